@@ -1,0 +1,1 @@
+//! L8: the only place that names concrete adapters.

@@ -1,0 +1,1 @@
+//! L9: one file per command.

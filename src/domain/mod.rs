@@ -1,0 +1,29 @@
+//! L0: the words of the house. Pure types, no async runtime, no I/O.
+//!
+//! Everything above speaks in these types, so they carry meaning and nothing else: an alert
+//! ([`SreEvent`]), how dangerous it is ([`Risk`]), what a tool would do to the world ([`Effect`]),
+//! what was seen ([`Observation`]), what follows from it ([`Finding`], [`Report`]).
+
+mod ambient;
+mod budget;
+mod chat;
+mod event;
+mod finding;
+mod id;
+mod observation;
+mod redact;
+mod report;
+mod risk;
+mod secret;
+
+pub use ambient::{Clock, Entropy};
+pub use budget::{Budget, Spent, Usage};
+pub use chat::{ChatReply, ChatRequest, FinishReason, Message, ProposedCall, Role, ToolOffer};
+pub use event::{AlertStatus, Link, Resource, ResourceType, Severity, SreEvent};
+pub use finding::{Analysis, Change, Entity, Finding, Hypothesis};
+pub use id::{ActionId, ApprovalId, BlobRef, DecisionId, Digest, EventId, InvestigationId, UnknownId};
+pub use observation::Observation;
+pub use redact::Redactor;
+pub use report::*;
+pub use risk::{Effect, PolicyRef, Reason, Risk, RiskDecision, Ruling, UnknownWord, Verdict, floor};
+pub use secret::Secret;

@@ -1,0 +1,25 @@
+//! What was seen: the result of one reading call.
+
+use super::Digest;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A redacted, bounded answer of a reading tool.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Observation {
+    /// Structured data for analyzers, ≤ 8 MiB as JSON.
+    pub data: Value,
+    /// What a model or a person reads, ≤ the tool's `max_output`.
+    pub text: String,
+    /// Something was left out of `text` or `data`, and `text` says what.
+    pub truncated: bool,
+    /// How many secrets were blanked out.
+    pub redacted: u32,
+}
+
+impl Observation {
+    /// Digest of what was seen.
+    pub fn digest(&self) -> Digest {
+        Digest::of_parts([self.data.to_string().as_str(), &self.text])
+    }
+}

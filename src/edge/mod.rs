@@ -1,0 +1,1 @@
+//! L4: the only doors out of the process.

@@ -1,0 +1,2 @@
+//! L6: from alert to report.
+pub mod propose;

@@ -1,0 +1,1 @@
+//! What to do next, proposed by a model; nothing here decides.

@@ -1,0 +1,1 @@
+//! L3: no call without a ruling.

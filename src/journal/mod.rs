@@ -1,0 +1,1 @@
+//! L1: what happened, in order, and what comes next. Pure.

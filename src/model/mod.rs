@@ -1,0 +1,1 @@
+//! L5: language models behind one trait.

@@ -1,0 +1,1 @@
+//! L2: Rego decides; this module asks, combines and never weakens.

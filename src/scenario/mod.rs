@@ -1,0 +1,1 @@
+//! L8: recorded worlds, served over HTTP to the unchanged tools.

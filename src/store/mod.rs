@@ -1,0 +1,1 @@
+//! L2: what survives a crash.

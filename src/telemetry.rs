@@ -1,0 +1,1 @@
+//! L1: spans, metric names, one emit function per event.

@@ -1,0 +1,1 @@
+//! L2: strict rendering of prompts; untrusted text stays fenced.

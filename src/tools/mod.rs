@@ -1,0 +1,1 @@
+//! L5: what may be called, declared by manifests.
