@@ -1,1 +1,105 @@
 //! L1: what happened, in order, and what comes next. Pure.
+//!
+//! An investigation is the fold of an append-only, hash-chained list of [`Entry`]s. Resuming after a
+//! crash, the audit trail, the live view, the report and the usage figures all read this one list.
+//!
+//! - [`body`]: the words: what an entry can say
+//! - [`chain`]: canonical bytes, hash links, verification
+//! - [`state`]: [`Investigation`], the fold
+//! - [`step`]: [`next`], what comes next
+//! - [`view`]: the investigation as the API shows it
+//! - [`semantics`]: what must hold in any chain that we wrote
+
+pub mod body;
+pub mod chain;
+pub mod semantics;
+pub mod state;
+pub mod step;
+pub mod view;
+
+pub use body::{Body, Call, Frozen, Outcome, Phase, Proposal, Rejected};
+pub use chain::{Broken, Entry, Head};
+pub use state::{CallState, Investigation, Misfit, Progress, Turn};
+pub use step::{Step, next};
+pub use view::View;
+
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// Who did it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Actor {
+    /// firewarden itself.
+    Engine,
+    /// The deterministic investigator.
+    Survey,
+    /// A model, by its name.
+    Model(String),
+    /// A sender of alerts.
+    Sender(String),
+    /// A person or token, by name.
+    Person(String),
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Engine => f.write_str("engine"),
+            Self::Survey => f.write_str("survey"),
+            Self::Model(name) => write!(f, "model:{name}"),
+            Self::Sender(name) => write!(f, "sender:{name}"),
+            Self::Person(name) => write!(f, "person:{name}"),
+        }
+    }
+}
+
+impl FromStr for Actor {
+    type Err = crate::domain::UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once(':') {
+            None if text == "engine" => Ok(Self::Engine),
+            None if text == "survey" => Ok(Self::Survey),
+            Some(("model", name)) => Ok(Self::Model(name.to_owned())),
+            Some(("sender", name)) => Ok(Self::Sender(name.to_owned())),
+            Some(("person", name)) => Ok(Self::Person(name.to_owned())),
+            _ => Err(crate::domain::UnknownWord {
+                word: text.chars().take(80).collect(),
+                expected: "engine survey model:NAME sender:NAME person:NAME",
+            }),
+        }
+    }
+}
+
+impl Serialize for Actor {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Actor {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// What somebody wants to append; it becomes an [`Entry`] when its place in the chain is known.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Draft {
+    /// Who did it.
+    pub actor: Actor,
+    /// What was done.
+    pub body: Body,
+}
+
+impl Draft {
+    /// Something that `actor` did.
+    pub fn new(actor: Actor, body: Body) -> Self {
+        Self { actor, body }
+    }
+
+    /// Something that firewarden itself did.
+    pub fn engine(body: Body) -> Self {
+        Self::new(Actor::Engine, body)
+    }
+}

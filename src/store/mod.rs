@@ -1,1 +1,454 @@
-//! L2: what survives a crash.
+//! L2: what survives a crash. Five small traits, one implementation in [`sqlite`].
+//!
+//! Rules that every implementation keeps:
+//! - what a call has answered is on disk (`synchronous=FULL`); what it has not answered may be;
+//! - an investigation's chain is appended to only by the holder of its lease, and only behind the
+//!   head that the holder knows (compare-and-append), so a stalled process is stopped *before* it
+//!   can start anything;
+//! - entries, the payloads that they commit to and the row that lists read change in one
+//!   transaction.
+
+pub mod sqlite;
+
+use crate::domain::{AlertStatus, BlobRef, Digest, EventId, InvestigationId, Severity, SreEvent};
+use crate::journal::{Body, Draft, Entry, Head, View};
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What a store says when it cannot.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database does not answer or cannot write; another attempt may help.
+    #[error("the store cannot {doing}: {source}. Check disk space and permissions of {place}.")]
+    Unavailable {
+        /// What was tried.
+        doing: &'static str,
+        /// Where.
+        place: String,
+        /// What the database said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Somebody else works with this database.
+    #[error("{place} is in use by another firewarden ({holder}). Stop it, or give this one another `store.url`.")]
+    Locked {
+        /// The database.
+        place: String,
+        /// Who holds it: the address of its server, if it has one.
+        holder: String,
+    },
+    /// The lease is lost or the head has moved: whoever asks must stop and load again.
+    #[error("{chain}: {why}; this worker stops here and the investigation goes on elsewhere")]
+    Fenced {
+        /// The chain.
+        chain: String,
+        /// What has moved.
+        why: String,
+    },
+    /// What is stored makes no sense.
+    #[error("{what} in {place} is damaged: {why}. Restore a backup, or run `firewarden audit verify` for the extent.")]
+    Corrupt {
+        /// What was read.
+        what: String,
+        /// Where.
+        place: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// The database was written by a newer program, or cannot be used by this one.
+    #[error("{place} cannot be used: {why}")]
+    Unusable {
+        /// The database.
+        place: String,
+        /// What to do.
+        why: String,
+    },
+}
+
+impl StoreError {
+    /// Another attempt may help.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+}
+
+/// A payload with its salt, to be stored with the entry that commits to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blob {
+    /// The commitment.
+    pub reference: BlobRef,
+    /// The salt.
+    pub salt: [u8; 16],
+    /// The payload.
+    pub bytes: Vec<u8>,
+}
+
+impl Blob {
+    /// Commits to `bytes`.
+    pub fn new(salt: [u8; 16], bytes: Vec<u8>) -> Self {
+        Self { reference: BlobRef::commit(&salt, &bytes), salt, bytes }
+    }
+}
+
+/// One mapped alert on its way in.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    /// The alert.
+    pub event: SreEvent,
+    /// Its raw form.
+    pub raw: Blob,
+    /// What decides which investigation it belongs to.
+    pub correlation_key: String,
+    /// Names effects, should it open one.
+    pub incident_key: Digest,
+    /// The route that it takes.
+    pub route: String,
+    /// The investigation that it opens, should it open one.
+    pub candidate: InvestigationId,
+}
+
+/// What became of an alert. The word on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fate {
+    /// It opened an investigation.
+    Opened,
+    /// It joined one.
+    Merged,
+    /// It ended an alert.
+    Resolved,
+    /// It was known already, or is none of our business.
+    Ignored,
+    /// It could not be mapped.
+    Quarantined,
+}
+
+impl Fate {
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::Merged => "merged",
+            Self::Resolved => "resolved",
+            Self::Ignored => "ignored",
+            Self::Quarantined => "quarantined",
+        }
+    }
+}
+
+/// What became of one [`Arrival`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admitted {
+    /// The event under which it is kept: the first delivery's for a repeat.
+    pub event: EventId,
+    /// The investigation, if it belongs to one.
+    pub investigation: Option<InvestigationId>,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// Something that happened to an investigation while somebody may be working on it. Durable; becomes
+/// entries at the worker's next step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Signal {
+    /// Further alerts joined.
+    Merged {
+        /// Their ids.
+        events: Vec<EventId>,
+    },
+    /// An alert is over.
+    Resolved {
+        /// Our id of the firing alert.
+        event: EventId,
+        /// When it ended.
+        ends_at: Timestamp,
+    },
+    /// A person wants it stopped.
+    Cancel {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A signal as it waits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Waiting {
+    /// Its number in the store.
+    pub number: i64,
+    /// Who sent it: a sender, or a person.
+    pub from: String,
+    /// What it says.
+    pub signal: Signal,
+}
+
+/// The right to append to one chain, until somebody else takes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// The investigation.
+    pub investigation: InvestigationId,
+    /// Fencing token: each claim of the investigation raises it.
+    pub epoch: i64,
+}
+
+/// Everything that changes with one append.
+#[derive(Debug, Clone, Default)]
+pub struct Append {
+    /// Sealed entries, in order.
+    pub entries: Vec<Entry>,
+    /// The payloads that they commit to.
+    pub blobs: Vec<Blob>,
+    /// Signals that became entries.
+    pub consumed: Vec<i64>,
+    /// The investigation as lists show it from now on.
+    pub view: Option<View>,
+}
+
+/// The chains.
+#[async_trait]
+pub trait Journal: Send + Sync {
+    /// Takes all alerts of one body, or none. Answers in the same order, once they are on disk.
+    ///
+    /// # Errors
+    /// When the store cannot commit; then nothing was taken.
+    async fn admit(&self, arrivals: Vec<Arrival>, now: Timestamp) -> Result<Vec<Admitted>, StoreError>;
+
+    /// Takes the next investigation that has work: never begun, with signals, or whose lease ran out.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn claim(&self, owner: &str, now: Timestamp, until: Timestamp) -> Result<Option<Lease>, StoreError>;
+
+    /// Holds on to it until `until`.
+    ///
+    /// # Errors
+    /// `Fenced` when somebody else has it.
+    async fn renew(&self, lease: &Lease, until: Timestamp) -> Result<(), StoreError>;
+
+    /// Lets go of it: nothing is to be done until a signal arrives.
+    ///
+    /// # Errors
+    /// `Fenced` when somebody else has it.
+    async fn release(&self, lease: &Lease) -> Result<(), StoreError>;
+
+    /// Appends behind `head`.
+    ///
+    /// # Errors
+    /// `Fenced` when the lease is lost or the head has moved; nothing was written then.
+    async fn append(&self, lease: &Lease, head: &Head, append: Append) -> Result<(), StoreError>;
+
+    /// Appends to the `system` chain.
+    ///
+    /// # Errors
+    /// When the store cannot commit.
+    async fn append_system(&self, drafts: Vec<Draft>, blobs: Vec<Blob>, now: Timestamp) -> Result<(), StoreError>;
+
+    /// The entries of a chain after `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// When the store does not answer or what it holds makes no sense.
+    async fn entries(&self, chain: &str, after: u64, limit: u32) -> Result<Vec<Entry>, StoreError>;
+
+    /// Signals that wait, oldest first.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn signals(&self, investigation: InvestigationId) -> Result<Vec<Waiting>, StoreError>;
+
+    /// Leaves a signal. Answers `false` when there is no such investigation.
+    ///
+    /// # Errors
+    /// When the store cannot commit.
+    async fn signal(
+        &self,
+        investigation: InvestigationId,
+        from: &str,
+        signal: Signal,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// Hears of each committed append and admission: the chain's name and its new length. Misses
+    /// nothing that a reader cannot read again from the store.
+    fn watch(&self) -> tokio::sync::broadcast::Receiver<(String, u64)>;
+
+    /// Woken whenever there may be work to claim.
+    fn work(&self) -> &tokio::sync::Notify;
+}
+
+/// Payloads.
+#[async_trait]
+pub trait Blobs: Send + Sync {
+    /// The payload, or `None` when it was deleted.
+    ///
+    /// # Errors
+    /// When the store does not answer, or the payload is not what was committed to.
+    async fn blob(&self, reference: &BlobRef) -> Result<Option<Vec<u8>>, StoreError>;
+}
+
+/// Which rows of a list are wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    /// Subject, exactly.
+    pub subject: Option<String>,
+    /// Source, exactly.
+    pub source: Option<String>,
+    /// Severity.
+    pub severity: Option<Severity>,
+    /// Received at or after.
+    pub since: Option<Timestamp>,
+    /// Rows older than the one that this cursor names.
+    pub cursor: Option<String>,
+    /// At most this many rows.
+    pub limit: u32,
+}
+
+/// Which rows of a list are wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InvestigationFilter {
+    /// `queued|running|…|closed`.
+    pub state: Option<String>,
+    /// `LOW|…`.
+    pub risk: Option<String>,
+    /// Route, exactly.
+    pub route: Option<String>,
+    /// Subject, exactly.
+    pub subject: Option<String>,
+    /// Rows older than the one that this cursor names.
+    pub cursor: Option<String>,
+    /// At most this many rows.
+    pub limit: u32,
+}
+
+/// One page, newest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Page<T> {
+    /// The rows.
+    pub items: Vec<T>,
+    /// Give it back as `cursor` for the next page; `None` on the last.
+    pub next_cursor: Option<String>,
+}
+
+/// An alert as it is kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredEvent {
+    /// The alert, with its status as it is now.
+    pub event: SreEvent,
+    /// What became of it.
+    pub fate: Fate,
+    /// The investigation, if it belongs to one.
+    pub investigation: Option<InvestigationId>,
+    /// How often it was delivered.
+    pub deliveries: u64,
+}
+
+/// A body in which nothing was recognised.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// Digest of the original bytes: kept once.
+    pub digest: Digest,
+    /// The path that it came by.
+    pub source: String,
+    /// Why it was refused.
+    pub reason: String,
+    /// The redacted body, ≤ 64 KiB.
+    pub body: String,
+    /// When it came first.
+    pub received_at: Timestamp,
+    /// How often it came.
+    pub times: u64,
+}
+
+/// Alerts.
+#[async_trait]
+pub trait Events: Send + Sync {
+    /// One alert.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn event(&self, id: EventId) -> Result<Option<StoredEvent>, StoreError>;
+
+    /// A page of alerts.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn events(&self, filter: &EventFilter) -> Result<Page<StoredEvent>, StoreError>;
+
+    /// Keeps a body in which nothing was recognised.
+    ///
+    /// # Errors
+    /// When the store cannot commit.
+    async fn dead_letter(&self, letter: DeadLetter) -> Result<(), StoreError>;
+}
+
+/// How much there is, for metrics and health.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Alerts kept.
+    pub events: u64,
+    /// Investigations.
+    pub investigations: u64,
+    /// Of those, not closed.
+    pub open: u64,
+    /// Signals that wait.
+    pub signals: u64,
+}
+
+/// What readers may see; nothing here changes anything.
+#[async_trait]
+pub trait StoreReader: Send + Sync {
+    /// One investigation.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn investigation(&self, id: InvestigationId) -> Result<Option<View>, StoreError>;
+
+    /// A page of investigations.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn investigations(&self, filter: &InvestigationFilter) -> Result<Page<View>, StoreError>;
+
+    /// The names of all chains, `system` included, after `after` in order.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn chains(&self, after: &str, limit: u32) -> Result<Vec<(String, Head)>, StoreError>;
+
+    /// How much there is.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn counts(&self) -> Result<Counts, StoreError>;
+
+    /// Whether a commit goes through right now.
+    ///
+    /// # Errors
+    /// When it does not.
+    async fn ready(&self) -> Result<(), StoreError>;
+}
+
+/// A whole store.
+pub trait Store: Journal + Blobs + Events + StoreReader + std::fmt::Debug {}
+impl<T: Journal + Blobs + Events + StoreReader + std::fmt::Debug> Store for T {}
+
+impl StoredEvent {
+    /// Whether somebody has looked at it: pending until its investigation has judged the risk.
+    pub fn is_open(&self) -> bool {
+        self.event.status == AlertStatus::Firing
+    }
+}
+
+/// The first entry of a chain that `arrival` opens.
+pub(crate) fn opening_draft(arrival: &Arrival) -> Draft {
+    Draft::new(
+        crate::journal::Actor::Sender(arrival.event.source.clone()),
+        Body::EventReceived {
+            event: Box::new(arrival.event.clone()),
+            correlation_key: arrival.correlation_key.clone(),
+            incident_key: arrival.incident_key.clone(),
+            route: arrival.route.clone(),
+        },
+    )
+}

@@ -1,0 +1,1 @@
+//! What comes in, becomes durable, and only then is answered.

@@ -1,0 +1,1 @@
+//! Which route an alert takes.

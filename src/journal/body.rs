@@ -1,0 +1,384 @@
+//! What an entry can say. Past tense: it happened.
+
+use crate::domain::{
+    BlobRef, Budget, Digest, EventId, PolicyRef, ReportVerdict, Risk, RiskDecision, Ruling, SreEvent, Usage,
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The body of an entry. New kinds may come; old ones stay readable for ever.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type")]
+pub enum Body {
+    /// The alert that opened this investigation.
+    EventReceived {
+        /// The alert.
+        event: Box<SreEvent>,
+        /// Whatever shares it belongs to this investigation.
+        correlation_key: String,
+        /// Names effects, branches and Jobs: never random.
+        incident_key: Digest,
+        /// The route that it takes.
+        route: String,
+    },
+    /// Further alerts of the same cause.
+    AlertsMerged {
+        /// The alerts.
+        events: Vec<SreEvent>,
+    },
+    /// An alert is over.
+    AlertResolved {
+        /// Our id of the alert.
+        event: EventId,
+        /// Its fingerprint.
+        fingerprint: String,
+        /// When it ended.
+        ends_at: Timestamp,
+    },
+    /// The policy judged the incident.
+    RiskAssessed {
+        /// When in the life of the incident.
+        phase: Phase,
+        /// The answer.
+        decision: RiskDecision,
+        /// The whole input, for replay.
+        input: BlobRef,
+    },
+    /// The level went up. It never goes down.
+    RiskRaised {
+        /// The level before.
+        from: Risk,
+        /// The level from now on.
+        to: Risk,
+    },
+    /// No agent is dispatched.
+    Declined {
+        /// Why, for people.
+        reason: String,
+    },
+    /// The work begins; what it may use is frozen here.
+    Opened(Frozen),
+    /// The deterministic investigator wants to look at this next.
+    SurveyPlanned {
+        /// From 1.
+        round: u32,
+        /// What to look at.
+        calls: Vec<Call>,
+    },
+    /// The deterministic investigator has seen enough.
+    Surveyed {
+        /// Why it stopped: `complete`, `calls`, `time`.
+        stopped: String,
+        /// Its conclusions.
+        analysis: BlobRef,
+        /// How many findings.
+        findings: u32,
+        /// The likeliest cause, for lists.
+        top_cause: Option<String>,
+    },
+    /// A model is asked. Durable before the request leaves.
+    ModelAsked {
+        /// From 1.
+        turn: u32,
+        /// The configured model's name.
+        model: String,
+        /// Digest of the whole request.
+        request_digest: Digest,
+        /// The request, for the transcript.
+        request: BlobRef,
+        /// Tokens that are counted as spent until the answer says otherwise.
+        reserved_tokens: u64,
+        /// A final answer is demanded.
+        must_answer: bool,
+    },
+    /// A model answered. It is not asked again for this turn.
+    ModelReplied {
+        /// The turn.
+        turn: u32,
+        /// The model's name for itself.
+        model: String,
+        /// What it said, redacted.
+        reply: BlobRef,
+        /// What we make of it.
+        proposal: Proposal,
+        /// What it cost, as counted.
+        usage: Usage,
+        /// US dollars, by the configured price.
+        cost_usd: f64,
+    },
+    /// A model gave no usable answer.
+    ModelFailed {
+        /// The turn.
+        turn: u32,
+        /// What went wrong.
+        error: String,
+        /// Another attempt may help.
+        transient: bool,
+    },
+    /// A reading call was allowed and is made.
+    ReadStarted {
+        /// The call.
+        call: Call,
+        /// The policy's ruling.
+        ruling: Ruling,
+    },
+    /// A reading call gave an observation.
+    ReadFinished {
+        /// The call.
+        call_id: String,
+        /// `E1`, `E2`, …
+        evidence_id: String,
+        /// What was seen.
+        observation: BlobRef,
+        /// The gist in ≤ 300 characters.
+        excerpt: String,
+        /// Digest of what was seen, as the report cites it.
+        digest: Digest,
+        /// Something was left out.
+        truncated: bool,
+        /// Secrets that were blanked out.
+        redacted: u32,
+        /// How long it took.
+        duration_ms: u64,
+    },
+    /// A reading call failed, which is evidence too.
+    ReadFailed {
+        /// The call.
+        call_id: String,
+        /// `E1`, `E2`, …
+        evidence_id: String,
+        /// What went wrong.
+        error: String,
+        /// How long it took.
+        duration_ms: u64,
+    },
+    /// A proposed call was not made.
+    CallRejected {
+        /// The call as proposed.
+        call: Call,
+        /// Why, for people.
+        reason: String,
+        /// What the proposer is told.
+        remedy: String,
+        /// The policy's ruling, when it was the policy.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ruling: Option<Ruling>,
+    },
+    /// Somebody stopped the work.
+    Cancelled {
+        /// Why.
+        reason: String,
+    },
+    /// A report was written.
+    Reported {
+        /// From 1.
+        revision: u32,
+        /// What it claims.
+        verdict: ReportVerdict,
+        /// One line.
+        summary: String,
+        /// The report.
+        report: BlobRef,
+    },
+    /// People were told.
+    Notified {
+        /// Where: `log`, or a configured sink's name.
+        sink: String,
+        /// The revision that was told of.
+        revision: u32,
+        /// Empty when it arrived.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
+    /// Nothing waits any more.
+    Closed {
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// A later alert asks for a further revision.
+    Reopened {
+        /// Why.
+        reason: String,
+    },
+
+    // What belongs to no investigation; in the `system` chain.
+    /// The process began to work.
+    Started {
+        /// The program's version.
+        version: String,
+        /// The policy that is in force.
+        policy: PolicyRef,
+        /// Digest of all prompts.
+        prompts: Digest,
+        /// Digest of all tools.
+        tools: Digest,
+    },
+    /// The process stopped in good order.
+    Stopped {},
+    /// One alert of a body could not be mapped; it is kept with its reason.
+    Quarantined {
+        /// The sender.
+        source: String,
+        /// Why.
+        reason: String,
+        /// The alert, redacted.
+        payload: BlobRef,
+    },
+}
+
+impl Body {
+    /// The word for lists and metrics, `RiskAssessed` for instance.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::EventReceived { .. } => "EventReceived",
+            Self::AlertsMerged { .. } => "AlertsMerged",
+            Self::AlertResolved { .. } => "AlertResolved",
+            Self::RiskAssessed { .. } => "RiskAssessed",
+            Self::RiskRaised { .. } => "RiskRaised",
+            Self::Declined { .. } => "Declined",
+            Self::Opened(_) => "Opened",
+            Self::SurveyPlanned { .. } => "SurveyPlanned",
+            Self::Surveyed { .. } => "Surveyed",
+            Self::ModelAsked { .. } => "ModelAsked",
+            Self::ModelReplied { .. } => "ModelReplied",
+            Self::ModelFailed { .. } => "ModelFailed",
+            Self::ReadStarted { .. } => "ReadStarted",
+            Self::ReadFinished { .. } => "ReadFinished",
+            Self::ReadFailed { .. } => "ReadFailed",
+            Self::CallRejected { .. } => "CallRejected",
+            Self::Cancelled { .. } => "Cancelled",
+            Self::Reported { .. } => "Reported",
+            Self::Notified { .. } => "Notified",
+            Self::Closed { .. } => "Closed",
+            Self::Reopened { .. } => "Reopened",
+            Self::Started { .. } => "Started",
+            Self::Stopped {} => "Stopped",
+            Self::Quarantined { .. } => "Quarantined",
+        }
+    }
+
+    /// The payloads that this entry commits to.
+    pub fn payloads(&self) -> Vec<&BlobRef> {
+        match self {
+            Self::EventReceived { event, .. } => vec![&event.raw],
+            Self::AlertsMerged { events } => events.iter().map(|e| &e.raw).collect(),
+            Self::RiskAssessed { input, .. } => vec![input],
+            Self::Surveyed { analysis, .. } => vec![analysis],
+            Self::ModelAsked { request, .. } => vec![request],
+            Self::ModelReplied { reply, proposal, .. } => match proposal {
+                Proposal::Report { report } => vec![reply, report],
+                Proposal::Calls { .. } | Proposal::Invalid { .. } => vec![reply],
+            },
+            Self::ReadFinished { observation, .. } => vec![observation],
+            Self::Reported { report, .. } => vec![report],
+            Self::Quarantined { payload, .. } => vec![payload],
+            _ => vec![],
+        }
+    }
+}
+
+/// When in the life of an incident the risk is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// On the alert alone.
+    Alert,
+    /// With what the survey found out.
+    Survey,
+    /// Because further alerts joined.
+    Signal,
+}
+
+/// What an investigation may use; a later change of the configuration does not touch it. Policy and
+/// credentials are the exception: they always apply as they are now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Frozen {
+    /// The route's name.
+    pub route: String,
+    /// The prompt, `incident` for `prompts/incident.md.j2`.
+    pub prompt: String,
+    /// Tools by name or tag; empty means all.
+    pub tools: Vec<String>,
+    /// The configured model's name; `None` works without one.
+    pub model: Option<String>,
+    /// What may be spent.
+    pub budget: Budget,
+    /// Digest of all prompts.
+    pub prompts_digest: Digest,
+    /// Digest of all tools.
+    pub tools_digest: Digest,
+}
+
+/// A call of a tool, as it will be made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Call {
+    /// Ours: `survey_2_5`, `call_3_1`.
+    pub id: String,
+    /// The tool.
+    pub tool: String,
+    /// Its arguments.
+    pub args: Value,
+    /// What the survey wants to know with it, in its own words.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub need: Value,
+}
+
+/// A call that was refused before the policy saw it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rejected {
+    /// The call as proposed.
+    pub call: Call,
+    /// What the proposer is told.
+    pub remedy: String,
+}
+
+/// What we make of a model's answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Proposal {
+    /// It wants to look at something.
+    Calls {
+        /// Well-formed calls; the gate judges them next.
+        accepted: Vec<Call>,
+        /// Ill-formed calls.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        rejected: Vec<Rejected>,
+    },
+    /// It has come to an end.
+    Report {
+        /// The report as submitted, well-formed but not verified.
+        report: BlobRef,
+    },
+    /// Neither.
+    Invalid {
+        /// What it is told.
+        remedy: String,
+    },
+}
+
+/// How an investigation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// With a report.
+    Reported,
+    /// Without an agent: policy said CRITICAL.
+    Declined,
+    /// By a person.
+    Cancelled,
+    /// By a fault of ours.
+    Failed,
+}
+
+impl Outcome {
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reported => "reported",
+            Self::Declined => "declined",
+            Self::Cancelled => "cancelled",
+            Self::Failed => "failed",
+        }
+    }
+}

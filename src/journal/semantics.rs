@@ -1,0 +1,70 @@
+//! What must hold in any chain that we wrote: links show that nothing was changed, these rules show
+//! that what was written is what may happen.
+
+use super::{Body, Entry, Investigation};
+use crate::domain::{Risk, Verdict};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Checks an investigation's chain whose links hold. One line for each rule that is broken.
+pub fn violations(chain: &str, entries: &[Entry]) -> Vec<String> {
+    let mut found = vec![];
+    if let Err(misfit) = Investigation::fold(chain, entries) {
+        found.push(format!("{chain}: {misfit}"));
+    }
+    let mut level: Option<Risk> = None;
+    let mut open = false;
+    let mut allowed: BTreeMap<&str, (&str, &serde_json::Value)> = BTreeMap::new();
+    let mut evidence: BTreeSet<&str> = BTreeSet::new();
+    let mut revision = 0;
+    for entry in entries {
+        let mut broken = |what: String| found.push(format!("{chain} entry {}: {what}", entry.seq));
+        match &entry.body {
+            Body::RiskAssessed { decision, .. } => {
+                if decision.error.is_some() && decision.level != Risk::Critical {
+                    broken("the policy failed and the level is not CRITICAL".into());
+                }
+                level = Some(level.map_or(decision.level, |l| l.max(decision.level)));
+            }
+            Body::Opened(_) => {
+                match level {
+                    None => broken("the work began before the risk was judged".into()),
+                    Some(Risk::Critical) => broken("the work began at CRITICAL".into()),
+                    Some(Risk::Low | Risk::Medium | Risk::High) => {}
+                }
+                open = true;
+            }
+            Body::ReadStarted { call, ruling } => {
+                if ruling.verdict != Verdict::Allow {
+                    broken(format!("{} was made though the ruling was {}", call.tool, ruling.verdict));
+                }
+                if !open {
+                    broken(format!("{} was made before the work began", call.tool));
+                }
+                allowed.insert(&call.id, (&call.tool, &call.args));
+            }
+            Body::ReadFinished { call_id, evidence_id, .. } | Body::ReadFailed { call_id, evidence_id, .. } => {
+                if !allowed.contains_key(call_id.as_str()) {
+                    broken(format!("{call_id} has a result and no allowing ruling before it"));
+                }
+                if !evidence.insert(evidence_id) {
+                    broken(format!("evidence id {evidence_id} was given out twice"));
+                }
+            }
+            Body::ModelAsked { .. } if !open => broken("a model was asked before the work began".into()),
+            Body::Reported { revision: number, .. } => {
+                if *number != revision + 1 {
+                    broken(format!("revision {number} follows revision {revision}"));
+                }
+                revision = *number;
+            }
+            Body::Closed { .. } if revision == 0 => {
+                let cancelled = entries.iter().any(|e| matches!(e.body, Body::Cancelled { .. }));
+                if !cancelled {
+                    broken("it was closed without a report".into());
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+}

@@ -1,0 +1,441 @@
+//! [`Investigation`]: the fold of a chain. Everything that decides what comes next is in here;
+//! payloads stay in their blobs.
+
+use super::body::{Body, Call, Frozen, Outcome, Phase, Proposal, Rejected};
+use super::{Entry, Head};
+use crate::domain::{AlertStatus, BlobRef, Digest, Reason, ReportVerdict, Risk, Spent, SreEvent};
+use jiff::Timestamp;
+
+/// An entry that cannot follow what came before. A chain with one is corrupt.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("entry {seq} ({kind}) does not fit what came before it: {why}")]
+pub struct Misfit {
+    /// The entry.
+    pub seq: u64,
+    /// Its kind.
+    pub kind: &'static str,
+    /// What does not fit.
+    pub why: String,
+}
+
+/// How far a call has come.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Progress {
+    /// Proposed, not judged.
+    Planned,
+    /// Allowed and under way.
+    Started,
+    /// It gave an observation.
+    Seen {
+        /// What was seen.
+        observation: BlobRef,
+        /// `E1`, …
+        evidence_id: String,
+        /// The gist.
+        excerpt: String,
+        /// Digest of what was seen.
+        digest: Digest,
+        /// Something was left out.
+        truncated: bool,
+        /// Something was blanked out.
+        redacted: bool,
+        /// When it was seen.
+        at: Timestamp,
+    },
+    /// It failed.
+    Failed {
+        /// What went wrong.
+        error: String,
+        /// `E1`, …
+        evidence_id: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// It was not made.
+    Rejected {
+        /// What the proposer is told.
+        remedy: String,
+    },
+}
+
+/// A call and how far it has come.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CallState {
+    /// The call.
+    pub call: Call,
+    /// Proposed by the survey (`None`) or in this turn of the model.
+    pub turn: Option<u32>,
+    /// How far it has come.
+    pub progress: Progress,
+}
+
+impl CallState {
+    /// Nothing more will come of it.
+    pub fn is_settled(&self) -> bool {
+        !matches!(self.progress, Progress::Planned | Progress::Started)
+    }
+}
+
+/// A turn of the model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Turn {
+    /// From 1.
+    pub number: u32,
+    /// A final answer was demanded.
+    pub must_answer: bool,
+    /// The request.
+    pub request: BlobRef,
+    /// The answer, once there is one.
+    pub reply: Option<BlobRef>,
+    /// What we made of the answer.
+    pub proposal: Option<Proposal>,
+    /// Attempts that failed.
+    pub failures: Vec<(String, bool)>,
+}
+
+/// What was last reported.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LastReport {
+    /// From 1.
+    pub revision: u32,
+    /// What it claims.
+    pub verdict: ReportVerdict,
+    /// One line.
+    pub summary: String,
+    /// The report.
+    pub report: BlobRef,
+    /// When.
+    pub at: Timestamp,
+    /// The level that it tells of.
+    pub risk: Option<Risk>,
+    /// How many alerts it takes into account.
+    pub events: usize,
+}
+
+/// The survey of one revision.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Survey {
+    /// Rounds that were planned.
+    pub rounds: u32,
+    /// When the first was.
+    pub started_at: Option<Timestamp>,
+    /// Its conclusions.
+    pub analysis: Option<BlobRef>,
+    /// The likeliest cause.
+    pub top_cause: Option<String>,
+}
+
+/// An investigation, as far as its journal tells.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Investigation {
+    /// The chain's name.
+    pub chain: String,
+    /// Where the chain ends.
+    pub head: Head,
+    /// The alerts, the opening one first.
+    pub events: Vec<SreEvent>,
+    /// Whatever shares it belongs here.
+    pub correlation_key: String,
+    /// Names effects.
+    pub incident_key: Option<Digest>,
+    /// The route that it takes.
+    pub route: String,
+    /// When the first entry was written.
+    pub admitted_at: Option<Timestamp>,
+    /// The level, once judged. It only goes up.
+    pub risk: Option<Risk>,
+    /// What gave the level.
+    pub risk_reasons: Vec<Reason>,
+    /// Alerts that the level takes into account.
+    pub assessed_events: usize,
+    /// Whether the level takes the survey into account.
+    pub assessed_survey: bool,
+    /// Why no agent was dispatched.
+    pub declined: Option<String>,
+    /// What it may use.
+    pub frozen: Option<Frozen>,
+    /// When the work began.
+    pub opened_at: Option<Timestamp>,
+    /// The survey of the current revision.
+    pub survey: Survey,
+    /// All calls, in order.
+    pub calls: Vec<CallState>,
+    /// Evidence ids that were given out.
+    pub evidence: u32,
+    /// The model's turns.
+    pub turns: Vec<Turn>,
+    /// The model's name for itself.
+    pub model_seen: Option<String>,
+    /// What was spent.
+    pub spent: Spent,
+    /// Tokens that an open request may cost.
+    pub reserved_tokens: u64,
+    /// The first turn of the current revision.
+    pub first_turn: u32,
+    /// Why a person stopped the work.
+    pub cancelled: Option<String>,
+    /// The last report.
+    pub report: Option<LastReport>,
+    /// The last revision that people were told of.
+    pub notified: u32,
+    /// How it ended, if it has.
+    pub outcome: Option<Outcome>,
+    /// When it ended.
+    pub closed_at: Option<Timestamp>,
+    /// A further revision is wanted.
+    pub reopened: bool,
+    /// When the last entry was written.
+    pub updated_at: Option<Timestamp>,
+}
+
+impl Investigation {
+    /// An investigation of which nothing is known yet.
+    pub fn empty(chain: &str) -> Self {
+        Self {
+            chain: chain.to_owned(),
+            head: Head::genesis(chain),
+            events: vec![],
+            correlation_key: String::new(),
+            incident_key: None,
+            route: String::new(),
+            admitted_at: None,
+            risk: None,
+            risk_reasons: vec![],
+            assessed_events: 0,
+            assessed_survey: false,
+            declined: None,
+            frozen: None,
+            opened_at: None,
+            survey: Survey::default(),
+            calls: vec![],
+            evidence: 0,
+            turns: vec![],
+            model_seen: None,
+            spent: Spent::default(),
+            reserved_tokens: 0,
+            first_turn: 1,
+            cancelled: None,
+            report: None,
+            notified: 0,
+            outcome: None,
+            closed_at: None,
+            reopened: false,
+            updated_at: None,
+        }
+    }
+
+    /// Folds a whole chain. The links are not checked here; see [`super::chain::verify`].
+    ///
+    /// # Errors
+    /// At the first entry that does not fit.
+    pub fn fold(chain: &str, entries: &[Entry]) -> Result<Self, Misfit> {
+        let mut investigation = Self::empty(chain);
+        for entry in entries {
+            investigation.apply(entry)?;
+        }
+        Ok(investigation)
+    }
+
+    /// The alert that opened it.
+    pub fn opening(&self) -> Option<&SreEvent> {
+        self.events.first()
+    }
+
+    /// Firing while any of its alerts is.
+    pub fn alert_status(&self) -> AlertStatus {
+        match self.events.iter().any(|e| e.status == AlertStatus::Firing) {
+            true => AlertStatus::Firing,
+            false => AlertStatus::Resolved,
+        }
+    }
+
+    /// Calls that are neither seen nor failed nor rejected.
+    pub fn unsettled(&self) -> Vec<&CallState> {
+        self.calls.iter().filter(|c| !c.is_settled()).collect()
+    }
+
+    /// Calls that the survey made in all.
+    pub fn survey_calls(&self) -> u32 {
+        self.calls.iter().filter(|c| c.turn.is_none()).count().try_into().unwrap_or(u32::MAX)
+    }
+
+    /// Appends one entry.
+    ///
+    /// # Errors
+    /// When the entry cannot follow what came before; nothing is changed then.
+    pub fn apply(&mut self, entry: &Entry) -> Result<(), Misfit> {
+        let misfit = |why: &str| Misfit { seq: entry.seq, kind: entry.body.kind(), why: why.to_owned() };
+        if entry.seq != self.head.seq + 1 {
+            return Err(misfit("its number is not the next one"));
+        }
+        if self.events.is_empty() && !matches!(entry.body, Body::EventReceived { .. }) {
+            return Err(misfit("a chain begins with the alert that opened it"));
+        }
+        self.apply_body(entry).map_err(|why| misfit(&why))?;
+        self.head = entry.head();
+        self.updated_at = Some(entry.at);
+        Ok(())
+    }
+
+    fn apply_body(&mut self, entry: &Entry) -> Result<(), String> {
+        match &entry.body {
+            Body::EventReceived { event, correlation_key, incident_key, route } => {
+                if !self.events.is_empty() {
+                    return Err("the chain has an opening alert already".into());
+                }
+                self.events.push(event.as_ref().clone());
+                self.correlation_key.clone_from(correlation_key);
+                self.incident_key = Some(incident_key.clone());
+                self.route.clone_from(route);
+                self.admitted_at = Some(entry.at);
+            }
+            Body::AlertsMerged { events } => self.events.extend(events.iter().cloned()),
+            Body::AlertResolved { event, ends_at, .. } => {
+                let found = self.events.iter_mut().find(|e| e.id == *event);
+                let found = found.ok_or_else(|| format!("{event} is not an alert of this investigation"))?;
+                found.status = AlertStatus::Resolved;
+                found.ends_at = Some(*ends_at);
+            }
+            Body::RiskAssessed { phase, decision, .. } => {
+                if self.risk.is_none_or(|risk| decision.level > risk) {
+                    self.risk_reasons.clone_from(&decision.reasons);
+                }
+                self.risk = Some(self.risk.map_or(decision.level, |risk| risk.max(decision.level)));
+                self.assessed_events = self.events.len();
+                self.assessed_survey |= *phase == Phase::Survey;
+            }
+            Body::RiskRaised { to, .. } => {
+                if self.risk.is_some_and(|risk| *to < risk) {
+                    return Err("the level never goes down".into());
+                }
+                self.risk = Some(*to);
+            }
+            Body::Declined { reason } => self.declined = Some(reason.clone()),
+            Body::Opened(frozen) => {
+                if self.frozen.is_some() {
+                    return Err("it is open already".into());
+                }
+                self.frozen = Some(frozen.clone());
+                self.opened_at = Some(entry.at);
+            }
+            Body::SurveyPlanned { round, calls } => {
+                self.survey.rounds = *round;
+                self.survey.started_at.get_or_insert(entry.at);
+                self.plan(calls, None)?;
+            }
+            Body::Surveyed { analysis, top_cause, .. } => {
+                self.survey.analysis = Some(analysis.clone());
+                self.survey.top_cause.clone_from(top_cause);
+            }
+            Body::ModelAsked { turn, request, must_answer, reserved_tokens, .. } => {
+                let again = self.turns.last_mut().filter(|t| t.number == *turn && t.reply.is_none());
+                match again {
+                    Some(open) => open.request = request.clone(),
+                    None => self.turns.push(Turn {
+                        number: *turn,
+                        must_answer: *must_answer,
+                        request: request.clone(),
+                        reply: None,
+                        proposal: None,
+                        failures: vec![],
+                    }),
+                }
+                self.reserved_tokens = *reserved_tokens;
+            }
+            Body::ModelReplied { turn, model, reply, proposal, usage, cost_usd } => {
+                let open = self.turns.last_mut().filter(|t| t.number == *turn && t.reply.is_none());
+                let open = open.ok_or_else(|| format!("turn {turn} was not asked"))?;
+                open.reply = Some(reply.clone());
+                open.proposal = Some(proposal.clone());
+                self.model_seen = Some(model.clone());
+                self.spent.turns = self.spent.turns.saturating_add(1);
+                self.reserved_tokens = 0;
+                self.spent.tokens_in = self.spent.tokens_in.saturating_add(usage.tokens_in);
+                self.spent.tokens_out = self.spent.tokens_out.saturating_add(usage.tokens_out);
+                self.spent.cost_usd += cost_usd.max(0.0);
+                if let Proposal::Calls { accepted, rejected } = proposal {
+                    self.plan(accepted, Some(*turn))?;
+                    for Rejected { call, remedy } in rejected {
+                        let progress = Progress::Rejected { remedy: remedy.clone() };
+                        self.calls.push(CallState { call: call.clone(), turn: Some(*turn), progress });
+                    }
+                }
+            }
+            Body::ModelFailed { turn, error, transient } => {
+                let open = self.turns.last_mut().filter(|t| t.number == *turn && t.reply.is_none());
+                open.ok_or_else(|| format!("turn {turn} was not asked"))?.failures.push((error.clone(), *transient));
+            }
+            Body::ReadStarted { call, .. } => {
+                if self.call(&call.id)?.turn.is_some() {
+                    self.spent.tool_calls = self.spent.tool_calls.saturating_add(1);
+                }
+                self.call(&call.id)?.progress = Progress::Started;
+            }
+            Body::ReadFinished { call_id, evidence_id, observation, excerpt, digest, truncated, redacted, .. } => {
+                self.evidence += 1;
+                self.call(call_id)?.progress = Progress::Seen {
+                    observation: observation.clone(),
+                    evidence_id: evidence_id.clone(),
+                    excerpt: excerpt.clone(),
+                    digest: digest.clone(),
+                    truncated: *truncated,
+                    redacted: *redacted > 0,
+                    at: entry.at,
+                };
+            }
+            Body::ReadFailed { call_id, evidence_id, error, .. } => {
+                self.evidence += 1;
+                self.call(call_id)?.progress =
+                    Progress::Failed { error: error.clone(), evidence_id: evidence_id.clone(), at: entry.at };
+            }
+            Body::CallRejected { call, remedy, .. } => {
+                self.call(&call.id)?.progress = Progress::Rejected { remedy: remedy.clone() };
+            }
+            Body::Cancelled { reason } => self.cancelled = Some(reason.clone()),
+            Body::Reported { revision, verdict, summary, report } => {
+                self.report = Some(LastReport {
+                    revision: *revision,
+                    verdict: *verdict,
+                    summary: summary.clone(),
+                    report: report.clone(),
+                    at: entry.at,
+                    risk: self.risk,
+                    events: self.events.len(),
+                });
+                self.reopened = false;
+            }
+            Body::Notified { revision, .. } => self.notified = *revision,
+            Body::Closed { outcome } => {
+                self.outcome = Some(*outcome);
+                self.closed_at = Some(entry.at);
+            }
+            Body::Reopened { .. } => {
+                self.reopened = true;
+                self.outcome = None;
+                self.closed_at = None;
+                // The world has moved on: look again.
+                self.survey = Survey::default();
+                self.assessed_survey = false;
+                self.first_turn = self.turns.last().map_or(1, |turn| turn.number + 1);
+            }
+            Body::Started { .. } | Body::Stopped {} | Body::Quarantined { .. } => {
+                return Err("it belongs to the system chain".into());
+            }
+        }
+        Ok(())
+    }
+
+    fn plan(&mut self, calls: &[Call], turn: Option<u32>) -> Result<(), String> {
+        for call in calls {
+            if self.calls.iter().any(|c| c.call.id == call.id) {
+                return Err(format!("call {} exists already", call.id));
+            }
+            self.calls.push(CallState { call: call.clone(), turn, progress: Progress::Planned });
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, id: &str) -> Result<&mut CallState, String> {
+        self.calls.iter_mut().find(|c| c.call.id == id).ok_or_else(|| format!("call {id} was never planned"))
+    }
+}

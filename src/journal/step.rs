@@ -1,0 +1,182 @@
+//! [`next`]: what comes next. Pure and total, so that a restarted process goes on where the killed
+//! one stopped, and a test can ask about any state.
+
+use super::body::{Call, Outcome, Phase, Proposal};
+use super::state::{CallState, Investigation, Turn};
+use crate::domain::{AlertStatus, Budget, Risk};
+use jiff::Timestamp;
+
+/// Attempts at one turn that may fail before the work goes on without the model.
+const FAILURES_PER_TURN: usize = 2;
+/// Unusable answers in a row before the work goes on without the model.
+const INVALID_IN_A_ROW: usize = 3;
+/// The same call with the same arguments this often ends the looking around.
+const SAME_CALL: usize = 3;
+
+/// What is to be done. Imperative: it has not happened yet.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Judge the risk.
+    Assess(Phase),
+    /// Dispatch nobody.
+    Decline,
+    /// Freeze what the work may use.
+    Open,
+    /// Let the deterministic investigator plan or conclude.
+    Survey,
+    /// Put these calls before the gate and make them, in parallel.
+    Read(Vec<Call>),
+    /// Ask the model.
+    Ask {
+        /// The turn.
+        turn: u32,
+        /// Demand a final answer.
+        must_answer: bool,
+    },
+    /// Write the next revision of the report.
+    Report,
+    /// Tell people of this revision.
+    Notify(u32),
+    /// Nothing waits any more.
+    Close(Outcome),
+    /// Go on after all.
+    Reopen(String),
+    /// Nothing to do until something arrives.
+    Done,
+}
+
+/// What comes next for `investigation` at `now`.
+pub fn next(investigation: &Investigation, now: Timestamp) -> Step {
+    let inv = investigation;
+    if inv.events.is_empty() {
+        return Step::Done;
+    }
+    if inv.risk.is_none() {
+        return Step::Assess(Phase::Alert);
+    }
+    if inv.assessed_events < inv.events.len() {
+        return Step::Assess(Phase::Signal);
+    }
+    if inv.outcome.is_some() {
+        return reason_to_reopen(inv).map_or(Step::Done, Step::Reopen);
+    }
+    if inv.cancelled.is_some() {
+        return Step::Close(Outcome::Cancelled);
+    }
+    if inv.risk == Some(Risk::Critical) && inv.declined.is_none() {
+        return Step::Decline;
+    }
+    if inv.declined.is_some() {
+        return deliver(inv).unwrap_or(Step::Close(Outcome::Declined));
+    }
+    let Some(frozen) = &inv.frozen else { return Step::Open };
+    if inv.survey.analysis.is_none() {
+        let open = calls(inv.unsettled().into_iter().filter(|c| c.turn.is_none()));
+        return if open.is_empty() { Step::Survey } else { Step::Read(open) };
+    }
+    if !inv.assessed_survey {
+        return Step::Assess(Phase::Survey);
+    }
+    if frozen.model.is_some()
+        && let Some(step) = ask(inv, &frozen.budget, now)
+    {
+        return step;
+    }
+    deliver(inv).unwrap_or(Step::Close(Outcome::Reported))
+}
+
+/// Writes what is unwritten and tells what is untold.
+fn deliver(inv: &Investigation) -> Option<Step> {
+    match &inv.report {
+        None => Some(Step::Report),
+        Some(_) if inv.reopened => Some(Step::Report),
+        // The work was declined behind a report: people must hear of that, too.
+        Some(report) if inv.declined.is_some() && report.risk != Some(Risk::Critical) => Some(Step::Report),
+        Some(report) if inv.notified < report.revision => Some(Step::Notify(report.revision)),
+        Some(_) => None,
+    }
+}
+
+/// The model's next step; `None` when it has come to an end, well or not.
+fn ask(inv: &Investigation, budget: &Budget, now: Timestamp) -> Option<Step> {
+    let turns: Vec<&Turn> = inv.turns.iter().filter(|t| t.number >= inv.first_turn).collect();
+    let Some(last) = turns.last() else { return fresh(inv, budget, now, inv.first_turn) };
+    match &last.proposal {
+        None => {
+            let hopeless = last.failures.last().is_some_and(|(_, transient)| !transient);
+            match hopeless || last.failures.len() >= FAILURES_PER_TURN {
+                true => None,
+                false => room(inv, budget, now).map(|_| Step::Ask { turn: last.number, must_answer: last.must_answer }),
+            }
+        }
+        Some(Proposal::Report { .. }) => None,
+        Some(Proposal::Calls { .. }) => {
+            let open = calls(inv.unsettled().into_iter().filter(|c| c.turn == Some(last.number)));
+            match open.is_empty() {
+                false => Some(Step::Read(open)),
+                true if last.must_answer => None,
+                true => fresh(inv, budget, now, last.number + 1),
+            }
+        }
+        Some(Proposal::Invalid { .. }) => {
+            let invalid = |turn: &&&Turn| matches!(turn.proposal, Some(Proposal::Invalid { .. }));
+            match turns.iter().rev().take_while(invalid).count() >= INVALID_IN_A_ROW {
+                true => None,
+                false => fresh(inv, budget, now, last.number + 1),
+            }
+        }
+    }
+}
+
+/// A new turn, if the budget has room for one.
+fn fresh(inv: &Investigation, budget: &Budget, now: Timestamp, turn: u32) -> Option<Step> {
+    room(inv, budget, now).map(|must_answer| Step::Ask { turn, must_answer: must_answer || repeats(inv) })
+}
+
+/// `None` without room; otherwise whether this turn must be the last.
+fn room(inv: &Investigation, budget: &Budget, now: Timestamp) -> Option<bool> {
+    let elapsed = inv.opened_at.map_or(0, |at| now.duration_since(at).as_secs().max(0).unsigned_abs());
+    let mut spent = inv.spent;
+    spent.tokens_in = spent.tokens_in.saturating_add(inv.reserved_tokens);
+    let calls_are_out = spent.tool_calls >= budget.tool_calls;
+    // Running out of calls ends the looking around, not the answering.
+    spent.tool_calls = 0;
+    match spent.exhausted(budget, elapsed) {
+        Some(_) => None,
+        None => {
+            let last_turn = spent.turns.saturating_add(1) >= budget.turns;
+            let late = elapsed.saturating_mul(5) >= budget.wall_s.saturating_mul(4);
+            Some(last_turn || late || calls_are_out)
+        }
+    }
+}
+
+/// Whether the model goes round in circles.
+fn repeats(inv: &Investigation) -> bool {
+    let of_model: Vec<&CallState> = inv.calls.iter().filter(|c| c.turn.is_some_and(|t| t >= inv.first_turn)).collect();
+    let same = |a: &CallState, b: &CallState| a.call.tool == b.call.tool && a.call.args == b.call.args;
+    of_model.iter().any(|call| of_model.iter().filter(|other| same(call, other)).count() >= SAME_CALL)
+}
+
+fn calls<'a>(states: impl Iterator<Item = &'a CallState>) -> Vec<Call> {
+    states.map(|state| state.call.clone()).collect()
+}
+
+/// Why a closed investigation goes on: a later alert raised the risk, or names something that the
+/// report does not know.
+fn reason_to_reopen(inv: &Investigation) -> Option<String> {
+    if inv.cancelled.is_some() || inv.declined.is_some() {
+        return None;
+    }
+    let report = inv.report.as_ref()?;
+    if inv.risk > report.risk {
+        let level = inv.risk.map_or("unknown", Risk::as_str);
+        return Some(format!("a later alert raised the risk to {level}"));
+    }
+    let (known, later) = inv.events.split_at(report.events.min(inv.events.len()));
+    let new = later
+        .iter()
+        .find(|e| e.status == AlertStatus::Firing && known.iter().all(|k| k.resource != e.resource))
+        .filter(|e| !e.resource.id.is_empty())?;
+    Some(format!("{} names {}, which the report does not know", new.name, new.resource.id))
+}

@@ -1,0 +1,131 @@
+//! The investigation as the API shows it: one row of a list, one line of a terminal.
+
+use super::{Investigation, Outcome};
+use crate::domain::{AlertStatus, Digest, EventId, ReportVerdict, Resource, Risk};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// An investigation for readers outside.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct View {
+    /// `inv_…`.
+    pub id: String,
+    /// `queued|running|waiting_approval|verifying|paused|closed`.
+    pub state: String,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+    /// Firing while any of its alerts is.
+    pub alert_status: AlertStatus,
+    /// How dangerous, and by which rules; `null` while nobody has judged.
+    pub risk: Option<ViewRisk>,
+    /// What the last report claims.
+    pub verdict: Option<ReportVerdict>,
+    /// What the last report says in one line.
+    pub summary: Option<String>,
+    /// The route.
+    pub route: String,
+    /// The opening alert's name.
+    pub alert: String,
+    /// Whom it concerns.
+    pub subject: String,
+    /// What it concerns.
+    pub resource: Resource,
+    /// `service_down|service_flapping|resource_pressure`, once classified.
+    pub class: Option<String>,
+    /// Its alerts, the first 100.
+    pub events: Vec<EventId>,
+    /// How many alerts it has.
+    pub alerts: usize,
+    /// What was planned or done.
+    pub actions: Vec<serde_json::Value>,
+    /// The model's name for itself.
+    pub model: Option<String>,
+    /// What was spent.
+    pub usage: ViewUsage,
+    /// Number of the last report's revision; 0 without one.
+    pub revision: u32,
+    /// When the alert was accepted.
+    pub opened_at: Option<Timestamp>,
+    /// When the first readable report was there.
+    pub reported_at: Option<Timestamp>,
+    /// When nothing waited any more.
+    pub closed_at: Option<Timestamp>,
+    /// Number of entries.
+    pub entries: u64,
+    /// The chain's last hash.
+    pub head: Digest,
+}
+
+/// How dangerous, and why.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ViewRisk {
+    /// The level.
+    pub level: Risk,
+    /// The rules that gave it.
+    pub rules: Vec<String>,
+    /// Their reasons.
+    pub reasons: Vec<String>,
+}
+
+/// What was spent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct ViewUsage {
+    /// Turns of the model.
+    pub turns: u32,
+    /// Reading calls, the survey's included.
+    pub tool_calls: u32,
+    /// Tokens sent.
+    pub tokens_in: u64,
+    /// Tokens received.
+    pub tokens_out: u64,
+    /// US dollars.
+    pub cost_usd: f64,
+}
+
+impl View {
+    /// Shows `investigation`; `None` before its first entry.
+    pub fn of(investigation: &Investigation) -> Option<Self> {
+        let inv = investigation;
+        let opening = inv.opening()?;
+        let state = match (inv.outcome, inv.risk) {
+            (Some(_), _) => "closed",
+            (None, None) => "queued",
+            (None, Some(_)) => "running",
+        };
+        Some(Self {
+            id: inv.chain.clone(),
+            state: state.to_owned(),
+            outcome: inv.outcome,
+            alert_status: inv.alert_status(),
+            risk: inv.risk.map(|level| ViewRisk {
+                level,
+                rules: inv.risk_reasons.iter().map(|r| r.rule.clone()).collect(),
+                reasons: inv.risk_reasons.iter().map(|r| r.reason.clone()).collect(),
+            }),
+            verdict: inv.report.as_ref().map(|r| r.verdict),
+            summary: inv.report.as_ref().map(|r| r.summary.clone()),
+            route: inv.route.clone(),
+            alert: opening.name.clone(),
+            subject: opening.subject.clone(),
+            resource: opening.resource.clone(),
+            class: None,
+            events: inv.events.iter().take(100).map(|e| e.id).collect(),
+            alerts: inv.events.len(),
+            actions: vec![],
+            model: inv.model_seen.clone(),
+            usage: ViewUsage {
+                turns: inv.spent.turns,
+                tool_calls: inv.evidence,
+                tokens_in: inv.spent.tokens_in,
+                tokens_out: inv.spent.tokens_out,
+                cost_usd: inv.spent.cost_usd,
+            },
+            revision: inv.report.as_ref().map_or(0, |r| r.revision),
+            opened_at: inv.admitted_at,
+            reported_at: inv.report.as_ref().map(|r| r.at),
+            closed_at: inv.closed_at,
+            entries: inv.head.seq,
+            head: inv.head.hash.clone(),
+        })
+    }
+}
