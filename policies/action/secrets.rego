@@ -65,6 +65,11 @@ deny contains {"id": "path", "reason": "the path leads to Secrets or tokens", "r
 	remedy := "Secrets and tokens are never read, by any path."
 }
 
+deny contains {"id": "unread", "reason": "the arguments are too large to be judged whole", "remedy": remedy} if {
+	input.call.texts_truncated
+	remedy := "Call it with shorter or fewer arguments."
+}
+
 deny contains {"id": "identity", "reason": "who may do what is not changed from here", "remedy": remedy} if {
 	some kind in kinds
 	kind in identities
@@ -88,11 +93,10 @@ kinds contains kind if {
 }
 
 kinds contains kind if {
-	walk(input.call.args, [path, value])
-	is_string(value)
-	some step in path
-	lower(sprintf("%v", [step])) in {"kind", "kinds", "resource", "resources", "object", "objects", "subresource"}
-	some kind in kube.kinds(value)
+	some text in input.call.texts
+	some key in text.keys
+	key in {"kind", "kinds", "resource", "resources", "object", "objects", "subresource"}
+	some kind in kube.kinds(text.value)
 }
 
 kinds contains kind if {
@@ -101,9 +105,8 @@ kinds contains kind if {
 }
 
 # Every address that the call names.
-addresses contains value if {
-	walk(input.call.args, [path, value])
-	is_string(value)
-	some step in path
-	lower(sprintf("%v", [step])) in {"path", "paths", "url", "urls", "uri", "href", "endpoint"}
+addresses contains text.value if {
+	some text in input.call.texts
+	some key in text.keys
+	key in {"path", "paths", "url", "urls", "uri", "href", "endpoint"}
 }

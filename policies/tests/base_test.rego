@@ -4,7 +4,9 @@ import data.firewarden.risk.base
 
 event(severity) := {"event": {"severity": severity, "text_truncated": false}}
 
-levels(severity) := {given.level | some given in base.level} with input as event(severity)
+levels(severity) := found if {
+	found := {given.level | some given in base.level} with input as event(severity)
+}
 
 test_info_is_low if levels("info") == {"LOW"}
 

@@ -10,11 +10,17 @@ call(effect, level) := {
 
 by_failed_model(effect) := object.union(call(effect, "LOW"), {"investigation": {"model_profile": "failed"}})
 
-allows(effect, level) := {given.id | some given in effects.allow} with input as call(effect, level)
+allows(effect, level) := ids if {
+	ids := {given.id | some given in effects.allow} with input as call(effect, level)
+}
 
-denies(effect, level) := {given.id | some given in effects.deny} with input as call(effect, level)
+denies(effect, level) := ids if {
+	ids := {given.id | some given in effects.deny} with input as call(effect, level)
+}
 
-asks(effect, level) := {given.id | some given in effects.approve} with input as call(effect, level)
+asks(effect, level) := ids if {
+	ids := {given.id | some given in effects.approve} with input as call(effect, level)
+}
 
 test_looking_is_allowed_below_critical if {
 	every level in ["LOW", "MEDIUM", "HIGH"] {

@@ -4,9 +4,13 @@ import data.firewarden.risk.protected
 
 resource(changes) := {"resource": object.union({"namespace": "shop", "kind": "Pod", "labels": {}}, changes)}
 
-levels(changes) := {[given.id, given.level] | some given in protected.level} with input as resource(changes)
+levels(changes) := found if {
+	found := {[given.id, given.level] | some given in protected.level} with input as resource(changes)
+}
 
-raises(changes) := {[given.id, given.steps] | some given in protected.raise} with input as resource(changes)
+raises(changes) := found if {
+	found := {[given.id, given.steps] | some given in protected.raise} with input as resource(changes)
+}
 
 test_ordinary_resource_is_left_alone if {
 	levels({}) == set()

@@ -2,16 +2,20 @@ package firewarden.action.secrets_test
 
 import data.firewarden.action.secrets
 
-call(effect, args) := {"call": {"effect": effect, "args": args, "targets": [], "argv": []}}
+ordinary := {"effect": "read", "args": {}, "texts": [], "texts_truncated": false, "targets": [], "argv": []}
 
-denies(effect, args) := {given.id | some given in secrets.deny} with input as call(effect, args)
+call(effect, args) := {"call": object.union(ordinary, {"effect": effect, "args": args, "texts": texts})} if {
+	texts := [{"keys": [lower(key)], "value": value} | some key, value in args]
+}
 
-on_target(effect, kind) := {given.id | some given in secrets.deny} with input as {"call": {
-	"effect": effect,
-	"args": {},
-	"targets": [{"kind": kind}],
-	"argv": [],
-}}
+denies(effect, args) := ids if {
+	ids := {given.id | some given in secrets.deny} with input as call(effect, args)
+}
+
+on_target(effect, kind) := ids if {
+	touching := {"call": object.union(ordinary, {"effect": effect, "targets": [{"kind": kind}]})}
+	ids := {given.id | some given in secrets.deny} with input as touching
+}
 
 spellings := [
 	"Secret",
@@ -46,11 +50,13 @@ test_secret_is_denied_for_every_effect if {
 }
 
 test_secret_is_denied_deep_in_arguments if {
-	denies("read", {"query": {"Kinds": ["Pod", "Secret"]}}) == {"secret"}
+	deep := {"call": object.union(ordinary, {"texts": [{"keys": ["query", "kinds", "x"], "value": "Secret"}]})}
+	ids := {given.id | some given in secrets.deny} with input as deep
+	ids == {"secret"}
 }
 
 test_secret_is_denied_in_a_command if {
-	command := {"call": {"effect": "read", "args": {}, "targets": [], "argv": ["kubectl", "get", "secrets", "-o", "yaml"]}}
+	command := {"call": object.union(ordinary, {"argv": ["kubectl", "get", "secrets", "-o", "yaml"]})}
 	ids := {given.id | some given in secrets.deny} with input as command
 	ids == {"secret"}
 }
@@ -86,6 +92,11 @@ test_path_to_secrets_is_denied if {
 
 test_other_paths_are_left_alone if {
 	denies("read", {"path": "/api/v1/namespaces/secrets-demo/pods"}) == set()
+}
+
+test_arguments_that_could_not_be_read_are_denied if {
+	ids := {given.id | some given in secrets.deny} with input as {"call": object.union(ordinary, {"texts_truncated": true})}
+	ids == {"unread"}
 }
 
 test_identity_is_not_changed if {

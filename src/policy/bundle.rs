@@ -177,7 +177,8 @@ fn is_stray(path: &str) -> bool {
 }
 
 fn is_data(path: &str) -> bool {
-    path.starts_with("data/") && [".yaml", ".yml", ".json"].iter().any(|end| path.ends_with(end))
+    let name = path.strip_prefix("data/").filter(|name| !name.contains('/'));
+    name.is_some_and(|name| [".yaml", ".yml", ".json"].iter().any(|end| name.ends_with(end)))
 }
 
 fn manifest(files: &BTreeMap<String, String>, problems: &mut Vec<Diagnostic>) -> Manifest {

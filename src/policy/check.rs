@@ -319,8 +319,9 @@ impl<'a> Lint<'a> {
                 None => false,
             });
         (!known).then(|| {
-            let own = self.names.get(module.package.as_str()).into_iter().flat_map(|names| names.keys().copied());
-            let help = nearest(name, own.chain(super::rego::builtins())).map(|near| format!("did you mean {near}?"));
+            let mut known: Vec<&str> = module.rules.iter().map(|rule| rule.name.as_str()).collect();
+            super::rego::builtins().for_each(|name| known.push(name));
+            let help = nearest(name, known).map(|near| format!("did you mean {near}?"));
             ("unknown-function", format!("there is no function {name}"), help)
         })
     }
@@ -330,9 +331,12 @@ impl<'a> Lint<'a> {
         let steps: Vec<&str> = reference.steps.iter().map(String::as_str).collect();
         match steps.as_slice() {
             ["input", rest @ ..] => {
-                let wrong = self.documents(area).into_iter().map(|document| missing(document, rest, true));
                 // A library may serve both documents: one that has the path is enough.
-                let (n, near) = wrong.min_by_key(Option::is_some).flatten()?;
+                let mut found = None;
+                for document in self.documents(area) {
+                    found = Some(missing(document, rest, true)?);
+                }
+                let (n, near) = found?;
                 let path = ["input"].iter().chain(&rest[..=n]).copied().collect::<Vec<_>>().join(".");
                 let help = near.map(|near| format!("did you mean {near}?"));
                 Some(("unknown-input", format!("{path} is not in the input of {} modules", area.as_str()), help))

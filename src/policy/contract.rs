@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 pub const CONTRACT: &str = "firewarden/v1";
 /// Longest label or annotation value that a policy sees, in bytes.
 const MAX_VALUE_BYTES: usize = 4096;
+/// Most texts of one call's arguments that a policy sees.
+const MAX_TEXTS: usize = 1000;
 /// Most labels, and most annotations, that a policy sees.
 const MAX_ENTRIES: usize = 256;
 
@@ -339,6 +341,13 @@ pub struct CallFacts {
     pub tags: Vec<String>,
     /// Validated arguments.
     pub args: Map<String, Value>,
+    /// Every text in `args`, at any depth; [`ActionInput::for_call`] fills it, so that rules need
+    /// not search.
+    #[serde(default)]
+    pub texts: Vec<ArgumentText>,
+    /// There are more or longer texts in `args` than `texts` holds.
+    #[serde(default)]
+    pub texts_truncated: bool,
     /// Where arguments came from, by argument.
     #[serde(default)]
     pub arg_origins: Map<String, Value>,
@@ -364,6 +373,15 @@ pub struct CallFacts {
     pub evidence_verified: bool,
 }
 
+/// A text among the arguments of a call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ArgumentText {
+    /// The keys that lead to it, in lower case, outermost first; places in lists are left out.
+    pub keys: Vec<String>,
+    /// The text.
+    pub value: String,
+}
+
 fn builtin() -> String {
     "builtin".into()
 }
@@ -379,6 +397,8 @@ impl CallFacts {
             reversible: matches!(effect, Effect::Read),
             tags: Vec::new(),
             args,
+            texts: Vec::new(),
+            texts_truncated: false,
             arg_origins: Map::new(),
             targets: Vec::new(),
             argv: Vec::new(),
@@ -440,9 +460,10 @@ impl ActionInput {
         risk: &Risk,
         risk_rules: &[String],
         investigation: InvestigationFacts,
-        call: CallFacts,
+        mut call: CallFacts,
         now: Timestamp,
     ) -> Self {
+        (call.texts, call.texts_truncated) = texts(&call.args);
         Self {
             schema: "firewarden.action/v1".into(),
             now_ns: nanoseconds(now),
@@ -575,6 +596,33 @@ fn bounded(map: &BTreeMap<String, String>) -> (BTreeMap<String, String>, bool) {
     (kept, cut)
 }
 
+/// Every text in `args`, and whether bounds cut something off.
+fn texts(args: &Map<String, Value>) -> (Vec<ArgumentText>, bool) {
+    let mut found = Vec::new();
+    let mut cut = false;
+    let mut waiting: Vec<(Vec<String>, &Value)> =
+        args.iter().rev().map(|(key, value)| (vec![key.to_lowercase()], value)).collect();
+    while let Some((keys, value)) = waiting.pop() {
+        if found.len() >= MAX_TEXTS || waiting.len() > 4 * MAX_TEXTS || keys.len() > 64 {
+            return (found, true);
+        }
+        match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+            Value::String(text) => {
+                let end = text.floor_char_boundary(MAX_VALUE_BYTES);
+                cut |= end < text.len();
+                found.push(ArgumentText { keys, value: text[..end].to_owned() });
+            }
+            Value::Array(items) => waiting.extend(items.iter().rev().map(|item| (keys.clone(), item))),
+            Value::Object(map) => waiting.extend(map.iter().rev().map(|(key, value)| {
+                let deeper = keys.iter().cloned().chain([key.to_lowercase()]);
+                (deeper.collect(), value)
+            })),
+        }
+    }
+    (found, cut)
+}
+
 fn merge_found(
     resource: &mut ResourceFacts,
     blast_radius: &mut BlastRadius,
@@ -621,7 +669,10 @@ mod tests {
 
     #[test]
     fn the_documents_have_every_key_of_the_contract() {
-        let keys = |v: &Value| v.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
+        let keys = |v: &Value| {
+            let keys: std::collections::BTreeSet<_> = v.as_object().unwrap().keys().map(String::as_str).collect();
+            keys.into_iter().collect::<Vec<_>>().join(" ")
+        };
         let risk = serde_json::to_value(sample::risk_input()).unwrap();
         assert_eq!(
             keys(&risk),
@@ -645,7 +696,7 @@ mod tests {
         assert_eq!(
             keys(&action["call"]),
             "action_digest arg_origins args argv effect evidence evidence_verified id preview rationale reversible \
-             server tags targets tool"
+             server tags targets texts texts_truncated tool"
         );
         assert_eq!(serde_json::from_value::<ActionInput>(action).unwrap(), sample::action_input());
     }
@@ -681,6 +732,18 @@ mod tests {
         assert_eq!((input.blast_radius.known, input.blast_radius.pods, input.blast_radius.pvc_bytes), (true, 12, 0));
         assert_eq!(input.facts["previous_revision"], 41);
         assert!(!input.calendar.maintenance);
+    }
+
+    #[test]
+    fn every_text_among_the_arguments_is_listed() {
+        let args = json!({"Query": {"Kinds": ["Pod", {"x": "Secret"}], "n": 1}, "name": "api"});
+        let (found, cut) = texts(args.as_object().unwrap());
+        let shown: Vec<_> = found.iter().map(|t| format!("{}={}", t.keys.join("."), t.value)).collect();
+        assert_eq!((shown.join(" ").as_str(), cut), ("query.kinds=Pod query.kinds.x=Secret name=api", false));
+        for big in [json!({"a": vec!["x"; 5000]}), json!({"a": "x".repeat(5000)})] {
+            let (found, cut) = texts(big.as_object().unwrap());
+            assert!(cut && found.len() <= MAX_TEXTS);
+        }
     }
 
     #[test]

@@ -35,6 +35,14 @@ fn read_at(policy: &RegoPolicy, risk: Risk) -> Ruling {
     policy.rule(ID, &input)
 }
 
+/// The sample call with one argument more, asked for as the engine does.
+fn with_argument(key: &str, value: &str) -> ActionInput {
+    let mut call = sample::action_input().call;
+    call.args.insert(key.into(), value.into());
+    let facts = crate::policy::InvestigationFacts::default();
+    ActionInput::for_call(&sample::event(), &Risk::Medium, &[], facts, call, Timestamp::UNIX_EPOCH)
+}
+
 fn rules(reasons: &[crate::domain::Reason]) -> String {
     reasons.iter().map(|r| r.rule.as_str()).collect::<Vec<_>>().join(" ")
 }
@@ -93,8 +101,7 @@ fn calls_are_ruled_by_effect_and_level() {
 
 #[test]
 fn a_secret_is_refused_with_advice() {
-    let mut input = sample::action_input();
-    input.call.args.insert("kind".into(), "SECRETS.v1.".into());
+    let input = with_argument("kind", "SECRETS.v1.");
     let ruling = SHIPPED.rule(ID, &input);
     assert_eq!((ruling.verdict, ruling.reasons[0].rule.as_str()), (Verdict::Deny, "action/secrets/secret"));
     let at = ruling.reasons[0].at.clone().unwrap();
@@ -281,11 +288,10 @@ proptest! {
     fn no_arguments_open_what_the_floor_closes(
         key in "[a-z]{1,8}|kind|path|resource", value in "\\PC{0,40}", effect in prop::sample::select(Effect::ALL), risk in prop::sample::select(Risk::ALL)
     ) {
-        let mut input = sample::action_input();
-        (input.call.effect, input.risk.level) = (*effect, *risk);
-        input.call.args.insert(key, value.into());
+        let mut input = with_argument(&key, &value);
+        (input.call.effect, input.risk.level) = (effect, risk);
         let ruling = SHIPPED.rule(ID, &input);
-        prop_assert!(ruling.verdict >= floor(*risk, *effect));
+        prop_assert!(ruling.verdict >= floor(risk, effect));
         prop_assert_eq!(ruling.error, None);
     }
 }
