@@ -5,7 +5,7 @@ use super::bundle::Bundle;
 use super::combine::{ACTION_DUTIES, ACTION_SETS, Contribution, RISK_DUTIES, RISK_SETS};
 use super::diagnostic::{Diagnostic, nearest};
 use super::rego::syntax::{Module, Reference, Rule, RuleKind};
-use super::rego::{BANNED, Interpreter, RegoError, is_builtin};
+use super::rego::{BANNED, Interpreter, RegoError, compile_pattern, is_builtin};
 use super::sample;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -288,9 +288,8 @@ impl<'a> Lint<'a> {
             );
         }
         for (pattern, place) in &module.patterns {
-            if let Err(error) = regex::Regex::new(pattern) {
-                let why = error.to_string();
-                problems.push(at("bad-regex", *place, why.lines().last().unwrap_or("").trim().to_owned()));
+            if let Err(why) = compile_pattern(pattern) {
+                problems.push(at("bad-regex", *place, why));
             }
         }
     }
@@ -345,8 +344,8 @@ impl<'a> Lint<'a> {
                 let org = self.bundle.data().get("org").unwrap_or(&Value::Null);
                 let (n, near) = missing(org, rest, false)?;
                 let path = ["data", "org"].iter().chain(&rest[..=n]).copied().collect::<Vec<_>>().join(".");
-                let help = near.map(|near| format!("did you mean {near}?"));
-                let help = help.unwrap_or_else(|| "define it in data/org.yaml".into());
+                let help =
+                    near.map_or_else(|| "define it in data/org.yaml.".into(), |near| format!("did you mean {near}?"));
                 let help = format!("{help} A path that is not there makes the rule silent.");
                 Some(("unknown-data", format!("{path} is not defined by any data file"), Some(help)))
             }

@@ -1,5 +1,6 @@
 //! `data.org`, as far as the program itself reads it.
 
+use super::rego::compile_pattern;
 use crate::domain::Risk;
 use serde::Deserialize;
 use serde_json::Value;
@@ -69,9 +70,8 @@ fn bad_patterns(path: &str, value: &Value, wrong: &mut Vec<String>) {
                     wrong.push(format!("{path}: `{pattern}` is not a text"));
                     continue;
                 };
-                if let Err(error) = regex::Regex::new(pattern) {
-                    let why = error.to_string();
-                    wrong.push(format!("{path}: `{pattern}`: {}", why.lines().last().unwrap_or("").trim()));
+                if let Err(why) = compile_pattern(pattern) {
+                    wrong.push(format!("{path}: `{pattern}`: {why}"));
                 }
             }
         }

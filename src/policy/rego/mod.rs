@@ -6,10 +6,12 @@
 //! - [`Interpreter`] evaluates: no clock, no chance, no network, and not for long.
 
 mod builtins;
+mod patterns;
 pub(super) mod scan;
 pub(super) mod syntax;
 
 pub(super) use builtins::{BANNED, builtins, is_builtin};
+pub(super) use patterns::compile as compile_pattern;
 
 use regorus::utils::limits::ExecutionTimerConfig;
 use std::collections::BTreeSet;
@@ -91,6 +93,7 @@ impl Interpreter {
         let mut engine = regorus::Engine::new();
         engine.set_gather_prints(true);
         builtins::confine(&mut engine).map_err(|e| RegoError::read(&e))?;
+        patterns::replace_functions(&mut engine).map_err(|e| RegoError::read(&e))?;
         Ok(Self { engine, rules: Arc::default() })
     }
 
@@ -227,6 +230,24 @@ mod tests {
         assert!(error.contains("more than 10000"), "{error}");
         assert!(value("x := numbers.range_step(-9000000000000000000, 9000000000000000000, 1)").is_err());
         assert!(started.elapsed() < Duration::from_secs(1));
+    }
+
+    #[test]
+    fn regular_expressions_do_what_their_functions_say() {
+        for (call, expected) in [
+            ("regex.match(`(?i)\\bDROP\\b`, \"a drop b\")", json!(true)),
+            ("regex.match(`^a$`, \"b\")", json!(false)),
+            ("regex.find_n(`[0-9]+`, \"1 22 333\", 2)", json!(["1", "22"])),
+            ("regex.find_n(`[0-9]+`, \"1 22 333\", -1)", json!(["1", "22", "333"])),
+            ("regex.find_n(`x`, \"1\", 1)", json!([])),
+            ("regex.replace(\"a1b22\", `([0-9])+`, \"<$1>\")", json!("a<1>b<2>")),
+            ("regex.split(`,+`, \"a,,b\")", json!(["a", "b"])),
+        ] {
+            assert_eq!(value(&format!("x := {call}")), Ok(Some(expected)), "{call}");
+        }
+        for call in ["regex.match(`(`, \"\")", "regex.match(`a`, 1)", "regex.match(`(a{1000}){1000}`, \"\")"] {
+            assert!(value(&format!("x := {call}")).is_err(), "{call}");
+        }
     }
 
     #[test]

@@ -154,14 +154,20 @@ fn read_rule(rule: &RuleTree, module: &mut Module) -> Rule {
 
 fn condition(span: &Span) -> Condition {
     let text = span.text();
-    let last = span.line + text.matches('\n').count() as u32;
+    let first = place(span).line;
+    let last = first + text.matches('\n').count() as u32;
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    Condition { lines: span.line..=last, text: text.chars().take(200).collect() }
+    Condition { lines: first..=last, text: text.chars().take(200).collect() }
 }
 
+/// Where a span begins. The line and column of a reference's span are those of its last dot, so
+/// both are counted from its first byte.
 fn place(span: &Span) -> Place {
+    let before = span.source.contents().get(..span.start as usize).unwrap_or("");
+    let line = u32::try_from(before.matches('\n').count()).unwrap_or(0) + 1;
+    let col = u32::try_from(before.rsplit('\n').next().unwrap_or("").chars().count()).unwrap_or(0) + 1;
     let width = span.text().lines().next().unwrap_or("").chars().count();
-    Place { line: span.line, col: span.col, width: u32::try_from(width).unwrap_or(1).max(1) }
+    Place { line, col, width: u32::try_from(width).unwrap_or(1).max(1) }
 }
 
 fn object_keys(head: &Ref<Expr>) -> Option<BTreeMap<String, Option<String>>> {
