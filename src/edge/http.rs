@@ -245,7 +245,9 @@ pub(crate) mod tests {
                     loop {
                         let text = String::from_utf8_lossy(&request).into_owned();
                         if let Some((head, body)) = text.split_once("\r\n\r\n") {
-                            let length = head.lines().find_map(|l| l.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+                            let length = head
+                                .lines()
+                                .find_map(|l| l.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
                             if body.len() >= length.unwrap_or(0usize) {
                                 break;
                             }
@@ -311,7 +313,8 @@ pub(crate) mod tests {
             if request.starts_with("GET /in") {
                 return http(200, "text/plain", b"inside");
             }
-            format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").into_bytes()
+            format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                .into_bytes()
         })
         .await;
         let peer = HttpPeer::new("p", &address, Some(Auth::Bearer(Secret::new("t0ken", "env:T")))).unwrap();

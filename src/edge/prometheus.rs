@@ -53,7 +53,13 @@ impl PrometheusReader {
     ///
     /// # Errors
     /// [`EdgeErrorKind::Invalid`] when the server finds the query wrong.
-    pub async fn query_range(&self, query: &str, start: &str, end: &str, step: &str) -> Result<PrometheusData, EdgeError> {
+    pub async fn query_range(
+        &self,
+        query: &str,
+        start: &str,
+        end: &str,
+        step: &str,
+    ) -> Result<PrometheusData, EdgeError> {
         self.ask("query_range", &[("query", query), ("start", start), ("end", end), ("step", step)]).await
     }
 
@@ -129,7 +135,9 @@ impl PrometheusReader {
                 let code = answer.status;
                 let status = || EdgeErrorKind::Status { code, reason: kind.to_owned() };
                 Err(match kind {
-                    "bad_data" => self.peer.error(EdgeErrorKind::Invalid, &format!("it finds the question wrong: {said}")),
+                    "bad_data" => {
+                        self.peer.error(EdgeErrorKind::Invalid, &format!("it finds the question wrong: {said}"))
+                    }
                     "execution" => {
                         self.peer.error(EdgeErrorKind::Invalid, &format!("the query cannot be evaluated: {said}"))
                     }
@@ -230,7 +238,15 @@ pub(crate) mod tests {
         reader.series(&["up".into(), "down".into()], "1", "2").await.unwrap();
         let asked = asked.lock().unwrap();
         assert!(asked[0].starts_with("GET /api/v1/query?query=up&time=1.5 "), "{}", asked[0]);
-        assert!(asked[1].starts_with("POST /api/v1/query ") && asked[1].contains("\r\n\r\nquery=up%7Bjob"), "{}", asked[1]);
-        assert!(asked[2].starts_with("GET /api/v1/series?match%5B%5D=up&match%5B%5D=down&start=1&end=2 "), "{}", asked[2]);
+        assert!(
+            asked[1].starts_with("POST /api/v1/query ") && asked[1].contains("\r\n\r\nquery=up%7Bjob"),
+            "{}",
+            asked[1]
+        );
+        assert!(
+            asked[2].starts_with("GET /api/v1/series?match%5B%5D=up&match%5B%5D=down&start=1&end=2 "),
+            "{}",
+            asked[2]
+        );
     }
 }

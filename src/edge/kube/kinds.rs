@@ -133,15 +133,13 @@ impl Kinds {
 }
 
 /// The kind that `word` means: core before apps before the server's own order.
-fn best<'k>(
-    kinds: impl Iterator<Item = &'k ApiKind>,
-    word: &str,
-    api_version: Option<&str>,
-) -> Option<&'k ApiKind> {
-    kinds.filter(|k| k.is_called(word) && api_version.is_none_or(|v| k.is_of(v))).min_by_key(|k| match k.group.as_str() {
-        "" => 0,
-        "apps" => 1,
-        _ => 2,
+fn best<'k>(kinds: impl Iterator<Item = &'k ApiKind>, word: &str, api_version: Option<&str>) -> Option<&'k ApiKind> {
+    kinds.filter(|k| k.is_called(word) && api_version.is_none_or(|v| k.is_of(v))).min_by_key(|k| {
+        match k.group.as_str() {
+            "" => 0,
+            "apps" => 1,
+            _ => 2,
+        }
     })
 }
 
@@ -271,15 +269,19 @@ fn aggregated(list: &Value, all: &mut Vec<ApiKind>) {
         for version in group["versions"].as_array().into_iter().flatten() {
             for resource in version["resources"].as_array().into_iter().flatten() {
                 let text = |key: &str| resource[key].as_str().unwrap_or_default().to_owned();
-                push(all, &resource["verbs"], ApiKind {
-                    group: name.to_owned(),
-                    version: version["version"].as_str().unwrap_or_default().to_owned(),
-                    kind: resource["responseKind"]["kind"].as_str().unwrap_or_default().to_owned(),
-                    plural: text("resource"),
-                    singular: text("singularResource"),
-                    short_names: texts(&resource["shortNames"]),
-                    namespaced: resource["scope"] == "Namespaced",
-                });
+                push(
+                    all,
+                    &resource["verbs"],
+                    ApiKind {
+                        group: name.to_owned(),
+                        version: version["version"].as_str().unwrap_or_default().to_owned(),
+                        kind: resource["responseKind"]["kind"].as_str().unwrap_or_default().to_owned(),
+                        plural: text("resource"),
+                        singular: text("singularResource"),
+                        short_names: texts(&resource["shortNames"]),
+                        namespaced: resource["scope"] == "Namespaced",
+                    },
+                );
             }
         }
     }
@@ -288,15 +290,19 @@ fn aggregated(list: &Value, all: &mut Vec<ApiKind>) {
 fn resources(list: &Value, group: &str, version: &str, all: &mut Vec<ApiKind>) {
     for resource in list["resources"].as_array().into_iter().flatten() {
         let text = |key: &str| resource[key].as_str().unwrap_or_default().to_owned();
-        push(all, &resource["verbs"], ApiKind {
-            group: group.to_owned(),
-            version: version.to_owned(),
-            kind: text("kind"),
-            plural: text("name"),
-            singular: text("singularName"),
-            short_names: texts(&resource["shortNames"]),
-            namespaced: resource["namespaced"] == true,
-        });
+        push(
+            all,
+            &resource["verbs"],
+            ApiKind {
+                group: group.to_owned(),
+                version: version.to_owned(),
+                kind: text("kind"),
+                plural: text("name"),
+                singular: text("singularName"),
+                short_names: texts(&resource["shortNames"]),
+                namespaced: resource["namespaced"] == true,
+            },
+        );
     }
 }
 
@@ -317,7 +323,9 @@ fn texts(list: &Value) -> Vec<String> {
 
 fn unknown(kinds: &Kinds, word: &str, api_version: Option<&str>) -> EdgeError {
     let shown: String = word.chars().take(60).collect();
-    if let (Some(api_version), Some(other)) = (api_version, kinds.find(word, None).or(best(stable().iter(), word, None))) {
+    if let (Some(api_version), Some(other)) =
+        (api_version, best(stable().iter(), word, None).or(kinds.find(word, None)))
+    {
         return invalid(format!(
             "the server has no kind `{shown}` in `{}`, but in `{}`; leave api_version out or use that one",
             api_version.chars().take(60).collect::<String>(),
@@ -383,7 +391,10 @@ mod tests {
         assert_eq!(reader.resolve("deployments.apps", None).await.unwrap().plural, "deployments");
         assert!(fake.asked().is_empty());
         let shown = |w| reader.known_kind(w, None).map(|k| (k.path(Some("a")), k.path(None)));
-        assert_eq!(shown("sts"), Some(("/apis/apps/v1/namespaces/a/statefulsets".into(), "/apis/apps/v1/statefulsets".into())));
+        assert_eq!(
+            shown("sts"),
+            Some(("/apis/apps/v1/namespaces/a/statefulsets".into(), "/apis/apps/v1/statefulsets".into()))
+        );
     }
 
     #[tokio::test]
@@ -410,7 +421,10 @@ mod tests {
         assert_eq!(reader.resolve("pods", None).await.unwrap().kind, "Pod");
         let error = reader.resolve("certifcate", None).await.unwrap_err();
         assert_eq!(*error.kind(), EdgeErrorKind::Invalid);
-        assert!(error.text().starts_with("the server has no kind `certifcate`; the nearest are Certificate,"), "{error}");
+        assert!(
+            error.text().starts_with("the server has no kind `certifcate`; the nearest are Certificate,"),
+            "{error}"
+        );
         let error = reader.resolve("pods", Some("apps/v1")).await.unwrap_err();
         assert!(error.text().contains("but in `v1`"), "{error}");
         assert_eq!(fake.asked(), ["/api", "/apis"]);

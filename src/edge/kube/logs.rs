@@ -190,7 +190,9 @@ mod tests {
         assert_eq!((last.container.as_str(), last.cut), ("app", true));
         assert!(last.text.len() <= 1000 && last.text.starts_with("line ") && last.text.ends_with("line 49999\n"));
         let first = reader.logs("n", "a", &query(LogKeep::First, 1000)).await.unwrap();
-        assert!(first.cut && first.text.starts_with("line 0\n") && first.text.ends_with('\n') && first.text.len() <= 1000);
+        assert!(
+            first.cut && first.text.starts_with("line 0\n") && first.text.ends_with('\n') && first.text.len() <= 1000
+        );
         let all = reader.logs("n", "a", &query(LogKeep::Last, 10 << 20)).await.unwrap();
         assert_eq!((all.text, all.cut), (log, false));
     }
@@ -210,7 +212,11 @@ mod tests {
     #[tokio::test]
     async fn without_a_look_at_the_pod_the_servers_own_words_are_told() {
         let fake = Fake::new();
-        fake.on("/api/v1/namespaces/shop/pods/web-595985d47b-8xk89", 403, json!({"kind": "Status", "reason": "Forbidden", "code": 403}));
+        fake.on(
+            "/api/v1/namespaces/shop/pods/web-595985d47b-8xk89",
+            403,
+            json!({"kind": "Status", "reason": "Forbidden", "code": 403}),
+        );
         fake.replay(&fixture("error-logs-need-container"));
         fake.on("/api/v1/namespaces/shop/pods/api-65857d5d47-26pgn", 200, pod(&["app"]));
         fake.replay_at(&fixture("logs-no-kubelet"), "/api/v1/namespaces/shop/pods/api-65857d5d47-26pgn/log");

@@ -80,8 +80,9 @@ impl KubeReader {
     /// [`EdgeErrorKind::Invalid`] when `url` is no address.
     pub fn at(url: &str, token: Option<Secret>) -> Result<Self, EdgeError> {
         let address = url.trim().trim_end_matches('/').parse();
-        let mut config =
-            Config::new(address.map_err(|e| invalid(format!("its address is not a URL ({e}); write https://host:port")))?);
+        let mut config = Config::new(
+            address.map_err(|e| invalid(format!("its address is not a URL ({e}); write https://host:port")))?,
+        );
         config.auth_info.token = token.map(|token| token.expose().trim().into());
         Self::with_config(config)
     }
@@ -91,7 +92,8 @@ impl KubeReader {
         config.default_retry = false;
         config.connect_timeout = Some(CONNECT);
         config.read_timeout = Some(REQUEST);
-        let client = Client::try_from(config).map_err(|e| invalid(format!("its client cannot be built: {}", causes(&e))))?;
+        let client =
+            Client::try_from(config).map_err(|e| invalid(format!("its client cannot be built: {}", causes(&e))))?;
         Ok(Self::with_client(client))
     }
 
@@ -116,7 +118,11 @@ impl KubeReader {
     async fn json(&self, path: &str, params: &ListParams, accept: Option<&'static str>) -> Result<Value, EdgeError> {
         let body = self.bytes(path, params, accept).await?;
         serde_json::from_slice(&body).map_err(|e| {
-            EdgeError::new(PEER, EdgeErrorKind::BadBody, format!("the answer to GET {path} is not JSON ({e}); is it an API server?"))
+            EdgeError::new(
+                PEER,
+                EdgeErrorKind::BadBody,
+                format!("the answer to GET {path} is not JSON ({e}); is it an API server?"),
+            )
         })
     }
 
@@ -213,7 +219,9 @@ fn api_error(path: &str, error: ::kube::Error) -> EdgeError {
             EdgeErrorKind::Denied,
             format!("no credential could be had ({}); check the kubeconfig's user", causes(&e)),
         ),
-        e @ (Error::BuildRequest(_) | Error::HttpError(_)) => invalid(format!("GET {path} cannot be asked: {}", causes(&e))),
+        e @ (Error::BuildRequest(_) | Error::HttpError(_)) => {
+            invalid(format!("GET {path} cannot be asked: {}", causes(&e)))
+        }
         e => EdgeError::new(
             PEER,
             EdgeErrorKind::Unreachable,
@@ -275,7 +283,8 @@ mod tests {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let _guard = runtime.enter();
-        let reader = KubeReader::at("http://127.0.0.1:1", Some(Secret::new("hunter22", "env:T"))).unwrap().named("prod");
+        let reader =
+            KubeReader::at("http://127.0.0.1:1", Some(Secret::new("hunter22", "env:T"))).unwrap().named("prod");
         assert_eq!(format!("{reader:?}"), r#"KubeReader { cluster: Some("prod"), .. }"#);
         assert_eq!(*KubeReader::at("not a url", None).unwrap_err().kind(), EdgeErrorKind::Invalid);
     }

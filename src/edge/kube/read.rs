@@ -91,8 +91,9 @@ impl KubeReader {
                 Err(e) => return Err(e),
             };
             bytes += page.len();
-            let mut page: Value = serde_json::from_slice(&page)
-                .map_err(|e| EdgeError::new(PEER, EdgeErrorKind::BadBody, format!("the list at {path} is not JSON ({e})")))?;
+            let mut page: Value = serde_json::from_slice(&page).map_err(|e| {
+                EdgeError::new(PEER, EdgeErrorKind::BadBody, format!("the list at {path} is not JSON ({e})"))
+            })?;
             let Some(items) = page["items"].as_array_mut().map(std::mem::take) else {
                 return Err(EdgeError::new(PEER, EdgeErrorKind::BadBody, format!("the answer at {path} is no list")));
             };
@@ -272,7 +273,11 @@ mod tests {
     async fn an_empty_list_of_a_namespace_that_does_not_exist_is_an_error() {
         let fake = Fake::new();
         fake.replay(&fixture("error-404-ns-list-empty"));
-        fake.on("/api/v1/namespaces", 200, json!({"items": [{"metadata": {"name": "host"}}, {"metadata": {"name": "shop"}}]}));
+        fake.on(
+            "/api/v1/namespaces",
+            200,
+            json!({"items": [{"metadata": {"name": "host"}}, {"metadata": {"name": "shop"}}]}),
+        );
         let reader = fake.reader();
         let pods = kind(&reader, "po").await;
         let error = reader.list(&pods, Some("ghost"), &query(10)).await.unwrap_err();
@@ -309,7 +314,8 @@ mod tests {
     #[tokio::test]
     async fn secrets_are_asked_for_as_metadata_and_data_is_never_taken() {
         let fake = Fake::new();
-        let secret = json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": {"name": "db"}});
+        let secret =
+            json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": {"name": "db"}});
         fake.on("/api/v1/namespaces/shop/secrets/db", 200, secret.clone());
         fake.on("/api/v1/namespaces/shop/secrets", 200, json!({"items": [secret]}));
         fake.on("/api/v1/namespaces/rude/secrets/db", 200, json!({"kind": "Secret", "data": {"p": "aHVudGVyMg=="}}));
@@ -344,7 +350,7 @@ mod tests {
             let error = reader.list(&kind(&reader, "po").await, Some(namespace), &query(5)).await.unwrap_err();
             told.push(format!("{:?} {}", error.kind(), error.text()));
         }
-        insta::assert_snapshot!(told.join("\n"));
+        insta::assert_snapshot!("refusals", told.join("\n"));
     }
 
     #[tokio::test]
@@ -354,7 +360,10 @@ mod tests {
         let reader = fake.reader();
         let events = reader.events(Some("shop"), Some("Pod"), Some("api-65857d5d47-26pgn"), 100).await.unwrap();
         assert!(events.items.iter().any(|e| e["reason"] == "BackOff"));
-        assert!(fake.asked()[0].contains("fieldSelector=involvedObject.kind%3DPod%2CinvolvedObject.name%3Dapi-65857d5d47-26pgn"));
+        assert!(
+            fake.asked()[0]
+                .contains("fieldSelector=involvedObject.kind%3DPod%2CinvolvedObject.name%3Dapi-65857d5d47-26pgn")
+        );
         assert!(reader.events(Some("shop"), Some("Pod"), Some("a,metadata.name=b"), 1).await.is_err());
     }
 
