@@ -230,9 +230,11 @@ pub(crate) mod tests {
     pub(crate) type Asked = Arc<Mutex<Vec<String>>>;
 
     /// A peer that answers each connection with what `answer` makes of the request (head and body).
-    pub(crate) async fn peer(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> (String, Asked) {
+    pub(crate) fn peer(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> (String, Asked) {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let asked = Asked::default();
         let (answer, seen) = (Arc::new(answer), asked.clone());
@@ -278,7 +280,7 @@ pub(crate) mod tests {
 
     #[tokio::test]
     async fn a_path_prefix_is_kept_and_credentials_go_into_the_header_alone() {
-        let (address, asked) = peer(|_| http(200, "application/json; charset=utf-8", b"{}")).await;
+        let (address, asked) = peer(|_| http(200, "application/json; charset=utf-8", b"{}"));
         let address = address.replace("http://", "http://ops:hunter22@");
         let peer = HttpPeer::new("p", &format!("{address}/prefix/"), None).unwrap();
         assert!(!format!("{peer:?}").contains("hunter22") && !peer.address().contains("hunter22"));
@@ -295,8 +297,7 @@ pub(crate) mod tests {
             let mut reply = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".to_vec();
             reply.extend(vec![b'x'; 100_000]);
             reply
-        })
-        .await;
+        });
         let peer = HttpPeer::new("p", &address, None).unwrap();
         let limits = Limits { body_bytes: 1000, ..Limits::default() };
         let error = peer.get("/", &[], limits).await.unwrap_err();
@@ -306,7 +307,7 @@ pub(crate) mod tests {
 
     #[tokio::test]
     async fn redirects_stay_within_the_origin() {
-        let (elsewhere, never) = peer(|_| http(200, "text/plain", b"stolen")).await;
+        let (elsewhere, never) = peer(|_| http(200, "text/plain", b"stolen"));
         let target = elsewhere.clone();
         let (address, _) = peer(move |request| {
             let to = if request.starts_with("GET /out") { format!("{target}/x") } else { "/in".to_owned() };
@@ -315,8 +316,7 @@ pub(crate) mod tests {
             }
             format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
                 .into_bytes()
-        })
-        .await;
+        });
         let peer = HttpPeer::new("p", &address, Some(Auth::Bearer(Secret::new("t0ken", "env:T")))).unwrap();
         assert_eq!(peer.get("/start", &[], Limits::default()).await.unwrap().body, b"inside");
         let error = peer.get("/out", &[], Limits::default()).await.unwrap_err();
@@ -329,8 +329,7 @@ pub(crate) mod tests {
         let (address, _) = peer(|_| {
             std::thread::sleep(Duration::from_millis(600));
             Vec::new()
-        })
-        .await;
+        });
         let client = HttpPeer::new("p", &address, None).unwrap();
         let limits = Limits { total: Duration::from_millis(100), ..Limits::default() };
         assert_eq!(*client.get("/", &[], limits).await.unwrap_err().kind(), EdgeErrorKind::Timeout);

@@ -170,11 +170,11 @@ pub(crate) mod tests {
     }
 
     /// A server that answers everything with one recorded answer.
-    pub(crate) async fn replaying(recorded: Value) -> (PrometheusReader, Asked) {
+    pub(crate) fn replaying(recorded: Value) -> (PrometheusReader, Asked) {
         let media_type = recorded["headers"]["Content-Type"].as_str().unwrap_or("application/json").to_owned();
         let body = recorded["body"].as_str().map_or_else(|| recorded["body"].to_string(), str::to_owned);
         let status = recorded["status"].as_u64().unwrap_or(200) as u16;
-        let (address, asked) = peer(move |_| http(status, &media_type, body.as_bytes())).await;
+        let (address, asked) = peer(move |_| http(status, &media_type, body.as_bytes()));
         (PrometheusReader::new(&address, None).unwrap(), asked)
     }
 
@@ -190,11 +190,11 @@ pub(crate) mod tests {
                 ("query-empty", "vector"),
                 ("query-range", "matrix"),
             ] {
-                let (reader, _) = replaying(fixture(version, name)).await;
+                let (reader, _) = replaying(fixture(version, name));
                 assert_eq!(reader.query("x", None).await.unwrap().data["resultType"], kind, "{version} {name}");
             }
         }
-        let (reader, _) = replaying(fixture("3.5.3", "query-limit")).await;
+        let (reader, _) = replaying(fixture("3.5.3", "query-limit"));
         assert_eq!(reader.query("up", None).await.unwrap().warnings, ["results truncated due to limit"]);
     }
 
@@ -209,7 +209,7 @@ pub(crate) mod tests {
                 ("error-unknown-path", EdgeErrorKind::NotFound),
                 ("error-method", EdgeErrorKind::NotFound),
             ] {
-                let (reader, _) = replaying(fixture(version, name)).await;
+                let (reader, _) = replaying(fixture(version, name));
                 let error = reader.query("x", None).await.unwrap_err();
                 assert_eq!(*error.kind(), kind, "{version} {name}: {error}");
             }
@@ -223,16 +223,16 @@ pub(crate) mod tests {
             (401, EdgeErrorKind::Denied),
             (502, EdgeErrorKind::Status { code: 502, reason: String::new() }),
         ] {
-            let (reader, _) = replaying(serde_json::json!({"status": status, "body": "<html>sign in</html>"})).await;
+            let (reader, _) = replaying(serde_json::json!({"status": status, "body": "<html>sign in</html>"}));
             assert_eq!(*reader.alerts().await.unwrap_err().kind(), kind);
         }
-        let (reader, _) = replaying(serde_json::json!({"status": 200, "body": {"hello": 1}})).await;
+        let (reader, _) = replaying(serde_json::json!({"status": 200, "body": {"hello": 1}}));
         assert_eq!(*reader.rules().await.unwrap_err().kind(), EdgeErrorKind::BadBody);
     }
 
     #[tokio::test]
     async fn long_questions_are_posted_as_a_form() {
-        let (reader, asked) = replaying(fixture("3.5.3", "query-vector")).await;
+        let (reader, asked) = replaying(fixture("3.5.3", "query-vector"));
         reader.query("up", Some("1.5")).await.unwrap();
         reader.query(&format!("up{{job=~\"{}\"}}", "x".repeat(2000)), None).await.unwrap();
         reader.series(&["up".into(), "down".into()], "1", "2").await.unwrap();

@@ -1,6 +1,6 @@
 //! The tools that exist here, and the one way to call them.
 
-use super::manifest::{ManifestError, Manifests, PEERS};
+use super::manifest::{ManifestError, Manifests};
 use super::spec::{ReadTool, ToolError, ToolSpec};
 use super::{blank, bound, kubernetes, prometheus};
 use crate::domain::{Clock, Digest, Effect, Observation, Redactor, ToolOffer};
@@ -60,7 +60,6 @@ impl Registry {
                 "prometheus" => sources.prometheus.is_some(),
                 _ => false,
             };
-            debug_assert!(PEERS.iter().all(|peer| ["kubernetes", "prometheus"].contains(peer)));
             if !spec.requires.iter().all(|peer| there(peer)) {
                 continue;
             }
@@ -131,7 +130,7 @@ impl Registry {
     /// As [`Self::validate`].
     pub fn targets(&self, name: &str, args: &Value) -> Result<Vec<Value>, ToolError> {
         self.validate(name, args)?;
-        Ok(self.tools.get(name).map(|entry| entry.tool.target(args)).unwrap_or_default())
+        Ok(self.entry(name)?.tool.target(args))
     }
 
     /// Checks a call against the tool's parameters.
@@ -139,11 +138,7 @@ impl Registry {
     /// # Errors
     /// [`ToolError::Invalid`], in words that tell what to send instead.
     pub fn validate(&self, name: &str, args: &Value) -> Result<(), ToolError> {
-        let Some(entry) = self.tools.get(name) else {
-            let known: Vec<&str> = self.tools.keys().map(String::as_str).collect();
-            let shown: String = name.chars().take(64).collect();
-            return Err(ToolError::invalid(format!("there is no tool `{shown}`; there are {}", known.join(", "))));
-        };
+        let entry = self.entry(name)?;
         let takes = || takes(&entry.tool.spec().params);
         if !args.is_object() {
             return Err(ToolError::invalid(format!("{name} takes its arguments as one JSON object: {}", takes())));
@@ -162,9 +157,7 @@ impl Registry {
     /// [`ToolError`], whose text is safe to show.
     pub async fn call(&self, name: &str, args: &Value) -> Result<Observation, ToolError> {
         self.validate(name, args)?;
-        let Some(entry) = self.tools.get(name) else {
-            return Err(ToolError::invalid(format!("there is no tool `{name}`")));
-        };
+        let entry = self.entry(name)?;
         let (tool, spec) = (entry.tool.as_ref(), entry.tool.spec());
         let seen = tokio::time::timeout(spec.timeout, tool.read(args)).await.unwrap_or_else(|_| {
             Err(ToolError::failed(
@@ -189,6 +182,14 @@ impl Registry {
         redacted += blanked;
         let (text, cut) = bound::text(clean.into_owned(), spec.max_output);
         Ok(Observation { data: seen.data, text, truncated: seen.truncated || cut, redacted })
+    }
+
+    fn entry(&self, name: &str) -> Result<&Entry, ToolError> {
+        self.tools.get(name).ok_or_else(|| {
+            let known: Vec<&str> = self.tools.keys().map(String::as_str).collect();
+            let shown: String = name.chars().take(64).collect();
+            ToolError::invalid(format!("there is no tool `{shown}`; there are {}", known.join(", ")))
+        })
     }
 
     /// The same error without secrets: servers quote what they were asked and what they hold.
@@ -321,8 +322,8 @@ mod tests {
     #[tokio::test]
     async fn a_large_answer_is_bounded_and_says_so() {
         let fake = Fake::new();
-        let items: Vec<Value> = (0..900)
-            .map(|n| json!({"metadata": {"name": format!("c{n}"), "annotations": {"a": "x".repeat(15_000)}}}))
+        let items: Vec<Value> = (0..700)
+            .map(|n| json!({"metadata": {"name": format!("c{n}"), "annotations": {"a": "x".repeat(14_000)}}}))
             .collect();
         fake.on("/api/v1/configmaps", 200, json!({"kind": "ConfigMapList", "metadata": {}, "items": items}));
         let registry = registry(Some(fake.reader()));

@@ -1,7 +1,7 @@
 //! An API server for tests: recorded answers by path.
 
 use super::KubeReader;
-use ::kube::{Client, client::Body};
+use crate::edge::http::tests::{http, peer};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 
@@ -81,29 +81,34 @@ impl Fake {
         self.asked.lock().unwrap().iter().map(|(_, accept)| accept.clone()).collect()
     }
 
+    /// A reader of this server, over a real connection.
     pub(crate) fn reader(&self) -> KubeReader {
         let fake = self.clone();
-        let service = tower::service_fn(move |request: axum::http::Request<Body>| {
-            let (status, body) = fake.serve(&request);
-            async move {
-                let body = Body::from(body);
-                Ok::<_, std::convert::Infallible>(axum::http::Response::builder().status(status).body(body).unwrap())
-            }
+        let (address, _) = peer(move |request| {
+            let (status, body) = fake.serve(request);
+            http(status, "application/json", &body)
         });
-        KubeReader::with_client(Client::new(service, "default"))
+        KubeReader::at(&address, None).unwrap()
     }
 
-    fn serve(&self, request: &axum::http::Request<Body>) -> (u16, Vec<u8>) {
-        assert_eq!(request.method(), "GET", "a reader only looks");
-        let path = request.uri().path().to_owned();
-        let query = request.uri().query().unwrap_or_default().to_owned();
-        let accept = request.headers().get("accept").map_or("", |v| v.to_str().unwrap()).to_owned();
-        assert!(!path.contains("/secrets") || accept.contains("as=PartialObjectMetadata"), "{path} asked for data");
-        let shown = if query.is_empty() { path.clone() } else { format!("{path}?{query}") };
-        self.asked.lock().unwrap().push((shown, accept));
-        let answer = self.answers.lock().unwrap().iter().find(|(p, _)| *p == path).map(|(_, a)| a.clone());
+    fn serve(&self, request: &str) -> (u16, Vec<u8>) {
+        let mut lines = request.lines();
+        let line: Vec<&str> = lines.next().unwrap_or_default().split(' ').collect();
+        let accept = lines.find_map(|l| l.split_once(": ").filter(|(k, _)| k.eq_ignore_ascii_case("accept")));
+        let accept = accept.map_or("", |(_, value)| value).to_owned();
+        let (path, query) = line[1].split_once('?').unwrap_or((line[1], ""));
+        let shown =
+            if query.is_empty() { path.to_owned() } else { format!("{path}?{}", query.trim_start_matches('&')) };
+        self.asked.lock().unwrap().push((shown, accept.clone()));
+        if line[0] != "GET" {
+            return (405, b"a reader only looks".to_vec());
+        }
+        if path.contains("/secrets") && !accept.contains("as=PartialObjectMetadata") {
+            return (400, b"asked for the data of a secret".to_vec());
+        }
+        let answer = self.answers.lock().unwrap().iter().find(|(p, _)| p == path).map(|(_, a)| a.clone());
         match answer {
-            Some(answer) => answer(&query),
+            Some(answer) => answer(query),
             None if path.contains("/namespaces/") || path.starts_with("/api/v1/") => {
                 let status = json!({"kind": "Status", "status": "Failure", "message": "not found", "reason": "NotFound", "code": 404});
                 (404, status.to_string().into_bytes())

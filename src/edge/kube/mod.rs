@@ -74,7 +74,8 @@ impl KubeReader {
         Self::with_config(config).map(Some)
     }
 
-    /// The cluster whose API is served at `url`.
+    /// The cluster whose API is served at `url`, which may have a path prefix. Needs a running
+    /// tokio runtime.
     ///
     /// # Errors
     /// [`EdgeErrorKind::Invalid`] when `url` is no address.
@@ -262,6 +263,7 @@ fn kubeconfig_error(path: &dyn std::fmt::Display, error: &::kube::config::Kubeco
 
 #[cfg(test)]
 mod tests {
+    use super::super::http::tests::{http, peer};
     use super::*;
 
     #[test]
@@ -287,6 +289,46 @@ mod tests {
             KubeReader::at("http://127.0.0.1:1", Some(Secret::new("hunter22", "env:T"))).unwrap().named("prod");
         assert_eq!(format!("{reader:?}"), r#"KubeReader { cluster: Some("prod"), .. }"#);
         assert_eq!(*KubeReader::at("not a url", None).unwrap_err().kind(), EdgeErrorKind::Invalid);
+    }
+
+    #[tokio::test]
+    async fn a_server_below_a_path_is_asked_with_the_token() {
+        let (address, asked) = peer(|_| http(200, "application/json", b"{\"items\": []}"));
+        let reader = KubeReader::at(&format!("{address}/world/"), Some(Secret::new("t0ken\n", "file:t"))).unwrap();
+        assert_eq!(
+            reader.json("/api/v1/nodes", &ListParams::default(), None).await.unwrap()["items"],
+            serde_json::json!([])
+        );
+        let asked = asked.lock().unwrap().remove(0).to_ascii_lowercase();
+        assert!(asked.starts_with("get /world/api/v1/nodes"), "{asked}");
+        assert!(asked.contains("authorization: bearer t0ken\r\n"), "{asked}");
+    }
+
+    #[tokio::test]
+    async fn a_busy_server_is_asked_once() {
+        let busy = br#"{"kind": "Status", "message": "busy", "reason": "TooManyRequests", "code": 429}"#;
+        let (address, asked) = peer(|_| http(429, "application/json", busy));
+        let error = KubeReader::at(&address, None)
+            .unwrap()
+            .json("/api/v1/nodes", &ListParams::default(), None)
+            .await
+            .unwrap_err();
+        assert!(error.is_transient(), "{error}");
+        assert_eq!(asked.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_kubeconfig_that_is_none_is_told_without_its_lines() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config");
+        std::fs::write(&file, "users:\n- name: a\n  user: {token: hunter22\n").unwrap();
+        let error = ::kube::config::Kubeconfig::read_from(&file).unwrap_err();
+        let told = kubeconfig_error(&"config", &error);
+        assert!(!told.to_string().contains("hunter22"), "{told}");
+        assert_eq!(
+            told.text(),
+            "kubeconfig config cannot be used: it is not a kubeconfig in YAML; check it with `kubectl config view`"
+        );
     }
 
     #[tokio::test]

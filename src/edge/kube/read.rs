@@ -24,8 +24,6 @@ pub struct ListQuery {
     pub field_selector: Option<String>,
     /// Most objects.
     pub limit: usize,
-    /// Names and labels alone are wanted.
-    pub metadata_only: bool,
 }
 
 /// Objects of one kind.
@@ -67,7 +65,7 @@ impl KubeReader {
     /// answer with an empty list.
     pub async fn list(&self, kind: &ApiKind, namespace: Option<&str>, query: &ListQuery) -> Result<Listing, EdgeError> {
         let namespace = place(kind, namespace)?;
-        let accept = (kind.is_secret() || query.metadata_only).then_some(METADATA_LIST);
+        let accept = kind.is_secret().then_some(METADATA_LIST);
         let path = kind.path(namespace);
         let mut listing = Listing { complete: true, ..Listing::default() };
         let mut bytes = 0;

@@ -62,10 +62,10 @@ impl Cluster {
         let known = self.reader.known_kind(kind, api_version);
         let mut target = json!({
             "cluster": self.reader.cluster(),
-            "namespace": namespace,
+            "namespace": namespace.map(str::trim),
             "api_version": known.as_ref().map(|k| k.api_version()).or(api_version.map(str::to_owned)),
             "kind": known.as_ref().map_or_else(|| kind.trim().to_owned(), |k| k.kind.clone()),
-            "name": name,
+            "name": name.map(str::trim),
             "verb": verb,
         });
         match known {

@@ -130,7 +130,7 @@ async fn events_come_newest_last() {
     insta::assert_snapshot!("events", seen.text);
     registry.call("kubernetes_events", &json!({"kind": "nodes", "namespace": "shop", "name": "node-a"})).await.unwrap();
     assert!(
-        fake.asked().last().unwrap().starts_with("/api/v1/events?&fieldSelector=involvedObject.kind%3DNode%2C"),
+        fake.asked().last().unwrap().starts_with("/api/v1/events?fieldSelector=involvedObject.kind%3DNode%2C"),
         "{:?}",
         fake.asked()
     );
