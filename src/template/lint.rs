@@ -38,7 +38,8 @@ pub const INCIDENT_VARIABLES: &[&str] = &[
 pub const FINAL_VARIABLES: &[&str] = &["reason", "evidence_ids", "nonce"];
 
 /// Names that every template may use.
-const GLOBALS: &[&str] = &["untrusted", "fence_marker", "range", "dict", "namespace", "loop", "debug", "none", "lipsum"];
+const GLOBALS: &[&str] =
+    &["untrusted", "fence_marker", "range", "dict", "namespace", "loop", "debug", "none", "lipsum"];
 
 /// The variables of the template `name` (without its endings). Templates that we do not know are
 /// prompts of routes and parts of them.

@@ -122,10 +122,10 @@ impl Templates {
     /// passes a limit. The text names template, line and path.
     pub fn render(&self, name: &str, context: &serde_json::Value) -> Result<String, TemplateError> {
         let key = load::key(name);
-        let template = self.env.get_template(&key).map_err(|_| TemplateError::Unknown {
-            name: fence::inline(name, 80),
-            known: self.names().join(", "),
-        })?;
+        let template = self
+            .env
+            .get_template(&key)
+            .map_err(|_| TemplateError::Unknown { name: fence::inline(name, 80), known: self.names().join(", ") })?;
         self.write(&template, context).map_err(|error| explain(&error, &key, lint::documented(&key)))
     }
 
@@ -214,7 +214,10 @@ fn untrusted(
 fn nonce(state: &State<'_, '_>) -> Result<String, minijinja::Error> {
     let given = state.lookup("nonce").and_then(|value| value.as_str().map(str::to_owned)).filter(|n| !n.is_empty());
     given.ok_or_else(|| {
-        minijinja::Error::new(ErrorKind::InvalidOperation, "untrusted text needs `nonce` in the context, and there is none")
+        minijinja::Error::new(
+            ErrorKind::InvalidOperation,
+            "a fence needs a text `nonce` in the context, and there is none",
+        )
     })
 }
 
@@ -273,7 +276,9 @@ fn explain(error: &minijinja::Error, name: &str, documented: &[&'static str]) ->
         ErrorKind::SyntaxError => TemplateError::Syntax { at, why },
         ErrorKind::OutOfFuel => TemplateError::TooLarge { at, what: format!("more than {FUEL} instructions") },
         ErrorKind::WriteFailure => TemplateError::TooLarge { at, what: format!("more than {MAX_OUTPUT_BYTES} bytes") },
-        ErrorKind::TemplateNotFound => TemplateError::Failed { at, why: format!("an included template is missing ({why})") },
+        ErrorKind::TemplateNotFound => {
+            TemplateError::Failed { at, why: format!("an included template is missing ({why})") }
+        }
         _ => TemplateError::Failed { at, why },
     }
 }

@@ -38,7 +38,10 @@ fn an_undefined_variable_is_named_with_its_line_and_a_way_out() {
 fn an_undefined_variable_in_an_included_part_names_the_part() {
     let files = [("mine.j2", "a\n{% include \"_part.md.j2\" %}"), ("_part.md.j2", "b\n\n{{ weather }}")];
     let error = with_files(&files).unwrap().render("mine", &json!({})).unwrap_err().to_string();
-    assert!(error.starts_with("prompts: `_part`, line 3, names `weather`, which is not defined here. There are: title,"), "{error}");
+    assert!(
+        error.starts_with("prompts: `_part`, line 3, names `weather`, which is not defined here. There are: title,"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -91,7 +94,8 @@ fn nothing_is_escaped_and_untrusted_text_is_fenced() {
             "<b> & \"x\" \u{202e}|[untrusted alert {marker}]\n<b> &\n(… 5 more characters left out)\n[end untrusted {marker}]"
         )
     );
-    let same = templates().render_str("t", "{{ untrusted(body, \"alert\", 5) }}{{ fence_marker() }}", &context).unwrap();
+    let same =
+        templates().render_str("t", "{{ untrusted(body, \"alert\", 5) }}{{ fence_marker() }}", &context).unwrap();
     assert!(same.ends_with(&marker));
 }
 
@@ -99,7 +103,7 @@ fn nothing_is_escaped_and_untrusted_text_is_fenced() {
 fn fencing_without_a_nonce_is_an_error_and_not_a_weak_fence() {
     for context in [json!({"body": "x"}), json!({"body": "x", "nonce": ""}), json!({"body": "x", "nonce": 7})] {
         let error = templates().render_str("t", "{{ body | untrusted('a') }}", &context).unwrap_err().to_string();
-        assert!(error.contains("needs `nonce`"), "{error}");
+        assert!(error.contains("needs a text 'nonce'"), "{error}");
     }
 }
 
