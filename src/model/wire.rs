@@ -123,7 +123,13 @@ pub(super) fn reply(asked_model: &str, body: &Value) -> Result<ChatReply, String
         }
     }
     let model = body.get("model").and_then(Value::as_str).filter(|name| !name.is_empty()).unwrap_or(asked_model);
-    Ok(ChatReply { model: model.chars().take(200).collect(), content, calls, finish, usage: usage(body.get("usage")) })
+    Ok(ChatReply {
+        model: model.chars().filter(|c| !c.is_control()).take(200).collect(),
+        content,
+        calls,
+        finish,
+        usage: usage(body.get("usage")),
+    })
 }
 
 /// Text, also when it comes in parts.

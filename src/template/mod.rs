@@ -9,6 +9,8 @@ pub mod fence;
 pub mod lint;
 mod load;
 
+pub use load::embedded_files;
+
 use crate::domain::Digest;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
@@ -168,7 +170,7 @@ impl Templates {
     /// and nobody gives. One line each, sorted.
     pub fn lint(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        for (name, _) in &self.sources {
+        for name in self.sources.keys() {
             let Ok(template) = self.env.get_template(name) else { continue };
             let documented = lint::documented(name);
             let mut paths: Vec<String> = template.undeclared_variables(true).into_iter().collect();

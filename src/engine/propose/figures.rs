@@ -144,11 +144,10 @@ fn scan(text: &str, everywhere: bool) -> Vec<Token> {
         }
         let (unit, end) = unit(&chars, i);
         let glued_name = unit.is_none() && chars.get(i).is_some_and(|c| c.is_alphanumeric() || *c == '_');
-        if (!in_name && !glued_name) || everywhere {
-            if let Ok(value) = digits.parse::<f64>() {
-                let unit = unit.unwrap_or_default().to_owned();
-                out.push(Token::Number(Figure { text: digits, value, decimals, unit }));
-            }
+        let counts = everywhere || !(in_name || glued_name);
+        if let (true, Ok(value)) = (counts, digits.parse::<f64>()) {
+            let unit = unit.unwrap_or_default().to_owned();
+            out.push(Token::Number(Figure { text: digits, value, decimals, unit }));
         }
         i = if glued_name && !everywhere {
             run(&chars, i, |c| c.is_alphanumeric() || c == '_' || c == '-')
@@ -292,5 +291,14 @@ mod tests {
         let (cited, all) = (Figures::of(["x"]), Figures::of(["x", "3 nodes, 300 pods"]));
         assert_eq!(unsupported("3 nodes", &cited, &all), None);
         assert_eq!(unsupported("300 pods", &cited, &all), Some("300".to_owned()));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read_and_holds_its_own_figures(text in "[0-9a-zE.,:;%+_/ \\-äGi]{0,40}", other in ".*") {
+            let _ = missing(&text, &other);
+            let _ = missing(&other, &text);
+            proptest::prop_assert_eq!(missing(&text, &text), None);
+        }
     }
 }

@@ -168,3 +168,6 @@ fn add_text(report: &mut Report, model: &ModelReport, renumbered: &BTreeMap<Stri
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,3 +26,6 @@ pub use interpret::{Interpretation, Recovery, interpret, recovery};
 pub use merge::merge;
 pub use submit::{ModelReport, SUBMIT_REPORT, submit_offer};
 pub use verify::{Cited, verify};
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 use super::calls::problems;
 use crate::domain::{Entity, ReportVerdict, ToolOffer};
+use crate::template::fence::visible;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -172,7 +173,7 @@ fn schema() -> Value {
     )
 }
 
-/// Reads the arguments of [`SUBMIT_REPORT`]. Texts are cut to their limits.
+/// Reads the arguments of [`SUBMIT_REPORT`]. Texts are cut to their limits and lose what cannot be seen.
 ///
 /// # Errors
 /// What is wrong, one line each, in words for the model.
@@ -195,12 +196,14 @@ pub fn parse(args: &Value) -> Result<ModelReport, Vec<String>> {
         }
         _ => {}
     }
-    cut(&mut report);
+    clean(&mut report);
     Ok(report)
 }
 
-fn cut(report: &mut ModelReport) {
+fn clean(report: &mut ModelReport) {
+    // One line without what cannot be seen: reports go to terminals, pages and chats.
     let short = |text: &mut String, most: usize| {
+        *text = visible(text).split_whitespace().collect::<Vec<_>>().join(" ");
         if text.chars().count() > most {
             *text = text.chars().take(most - 1).chain(['…']).collect();
         }
@@ -288,11 +291,13 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn long_sentences_are_cut_and_not_refused() {
+    fn long_and_colourful_sentences_are_cleaned_and_not_refused() {
         let mut args = sample();
         args["summary"] = json!("x".repeat(5_000));
+        args["root_causes"][0]["statement"] = json!("\u{1b}[31mred\u{1b}[0m\r\n\u{202e}alert\u{0}");
         let report = parse(&args).unwrap();
         assert_eq!(report.summary.chars().count(), 400);
+        assert_eq!(report.root_causes[0].statement, "red alert");
     }
 
     #[test]
