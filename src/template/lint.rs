@@ -34,8 +34,8 @@ pub const INCIDENT_VARIABLES: &[&str] = &[
     "nonce",
 ];
 
-/// What the forced last prompt is given.
-pub const FINAL_VARIABLES: &[&str] = &["reason", "evidence_ids", "nonce"];
+/// What the forced last prompt may be given beside them; it tests whether they are there.
+pub const FINAL_VARIABLES: &[&str] = &["reason", "evidence_ids"];
 
 /// Names that every template may use.
 const GLOBALS: &[&str] =
@@ -43,11 +43,11 @@ const GLOBALS: &[&str] =
 
 /// The variables of the template `name` (without its endings). Templates that we do not know are
 /// prompts of routes and parts of them.
-pub fn documented(name: &str) -> &'static [&'static str] {
+pub fn documented(name: &str) -> Vec<&'static str> {
     match name {
-        "system" => &[],
-        "final" => FINAL_VARIABLES,
-        _ => INCIDENT_VARIABLES,
+        "system" => Vec::new(),
+        "final" => [INCIDENT_VARIABLES, FINAL_VARIABLES].concat(),
+        _ => INCIDENT_VARIABLES.to_vec(),
     }
 }
 

@@ -128,7 +128,7 @@ impl Templates {
             .env
             .get_template(&key)
             .map_err(|_| TemplateError::Unknown { name: fence::inline(name, 80), known: self.names().join(", ") })?;
-        self.write(&template, context).map_err(|error| explain(&error, &key, lint::documented(&key)))
+        self.write(&template, context).map_err(|error| explain(&error, &key, &lint::documented(&key)))
     }
 
     /// Renders a small template given as text, a branch name for instance. `name` stands in errors.
@@ -175,8 +175,8 @@ impl Templates {
             let documented = lint::documented(name);
             let mut paths: Vec<String> = template.undeclared_variables(true).into_iter().collect();
             paths.sort();
-            for path in paths.iter().filter(|path| !lint::is_documented(path, documented)) {
-                problems.push(format!("{name}: `{path}` is not defined there. {}", hint(path, documented)));
+            for path in paths.iter().filter(|path| !lint::is_documented(path, &documented)) {
+                problems.push(format!("{name}: `{path}` is not defined there. {}", hint(path, &documented)));
             }
         }
         problems

@@ -1,6 +1,6 @@
 //! What the prompt of an incident is rendered from.
 
-use crate::domain::{Analysis, Budget, Effect, EvidenceItem, Finding, Risk, RiskDecision, SreEvent, Verdict, floor};
+use crate::domain::{Analysis, Budget, Effect, EvidenceItem, Finding, Risk, RiskSummary, SreEvent, Verdict, floor};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ pub struct Case<'a> {
     /// Its alerts, the opening one first; at least one.
     pub events: &'a [SreEvent],
     /// What policy found.
-    pub risk: &'a RiskDecision,
+    pub risk: &'a RiskSummary,
     /// What the survey concluded.
     pub analysis: &'a Analysis,
     /// What it saw.
@@ -149,7 +149,7 @@ fn finding(finding: &Finding) -> Value {
 }
 
 /// The level, why, and what follows from the floor for each effect; policy can only be stricter.
-fn risk(decision: &RiskDecision) -> Value {
+fn risk(decision: &RiskSummary) -> Value {
     let with = |verdict: Verdict| {
         let effects = Effect::ALL.iter().filter(|effect| **effect != Effect::Read);
         effects

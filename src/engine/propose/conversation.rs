@@ -65,6 +65,8 @@ impl CallResult {
 /// One turn that is over.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Turn {
+    /// Its number in the investigation, from 1; our ids of calls carry it.
+    pub number: u32,
     /// What the model answered.
     pub reply: ChatReply,
     /// What came of its calls, in any order.
@@ -98,8 +100,8 @@ impl Conversation<'_> {
     /// nothing but `submit_report` is offered.
     pub fn request(&self, last_word: Option<&str>) -> ChatRequest {
         let mut messages = vec![say(Role::System, self.system.to_owned()), say(Role::User, self.user.to_owned())];
-        for (turn, n) in self.turns.iter().zip(1..) {
-            self.replay(turn, n, &mut messages);
+        for turn in self.turns {
+            self.replay(turn, &mut messages);
         }
         messages.extend(last_word.map(|text| say(Role::User, text.to_owned())));
         let tools = match last_word {
@@ -118,7 +120,7 @@ impl Conversation<'_> {
         tools
     }
 
-    fn replay(&self, turn: &Turn, number: u32, messages: &mut Vec<Message>) {
+    fn replay(&self, turn: &Turn, messages: &mut Vec<Message>) {
         let calls: Vec<ProposedCall> = turn
             .reply
             .calls
@@ -126,7 +128,7 @@ impl Conversation<'_> {
             .take(MAX_CALLS_PER_TURN)
             .enumerate()
             .map(|(n, call)| ProposedCall {
-                id: call_id(number, n),
+                id: call_id(turn.number, n),
                 tool: call.tool.clone(),
                 args: readable(&call.args),
             })
@@ -148,11 +150,11 @@ impl Conversation<'_> {
             .collect();
         messages.push(Message { calls, ..say(Role::Assistant, words) });
         messages.extend(answers);
-        messages.extend(self.note(turn, number).map(|text| say(Role::User, text)));
+        messages.extend(self.note(turn).map(|text| say(Role::User, text)));
     }
 
     /// What we add after a turn. It follows from the turn and its number alone.
-    fn note(&self, turn: &Turn, number: u32) -> Option<String> {
+    fn note(&self, turn: &Turn) -> Option<String> {
         let mut lines: Vec<String> =
             turn.remedy.iter().map(|remedy| visible(remedy).chars().take(1_500).collect()).collect();
         let refused = turn.reply.calls.len().saturating_sub(MAX_CALLS_PER_TURN);
@@ -161,7 +163,7 @@ impl Conversation<'_> {
                 "{refused} further calls of this turn were not run: at most {MAX_CALLS_PER_TURN} per turn."
             ));
         }
-        match self.budget.turns.saturating_sub(number) {
+        match self.budget.turns.saturating_sub(turn.number) {
             1 => lines.push("One turn remains: finish with `submit_report`.".to_owned()),
             left @ 2..=LAST_TURNS => lines.push(format!("{left} turns remain, the last of them for `submit_report`.")),
             _ => {}
@@ -210,12 +212,14 @@ mod tests {
     fn turns() -> Vec<Turn> {
         vec![
             Turn {
+                number: 1,
                 reply: reply("", 2),
                 results: vec![observed("call_1_2", "second"), observed("call_1_1", "first")],
                 remedy: None,
             },
-            Turn { reply: reply("I think", 0), results: vec![], remedy: Some("Call a tool.".into()) },
+            Turn { number: 2, reply: reply("I think", 0), results: vec![], remedy: Some("Call a tool.".into()) },
             Turn {
+                number: 3,
                 reply: reply("", 11),
                 results: vec![
                     CallResult::Refused { call_id: "call_3_1".into(), text: "not run: no".into() },
@@ -223,7 +227,7 @@ mod tests {
                 ],
                 remedy: None,
             },
-            Turn { reply: reply("", 0), results: vec![], remedy: None },
+            Turn { number: 4, reply: reply("", 0), results: vec![], remedy: None },
         ]
     }
 
@@ -269,7 +273,7 @@ mod tests {
     fn results_are_fenced_and_bounded() {
         let flood = "x".repeat(100_000);
         let results = (1..=8).map(|n| observed(&format!("call_1_{n}"), &flood)).collect();
-        let (turns, budget) = ([Turn { reply: reply("", 8), results, remedy: None }], Budget::default());
+        let (turns, budget) = ([Turn { number: 1, reply: reply("", 8), results, remedy: None }], Budget::default());
         let messages = conversation(&turns, &[], &budget).request(None).messages;
         let chars: usize = messages.iter().map(|m| m.content.chars().count()).sum();
         assert!(chars < MAX_TURN_CHARS + 3_000, "{chars}");

@@ -3,8 +3,10 @@
 //! The comparison forgives what people do to figures (rounding, thousands separators, another unit
 //! of the same thing) and nothing else.
 
-/// Figures of one text that are compared at most.
-const MAX_FIGURES: usize = 200_000;
+use std::collections::HashSet;
+
+/// Bytes of one text that are compared.
+const MAX_BYTES: usize = 512 << 10;
 /// Integers up to this one, without a unit, are counts as often as readings.
 const SMALL: f64 = 9.0;
 
@@ -15,10 +17,10 @@ struct Figure {
     text: String,
     value: f64,
     decimals: i32,
-    unit: String,
+    unit: &'static str,
 }
 
-/// All figures of some texts.
+/// A text, ready to be compared: its figures, and itself in lower case.
 #[derive(Debug, Clone, Default)]
 pub struct Figures {
     numbers: Vec<Figure>,
@@ -26,15 +28,18 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// Reads `texts`.
-    pub fn of<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
-        let text = texts.into_iter().fold(String::new(), |mut all, text| {
-            all.push_str(text);
-            all.push('\n');
-            all
-        });
-        let numbers = scan(&text, true).into_iter().filter_map(Token::number).take(MAX_FIGURES).collect();
-        Self { numbers, text }
+    /// Reads `text`, at most its first 512 KiB.
+    pub fn of(text: &str) -> Self {
+        let text = &text[..text.floor_char_boundary(MAX_BYTES)];
+        let mut known = HashSet::new();
+        let mut numbers: Vec<Figure> = scan(text, true).into_iter().filter_map(Token::number).collect();
+        numbers.retain(|figure| known.insert((figure.value.to_bits(), figure.unit)));
+        Self { numbers, text: text.to_lowercase() }
+    }
+
+    /// The text in lower case.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     fn holds(&self, figure: &Figure) -> bool {
@@ -42,21 +47,16 @@ impl Figures {
     }
 }
 
-/// The first figure of `claim` that is in none of the texts where it should be: in `cited`, or for
-/// a small count anywhere in `all`.
-pub fn unsupported(claim: &str, cited: &Figures, all: &Figures) -> Option<String> {
+/// The first figure of `claim` that is in none of the texts where it should be: in one of `cited`,
+/// or for a small count in any of `all`.
+pub fn unsupported(claim: &str, cited: &[&Figures], all: &[&Figures]) -> Option<String> {
     scan(claim, false).into_iter().find_map(|token| match token {
-        Token::Literal(text) => (!cited.text.contains(&text)).then_some(text),
+        Token::Literal(text) => (!cited.iter().any(|seen| seen.text.contains(&text))).then_some(text),
         Token::Number(figure) => {
             let count = figure.unit.is_empty() && figure.decimals == 0 && figure.value <= SMALL;
-            let held = cited.holds(&figure) || (count && all.holds(&figure));
-            (!held).then(|| {
-                format!(
-                    "{}{}",
-                    figure.text,
-                    if figure.unit.is_empty() { String::new() } else { format!(" {}", figure.unit) }
-                )
-            })
+            let held =
+                cited.iter().any(|seen| seen.holds(&figure)) || (count && all.iter().any(|seen| seen.holds(&figure)));
+            (!held).then(|| format!("{} {}", figure.text, figure.unit).trim_end().to_owned())
         }
     })
 }
@@ -146,7 +146,7 @@ fn scan(text: &str, everywhere: bool) -> Vec<Token> {
         let glued_name = unit.is_none() && chars.get(i).is_some_and(|c| c.is_alphanumeric() || *c == '_');
         let counts = everywhere || !(in_name || glued_name);
         if let (true, Ok(value)) = (counts, digits.parse::<f64>()) {
-            let unit = unit.unwrap_or_default().to_owned();
+            let unit = unit.unwrap_or_default();
             out.push(Token::Number(Figure { text: digits, value, decimals, unit }));
         }
         i = if glued_name && !everywhere {
@@ -215,10 +215,10 @@ fn agree(claim: &Figure, seen: &Figure) -> bool {
     if close(claim.value, seen.value, tolerance) {
         return true;
     }
-    factors(&claim.unit).iter().any(|factor| {
+    factors(claim.unit).iter().any(|factor| {
         let base = claim.value * factor;
         let in_seen_unit =
-            factors(&seen.unit).iter().any(|seen_factor| close(base, seen.value * seen_factor, tolerance * factor));
+            factors(seen.unit).iter().any(|seen_factor| close(base, seen.value * seen_factor, tolerance * factor));
         in_seen_unit || close(base, seen.value, tolerance * factor)
     })
 }
@@ -228,8 +228,8 @@ mod tests {
     use super::*;
 
     fn missing(claim: &str, evidence: &str) -> Option<String> {
-        let figures = Figures::of([evidence]);
-        unsupported(claim, &figures, &figures)
+        let figures = Figures::of(evidence);
+        unsupported(claim, &[&figures], &[&figures])
     }
 
     #[test]
@@ -288,7 +288,8 @@ mod tests {
 
     #[test]
     fn a_small_count_may_stand_in_other_evidence_and_a_large_one_may_not() {
-        let (cited, all) = (Figures::of(["x"]), Figures::of(["x", "3 nodes, 300 pods"]));
+        let (cited, other) = (Figures::of("x"), Figures::of("3 nodes, 300 pods"));
+        let (cited, all) = ([&cited], [&cited, &other]);
         assert_eq!(unsupported("3 nodes", &cited, &all), None);
         assert_eq!(unsupported("300 pods", &cited, &all), Some("300".to_owned()));
     }

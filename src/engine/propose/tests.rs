@@ -53,7 +53,7 @@ async fn a_scripted_investigation_ends_in_a_verified_report() {
                 (results, None)
             }
         };
-        turns.push(Turn { reply, results, remedy });
+        turns.push(Turn { number, reply, results, remedy });
     };
 
     assert_eq!(turns.len(), 3);

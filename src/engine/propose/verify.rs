@@ -51,7 +51,7 @@ pub fn verify(
         let name = format!("alternative {}", n + 1);
         rival.confidence = rival.confidence.clamp(0.0, 1.0);
         audit.filter_ids(&name, &mut rival.evidence_ids);
-        let known = audit.everything.names(&rival.entity);
+        let known = names(&audit.everything(), &rival.entity);
         if audit.count(&name, known.then_some(()).ok_or_else(|| format!("{} was not seen", rival.entity))) {
             report.alternatives.push(rival);
         }
@@ -77,38 +77,42 @@ pub fn verify(
     (report, audit.result)
 }
 
-/// A body of text with its figures.
-struct Pool {
-    text: String,
-    figures: Figures,
-}
-
-impl Pool {
-    fn of<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
-        let text = texts.into_iter().collect::<Vec<_>>().join("\n");
-        Self { figures: Figures::of([text.as_str()]), text: text.to_lowercase() }
-    }
-
-    /// Whether name and namespace of `entity` occur.
-    fn names(&self, entity: &Entity) -> bool {
-        occurs(&self.text, &entity.name) && (entity.namespace.is_empty() || occurs(&self.text, &entity.namespace))
-    }
+/// Name and namespace of `entity` occur in `texts`.
+fn names(texts: &[&Figures], entity: &Entity) -> bool {
+    let seen = |name: &str| texts.iter().any(|text| occurs(text.text(), name));
+    seen(&entity.name) && (entity.namespace.is_empty() || seen(&entity.namespace))
 }
 
 struct Audit<'a> {
     evidence: &'a BTreeMap<String, Cited>,
-    findings: Vec<&'a Finding>,
-    everything: Pool,
+    /// Each observation, read once.
+    seen: BTreeMap<&'a str, Figures>,
+    /// Our own sentences, with what they rest on.
+    ours: Vec<(&'a [String], Figures)>,
     result: Verification,
 }
 
 impl<'a> Audit<'a> {
     fn new(evidence: &'a BTreeMap<String, Cited>, deterministic: &'a Analysis) -> Self {
         let explained = deterministic.hypotheses.iter().flat_map(|h| std::iter::once(&h.finding).chain(&h.explains));
-        let findings: Vec<&Finding> = deterministic.findings.iter().chain(explained).collect();
-        let sentences = findings.iter().map(|f| f.statement.as_str());
-        let everything = Pool::of(evidence.values().map(|cited| cited.text.as_str()).chain(sentences));
-        Self { evidence, findings, everything, result: Verification::default() }
+        let sentence = |f: &'a Finding| (f.evidence.as_slice(), Figures::of(&format!("{}: {}", f.entity, f.statement)));
+        Self {
+            evidence,
+            seen: evidence.iter().map(|(id, cited)| (id.as_str(), Figures::of(&cited.text))).collect(),
+            ours: deterministic.findings.iter().chain(explained).map(sentence).collect(),
+            result: Verification::default(),
+        }
+    }
+
+    /// All that was seen, and all that we say about it.
+    fn everything(&self) -> Vec<&Figures> {
+        self.seen.values().chain(self.ours.iter().map(|(_, text)| text)).collect()
+    }
+
+    /// What `ids` say, and our own sentences that rest on one of them.
+    fn cited(&self, ids: &[String]) -> Vec<&Figures> {
+        let ours = self.ours.iter().filter(|(rests_on, _)| rests_on.iter().any(|id| ids.contains(id)));
+        ids.iter().filter_map(|id| self.seen.get(id.as_str())).chain(ours.map(|(_, text)| text)).collect()
     }
 
     /// Counts a claim; what is wrong with it goes to the checks.
@@ -137,14 +141,6 @@ impl<'a> Audit<'a> {
             }
             exists && seen.insert(id.clone())
         });
-    }
-
-    /// What `ids` say, and our own sentences about it.
-    fn cited(&self, ids: &[String]) -> Pool {
-        let texts = ids.iter().filter_map(|id| self.evidence.get(id)).map(|cited| cited.text.as_str());
-        let ours = self.findings.iter().filter(|f| f.evidence.iter().any(|id| ids.contains(id)));
-        let entities: Vec<String> = ours.clone().map(|f| f.entity.to_string()).collect();
-        Pool::of(texts.chain(ours.map(|f| f.statement.as_str())).chain(entities.iter().map(String::as_str)))
     }
 
     fn kinds(&self, ids: &[String]) -> usize {
@@ -177,8 +173,9 @@ impl<'a> Audit<'a> {
         // A step that nothing shows is a conclusion, whatever the model calls it.
         step.inferred |= step.evidence_ids.is_empty();
         let outcome = if step.evidence_ids.is_empty() {
-            let figure = unsupported(&step.event, &self.everything.figures, &self.everything.figures);
-            match (self.everything.names(&step.entity), figure) {
+            let everything = self.everything();
+            let figure = unsupported(&step.event, &everything, &everything);
+            match (names(&everything, &step.entity), figure) {
                 (false, _) => Err(format!("{} was not seen", step.entity)),
                 (true, Some(figure)) => Err(format!("{figure} was not seen")),
                 (true, None) => Ok(()),
@@ -191,13 +188,13 @@ impl<'a> Audit<'a> {
 
     /// Whether what is cited names the entity and holds the figures.
     fn carried(&self, ids: &[String], entity: &Entity, sentence: &str) -> Result<(), String> {
-        let cited = self.cited(ids);
+        let (cited, everything) = (self.cited(ids), self.everything());
         // The namespace may stand in another observation of the same thing.
-        let namespace_seen = entity.namespace.is_empty() || occurs(&self.everything.text, &entity.namespace);
-        if !occurs(&cited.text, &entity.name) || !namespace_seen {
+        let bare = Entity::new(entity.kind.as_str(), "", entity.name.as_str());
+        if !names(&cited, &bare) || !names(&everything, entity) {
             return Err(format!("{entity} is not named in {}", ids.join(", ")));
         }
-        match unsupported(sentence, &cited.figures, &self.everything.figures) {
+        match unsupported(sentence, &cited, &everything) {
             Some(figure) => Err(format!("{figure} is not in {}", ids.join(", "))),
             None => Ok(()),
         }
@@ -217,7 +214,8 @@ impl<'a> Audit<'a> {
     /// cause that was taken out, is replaced by the first cause.
     fn check_summary(&mut self, report: &mut ModelReport) {
         let fallen = self.result.checks.iter().any(|check| check.starts_with('C') && check.contains(" removed: "));
-        let figure = unsupported(&report.summary, &self.everything.figures, &self.everything.figures);
+        let everything = self.everything();
+        let figure = unsupported(&report.summary, &everything, &everything);
         let outcome = match figure {
             Some(figure) => Err(format!("{figure} was not seen")),
             None if fallen => Err("it rests on a cause that was removed".to_owned()),

@@ -1,7 +1,7 @@
 use super::*;
 use crate::domain::{
-    AlertStatus, BlobRef, DecisionId, Digest, Entity, EventId, Hypothesis, Link, OpenQuestion, PolicyRef, Reason,
-    Resource, ResourceType, Severity, TimelineItem,
+    AlertStatus, BlobRef, Digest, Entity, EventId, Hypothesis, Link, OpenQuestion, Reason, Resource, ResourceType,
+    Severity, TimelineItem,
 };
 use crate::engine::propose::submit_offer;
 use crate::template::{Templates, fence};
@@ -49,20 +49,11 @@ fn event() -> SreEvent {
     }
 }
 
-fn decision(level: Risk) -> RiskDecision {
-    RiskDecision {
-        id: DecisionId::new(Uuid::from_u128(2)),
+fn decision(level: Risk) -> RiskSummary {
+    let reason = "severity critical".into();
+    RiskSummary {
         level,
-        reasons: vec![Reason {
-            rule: "risk/base/severity".into(),
-            effect: "level".into(),
-            reason: "severity critical".into(),
-            at: None,
-        }],
-        obligations: vec![],
-        policy: PolicyRef { digest: Digest::of("p"), bundle: "starter 1".into() },
-        input_digest: Digest::of("i"),
-        error: None,
+        reasons: vec![Reason { rule: "risk/base/severity".into(), effect: "level".into(), reason, at: None }],
     }
 }
 
@@ -259,7 +250,11 @@ fn the_final_prompt_names_what_can_be_cited() {
             .render("final", &json!({"reason": "the budget of turns is used up", "evidence_ids": ids, "nonce": "n"}))
     };
     insta::assert_snapshot!(with(&["E1", "E2"]).unwrap());
-    assert!(with(&[]).unwrap().contains("There is no evidence to cite"));
+    assert!(with(&[]).unwrap().contains("Cite only evidence ids that stand in this conversation."));
+    // It renders from the incident's variables alone, too.
+    assert!(
+        templates.render("final", &json!({"title": "x"})).unwrap().starts_with("The investigation ends here. Please")
+    );
 }
 
 #[test]
