@@ -93,8 +93,7 @@ fn first(case: &Case<'_>, _: &Snapshot) -> Vec<Need> {
 
 /// Everything that runs in a namespace.
 fn around(namespace: &str) -> Vec<Need> {
-    const KINDS: [&str; 6] =
-        ["Pod", "PersistentVolumeClaim", "Deployment", "StatefulSet", "ReplicaSet", "DaemonSet"];
+    const KINDS: [&str; 6] = ["Pod", "PersistentVolumeClaim", "Deployment", "StatefulSet", "ReplicaSet", "DaemonSet"];
     let mut needs: Vec<Need> = KINDS.iter().map(|kind| Need::list(kind, Some(namespace))).collect();
     needs.insert(1, Need::Events { namespace: Some(namespace.to_owned()) });
     needs
@@ -243,9 +242,10 @@ fn storage(case: &Case<'_>, snapshot: &Snapshot) -> Vec<Need> {
 /// Pods wait for volumes.
 fn mounts_fail(snapshot: &Snapshot) -> bool {
     const REASONS: [&str; 2] = ["FailedMount", "FailedAttachVolume"];
-    snapshot.pods.iter().any(|pod| {
-        !pod.healthy() && snapshot.events_of(&pod.meta.entity).any(|e| REASONS.contains(&e.reason.as_str()))
-    })
+    snapshot
+        .pods
+        .iter()
+        .any(|pod| !pod.healthy() && snapshot.events_of(&pod.meta.entity).any(|e| REASONS.contains(&e.reason.as_str())))
 }
 
 fn oom_killed(pod: &Pod) -> bool {

@@ -126,8 +126,24 @@ pub(super) fn is_target_alert(event: &SreEvent) -> bool {
 /// means that the alert is wrong. An alert on latency or errors is not.
 pub(super) fn is_about_state(event: &SreEvent) -> bool {
     const WORDS: [&str; 18] = [
-        "crash", "notready", "not_ready", "replicas", "waiting", "unavailable", "oom", "restart", "pending", "pvc",
-        "volume", "target", "scrape", "instancedown", "imagepull", "unschedulable", "poddown", "nodepressure",
+        "crash",
+        "notready",
+        "not_ready",
+        "replicas",
+        "waiting",
+        "unavailable",
+        "oom",
+        "restart",
+        "pending",
+        "pvc",
+        "volume",
+        "target",
+        "scrape",
+        "instancedown",
+        "imagepull",
+        "unschedulable",
+        "poddown",
+        "nodepressure",
     ];
     let name = event.name.to_ascii_lowercase();
     WORDS.iter().any(|word| name.contains(word))

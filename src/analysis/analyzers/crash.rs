@@ -122,6 +122,12 @@ fn not_ready(scene: &Scene<'_>, pod: &Pod) -> Option<Finding> {
         symptom: true,
         onset: since,
         evidence,
-        ..found(&pod.meta.entity, "not_ready", "unknown", 0.2, format!("{} runs but is not ready{said}", pod.meta.name()))
+        ..found(
+            &pod.meta.entity,
+            "not_ready",
+            "unknown",
+            0.2,
+            format!("{} runs but is not ready{said}", pod.meta.name()),
+        )
     })
 }

@@ -173,9 +173,10 @@ fn is_fatal(lower: &str) -> bool {
 fn failing<'a>(scene: &Scene<'a>) -> Vec<(&'a Pod, &'a Log)> {
     let mut found = Vec::new();
     for pod in &scene.snapshot.pods {
-        let crashes = pod.containers.iter().any(|c| {
-            crash::crashing(c, scene.now) || c.terminated.as_ref().is_some_and(|t| t.exit_code != 0)
-        });
+        let crashes = pod
+            .containers
+            .iter()
+            .any(|c| crash::crashing(c, scene.now) || c.terminated.as_ref().is_some_and(|t| t.exit_code != 0));
         if !crashes && pod.healthy() {
             continue;
         }
@@ -207,7 +208,10 @@ fn failure(lines: &[String]) -> Option<(String, bool)> {
 
 /// Advice that runtimes print after a panic.
 fn is_hint(line: &str) -> bool {
-    line.is_empty() || line.starts_with("note:") || line.starts_with("stack backtrace") || line.starts_with("goroutine ")
+    line.is_empty()
+        || line.starts_with("note:")
+        || line.starts_with("stack backtrace")
+        || line.starts_with("goroutine ")
 }
 
 fn matches(signature: &Signature, lower: &str) -> bool {
@@ -292,12 +296,10 @@ pub(super) fn no_space(scene: &Scene<'_>) -> BTreeMap<Entity, Line> {
     all
 }
 
-static WAL: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?i)\b(wal|write[- ]ahead[- ]log|redo log|binlog|commit ?log|oplog)s?\b").ok()
-});
-static AMOUNT: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?i)\b\d[\d.,_]*\s*(files?|segments?|records?|entries|[kmgt]i?b|bytes)\b").ok()
-});
+static WAL: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?i)\b(wal|write[- ]ahead[- ]log|redo log|binlog|commit ?log|oplog)s?\b").ok());
+static AMOUNT: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?i)\b\d[\d.,_]*\s*(files?|segments?|records?|entries|[kmgt]i?b|bytes)\b").ok());
 
 /// The line in which a pod says how much of its write-ahead log waits to be compacted.
 pub(super) fn growth(scene: &Scene<'_>, pod: &Entity) -> Option<Line> {

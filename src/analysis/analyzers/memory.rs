@@ -50,9 +50,11 @@ fn oom(
 ) -> Finding {
     let entity = &pod.meta.entity;
     let promql = working_set(entity);
-    let series = scene.snapshot.series.iter().find(|s| {
-        s.promql == promql && s.minutes > 0 && s.labels.get("container").is_none_or(|c| c == container)
-    });
+    let series = scene
+        .snapshot
+        .series
+        .iter()
+        .find(|s| s.promql == promql && s.minutes > 0 && s.labels.get("container").is_none_or(|c| c == container));
     // A life measured in seconds means that the start alone needs more than the limit.
     let life_s = killed.started.zip(killed.finished).map(|(a, b)| seconds_between(a, b));
     let slope = series.and_then(|s| s.slope_per_hour(6.0)).unwrap_or(0.0);
@@ -72,12 +74,21 @@ fn oom(
             hours(s as f64 / 3600.0)
         ),
         (false, None) => {
-            format!("container {container} of {} was killed at {limit_text} (OOMKilled, {restarts} restarts)", entity.name)
+            format!(
+                "container {container} of {} was killed at {limit_text} (OOMKilled, {restarts} restarts)",
+                entity.name
+            )
         }
     };
     let (code, category, remedy) = match leaks {
-        true => ("oom_leak", "code", "Roll back to the version without the leak; a higher limit only delays the next kill."),
-        false => ("oom_limit_low", "capacity", "Compare what it needs with its limit; raise the limit or undo what raised the need."),
+        true => {
+            ("oom_leak", "code", "Roll back to the version without the leak; a higher limit only delays the next kill.")
+        }
+        false => (
+            "oom_limit_low",
+            "capacity",
+            "Compare what it needs with its limit; raise the limit or undo what raised the need.",
+        ),
     };
     Finding {
         onset: killed.finished,

@@ -17,6 +17,8 @@ mod scheduling;
 mod targets;
 mod volumes;
 
+pub(super) use volumes::roomy;
+
 use super::scene::Scene;
 use super::snapshot::Snapshot;
 use crate::domain::{Entity, Finding};

@@ -96,7 +96,9 @@ fn space(scene: &Scene<'_>, entity: &Entity, usage: &Usage<'_>, no_space: Option
     let capacity = claim.and_then(|c| c.capacity);
 
     let mut statement = match (last, capacity) {
-        (Some(l), Some(c)) => format!("the volume {} is {} full ({} of {})", entity.name, percent(l), bytes(l * c), bytes(c)),
+        (Some(l), Some(c)) => {
+            format!("the volume {} is {} full ({} of {})", entity.name, percent(l), bytes(l * c), bytes(c))
+        }
         (Some(l), None) => format!("the volume {} is {} full", entity.name, percent(l)),
         (None, _) => format!("the volume {} is full", entity.name),
     };

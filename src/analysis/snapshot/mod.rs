@@ -4,7 +4,7 @@ mod objects;
 mod signals;
 
 pub(super) use objects::{
-    Attachment, Claim, Condition, Container, CsiNode, Edit, Meta, Node, Pod, StorageClass, Volume, Workload,
+    Attachment, Claim, Container, CsiNode, Meta, Node, Pod, StorageClass, Taint, Termination, Volume, Workload,
 };
 pub(super) use signals::{ActiveAlert, Event, Log, Series, Target};
 
@@ -135,8 +135,9 @@ impl Snapshot {
 
     /// The same event may be seen in a namespace's list and in a description.
     fn dedup_events(&mut self) {
-        self.events
-            .sort_by(|a, b| (a.last, &a.entity, &a.reason, &a.message).cmp(&(b.last, &b.entity, &b.reason, &b.message)));
+        self.events.sort_by(|a, b| {
+            (a.last, &a.entity, &a.reason, &a.message).cmp(&(b.last, &b.entity, &b.reason, &b.message))
+        });
         self.events.dedup_by(|a, b| {
             a.entity == b.entity && a.reason == b.reason && a.message == b.message && a.last == b.last
         });
@@ -182,7 +183,7 @@ impl Snapshot {
     }
 
     /// The CSI driver behind a claim: from its volume, else its class, else its annotation.
-    pub fn driver_of(&self, claim: &Claim) -> Option<&str> {
+    pub fn driver_of<'a>(&'a self, claim: &'a Claim) -> Option<&'a str> {
         let volume = self
             .volumes
             .iter()
@@ -246,4 +247,3 @@ pub(super) fn canonical(kind: &str) -> &str {
     let lower = kind.to_ascii_lowercase();
     KINDS.iter().find(|(_, words)| words.contains(&lower.as_str())).map_or(kind, |(kind, _)| kind)
 }
-

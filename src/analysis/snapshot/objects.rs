@@ -36,9 +36,7 @@ impl Meta {
             entity: Entity::new(kind, namespace, name),
             labels: map(value, "/metadata/labels"),
             annotations: map(value, "/metadata/annotations"),
-            owners: owners
-                .filter_map(|o| Some(Entity::new(some(o, "/kind")?, namespace, some(o, "/name")?)))
-                .collect(),
+            owners: owners.filter_map(|o| Some(Entity::new(some(o, "/kind")?, namespace, some(o, "/name")?))).collect(),
             created: time(value, "/metadata/creationTimestamp"),
             edits: edits
                 .filter_map(|e| {
@@ -213,11 +211,8 @@ impl Pod {
             claims: volumes.iter().filter_map(|v| some(v, "/persistentVolumeClaim/claimName")).take(32).collect(),
             refs: refs(&namespace, volumes, specs.iter().chain(init_specs)),
             node_selector: map(v, "/spec/nodeSelector"),
-            required_node_affinity: at(
-                v,
-                "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution",
-            )
-            .is_object(),
+            required_node_affinity: at(v, "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution")
+                .is_object(),
             tolerations: tolerations
                 .map(|t| Toleration {
                     key: text(t, "/key").to_owned(),
@@ -331,7 +326,8 @@ impl Claim {
             class: some(v, "/spec/storageClassName"),
             volume: some(v, "/spec/volumeName"),
             provisioner: KEYS.iter().find_map(|key| meta.annotations.get(*key).cloned()),
-            capacity: quantity(v, "/status/capacity/storage").or_else(|| quantity(v, "/spec/resources/requests/storage")),
+            capacity: quantity(v, "/status/capacity/storage")
+                .or_else(|| quantity(v, "/spec/resources/requests/storage")),
             meta,
         }
     }
