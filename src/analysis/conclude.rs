@@ -142,7 +142,8 @@ fn step(finding: &Finding) -> ChainStep {
 fn alert_step(scene: &Scene<'_>) -> Option<ChainStep> {
     let event = scene.events.first()?;
     let active = scene.snapshot.alerts.iter().find(|a| {
-        a.labels.get("alertname").is_some_and(|name| *name == event.name)
+        a.firing
+            && a.labels.get("alertname").is_some_and(|name| *name == event.name)
             && a.labels.iter().all(|(k, v)| event.labels.get(k).is_none_or(|e| e == v))
     });
     let entity = scene

@@ -1,6 +1,6 @@
 //! Words for people, and care with words from outside.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 /// Longest quotation of a log line or message in a statement, in characters.
 const QUOTE_CHARS: usize = 160;
@@ -70,17 +70,12 @@ pub(super) fn moment(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
-/// `start + seconds`, clamped to what a timestamp can hold.
-pub(super) fn shift(start: Timestamp, seconds: i64) -> Timestamp {
-    start.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(start)
-}
-
 /// Seconds from `a` to `b`.
 pub(super) fn seconds_between(a: Timestamp, b: Timestamp) -> i64 {
     b.as_second().saturating_sub(a.as_second())
 }
 
-/// `pod a`, `pods a, b and 3 more`.
+/// `a, b and 3 more`.
 pub(super) fn some_of(names: &[String], show: usize) -> String {
     match names.len() {
         n if n <= show => names.join(", "),

@@ -155,7 +155,11 @@ fn mount(scene: &Scene<'_>, pod: &Pod, event: &Event) -> Finding {
     let lower = event.message.to_lowercase();
     if lower.contains("multi-attach") {
         let mut evidence = evidence;
-        evidence.extend(scene.snapshot.attachments.first().map(|a| a.meta.evidence.clone()));
+        let elsewhere = scene.snapshot.attachments.iter().find(|a| {
+            a.attached && Some(a.node.as_str()) != pod.node.as_deref() && mounts_volume(scene, pod, &a.volume)
+        });
+        evidence.extend(elsewhere.map(|a| a.meta.evidence.clone()));
+        let holder = elsewhere.map_or("elsewhere".to_owned(), |a| format!("to node {}", a.node));
         return Finding {
             onset: event.first,
             evidence,
@@ -167,8 +171,8 @@ fn mount(scene: &Scene<'_>, pod: &Pod, event: &Event) -> Finding {
                 entity,
                 "multi_attach",
                 "platform",
-                0.6,
-                format!("the volume of {} is still attached elsewhere: {}", entity.name, quote(&event.message)),
+                if elsewhere.is_some() { 0.85 } else { 0.6 },
+                format!("the volume of {} is still attached {holder}: {}", entity.name, quote(&event.message)),
             )
         };
     }
@@ -184,9 +188,14 @@ fn mount(scene: &Scene<'_>, pod: &Pod, event: &Event) -> Finding {
             "mount_failed",
             "dependency",
             0.3,
-            format!("{} waits for a volume: {}", entity.name, quote(&event.message)),
+            format!("{} waits for a volume ({} times told: {})", entity.name, event.count, quote(&event.message)),
         )
     }
+}
+
+fn mounts_volume(scene: &Scene<'_>, pod: &Pod, volume: &str) -> bool {
+    let claims = pod.claims.iter().map(|c| Entity::new("PersistentVolumeClaim", pod.meta.namespace(), c));
+    claims.filter_map(|c| scene.snapshot.claim(&c)?.volume.as_deref()).any(|v| v == volume)
 }
 
 /// `secret "x" not found`, `configmap "x" not found`, `couldn't find key k in ConfigMap ns/x`.

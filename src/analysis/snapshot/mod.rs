@@ -92,9 +92,9 @@ impl Snapshot {
                     self.lists.insert((canonical(kind).to_owned(), namespace), id.to_owned());
                 }
             }
-            Need::Logs { namespace, pod, container, previous, .. } => {
+            Need::Logs { namespace, pod, previous, .. } => {
                 let pod = Entity::new("Pod", namespace, pod);
-                self.logs.push(signals::log(pod, data, container.as_ref(), *previous, id));
+                self.logs.push(signals::log(pod, data, *previous, id));
             }
             Need::Events { .. } => {
                 let events = items(data, "/items").iter().take(MAX_ITEMS);

@@ -282,7 +282,6 @@ pub(in crate::analysis) struct Workload {
     pub ready: i64,
     /// `deployment.kubernetes.io/revision`.
     pub revision: Option<i64>,
-    pub conditions: Vec<Condition>,
     /// The pod template's containers, for comparison of revisions.
     pub template: Vec<Value>,
 }
@@ -299,7 +298,6 @@ impl Workload {
             replicas,
             ready: ready.unwrap_or(0),
             revision: meta.annotations.get("deployment.kubernetes.io/revision").and_then(|r| r.parse().ok()),
-            conditions: conditions(v),
             template: items(v, "/spec/template/spec/containers").iter().take(32).cloned().collect(),
             meta,
         }
@@ -396,21 +394,17 @@ impl CsiNode {
 #[derive(Debug, Clone)]
 pub(in crate::analysis) struct Attachment {
     pub meta: Meta,
-    pub attacher: String,
     pub node: String,
     pub volume: String,
     pub attached: bool,
-    pub error: Option<String>,
 }
 
 impl Attachment {
     pub(super) fn read(meta: Meta, v: &Value) -> Self {
         Self {
-            attacher: text(v, "/spec/attacher").to_owned(),
             node: text(v, "/spec/nodeName").to_owned(),
             volume: text(v, "/spec/source/persistentVolumeName").to_owned(),
             attached: flag(v, "/status/attached"),
-            error: some(v, "/status/attachError/message"),
             meta,
         }
     }

@@ -43,7 +43,6 @@ impl Event {
 #[derive(Debug, Clone)]
 pub(in crate::analysis) struct Log {
     pub pod: Entity,
-    pub container: Option<String>,
     pub previous: bool,
     pub lines: Vec<String>,
     pub evidence: String,
@@ -126,7 +125,6 @@ pub(in crate::analysis) struct Target {
     pub labels: BTreeMap<String, String>,
     pub up: bool,
     pub error: String,
-    pub last_scrape: Option<Timestamp>,
     pub evidence: String,
 }
 
@@ -136,7 +134,6 @@ impl Target {
             labels: map(v, "/labels"),
             up: text(v, "/health") == "up",
             error: text(v, "/lastError").to_owned(),
-            last_scrape: time(v, "/lastScrape"),
             evidence: evidence.to_owned(),
         }
     }
@@ -155,26 +152,19 @@ impl Target {
 pub(in crate::analysis) struct ActiveAlert {
     pub labels: BTreeMap<String, String>,
     pub firing: bool,
-    pub active_at: Option<Timestamp>,
     pub evidence: String,
 }
 
 impl ActiveAlert {
     pub(super) fn read(v: &Value, evidence: &str) -> Self {
-        Self {
-            labels: map(v, "/labels"),
-            firing: text(v, "/state") == "firing",
-            active_at: time(v, "/activeAt"),
-            evidence: evidence.to_owned(),
-        }
+        Self { labels: map(v, "/labels"), firing: text(v, "/state") == "firing", evidence: evidence.to_owned() }
     }
 }
 
-pub(super) fn log(pod: Entity, v: &Value, container: Option<&String>, previous: bool, evidence: &str) -> Log {
+pub(super) fn log(pod: Entity, v: &Value, previous: bool, evidence: &str) -> Log {
     let lines = items(v, "/lines").iter().take(2000).filter_map(Value::as_str);
     Log {
         pod,
-        container: container.cloned().or_else(|| some(v, "/container")),
         previous: previous || flag(v, "/previous"),
         lines: lines.map(|line| line.chars().take(2000).collect()).collect(),
         evidence: evidence.to_owned(),
