@@ -40,6 +40,9 @@ pub struct Route {
     /// Tools by name or tag; none named means all.
     #[serde(default)]
     pub tools: Vec<String>,
+    /// From opening to report; `None` is what the budget says.
+    #[serde(skip)]
+    pub timeout: Option<std::time::Duration>,
 }
 
 fn default_prompt() -> String {
@@ -58,6 +61,7 @@ impl Route {
             prompt: default_prompt(),
             model: None,
             tools: vec![],
+            timeout: None,
         }
     }
 
