@@ -60,6 +60,8 @@ async fn other_kinds_have_their_columns() {
     let registry = registry(&fake);
     let nodes = text(&registry, "kubernetes_list", json!({"kind": "nodes"})).await;
     let replicasets = text(&registry, "kubernetes_list", json!({"kind": "rs", "namespace": "shop"})).await;
+    let events = text(&registry, "kubernetes_list", json!({"kind": "ev", "namespace": "shop", "limit": 1})).await;
+    assert!(events.starts_with("AGE") && events.contains("OBJECT"), "{events}");
     insta::assert_snapshot!("other_kinds", format!("{nodes}\n{replicasets}"));
 }
 
