@@ -193,26 +193,37 @@ pub struct BlastRadius {
 
 /// What happened to the resource before, counted from the journal.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[allow(missing_docs)]
 pub struct History {
+    /// It fired in the last hour.
     pub firings_1h: u64,
+    /// It fired in the last day.
     pub firings_24h: u64,
+    /// It went down within the flapping window.
     pub down_events_window: u64,
+    /// Investigations of it in the last day.
     pub investigations_24h: u64,
+    /// Changes made to it in the last day.
     pub actions_24h: u64,
+    /// Changes that did not help, in the last day.
     pub failed_actions_24h: u64,
+    /// The last change, nanoseconds since 1970.
     pub last_action_ns: Option<i64>,
 }
 
 /// What was done before, counted from the journal.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[allow(missing_docs)]
 pub struct ActionHistory {
+    /// Changes to the same resource in the last hour.
     pub resource_actions_1h: u64,
+    /// Changes to the same resource in the last day.
     pub resource_actions_24h: u64,
+    /// Changes in the same namespace in the last hour.
     pub namespace_actions_1h: u64,
+    /// Distinct targets of the same kind in the last hour.
     pub targets_of_kind_1h: u64,
+    /// The same change to the same target in the last hour.
     pub same_action_1h: u64,
+    /// The same change to the same target that did not help, in the last day.
     pub same_action_failed_24h: u64,
 }
 
@@ -233,19 +244,23 @@ pub struct Calendar {
 
 /// How fixes of this class fared.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[allow(missing_docs)]
 pub struct TrackRecord {
+    /// The class of incident; empty when not classified.
     pub class: String,
+    /// Fixes that held.
     pub verified: u64,
+    /// Fixes that did not hold.
     pub recurred: u64,
+    /// Fixes that a person refused.
     pub rejected: u64,
 }
 
 /// Money spent on models, in US dollars.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[allow(missing_docs)]
 pub struct Spend {
+    /// Today, by all investigations.
     pub day_usd: f64,
+    /// By this investigation.
     pub investigation_usd: f64,
 }
 
