@@ -216,6 +216,8 @@ pub(super) struct Tools {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Kubernetes {
+    pub url: Option<String>,
+    pub bearer: Option<Reference>,
     pub kubeconfig: Option<String>,
     pub context: Option<String>,
 }

@@ -66,6 +66,8 @@ pub const KEYS: &[Key] = &[
     key("budgets.survey.tool_calls", "number", "64", "32", "tool calls of the deterministic investigation"),
     key("budgets.survey.wall", "duration", "30s", "20s", "how long the deterministic investigation may take"),
     key("tools.dir", "path", "null", "tools", "manifests that extend or replace the embedded ones; null takes the embedded ones"),
+    key("tools.kubernetes.url", "address", "null", "http://127.0.0.1:8001", "the API server itself, `kubectl proxy` for instance, instead of kubeconfig and context"),
+    key("tools.kubernetes.bearer", "secret", "null", "file:kubernetes-token", "the credential for url"),
     key("tools.kubernetes.kubeconfig", "path", "null", "kubeconfig", "null looks where kubectl looks (KUBECONFIG, ~/.kube/config), then for a service account"),
     key("tools.kubernetes.context", "text", "null", "production", "null is the current context"),
     key("tools.prometheus.url", "address", "null", "http://prometheus.monitoring:9090", "null is PROMETHEUS_URL; without either there are no Prometheus tools"),

@@ -165,8 +165,12 @@ pub struct Model {
 }
 
 /// A cluster.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Kubernetes {
+    /// The API server's address, without a slash at its end, where no kubeconfig is used.
+    pub url: Option<String>,
+    /// The credential for `url`.
+    pub bearer: Option<Secret>,
     /// The kubeconfig; `None` looks where kubectl looks, then for a service account.
     pub kubeconfig: Option<PathBuf>,
     /// The context; `None` takes the current one.
@@ -217,7 +221,8 @@ impl Config {
         let intake = self.intake.tokens.iter().map(|t| &t.token);
         let models = self.models.iter().filter_map(|m| m.api_key.as_ref());
         let notify = self.notify.iter().map(|n| &n.webhook);
-        access.chain(intake).chain(models).chain(prometheus).chain(notify).collect()
+        let kubernetes = self.kubernetes.iter().filter_map(|k| k.bearer.as_ref());
+        access.chain(intake).chain(models).chain(prometheus).chain(kubernetes).chain(notify).collect()
     }
 
     /// Refuses to open a door to the network that nobody watches.

@@ -1,6 +1,11 @@
 //! From a well-formed file to a [`Config`]: well-known variables, paths, secrets, names.
+//!
+//! - [`models`], [`places`]: those parts that take most words
 
-use super::file::{self, Provider};
+mod models;
+mod places;
+
+use super::file;
 use super::secret::{self, Reference};
 use super::suggest::nearest;
 use super::tree::{Place, Step, path_text};
@@ -11,19 +16,16 @@ use super::{
 use crate::domain::{Budget, Secret};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-/// The sources that we know; `routes[].sources` may name pollers and own senders besides.
+/// What a name may be.
 const NAME_HELP: &str = "use letters, digits, `-`, `_` and `.`, at most 64";
-/// Where Ollama listens.
-const OLLAMA: &str = "http://127.0.0.1:11434";
-/// Where OpenAI answers.
-const OPENAI: &str = "https://api.openai.com/v1";
 
-macro_rules! path {
+macro_rules! at {
     ($($step:expr),+ $(,)?) => { &[$(Step::from($step)),+] };
 }
+use at;
 
 impl From<&str> for Step {
     fn from(key: &str) -> Self {
@@ -153,14 +155,14 @@ impl Resolver<'_> {
         let text = server.listen.replace("localhost:", "127.0.0.1:");
         let listen = text.parse().unwrap_or_else(|_| {
             let help = "write ADDRESS:PORT, 127.0.0.1:8080 or [::]:8080 for instance";
-            self.problem(path!["server", "listen"], format!("is no address to listen on: `{text}`"), help);
+            self.problem(at!["server", "listen"], format!("is no address to listen on: `{text}`"), help);
             SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
         });
-        let public_url = server.public_url.as_ref().map(|url| self.address(path!["server", "public_url"], url));
+        let public_url = server.public_url.as_ref().map(|url| self.address(at!["server", "public_url"], url));
         let max_body = server.max_body.0;
         if !(1 << 10..=256 << 20).contains(&max_body) {
             let help = "32MiB takes 20,000 alerts";
-            self.problem(path!["server", "max_body"], "is not between 1KiB and 256MiB", help);
+            self.problem(at!["server", "max_body"], "is not between 1KiB and 256MiB", help);
         }
         Server { listen, public_url, max_body: usize::try_from(max_body).unwrap_or(usize::MAX) }
     }
@@ -170,12 +172,12 @@ impl Resolver<'_> {
         let tokens = self.loaded.file.access.tokens.iter().enumerate();
         tokens
             .map(|(n, token)| {
-                self.name(path!["access", "tokens", n, "name"], &token.name, &mut names);
+                self.name(at!["access", "tokens", n, "name"], &token.name, &mut names);
                 AccessToken {
                     name: token.name.clone(),
                     role: token.role,
                     groups: token.groups.clone(),
-                    token: self.secret(path!["access", "tokens", n, "token"], &token.token),
+                    token: self.secret(at!["access", "tokens", n, "token"], &token.token),
                 }
             })
             .collect()
@@ -189,7 +191,7 @@ impl Resolver<'_> {
             .enumerate()
             .map(|(n, token)| IntakeToken {
                 source: token.source.clone(),
-                token: self.secret(path!["intake", "tokens", n, "token"], &token.token),
+                token: self.secret(at!["intake", "tokens", n, "token"], &token.token),
             })
             .collect();
         if tokens.is_empty()
@@ -200,163 +202,6 @@ impl Resolver<'_> {
         Intake { tokens, allow_anonymous: intake.allow_anonymous }
     }
 
-    fn places(&mut self) -> Places {
-        let file = &self.loaded.file;
-        let policies = self.folder(path!["policies", "dir"], file.policies.dir.as_deref(), Some("policies"));
-        let prompts = self.folder(path!["prompts", "dir"], file.prompts.dir.as_deref(), Some("prompts"));
-        // No folder of this name by chance: many projects have one.
-        let tools = self.folder(path!["tools", "dir"], file.tools.dir.as_deref(), None);
-        Places { store: self.store(), policies, prompts, tools }
-    }
-
-    fn folder(&mut self, key: &[Step], configured: Option<&str>, usual: Option<&str>) -> Option<PathBuf> {
-        match configured {
-            Some(path) => {
-                let path = self.absolute(key, path);
-                if !path.is_dir() {
-                    let help = "`firewarden init` writes the embedded ones there; null takes the embedded ones";
-                    self.problem(key, format!("names no folder: {}", path.display()), help);
-                }
-                Some(path)
-            }
-            None => usual.map(|usual| self.loaded.sources.base().join(usual)).filter(|path| path.is_dir()),
-        }
-    }
-
-    fn store(&mut self) -> PathBuf {
-        let key = path!["store", "url"];
-        let (url, from) = match (&self.loaded.file.store.url, self.variable("DATABASE_URL")) {
-            (Some(url), _) => (url.clone(), None),
-            (None, Some(url)) => (url.to_owned(), Some("DATABASE_URL")),
-            (None, None) => return self.default_store(),
-        };
-        let mut refuse = |what: &str, help: &str| match from {
-            // What the address says may be a credential: it is not repeated.
-            Some(name) => self.problems.push(Problem {
-                at: Place::Variable(name.to_owned()),
-                path: String::new(),
-                what: what.to_owned(),
-                help: format!("{help}; `store.url` in the configuration goes before {name}"),
-            }),
-            None => self.problem(key, what, help),
-        };
-        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            refuse("names PostgreSQL, which is not in this version yet", "use sqlite:PATH");
-            return PathBuf::new();
-        }
-        let path = url.strip_prefix("sqlite:").map(|rest| rest.strip_prefix("//").unwrap_or(rest));
-        match path {
-            None => {
-                refuse("names no store that we know", "use sqlite:PATH, or leave it out");
-                PathBuf::new()
-            }
-            Some(path) if path.is_empty() || path.contains('?') || path.contains(":memory:") => {
-                refuse("names no file", "use sqlite:PATH without parameters: the journal must outlive the process");
-                PathBuf::new()
-            }
-            Some(path) if from.is_some() => self.loaded.sources.cwd.join(path),
-            Some(path) => self.absolute(key, path),
-        }
-    }
-
-    /// Where a program keeps its state by the XDG base directory specification.
-    fn default_store(&mut self) -> PathBuf {
-        let absolute = |path: &&str| Path::new(path).is_absolute();
-        let state = self.variable("XDG_STATE_HOME").filter(absolute).map(PathBuf::from);
-        let home = self.variable("HOME").filter(absolute).map(|home| Path::new(home).join(".local/state"));
-        match state.or(home) {
-            Some(state) => state.join("firewarden/firewarden.db"),
-            None => {
-                let what = "is needed: neither XDG_STATE_HOME nor HOME says where state is kept";
-                self.problem(path!["store", "url"], what, "set store.url to sqlite:/var/lib/firewarden/firewarden.db");
-                PathBuf::new()
-            }
-        }
-    }
-
-    fn models(&mut self) -> Vec<Model> {
-        let mut names = BTreeSet::new();
-        let configured = &self.loaded.file.models;
-        let mut models: Vec<Model> = configured
-            .iter()
-            .enumerate()
-            .map(|(n, model)| {
-                self.name(path!["models", n, "name"], &model.name, &mut names);
-                if model.name == "none" {
-                    let help = "choose another: `model: none` in a route means that no model is asked";
-                    self.problem(path!["models", n, "name"], "is taken", help);
-                }
-                self.model(n, model)
-            })
-            .collect();
-        // No model is asked unless somebody named one.
-        if models.is_empty()
-            && let Some(name) = self.variable("OPENAI_MODEL")
-        {
-            models.push(Model {
-                name: "openai".into(),
-                provider: Provider::Openai,
-                model: name.to_owned(),
-                base_url: self.openai_url(),
-                api_key: self.openai_key(),
-                timeout: Duration::from_secs(120),
-                price: file::Price::default(),
-            });
-        }
-        models
-    }
-
-    fn openai_url(&mut self) -> String {
-        let url = self.variable("OPENAI_BASE_URL").or_else(|| self.variable("OPENAI_API_BASE"));
-        url.unwrap_or(OPENAI).trim_end_matches('/').to_owned()
-    }
-
-    fn openai_key(&self) -> Option<Secret> {
-        self.variable("OPENAI_API_KEY").map(|value| Secret::new(value, "env:OPENAI_API_KEY"))
-    }
-
-    fn model(&mut self, n: usize, model: &file::Model) -> Model {
-        let own_url = model.base_url.as_ref().map(|url| self.address(path!["models", n, "base_url"], url));
-        let host = model.host.as_ref().map(|host| self.address(path!["models", n, "host"], host));
-        if host.is_some() && (own_url.is_some() || model.provider != Provider::Ollama) {
-            let help = "`host` is Ollama's address without /v1; everything else takes `base_url`";
-            self.problem(path!["models", n, "host"], "does not belong here", help);
-        }
-        let ask = |url: Option<String>| own_url.clone().or(url);
-        let base_url = match model.provider {
-            Provider::Openai => ask(None).unwrap_or_else(|| self.openai_url()),
-            Provider::Ollama => ask(host.map(|host| format!("{host}/v1"))).unwrap_or_else(|| {
-                let host = self.variable("OLLAMA_HOST").or_else(|| self.variable("OLLAMA_BASE_URL"));
-                ollama_url(host.unwrap_or(OLLAMA))
-            }),
-        };
-        let api_key = match (&model.api_key, model.provider) {
-            (Some(reference), _) => Some(self.secret(path!["models", n, "api_key"], reference)),
-            // OpenAI's key goes to nobody but whom OPENAI_BASE_URL names, or OpenAI.
-            (None, Provider::Openai) if own_url.is_none() => self.openai_key(),
-            (None, Provider::Openai | Provider::Ollama) => None,
-        };
-        if model.timeout.0.is_zero() {
-            self.problem(path!["models", n, "timeout"], "is zero", "120s is the default");
-        }
-        for (key, price) in
-            [("input_per_mtok", model.price.input_per_mtok), ("output_per_mtok", model.price.output_per_mtok)]
-        {
-            if !(price.is_finite() && price >= 0.0) {
-                self.problem(path!["models", n, "price", key], "is no price", "US dollars for a million tokens");
-            }
-        }
-        Model {
-            name: model.name.clone(),
-            provider: model.provider,
-            model: model.model.clone(),
-            base_url,
-            api_key,
-            timeout: model.timeout.0,
-            price: model.price,
-        }
-    }
-
     fn routes(&mut self, models: &[Model]) -> Vec<Route> {
         let mut names = BTreeSet::from(["default".to_owned()]);
         let routes = self.loaded.file.routes.iter().enumerate();
@@ -364,12 +209,12 @@ impl Resolver<'_> {
             .map(|(n, route)| {
                 if route.name == "default" {
                     let help = "`default` takes what no route takes; a last route without matchers replaces it";
-                    self.problem(path!["routes", n, "name"], "is taken", help);
+                    self.problem(at!["routes", n, "name"], "is taken", help);
                 } else {
-                    self.name(path!["routes", n, "name"], &route.name, &mut names);
+                    self.name(at!["routes", n, "name"], &route.name, &mut names);
                 }
                 if route.timeout.is_some_and(|t| t.0 < Duration::from_secs(1)) {
-                    self.problem(path!["routes", n, "timeout"], "is shorter than a second", "10m is usual");
+                    self.problem(at!["routes", n, "timeout"], "is shorter than a second", "10m is usual");
                 }
                 Route {
                     name: route.name.clone(),
@@ -399,11 +244,7 @@ impl Resolver<'_> {
                             "add it to `models`, write `none`, or leave it out for the models in their order".into()
                         }
                     };
-                    self.problem(
-                        path!["routes", n, "model"],
-                        format!("names `{name}`, which is not in `models`"),
-                        help,
-                    );
+                    self.problem(at!["routes", n, "model"], format!("names `{name}`, which is not in `models`"), help);
                 }
                 RouteModel::Named(name.to_owned())
             }
@@ -421,7 +262,7 @@ impl Resolver<'_> {
         for (section, key, wrong) in zero {
             if wrong {
                 self.problem(
-                    path!["budgets", section, key],
+                    at!["budgets", section, key],
                     "leaves no room for any work",
                     "leave it out for the default",
                 );
@@ -445,13 +286,21 @@ impl Resolver<'_> {
         if of.is_none() && elsewhere.is_none() {
             return None;
         }
-        let key = path!["tools", "kubernetes", "kubeconfig"];
+        let key = at!["tools", "kubernetes", "kubeconfig"];
         let kubeconfig = of.and_then(|k| k.kubeconfig.as_ref()).map(|path| self.absolute(key, path));
         if let Some(path) = kubeconfig.as_ref().filter(|path| !path.is_file()) {
             let what = format!("names no file: {}", path.display());
             self.problem(key, what, "leave it out to look where kubectl looks");
         }
-        Some(Kubernetes { kubeconfig, context: of.and_then(|k| k.context.clone()) })
+        let url = of.and_then(|k| k.url.as_ref()).map(|url| self.address(at!["tools", "kubernetes", "url"], url));
+        let bearer = of.and_then(|k| k.bearer.as_ref());
+        let bearer = bearer.map(|token| self.secret(at!["tools", "kubernetes", "bearer"], token));
+        let context = of.and_then(|k| k.context.clone());
+        if url.is_some() && (kubeconfig.is_some() || context.is_some()) || url.is_none() && bearer.is_some() {
+            let help = "either `url` (and `bearer`), or `kubeconfig` and `context`";
+            self.problem(at!["tools", "kubernetes"], "names the cluster in two ways", help);
+        }
+        Some(Kubernetes { url, bearer, kubeconfig, context })
     }
 
     fn prometheus(&mut self) -> Option<Prometheus> {
@@ -465,7 +314,7 @@ impl Resolver<'_> {
             (Some(reference), None) => Some(Credential::Bearer(self.secret(&key("bearer"), reference))),
             (None, Some(basic)) => Some(Credential::Basic {
                 username: basic.username.clone(),
-                password: self.secret(path!["tools", "prometheus", "basic", "password"], &basic.password),
+                password: self.secret(at!["tools", "prometheus", "basic", "password"], &basic.password),
             }),
             (None, None) => None,
         };
@@ -489,8 +338,8 @@ impl Resolver<'_> {
         let sinks = self.loaded.file.notify.iter().enumerate();
         sinks
             .map(|(n, sink)| {
-                self.name(path!["notify", n, "name"], &sink.name, &mut names);
-                let key = path!["notify", n, "webhook"];
+                self.name(at!["notify", n, "name"], &sink.name, &mut names);
+                let key = at!["notify", n, "webhook"];
                 let webhook = match secret::is_reference(&sink.webhook) {
                     true => self.secret(key, &Reference(sink.webhook.clone())),
                     false => Secret::new(self.address(key, &sink.webhook), "configuration"),
@@ -498,15 +347,5 @@ impl Resolver<'_> {
                 Notify { name: sink.name.clone(), webhook }
             })
             .collect()
-    }
-}
-
-/// Ollama's variable may lack the scheme, and names all addresses by 0.0.0.0.
-fn ollama_url(host: &str) -> String {
-    let host = host.trim_end_matches('/').replace("0.0.0.0", "127.0.0.1");
-    match host.contains("://") {
-        true => format!("{host}/v1"),
-        false if host.contains(':') => format!("http://{host}/v1"),
-        false => format!("http://{host}:11434/v1"),
     }
 }
