@@ -1,0 +1,281 @@
+//! Leases, compare-and-append, signals. Each check stands before the first write, so a refusal
+//! leaves nothing behind.
+
+use super::writer::News;
+use super::{StoreError, unavailable};
+use crate::domain::InvestigationId;
+use crate::journal::{Draft, Entry, Head, chain::SYSTEM};
+use crate::store::{Append, Blob, DeadLetter, Lease, Signal};
+use jiff::Timestamp;
+use serde::{Serialize, de::DeserializeOwned};
+use sqlx::SqliteConnection;
+use std::path::Path;
+use std::str::FromStr;
+
+pub(super) fn parse<T: FromStr<Err: std::fmt::Display>>(path: &Path, what: &str, text: &str) -> Result<T, StoreError> {
+    text.parse().map_err(|error: T::Err| StoreError::Corrupt {
+        what: what.to_owned(),
+        place: path.display().to_string(),
+        why: error.to_string(),
+    })
+}
+
+pub(super) fn from_json<T: DeserializeOwned>(path: &Path, what: &str, json: &str) -> Result<T, StoreError> {
+    serde_json::from_str(json).map_err(|error| StoreError::Corrupt {
+        what: what.to_owned(),
+        place: path.display().to_string(),
+        why: error.to_string(),
+    })
+}
+
+pub(super) fn to_json<T: Serialize>(path: &Path, what: &str, value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Corrupt {
+        what: what.to_owned(),
+        place: path.display().to_string(),
+        why: error.to_string(),
+    })
+}
+
+pub(super) async fn insert_entry(tx: &mut SqliteConnection, path: &Path, entry: &Entry) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO entries (chain, seq, json) VALUES (?, ?, ?)")
+        .bind(&entry.chain)
+        .bind(i64::try_from(entry.seq).unwrap_or(i64::MAX))
+        .bind(to_json(path, "an entry", entry)?)
+        .execute(tx)
+        .await
+        .map_err(unavailable(path, "write an entry"))?;
+    Ok(())
+}
+
+pub(super) async fn insert_blob(tx: &mut SqliteConnection, path: &Path, blob: &Blob) -> Result<(), StoreError> {
+    sqlx::query("INSERT OR IGNORE INTO blobs (commitment, salt, bytes) VALUES (?, ?, ?)")
+        .bind(blob.reference.commitment.as_str())
+        .bind(blob.salt.as_slice())
+        .bind(blob.bytes.as_slice())
+        .execute(tx)
+        .await
+        .map_err(unavailable(path, "write a payload"))?;
+    Ok(())
+}
+
+pub(super) async fn claim(
+    tx: &mut SqliteConnection,
+    path: &Path,
+    owner: &str,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<Option<Lease>, StoreError> {
+    let row: Option<(String, i64)> = sqlx::query_as(
+        "UPDATE investigations SET owner = ?1, epoch = epoch + 1, lease_until_us = ?2 WHERE id = \
+           (SELECT id FROM investigations WHERE wants_work = 1 \
+              AND (lease_until_us IS NULL OR lease_until_us < ?3) ORDER BY id LIMIT 1) \
+         RETURNING id, epoch",
+    )
+    .bind(owner)
+    .bind(until.as_microsecond())
+    .bind(now.as_microsecond())
+    .fetch_optional(tx)
+    .await
+    .map_err(unavailable(path, "claim work"))?;
+    row.map(|(id, epoch)| Ok(Lease { investigation: parse(path, "an investigation's id", &id)?, epoch })).transpose()
+}
+
+pub(super) async fn renew(
+    tx: &mut SqliteConnection,
+    path: &Path,
+    lease: &Lease,
+    until: Timestamp,
+) -> Result<(), StoreError> {
+    let done = sqlx::query("UPDATE investigations SET lease_until_us = ? WHERE id = ? AND epoch = ?")
+        .bind(until.as_microsecond())
+        .bind(lease.investigation.to_string())
+        .bind(lease.epoch)
+        .execute(tx)
+        .await
+        .map_err(unavailable(path, "renew a lease"))?;
+    held(lease, done.rows_affected() == 1)
+}
+
+pub(super) async fn release(
+    tx: &mut SqliteConnection,
+    path: &Path,
+    lease: &Lease,
+    news: &mut News,
+) -> Result<(), StoreError> {
+    let left: Option<(i64,)> = sqlx::query_as(
+        "UPDATE investigations SET owner = NULL, lease_until_us = NULL, \
+           wants_work = EXISTS (SELECT 1 FROM signals WHERE investigation = ?1) \
+         WHERE id = ?1 AND epoch = ?2 RETURNING wants_work",
+    )
+    .bind(lease.investigation.to_string())
+    .bind(lease.epoch)
+    .fetch_optional(tx)
+    .await
+    .map_err(unavailable(path, "release a lease"))?;
+    news.work |= left == Some((1,));
+    held(lease, left.is_some())
+}
+
+fn held(lease: &Lease, still: bool) -> Result<(), StoreError> {
+    match still {
+        true => Ok(()),
+        false => Err(StoreError::Fenced {
+            chain: lease.investigation.to_string(),
+            why: "the lease is lost: another worker took it over".into(),
+        }),
+    }
+}
+
+pub(super) async fn append(
+    tx: &mut SqliteConnection,
+    path: &Path,
+    lease: &Lease,
+    head: &Head,
+    append: Append,
+    news: &mut News,
+) -> Result<(), StoreError> {
+    let id = lease.investigation.to_string();
+    let row: Option<(i64, String, i64)> = sqlx::query_as("SELECT seq, hash, epoch FROM investigations WHERE id = ?")
+        .bind(&id)
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(unavailable(path, "read the head of a chain"))?;
+    let fenced = |why: String| Err(StoreError::Fenced { chain: id.clone(), why });
+    match row {
+        None => return fenced("there is no such chain".into()),
+        Some((_, _, epoch)) if epoch != lease.epoch => {
+            return fenced("the lease is lost: another worker took it over".into());
+        }
+        Some((seq, hash, _)) if u64::try_from(seq) != Ok(head.seq) || hash != head.hash.as_str() => {
+            return fenced(format!("its head is entry {seq}, the worker knew entry {}", head.seq));
+        }
+        Some(_) => {}
+    }
+    for blob in &append.blobs {
+        insert_blob(tx, path, blob).await?;
+    }
+    for entry in &append.entries {
+        insert_entry(tx, path, entry).await?;
+    }
+    for number in &append.consumed {
+        sqlx::query("DELETE FROM signals WHERE number = ?")
+            .bind(number)
+            .execute(&mut *tx)
+            .await
+            .map_err(unavailable(path, "take a signal"))?;
+    }
+    let Some(last) = append.entries.last() else { return Ok(()) };
+    if let Some(view) = &append.view {
+        sqlx::query(
+            "UPDATE investigations SET seq = ?, hash = ?, state = ?, risk = ?, closed_us = ?, view = ? WHERE id = ?",
+        )
+        .bind(i64::try_from(last.seq).unwrap_or(i64::MAX))
+        .bind(last.hash.as_str())
+        .bind(&view.state)
+        .bind(view.risk.as_ref().map(|risk| risk.level.as_str()))
+        .bind(view.closed_at.map(Timestamp::as_microsecond))
+        .bind(to_json(path, "an investigation", view)?)
+        .bind(&id)
+        .execute(&mut *tx)
+        .await
+        .map_err(unavailable(path, "write the head of a chain"))?;
+    } else {
+        sqlx::query("UPDATE investigations SET seq = ?, hash = ? WHERE id = ?")
+            .bind(i64::try_from(last.seq).unwrap_or(i64::MAX))
+            .bind(last.hash.as_str())
+            .bind(&id)
+            .execute(&mut *tx)
+            .await
+            .map_err(unavailable(path, "write the head of a chain"))?;
+    }
+    news.grown.push((id, last.seq));
+    Ok(())
+}
+
+pub(super) async fn append_system(
+    tx: &mut SqliteConnection,
+    path: &Path,
+    drafts: Vec<Draft>,
+    blobs: Vec<Blob>,
+    now: Timestamp,
+    news: &mut News,
+) -> Result<(), StoreError> {
+    let last: Option<(String,)> = sqlx::query_as("SELECT json FROM entries WHERE chain = ? ORDER BY seq DESC LIMIT 1")
+        .bind(SYSTEM)
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(unavailable(path, "read the head of the system chain"))?;
+    let mut head = match last {
+        None => Head::genesis(SYSTEM),
+        Some((json,)) => from_json::<Entry>(path, "the last entry of the system chain", &json)?.head(),
+    };
+    for blob in &blobs {
+        insert_blob(tx, path, blob).await?;
+    }
+    for draft in drafts {
+        let entry = head.seal(SYSTEM, now, draft).map_err(|error| StoreError::Corrupt {
+            what: "an entry of the system chain".into(),
+            place: path.display().to_string(),
+            why: error.to_string(),
+        })?;
+        insert_entry(tx, path, &entry).await?;
+        head = entry.head();
+    }
+    news.grown.push((SYSTEM.to_owned(), head.seq));
+    Ok(())
+}
+
+pub(super) async fn signal(
+    tx: &mut SqliteConnection,
+    path: &Path,
+    investigation: InvestigationId,
+    from: &str,
+    signal: &Signal,
+    now: Timestamp,
+    news: &mut News,
+) -> Result<bool, StoreError> {
+    let id = investigation.to_string();
+    let known = sqlx::query("UPDATE investigations SET wants_work = 1 WHERE id = ?")
+        .bind(&id)
+        .execute(&mut *tx)
+        .await
+        .map_err(unavailable(path, "wake an investigation"))?;
+    if known.rows_affected() == 0 {
+        return Ok(false);
+    }
+    sqlx::query("INSERT INTO signals (investigation, sender, json, at_us) VALUES (?, ?, ?, ?)")
+        .bind(&id)
+        .bind(from)
+        .bind(to_json(path, "a signal", signal)?)
+        .bind(now.as_microsecond())
+        .execute(&mut *tx)
+        .await
+        .map_err(unavailable(path, "leave a signal"))?;
+    news.work = true;
+    Ok(true)
+}
+
+pub(super) async fn dead_letter(tx: &mut SqliteConnection, path: &Path, letter: &DeadLetter) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO dead_letters (digest, source, reason, body, received_us) VALUES (?, ?, ?, ?, ?) \
+         ON CONFLICT (digest) DO UPDATE SET times = times + 1",
+    )
+    .bind(letter.digest.as_str())
+    .bind(&letter.source)
+    .bind(&letter.reason)
+    .bind(&letter.body)
+    .bind(letter.received_at.as_microsecond())
+    .execute(tx)
+    .await
+    .map_err(unavailable(path, "keep a dead letter"))?;
+    Ok(())
+}
+
+/// A write that changes nothing but must be committed: proves that commits go through.
+pub(super) async fn ping(tx: &mut SqliteConnection, path: &Path) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO meta (key, value) VALUES ('ping', x'00') ON CONFLICT (key) DO UPDATE SET value = x'00'")
+        .execute(tx)
+        .await
+        .map_err(unavailable(path, "commit"))?;
+    Ok(())
+}

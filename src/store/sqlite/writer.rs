@@ -1,0 +1,235 @@
+//! The only connection that writes. Commands wait in a queue; whatever waits is written in one
+//! transaction and answered when that is on disk, so many callers share one `fsync`.
+
+use super::{admit, chain, unavailable};
+use crate::domain::InvestigationId;
+use crate::journal::{Draft, Head};
+use crate::store::{Admitted, Append, Arrival, Blob, DeadLetter, Lease, Signal, StoreError};
+use jiff::Timestamp;
+use sqlx::{Connection, SqliteConnection};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::{Notify, broadcast, mpsc, oneshot};
+
+/// Callers beyond this wait before they may queue.
+const QUEUE: usize = 1024;
+/// Commands of one transaction.
+const GROUP: usize = 256;
+
+/// Where the answer goes.
+pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+
+/// What can be written.
+pub(super) enum Command {
+    Admit { arrivals: Vec<Arrival>, now: Timestamp, reply: Reply<Vec<Admitted>> },
+    Claim { owner: String, now: Timestamp, until: Timestamp, reply: Reply<Option<Lease>> },
+    Renew { lease: Lease, until: Timestamp, reply: Reply<()> },
+    Release { lease: Lease, reply: Reply<()> },
+    Append { lease: Lease, head: Head, append: Append, reply: Reply<()> },
+    System { drafts: Vec<Draft>, blobs: Vec<Blob>, now: Timestamp, reply: Reply<()> },
+    Signal { investigation: InvestigationId, from: String, signal: Signal, now: Timestamp, reply: Reply<bool> },
+    DeadLetter { letter: DeadLetter, reply: Reply<()> },
+    Ping { reply: Reply<()> },
+}
+
+/// What readers hear of once the transaction is on disk.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    /// Chains that grew, with their new length.
+    pub(super) grown: Vec<(String, u64)>,
+    /// There may be work to claim.
+    pub(super) work: bool,
+}
+
+/// A handle on the writing task. The task ends when the last handle is gone.
+pub(super) struct Writer {
+    queue: mpsc::Sender<Command>,
+}
+
+impl Writer {
+    pub(super) fn start(
+        connection: SqliteConnection,
+        path: PathBuf,
+        watch: broadcast::Sender<(String, u64)>,
+        work: Arc<Notify>,
+    ) -> Self {
+        let (queue, commands) = mpsc::channel(QUEUE);
+        tokio::spawn(serve(connection, path, commands, watch, work));
+        Self { queue }
+    }
+
+    /// Queues the command and waits until its transaction is on disk.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        path: &Path,
+        command: impl FnOnce(Reply<T>) -> Command,
+    ) -> Result<T, StoreError> {
+        let gone = || StoreError::Unavailable {
+            doing,
+            place: path.display().to_string(),
+            source: "the writer has stopped".into(),
+        };
+        let (reply, answer) = oneshot::channel();
+        self.queue.send(command(reply)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+/// An answer that waits for the commit.
+type Finish = Box<dyn FnOnce(Option<&StoreError>) + Send>;
+
+fn finish<T: Send + 'static>(reply: Reply<T>, result: Result<T, StoreError>) -> Finish {
+    Box::new(move |failure| {
+        // A caller that no longer waits is no fault: what it asked for is on disk or is not.
+        let _ = reply.send(match (failure, result) {
+            (None, result) => result,
+            // A refusal stands whether or not the others' writes went through.
+            (Some(_), Err(error)) => Err(error),
+            (Some(failure), Ok(_)) => Err(again(failure)),
+        });
+    })
+}
+
+/// The same failure for each caller of a group.
+fn again(failure: &StoreError) -> StoreError {
+    match failure {
+        StoreError::Unavailable { doing, place, source } => {
+            StoreError::Unavailable { doing, place: place.clone(), source: source.to_string().into() }
+        }
+        other => {
+            StoreError::Unavailable { doing: "commit", place: "the database".into(), source: other.to_string().into() }
+        }
+    }
+}
+
+async fn serve(
+    mut connection: SqliteConnection,
+    path: PathBuf,
+    mut commands: mpsc::Receiver<Command>,
+    watch: broadcast::Sender<(String, u64)>,
+    work: Arc<Notify>,
+) {
+    // Only this connection moves the log into the database, and only between transactions.
+    let _ = sqlx::query("PRAGMA wal_autocheckpoint = 2000").execute(&mut connection).await;
+    let mut group = Vec::with_capacity(GROUP);
+    while commands.recv_many(&mut group, GROUP).await > 0 {
+        let mut news = News::default();
+        let mut finishes = Vec::with_capacity(group.len());
+        let written = write_group(&mut connection, &path, group.drain(..), &mut finishes, &mut news).await;
+        if let Err(failure) = &written {
+            tracing::error!(error = %failure, "the store could not commit");
+        }
+        for finish in finishes {
+            finish(written.as_ref().err());
+        }
+        if written.is_ok() {
+            for grown in news.grown {
+                let _ = watch.send(grown);
+            }
+            if news.work {
+                work.notify_waiters();
+                work.notify_one();
+            }
+        }
+    }
+    let _ = connection.close().await;
+}
+
+async fn write_group(
+    connection: &mut SqliteConnection,
+    path: &Path,
+    group: impl Iterator<Item = Command>,
+    finishes: &mut Vec<Finish>,
+    news: &mut News,
+) -> Result<(), StoreError> {
+    let group: Vec<Command> = group.collect();
+    let mut tx = match connection.begin_with("BEGIN IMMEDIATE").await.map_err(unavailable(path, "begin a transaction"))
+    {
+        Ok(tx) => tx,
+        Err(failure) => {
+            for command in group {
+                finishes.push(refuse(command));
+            }
+            return Err(failure);
+        }
+    };
+    let mut failure = None;
+    for command in group {
+        if failure.is_some() {
+            finishes.push(refuse(command));
+            continue;
+        }
+        let done = perform(&mut tx, path, command, news).await;
+        if let Some(error) = done.1 {
+            failure = Some(error);
+        }
+        finishes.push(done.0);
+    }
+    match failure {
+        Some(failure) => {
+            let _ = tx.rollback().await;
+            Err(failure)
+        }
+        None => tx.commit().await.map_err(unavailable(path, "commit")),
+    }
+}
+
+/// The answer to a command that was not tried because the transaction had failed before it.
+fn refuse(command: Command) -> Finish {
+    fn untried<T: Send + 'static>(reply: Reply<T>) -> Finish {
+        Box::new(move |failure| {
+            let error = failure.map(again).unwrap_or_else(|| StoreError::Unavailable {
+                doing: "commit",
+                place: "the database".into(),
+                source: "the transaction was given up".into(),
+            });
+            let _ = reply.send(Err(error));
+        })
+    }
+    match command {
+        Command::Admit { reply, .. } => untried(reply),
+        Command::Claim { reply, .. } => untried(reply),
+        Command::Renew { reply, .. } | Command::Release { reply, .. } => untried(reply),
+        Command::Append { reply, .. } | Command::System { reply, .. } => untried(reply),
+        Command::Signal { reply, .. } => untried(reply),
+        Command::DeadLetter { reply, .. } | Command::Ping { reply } => untried(reply),
+    }
+}
+
+/// Separates what concerns one caller (a refusal: nothing was written for it) from what concerns
+/// the transaction.
+fn sort<T: Send + 'static>(reply: Reply<T>, result: Result<T, StoreError>) -> (Finish, Option<StoreError>) {
+    match result {
+        Ok(_) | Err(StoreError::Fenced { .. }) => (finish(reply, result), None),
+        Err(failure) => {
+            let copy = again(&failure);
+            (finish(reply, Err(failure)), Some(copy))
+        }
+    }
+}
+
+async fn perform(
+    tx: &mut SqliteConnection,
+    path: &Path,
+    command: Command,
+    news: &mut News,
+) -> (Finish, Option<StoreError>) {
+    match command {
+        Command::Admit { arrivals, now, reply } => sort(reply, admit::admit(tx, path, arrivals, now, news).await),
+        Command::Claim { owner, now, until, reply } => sort(reply, chain::claim(tx, path, &owner, now, until).await),
+        Command::Renew { lease, until, reply } => sort(reply, chain::renew(tx, path, &lease, until).await),
+        Command::Release { lease, reply } => sort(reply, chain::release(tx, path, &lease, news).await),
+        Command::Append { lease, head, append, reply } => {
+            sort(reply, chain::append(tx, path, &lease, &head, append, news).await)
+        }
+        Command::System { drafts, blobs, now, reply } => {
+            sort(reply, chain::append_system(tx, path, drafts, blobs, now, news).await)
+        }
+        Command::Signal { investigation, from, signal, now, reply } => {
+            sort(reply, chain::signal(tx, path, investigation, &from, &signal, now, news).await)
+        }
+        Command::DeadLetter { letter, reply } => sort(reply, chain::dead_letter(tx, path, &letter).await),
+        Command::Ping { reply } => sort(reply, chain::ping(tx, path).await),
+    }
+}
