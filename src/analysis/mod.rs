@@ -1,1 +1,43 @@
 //! L2: what follows from what was seen. Pure: no I/O, no clock, no tools.
+//!
+//! The deterministic investigator. [`plan`] says what to look at next ([`Need`]), somebody above
+//! looks, and [`conclude`] turns all that was seen ([`Seen`]) into ranked causes.
+//!
+//! ```text
+//! need        what can be asked of the world, and what came back
+//! plan        alert -> what to look at, in at most four rounds
+//! snapshot/   typed, tolerant view of the answers
+//! topology    who can affect whom, in hops
+//! analyzers/  one family of faults per file: snapshot -> findings
+//! causal      which finding explains which
+//! rank        score, confidence, verdict
+//! conclude    all of it in order; chain, timeline, impact, open questions
+//! facts       the subject in the policy's words
+//! report      rca_report/v1; markdown: the same for people
+//! ```
+
+mod analyzers;
+mod causal;
+mod conclude;
+mod facts;
+mod json;
+mod markdown;
+mod need;
+mod plan;
+mod questions;
+mod rank;
+mod report;
+mod scene;
+mod snapshot;
+mod text;
+mod topology;
+
+pub use conclude::conclude;
+pub use markdown::markdown;
+pub use need::{Case, Need, Seen};
+pub use plan::plan;
+pub use rank::verdict;
+pub use report::{ReportFrame, report};
+
+#[cfg(test)]
+mod tests;

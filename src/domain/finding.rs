@@ -97,6 +97,9 @@ pub struct Analysis {
     pub findings: Vec<Finding>,
     /// Independent explanations, likeliest first.
     pub hypotheses: Vec<Hypothesis>,
+    /// Evidence that what the alerts name is well; non-empty only when nothing wrong was found.
+    #[serde(default)]
+    pub healthy: Vec<String>,
     /// From the first cause to the alert.
     pub chain: Vec<ChainStep>,
     /// What happened when.

@@ -17,6 +17,9 @@ pub mod state;
 pub mod step;
 pub mod view;
 
+#[cfg(test)]
+mod tests;
+
 pub use body::{Body, Call, Frozen, Outcome, Phase, Proposal, Rejected};
 pub use chain::{Broken, Entry, Head};
 pub use state::{CallState, Investigation, Misfit, Progress, Turn};

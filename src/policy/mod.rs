@@ -1,1 +1,71 @@
 //! L2: Rego decides; this module asks, combines and never weakens.
+//!
+//! - [`contract`]: the documents that policies read,
+//! - [`Bundle`]: policies, data and tests as files; [`check`]: what is wrong with them,
+//! - [`RegoPolicy`]: a checked bundle that answers; the interpreter itself is known to `rego` alone,
+//! - `combine`: how the contributions of rules become one answer,
+//! - [`run_tests`]: the bundle's own tests.
+
+mod bundle;
+mod check;
+mod combine;
+pub mod contract;
+mod diagnostic;
+mod host;
+mod org;
+mod rego;
+mod sample;
+mod test_runner;
+mod text;
+
+pub use bundle::Bundle;
+pub use check::check;
+pub use contract::{ActionInput, CallFacts, InvestigationFacts, RiskInput};
+pub use diagnostic::Diagnostic;
+pub use host::RegoPolicy;
+pub use test_runner::{Outcome, TestReport, TestResult, run_tests};
+
+use crate::domain::{DecisionId, PolicyRef, RiskDecision, Ruling};
+use std::fmt::Debug;
+
+/// Who is asked before anything happens. Both questions always have an answer: whatever goes wrong
+/// inside makes it CRITICAL or deny, with the error beside it.
+pub trait Policy: Send + Sync + Debug {
+    /// How dangerous an incident is.
+    fn assess(&self, id: DecisionId, input: &RiskInput) -> RiskDecision;
+    /// Whether a call may run. Never weaker than [`crate::domain::floor`].
+    fn rule(&self, id: DecisionId, input: &ActionInput) -> Ruling;
+    /// The bundle that answers.
+    fn reference(&self) -> PolicyRef;
+}
+
+/// Why there is no policy.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// A file or folder cannot be read.
+    #[error("cannot read policies from {path}: {source}")]
+    Read {
+        /// The file or folder.
+        path: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// There is more than a bundle may hold.
+    #[error("{path} is too large for a policy bundle: at most 500 files of 1 MiB each")]
+    TooLarge {
+        /// The file that is too large or too many.
+        path: String,
+    },
+    /// The bundle has mistakes.
+    #[error("the policy bundle does not load:\n{}", .diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Load {
+        /// All that were found.
+        diagnostics: Vec<Diagnostic>,
+    },
+    /// The interpreter does not work as this program relies on.
+    #[error("the Rego interpreter failed its self-test, so nothing may be decided with it: {what}")]
+    SelfTest {
+        /// What it did wrong.
+        what: String,
+    },
+}

@@ -1,1 +1,22 @@
 //! L5: what may be called, declared by manifests.
+//!
+//! - [`spec`]: what a tool is ([`ToolSpec`], [`ReadTool`]) and how it fails ([`ToolError`]).
+//! - [`manifest`]: `tools/*.yaml`, embedded and overridden by a directory.
+//! - [`registry`]: the tools that exist here, and the one way to call them.
+//! - [`blank`]: the one place where secrets are taken out of what was read.
+//! - [`bound`]: sizes of what is kept and of what a reader gets.
+//! - [`render`]: tables, ages and a readable form of objects.
+//! - [`kubernetes`], [`prometheus`]: the reading tools.
+
+pub mod blank;
+pub mod bound;
+pub mod kubernetes;
+pub mod manifest;
+pub mod prometheus;
+pub mod registry;
+pub mod render;
+pub mod spec;
+
+pub use manifest::{ManifestError, Manifests};
+pub use registry::{Registry, Sources};
+pub use spec::{Example, ReadTool, Seen, ToolError, ToolSpec};

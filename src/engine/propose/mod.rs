@@ -1,1 +1,31 @@
 //! What to do next, proposed by a model; nothing here decides.
+//!
+//! All of it is pure: the driver asks, performs and appends. One turn goes through
+//!
+//! 1. [`case`]: what the first message is rendered from;
+//! 2. [`conversation`]: the request, append-only from turn to turn;
+//! 3. [`interpret`](mod@interpret): what the answer wants: calls ([`calls`], strictly read by [`strict_json`]), or a
+//!    report ([`submit`]), or nothing usable;
+//! 4. [`verify`](mod@verify): which claims of a report the evidence carries ([`figures`] compares numbers);
+//! 5. [`merge`](mod@merge): the deterministic report and the model's, as one.
+
+pub mod calls;
+pub mod case;
+pub mod conversation;
+pub mod figures;
+pub mod interpret;
+pub mod merge;
+pub mod strict_json;
+pub mod submit;
+pub mod verify;
+
+pub use calls::{MAX_CALLS_PER_TURN, PastCall};
+pub use case::{Case, incident_slug};
+pub use conversation::{CallResult, Conversation, Turn};
+pub use interpret::{Interpretation, Recovery, interpret, recovery};
+pub use merge::merge;
+pub use submit::{ModelReport, SUBMIT_REPORT, submit_offer};
+pub use verify::{Cited, verify};
+
+#[cfg(test)]
+mod tests;

@@ -151,7 +151,6 @@ pub(super) async fn append(
         }
         Some(_) => {}
     }
-    let Some(last) = append.entries.last() else { return Ok(()) };
     for blob in &append.blobs {
         insert_blob(tx, path, blob).await?;
     }
@@ -165,6 +164,7 @@ pub(super) async fn append(
             .await
             .map_err(unavailable(path, "take a signal"))?;
     }
+    let Some(last) = append.entries.last() else { return Ok(()) };
     if let Some(view) = &append.view {
         sqlx::query(
             "UPDATE investigations SET seq = ?, hash = ?, state = ?, risk = ?, closed_us = ?, view = ? WHERE id = ?",

@@ -1,0 +1,104 @@
+package firewarden.action.effects_test
+
+import data.firewarden.action.effects
+
+call(effect, level) := {
+	"call": {"effect": effect},
+	"risk": {"level": level},
+	"investigation": {"model_profile": "ok"},
+}
+
+by_failed_model(effect) := object.union(call(effect, "LOW"), {"investigation": {"model_profile": "failed"}})
+
+allows(effect, level) := ids if {
+	ids := {given.id | some given in effects.allow} with input as call(effect, level)
+}
+
+denies(effect, level) := ids if {
+	ids := {given.id | some given in effects.deny} with input as call(effect, level)
+}
+
+asks(effect, level) := ids if {
+	ids := {given.id | some given in effects.approve} with input as call(effect, level)
+}
+
+test_looking_is_allowed_below_critical if {
+	every level in ["LOW", "MEDIUM", "HIGH"] {
+		allows("read", level) == {"look"}
+	}
+}
+
+test_documenting_is_allowed_below_critical if {
+	every level in ["LOW", "MEDIUM", "HIGH"] {
+		allows("record", level) == {"document"}
+	}
+}
+
+test_changes_are_left_to_the_level if {
+	every effect in ["propose", "write", "destroy"] {
+		allows(effect, "MEDIUM") == {"within-level"}
+	}
+}
+
+test_nothing_is_allowed_at_critical if {
+	every effect in ["read", "record", "propose", "write", "destroy"] {
+		allows(effect, "CRITICAL") == set()
+	}
+}
+
+test_unknown_effect_is_not_allowed if allows("dance", "LOW") == set()
+
+test_standard_neither_asks_nor_denies if {
+	asks("write", "LOW") == set()
+	denies("write", "LOW") == set()
+}
+
+test_supervised_asks_for_each_change if {
+	ids := asks("write", "LOW") with data.org.posture as "supervised"
+	ids == {"supervised"}
+}
+
+test_supervised_lets_look_without_asking if {
+	ids := asks("read", "LOW") with data.org.posture as "supervised"
+	ids == set()
+}
+
+test_supervised_allows_no_change if {
+	ids := allows("write", "LOW") with data.org.posture as "supervised"
+	ids == set()
+}
+
+test_supervised_asks_the_default_approvers if {
+	groups := {group | some given in effects.approve; some group in given.groups} with input as call("write", "LOW")
+		with data.org.posture as "supervised"
+	groups == {"oncall"}
+}
+
+test_locked_down_denies_each_change if {
+	every effect in ["propose", "write", "destroy"] {
+		ids := denies(effect, "LOW") with data.org.posture as "locked_down"
+		ids == {"locked-down"}
+	}
+}
+
+test_locked_down_lets_look if {
+	ids := denies("read", "LOW") with data.org.posture as "locked_down"
+	ids == set()
+}
+
+test_failed_model_changes_nothing if {
+	ids := {given.id | some given in effects.deny} with input as by_failed_model("write")
+	ids == {"model-failed"}
+}
+
+test_failed_model_looks_and_documents if {
+	every effect in ["read", "record"] {
+		ids := {given.id | some given in effects.deny} with input as by_failed_model(effect)
+		ids == set()
+	}
+}
+
+test_unknown_posture_denies_everything if {
+	ids := denies("read", "LOW") with data.org.posture as "relaxed"
+	ids == {"unknown-posture"}
+}

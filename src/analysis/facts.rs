@@ -1,0 +1,143 @@
+//! The subject in the policy's words: `resource` and `blast_radius` of the risk input, as far as
+//! the evidence shows them. A key that is not known is absent.
+
+use super::scene::{Scene, subject_of};
+use super::snapshot::{Meta, Pod};
+use crate::domain::Entity;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+
+pub(super) fn facts(scene: &Scene<'_>) -> Map<String, Value> {
+    let mut facts = Map::new();
+    let Some(subject) = scene.subjects.first() else { return facts };
+    let resource = workload_of(scene, subject);
+    let pods = pods_of(scene, &resource, subject);
+    facts.insert("resource".into(), describe(scene, subject, &resource, &pods));
+    facts.insert("blast_radius".into(), radius(scene, &resource, &pods));
+    facts
+}
+
+/// The workload behind the subject, else the subject.
+fn workload_of(scene: &Scene<'_>, subject: &Entity) -> Entity {
+    let snapshot = scene.snapshot;
+    let pod = match subject.kind.as_str() {
+        "Pod" => snapshot.pod(subject),
+        "PersistentVolumeClaim" => snapshot.users_of(subject).next(),
+        "Target" => {
+            let target = snapshot.targets.iter().find(|t| t.entity().name == subject.name);
+            target.and_then(|t| snapshot.pod(&Entity::new("Pod", t.label("namespace"), t.label("pod"))))
+        }
+        _ => None,
+    };
+    pod.and_then(|p| snapshot.controller_of(p)).unwrap_or_else(|| subject.clone())
+}
+
+fn pods_of<'a>(scene: &Scene<'a>, resource: &'a Entity, subject: &'a Entity) -> Vec<&'a Pod> {
+    let snapshot = scene.snapshot;
+    match resource.kind.as_str() {
+        "Pod" => snapshot.pod(resource).into_iter().collect(),
+        "PersistentVolumeClaim" => snapshot.users_of(subject).collect(),
+        "Node" => snapshot.pods.iter().filter(|p| p.node.as_deref() == Some(resource.name.as_str())).collect(),
+        _ => snapshot.pods_of(resource).collect(),
+    }
+}
+
+fn describe(scene: &Scene<'_>, subject: &Entity, resource: &Entity, pods: &[&Pod]) -> Value {
+    let snapshot = scene.snapshot;
+    let workload = snapshot.workload(resource);
+    let own = workload
+        .map(|w| &w.meta)
+        .or_else(|| snapshot.pod(resource).map(|p| &p.meta))
+        .or_else(|| snapshot.claim(resource).map(|c| &c.meta))
+        .or_else(|| snapshot.node(&resource.name).filter(|_| resource.kind == "Node").map(|n| &n.meta));
+    let namespace = snapshot.namespaces.iter().find(|n| n.name() == resource.namespace);
+    let mut value = Map::new();
+    value.insert("resolved".into(), json!(own.is_some()));
+    value.insert("kind".into(), json!(resource.kind));
+    value.insert("name".into(), json!(resource.name));
+    if !resource.namespace.is_empty() {
+        value.insert("namespace".into(), json!(resource.namespace));
+    }
+    if own.is_some() {
+        let stateful = resource.kind == "StatefulSet"
+            || resource.kind == "PersistentVolumeClaim"
+            || pods.iter().any(|p| !p.claims.is_empty());
+        value.insert("stateful".into(), json!(stateful));
+    }
+    if let Some(workload) = workload {
+        value.insert("replicas".into(), json!(workload.replicas));
+        value.insert("ready".into(), json!(workload.ready));
+        value.insert("api_version".into(), json!("apps/v1"));
+    }
+    let metas: Vec<&Meta> = own.into_iter().chain(pods.first().map(|p| &p.meta)).chain(namespace).collect();
+    if let Some(own) = own {
+        value.insert("labels".into(), json!(own.labels));
+    }
+    if let Some(team) = team(scene, &metas) {
+        value.insert("owner".into(), json!({ "team": team, "groups": [format!("team:{team}")] }));
+    }
+    const ENVIRONMENT: [&str; 3] = ["environment", "env", "app.kubernetes.io/environment"];
+    if let Some(environment) = label(&metas, &ENVIRONMENT) {
+        value.insert("environment".into(), json!(environment));
+    }
+    let cluster = scene
+        .events
+        .iter()
+        .find(|e| subject_of(e).as_ref() == Some(subject))
+        .and_then(|e| e.resource.cluster.clone().or_else(|| e.labels.get("cluster").cloned()));
+    if let Some(cluster) = cluster {
+        value.insert("cluster".into(), json!(cluster));
+    }
+    if let Some(manager) = gitops(&metas) {
+        value.insert("gitops".into(), json!({ "managed_by": manager }));
+    }
+    Value::Object(value)
+}
+
+fn label<'a>(metas: &[&'a Meta], names: &[&str]) -> Option<&'a str> {
+    metas.iter().find_map(|m| names.iter().find_map(|n| m.labels.get(*n))).map(String::as_str)
+}
+
+fn team(scene: &Scene<'_>, metas: &[&Meta]) -> Option<String> {
+    const TEAM: [&str; 4] = ["team", "owner", "app.kubernetes.io/team", "squad"];
+    let from_alert = || scene.events.first().and_then(|e| e.labels.get("team")).map(String::as_str);
+    label(metas, &TEAM).or_else(from_alert).map(str::to_owned)
+}
+
+/// Who keeps the workload as it is in a repository: a change by hand would be undone.
+fn gitops(metas: &[&Meta]) -> Option<&'static str> {
+    let has = |key: &str| metas.iter().any(|m| m.labels.contains_key(key) || m.annotations.contains_key(key));
+    if has("argocd.argoproj.io/instance") || has("argocd.argoproj.io/tracking-id") {
+        Some("argocd")
+    } else if has("kustomize.toolkit.fluxcd.io/name") || has("helm.toolkit.fluxcd.io/name") {
+        Some("flux")
+    } else {
+        None
+    }
+}
+
+fn radius(scene: &Scene<'_>, resource: &Entity, pods: &[&Pod]) -> Value {
+    // Counting needs a complete list.
+    let complete = match resource.kind.as_str() {
+        "Pod" => !pods.is_empty(),
+        "Node" => scene.snapshot.listed("Pod", "").is_some(),
+        _ => scene.snapshot.listed("Pod", &resource.namespace).is_some(),
+    };
+    if !complete {
+        return json!({ "known": false });
+    }
+    let claims: BTreeSet<Entity> = pods
+        .iter()
+        .flat_map(|p| p.claims.iter().map(|c| Entity::new("PersistentVolumeClaim", p.meta.namespace(), c)))
+        .chain((resource.kind == "PersistentVolumeClaim").then(|| resource.clone()))
+        .collect();
+    let sizes = claims.iter().filter_map(|c| scene.snapshot.claim(c)).filter_map(|c| c.capacity);
+    let namespaces: BTreeSet<&str> = pods.iter().map(|p| p.meta.namespace()).collect();
+    json!({
+        "known": true,
+        "pods": pods.len(),
+        "namespaces": namespaces.len().max(1),
+        "clusters": 1,
+        "pvc_bytes": sizes.sum::<f64>() as u64,
+    })
+}

@@ -1,0 +1,106 @@
+//! Tolerant reading of JSON: what is missing or of another shape is empty, never an error.
+
+use jiff::Timestamp;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+static NULL: Value = Value::Null;
+
+pub(super) fn at<'a>(value: &'a Value, pointer: &str) -> &'a Value {
+    value.pointer(pointer).unwrap_or(&NULL)
+}
+
+pub(super) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    at(value, pointer).as_str().unwrap_or("")
+}
+
+/// The text unless it is missing or empty.
+pub(super) fn some(value: &Value, pointer: &str) -> Option<String> {
+    match text(value, pointer) {
+        "" => None,
+        text => Some(text.to_owned()),
+    }
+}
+
+pub(super) fn items<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
+    at(value, pointer).as_array().map_or(&[], Vec::as_slice)
+}
+
+pub(super) fn int(value: &Value, pointer: &str) -> Option<i64> {
+    at(value, pointer).as_i64()
+}
+
+pub(super) fn flag(value: &Value, pointer: &str) -> bool {
+    at(value, pointer).as_bool().unwrap_or(false)
+}
+
+pub(super) fn time(value: &Value, pointer: &str) -> Option<Timestamp> {
+    text(value, pointer).parse().ok()
+}
+
+/// Labels, annotations, selectors: only what is text.
+pub(super) fn map(value: &Value, pointer: &str) -> BTreeMap<String, String> {
+    let entries = at(value, pointer).as_object().into_iter().flatten();
+    entries.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+}
+
+/// A Kubernetes quantity in its base unit: bytes, cores, pieces.
+pub(super) fn quantity(value: &Value, pointer: &str) -> Option<f64> {
+    match at(value, pointer) {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => parse_quantity(text),
+        _ => None,
+    }
+}
+
+fn parse_quantity(text: &str) -> Option<f64> {
+    const SUFFIXES: &[(&str, f64)] = &[
+        ("Ki", 1024.0),
+        ("Mi", 1_048_576.0),
+        ("Gi", 1_073_741_824.0),
+        ("Ti", 1_099_511_627_776.0),
+        ("Pi", 1_125_899_906_842_624.0),
+        ("n", 1e-9),
+        ("u", 1e-6),
+        ("m", 1e-3),
+        ("k", 1e3),
+        ("M", 1e6),
+        ("G", 1e9),
+        ("T", 1e12),
+        ("P", 1e15),
+    ];
+    let text = text.trim();
+    let (number, factor) = SUFFIXES
+        .iter()
+        .find_map(|(suffix, factor)| text.strip_suffix(suffix).map(|number| (number, *factor)))
+        .unwrap_or((text, 1.0));
+    number.parse::<f64>().ok().filter(|n| n.is_finite()).map(|n| n * factor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn quantities_of_all_notations_have_one_unit() {
+        for (written, expected) in [
+            (json!("20Gi"), Some(21_474_836_480.0)),
+            (json!("250m"), Some(0.25)),
+            (json!("2"), Some(2.0)),
+            (json!(4), Some(4.0)),
+            (json!("1e3"), Some(1000.0)),
+            (json!("5G"), Some(5e9)),
+            (json!("lots"), None),
+            (json!("NaN"), None),
+            (json!([1]), None),
+        ] {
+            let value = json!({ "q": written });
+            let got = quantity(&value, "/q");
+            assert!(
+                matches!((got, expected), (None, None)) || (got.unwrap() - expected.unwrap()).abs() < 1e-6,
+                "{written}"
+            );
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! A typed view of what was seen. Tolerant: odd shapes are skipped, never an error.
+
+mod objects;
+mod signals;
+
+pub(super) use objects::{
+    Attachment, Claim, Container, CsiNode, Meta, Node, Pod, StorageClass, Taint, Termination, Volume, Workload,
+};
+pub(super) use signals::{ActiveAlert, Event, Log, Series, Target};
+
+use super::json::{at, flag, items, text};
+use super::need::{Need, Seen};
+use crate::domain::Entity;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Most objects of one answer that are looked at.
+const MAX_ITEMS: usize = 5000;
+
+/// A question that got no answer.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    pub need: Need,
+    pub error: String,
+}
+
+/// Everything that was seen, by kind. Of an object seen twice the later sight counts.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Snapshot {
+    pub pods: Vec<Pod>,
+    pub workloads: Vec<Workload>,
+    pub claims: Vec<Claim>,
+    pub volumes: Vec<Volume>,
+    pub classes: Vec<StorageClass>,
+    pub csi_nodes: Vec<CsiNode>,
+    pub csi_drivers: Vec<Meta>,
+    pub attachments: Vec<Attachment>,
+    pub nodes: Vec<Node>,
+    /// Labels of namespaces.
+    pub namespaces: Vec<Meta>,
+    pub events: Vec<Event>,
+    pub logs: Vec<Log>,
+    pub series: Vec<Series>,
+    pub targets: Vec<Target>,
+    pub alerts: Vec<ActiveAlert>,
+    pub failures: Vec<Failure>,
+    /// Complete, unfiltered lists: kind and namespace (empty: everywhere) to evidence id.
+    lists: BTreeMap<(String, String), String>,
+    /// Evidence id to kind of evidence.
+    pub kinds: BTreeMap<String, &'static str>,
+}
+
+impl Snapshot {
+    pub(super) fn of<'a>(seen: impl IntoIterator<Item = &'a Seen>) -> Self {
+        let mut snapshot = Self::default();
+        let mut objects: BTreeMap<Entity, (&'a Value, &'a str)> = BTreeMap::new();
+        for seen in seen {
+            snapshot.kinds.insert(seen.id.clone(), seen.need.evidence_kind());
+            match &seen.outcome {
+                Ok(data) => snapshot.take(seen, data, &mut objects),
+                Err(error) => {
+                    snapshot.failures.push(Failure { need: seen.need.clone(), error: error.clone() });
+                }
+            }
+        }
+        for (entity, (value, evidence)) in objects {
+            snapshot.place(&entity.kind, value, evidence);
+        }
+        snapshot.dedup_events();
+        snapshot
+    }
+
+    fn take<'a>(&mut self, seen: &'a Seen, data: &'a Value, objects: &mut BTreeMap<Entity, (&'a Value, &'a str)>) {
+        let id = seen.id.as_str();
+        match &seen.need {
+            Need::Object { kind, .. } => {
+                // A description wraps the object and brings its events.
+                let object = if at(data, "/object").is_object() { at(data, "/object") } else { data };
+                self.events.extend(items(data, "/events").iter().filter_map(|e| Event::read(e, id)));
+                remember(objects, kind, object, id);
+            }
+            Need::List { kind, namespace, selector } => {
+                // An API server leaves `kind` out of list items.
+                let listed = text(data, "/kind").strip_suffix("List").unwrap_or("");
+                let kind = if listed.is_empty() { kind } else { listed };
+                for item in items(data, "/items").iter().take(MAX_ITEMS) {
+                    remember(objects, kind, item, id);
+                }
+                let complete = flag(data, "/complete") || at(data, "/complete").is_null();
+                if complete && selector.is_none() && at(data, "/items").is_array() {
+                    let namespace = namespace.clone().unwrap_or_default();
+                    self.lists.insert((canonical(kind).to_owned(), namespace), id.to_owned());
+                }
+            }
+            Need::Logs { namespace, pod, previous, .. } => {
+                let pod = Entity::new("Pod", namespace, pod);
+                self.logs.push(signals::log(pod, data, *previous, id));
+            }
+            Need::Events { .. } => {
+                let events = items(data, "/items").iter().take(MAX_ITEMS);
+                self.events.extend(events.filter_map(|e| Event::read(e, id)));
+            }
+            Need::Query { promql } => self.series.extend(Series::read_all(data, promql, 0, id)),
+            Need::Range { promql, minutes } => self.series.extend(Series::read_all(data, promql, *minutes, id)),
+            Need::Targets => {
+                let targets = items(data, "/activeTargets").iter().take(MAX_ITEMS);
+                self.targets.extend(targets.map(|t| Target::read(t, id)));
+            }
+            Need::Alerts => {
+                let alerts = items(data, "/alerts").iter().take(MAX_ITEMS);
+                self.alerts.extend(alerts.map(|a| ActiveAlert::read(a, id)));
+            }
+            Need::Rules => {}
+        }
+    }
+
+    fn place(&mut self, kind: &str, value: &Value, evidence: &str) {
+        let Some(meta) = Meta::read(kind, value, evidence) else { return };
+        match kind {
+            "Pod" => self.pods.push(Pod::read(meta, value)),
+            "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" => {
+                self.workloads.push(Workload::read(meta, value));
+            }
+            "PersistentVolumeClaim" => self.claims.push(Claim::read(meta, value)),
+            "PersistentVolume" => self.volumes.push(Volume::read(meta, value)),
+            "StorageClass" => self.classes.push(StorageClass::read(meta, value)),
+            "CSINode" => self.csi_nodes.push(CsiNode::read(meta, value)),
+            "CSIDriver" => self.csi_drivers.push(meta),
+            "VolumeAttachment" => self.attachments.push(Attachment::read(meta, value)),
+            "Node" => self.nodes.push(Node::read(meta, value)),
+            "Namespace" => self.namespaces.push(meta),
+            _ => {}
+        }
+    }
+
+    /// The same event may be seen in a namespace's list and in a description.
+    fn dedup_events(&mut self) {
+        self.events.sort_by(|a, b| {
+            (a.last, &a.entity, &a.reason, &a.message).cmp(&(b.last, &b.entity, &b.reason, &b.message))
+        });
+        self.events.dedup_by(|a, b| {
+            a.entity == b.entity && a.reason == b.reason && a.message == b.message && a.last == b.last
+        });
+        self.events.truncate(MAX_ITEMS);
+    }
+
+    /// The evidence that every object of `kind` in `namespace` was seen.
+    pub fn listed(&self, kind: &str, namespace: &str) -> Option<&str> {
+        let here = self.lists.get(&(kind.to_owned(), namespace.to_owned()));
+        here.or_else(|| self.lists.get(&(kind.to_owned(), String::new()))).map(String::as_str)
+    }
+
+    pub fn pod(&self, entity: &Entity) -> Option<&Pod> {
+        self.pods.iter().find(|p| p.meta.entity == *entity)
+    }
+
+    pub fn workload(&self, entity: &Entity) -> Option<&Workload> {
+        self.workloads.iter().find(|w| w.meta.entity == *entity)
+    }
+
+    pub fn claim(&self, entity: &Entity) -> Option<&Claim> {
+        self.claims.iter().find(|c| c.meta.entity == *entity)
+    }
+
+    pub fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes.iter().find(|n| n.meta.name() == name)
+    }
+
+    pub fn class(&self, name: &str) -> Option<&StorageClass> {
+        self.classes.iter().find(|c| c.meta.name() == name)
+    }
+
+    /// The pods that mount a claim.
+    pub fn users_of<'a>(&'a self, claim: &'a Entity) -> impl Iterator<Item = &'a Pod> {
+        self.pods
+            .iter()
+            .filter(|p| p.meta.entity.namespace == claim.namespace && p.claims.iter().any(|c| *c == claim.name))
+    }
+
+    /// Events about a thing, oldest first.
+    pub fn events_of<'a>(&'a self, entity: &'a Entity) -> impl DoubleEndedIterator<Item = &'a Event> {
+        self.events.iter().filter(move |e| e.entity == *entity)
+    }
+
+    /// The CSI driver behind a claim: from its volume, else its class, else its annotation.
+    pub fn driver_of<'a>(&'a self, claim: &'a Claim) -> Option<&'a str> {
+        let volume = self
+            .volumes
+            .iter()
+            .find(|v| Some(v.meta.name()) == claim.volume.as_deref() || v.claim.as_ref() == Some(&claim.meta.entity));
+        volume
+            .and_then(|v| v.driver.as_deref())
+            .or_else(|| claim.class.as_deref().and_then(|c| self.class(c)).map(|c| c.provisioner.as_str()))
+            .or(claim.provisioner.as_deref())
+    }
+
+    /// The workload that owns a pod in the end: ReplicaSets are looked through.
+    pub fn controller_of(&self, pod: &Pod) -> Option<Entity> {
+        let owner = pod.meta.owners.first()?;
+        if owner.kind != "ReplicaSet" {
+            return Some(owner.clone());
+        }
+        let above = self.workload(owner).and_then(|rs| rs.meta.owners.first().cloned());
+        Some(above.unwrap_or_else(|| owner.clone()))
+    }
+
+    /// The pods of a workload, ReplicaSets looked through.
+    pub fn pods_of<'a>(&'a self, workload: &'a Entity) -> impl Iterator<Item = &'a Pod> {
+        self.pods.iter().filter(move |p| {
+            p.meta.owners.iter().any(|o| o == workload) || self.controller_of(p).as_ref() == Some(workload)
+        })
+    }
+}
+
+fn remember<'a>(
+    objects: &mut BTreeMap<Entity, (&'a Value, &'a str)>,
+    kind: &str,
+    object: &'a Value,
+    evidence: &'a str,
+) {
+    let own = text(object, "/kind");
+    let kind = canonical(if own.is_empty() { kind } else { own });
+    let name = text(object, "/metadata/name");
+    if !name.is_empty() {
+        let entity = Entity::new(kind, text(object, "/metadata/namespace"), name);
+        objects.insert(entity, (object, evidence));
+    }
+}
+
+/// The kind as the API writes it, for what `kubectl` would understand.
+pub(super) fn canonical(kind: &str) -> &str {
+    const KINDS: &[(&str, &[&str])] = &[
+        ("Pod", &["pod", "pods", "po"]),
+        ("Deployment", &["deployment", "deployments", "deploy"]),
+        ("StatefulSet", &["statefulset", "statefulsets", "sts"]),
+        ("DaemonSet", &["daemonset", "daemonsets", "ds"]),
+        ("ReplicaSet", &["replicaset", "replicasets", "rs"]),
+        ("PersistentVolumeClaim", &["persistentvolumeclaim", "persistentvolumeclaims", "pvc"]),
+        ("PersistentVolume", &["persistentvolume", "persistentvolumes", "pv"]),
+        ("StorageClass", &["storageclass", "storageclasses", "sc"]),
+        ("CSINode", &["csinode", "csinodes"]),
+        ("CSIDriver", &["csidriver", "csidrivers"]),
+        ("VolumeAttachment", &["volumeattachment", "volumeattachments"]),
+        ("Node", &["node", "nodes", "no"]),
+        ("Namespace", &["namespace", "namespaces", "ns"]),
+    ];
+    let lower = kind.to_ascii_lowercase();
+    KINDS.iter().find(|(_, words)| words.contains(&lower.as_str())).map_or(kind, |(kind, _)| kind)
+}

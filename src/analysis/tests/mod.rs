@@ -1,0 +1,6 @@
+//! Behaviour of the investigator as a whole, on worlds made by hand.
+
+mod build;
+mod incident;
+mod properties;
+mod tables;

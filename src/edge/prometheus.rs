@@ -1,0 +1,252 @@
+//! A reader of the Prometheus HTTP API, and of whatever speaks it (Thanos, Mimir, VictoriaMetrics).
+
+use super::error::{EdgeError, EdgeErrorKind};
+use super::http::{Auth, HttpAnswer, HttpPeer, Limits};
+use serde_json::Value;
+
+/// The peer's name in errors.
+const PEER: &str = "prometheus";
+/// Longer questions are posted: proxies and servers limit the length of an address.
+const GET_BYTES: usize = 1500;
+
+/// Reads metrics, alerts, rules and targets. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct PrometheusReader {
+    peer: HttpPeer,
+    limits: Limits,
+}
+
+/// The `data` of an answer, with what the server warns of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PrometheusData {
+    /// The payload.
+    pub data: Value,
+    /// Warnings in the server's words: partial results, truncation.
+    pub warnings: Vec<String>,
+}
+
+impl PrometheusReader {
+    /// The server at `url`, which may have a path prefix and, in it, a user and password.
+    ///
+    /// # Errors
+    /// [`EdgeErrorKind::Invalid`] when `url` is no address.
+    pub fn new(url: &str, auth: Option<Auth>) -> Result<Self, EdgeError> {
+        Ok(Self { peer: HttpPeer::new(PEER, url, auth)?, limits: Limits::default() })
+    }
+
+    /// The server's address, without credentials.
+    pub fn address(&self) -> &str {
+        self.peer.address()
+    }
+
+    /// Evaluates `query` at `time` (unix seconds) or now.
+    ///
+    /// # Errors
+    /// [`EdgeErrorKind::Invalid`] when the server finds the query wrong.
+    pub async fn query(&self, query: &str, time: Option<&str>) -> Result<PrometheusData, EdgeError> {
+        let mut params = vec![("query", query)];
+        params.extend(time.map(|time| ("time", time)));
+        self.ask("query", &params).await
+    }
+
+    /// Evaluates `query` from `start` to `end` (unix seconds) every `step` seconds.
+    ///
+    /// # Errors
+    /// [`EdgeErrorKind::Invalid`] when the server finds the query wrong.
+    pub async fn query_range(
+        &self,
+        query: &str,
+        start: &str,
+        end: &str,
+        step: &str,
+    ) -> Result<PrometheusData, EdgeError> {
+        self.ask("query_range", &[("query", query), ("start", start), ("end", end), ("step", step)]).await
+    }
+
+    /// The series that match any of `matches` between `start` and `end` (unix seconds).
+    ///
+    /// # Errors
+    /// [`EdgeErrorKind::Invalid`] when the server finds a selector wrong.
+    pub async fn series(&self, matches: &[String], start: &str, end: &str) -> Result<PrometheusData, EdgeError> {
+        let mut params: Vec<(&str, &str)> = matches.iter().map(|m| ("match[]", m.as_str())).collect();
+        params.extend([("start", start), ("end", end)]);
+        self.ask("series", &params).await
+    }
+
+    /// Pending and firing alerts.
+    ///
+    /// # Errors
+    /// See [`EdgeErrorKind`].
+    pub async fn alerts(&self) -> Result<PrometheusData, EdgeError> {
+        self.ask("alerts", &[]).await
+    }
+
+    /// Alerting and recording rules by group.
+    ///
+    /// # Errors
+    /// See [`EdgeErrorKind`].
+    pub async fn rules(&self) -> Result<PrometheusData, EdgeError> {
+        self.ask("rules", &[]).await
+    }
+
+    /// What is scraped.
+    ///
+    /// # Errors
+    /// See [`EdgeErrorKind`].
+    pub async fn targets(&self) -> Result<PrometheusData, EdgeError> {
+        self.ask("targets", &[("state", "active")]).await
+    }
+
+    async fn ask(&self, endpoint: &str, params: &[(&str, &str)]) -> Result<PrometheusData, EdgeError> {
+        let path = format!("/api/v1/{endpoint}");
+        let length: usize = params.iter().map(|(key, value)| key.len() + value.len() + 2).sum();
+        let answer = match length > GET_BYTES {
+            true => self.peer.post_form(&path, params, self.limits).await?,
+            false => self.peer.get(&path, params, self.limits).await?,
+        };
+        self.unwrap(&path, &answer)
+    }
+
+    /// Takes the envelope off. Errors are told apart by `errorType`: the texts differ between versions.
+    fn unwrap(&self, path: &str, answer: &HttpAnswer) -> Result<PrometheusData, EdgeError> {
+        let Ok(mut envelope) = serde_json::from_slice::<Value>(&answer.body) else {
+            return Err(match answer.status {
+                // Plain text: not even the API's own error.
+                404 | 405 => self.peer.error(
+                    EdgeErrorKind::NotFound,
+                    &format!("{} serves no {path}; check prometheus.url and its path prefix", self.address()),
+                ),
+                200..=299 => self.peer.error(
+                    EdgeErrorKind::BadBody,
+                    &format!("the answer of {} to {path} is not JSON; is it a Prometheus?", self.address()),
+                ),
+                _ => self.peer.refused(answer),
+            });
+        };
+        let texts = |value: &Value| -> Vec<String> {
+            value.as_array().into_iter().flatten().filter_map(Value::as_str).take(10).map(str::to_owned).collect()
+        };
+        match (envelope["status"].as_str(), envelope["errorType"].as_str()) {
+            (Some("success"), _) if envelope.get("data").is_some() => {
+                Ok(PrometheusData { warnings: texts(&envelope["warnings"]), data: envelope["data"].take() })
+            }
+            (Some("error"), Some(kind)) => {
+                let said = envelope["error"].as_str().unwrap_or("no message").to_owned();
+                let code = answer.status;
+                let status = || EdgeErrorKind::Status { code, reason: kind.to_owned() };
+                Err(match kind {
+                    "bad_data" => {
+                        self.peer.error(EdgeErrorKind::Invalid, &format!("it finds the question wrong: {said}"))
+                    }
+                    "execution" => {
+                        self.peer.error(EdgeErrorKind::Invalid, &format!("the query cannot be evaluated: {said}"))
+                    }
+                    "timeout" | "canceled" => self.peer.error(
+                        EdgeErrorKind::Timeout,
+                        &format!("the query took too long: {said}; ask for less: a shorter window, fewer series"),
+                    ),
+                    "not_found" => self.peer.error(EdgeErrorKind::NotFound, &said),
+                    _ => self.peer.error(status(), &format!("it answers {code} {kind}: {said}")),
+                })
+            }
+            _ if !(200..300).contains(&answer.status) => Err(self.peer.refused(answer)),
+            _ => Err(self.peer.error(
+                EdgeErrorKind::BadBody,
+                &format!("the answer of {} to {path} has no status and data; is it a Prometheus?", self.address()),
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::super::http::tests::{Asked, http, peer};
+    use super::*;
+
+    /// A recorded answer of a real server.
+    pub(crate) fn fixture(version: &str, name: &str) -> Value {
+        let path = format!("{}/tests/fixtures/prometheus/{version}/{name}.json", env!("CARGO_MANIFEST_DIR"));
+        serde_json::from_str(&std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"))).unwrap()
+    }
+
+    /// A server that answers everything with one recorded answer.
+    pub(crate) fn replaying(recorded: Value) -> (PrometheusReader, Asked) {
+        let media_type = recorded["headers"]["Content-Type"].as_str().unwrap_or("application/json").to_owned();
+        let body = recorded["body"].as_str().map_or_else(|| recorded["body"].to_string(), str::to_owned);
+        let status = recorded["status"].as_u64().unwrap_or(200) as u16;
+        let (address, asked) = peer(move |_| http(status, &media_type, body.as_bytes()));
+        (PrometheusReader::new(&address, None).unwrap(), asked)
+    }
+
+    #[tokio::test]
+    async fn every_recorded_answer_is_understood() {
+        for version in ["2.42.0", "3.5.3"] {
+            for (name, kind) in [
+                ("query-vector", "vector"),
+                ("query-matrix", "matrix"),
+                ("query-scalar", "scalar"),
+                ("query-string", "string"),
+                ("query-nan-inf", "vector"),
+                ("query-empty", "vector"),
+                ("query-range", "matrix"),
+            ] {
+                let (reader, _) = replaying(fixture(version, name));
+                assert_eq!(reader.query("x", None).await.unwrap().data["resultType"], kind, "{version} {name}");
+            }
+        }
+        let (reader, _) = replaying(fixture("3.5.3", "query-limit"));
+        assert_eq!(reader.query("up", None).await.unwrap().warnings, ["results truncated due to limit"]);
+    }
+
+    #[tokio::test]
+    async fn errors_are_told_apart_by_type_in_every_version() {
+        for version in ["2.42.0", "3.5.3"] {
+            for (name, kind) in [
+                ("error-bad-query", EdgeErrorKind::Invalid),
+                ("error-too-many-points", EdgeErrorKind::Invalid),
+                ("error-execution", EdgeErrorKind::Invalid),
+                ("error-real-timeout", EdgeErrorKind::Timeout),
+                ("error-unknown-path", EdgeErrorKind::NotFound),
+                ("error-method", EdgeErrorKind::NotFound),
+            ] {
+                let (reader, _) = replaying(fixture(version, name));
+                let error = reader.query("x", None).await.unwrap_err();
+                assert_eq!(*error.kind(), kind, "{version} {name}: {error}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_page_of_a_proxy_is_no_answer() {
+        for (status, kind) in [
+            (200, EdgeErrorKind::BadBody),
+            (401, EdgeErrorKind::Denied),
+            (502, EdgeErrorKind::Status { code: 502, reason: String::new() }),
+        ] {
+            let (reader, _) = replaying(serde_json::json!({"status": status, "body": "<html>sign in</html>"}));
+            assert_eq!(*reader.alerts().await.unwrap_err().kind(), kind);
+        }
+        let (reader, _) = replaying(serde_json::json!({"status": 200, "body": {"hello": 1}}));
+        assert_eq!(*reader.rules().await.unwrap_err().kind(), EdgeErrorKind::BadBody);
+    }
+
+    #[tokio::test]
+    async fn long_questions_are_posted_as_a_form() {
+        let (reader, asked) = replaying(fixture("3.5.3", "query-vector"));
+        reader.query("up", Some("1.5")).await.unwrap();
+        reader.query(&format!("up{{job=~\"{}\"}}", "x".repeat(2000)), None).await.unwrap();
+        reader.series(&["up".into(), "down".into()], "1", "2").await.unwrap();
+        let asked = asked.lock().unwrap();
+        assert!(asked[0].starts_with("GET /api/v1/query?query=up&time=1.5 "), "{}", asked[0]);
+        assert!(
+            asked[1].starts_with("POST /api/v1/query ") && asked[1].contains("\r\n\r\nquery=up%7Bjob"),
+            "{}",
+            asked[1]
+        );
+        assert!(
+            asked[2].starts_with("GET /api/v1/series?match%5B%5D=up&match%5B%5D=down&start=1&end=2 "),
+            "{}",
+            asked[2]
+        );
+    }
+}

@@ -1,0 +1,240 @@
+//! Asking the model: render, send, read the answer. What it proposes is judged elsewhere.
+
+use super::driver::Session;
+use super::propose::{self, CallResult, Conversation, Interpretation, PastCall};
+use super::{EngineError, PricedModel};
+use crate::domain::{Analysis, ChatReply, ChatRequest, Digest, Observation, ProposedCall, ToolOffer, Usage};
+use crate::journal::{Actor, Body, Call, Draft, Progress, Proposal, Rejected};
+use crate::model::ModelError;
+use crate::telemetry;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Most tokens of one answer.
+const ANSWER_TOKENS: u32 = 4096;
+/// Characters that a token has on average; servers that count say better.
+const CHARS_PER_TOKEN: u64 = 4;
+
+impl Session<'_> {
+    /// One turn: journals the request, sends it, journals what came back.
+    pub(super) async fn ask(&mut self, turn: u32, must_answer: bool) -> Result<(), EngineError> {
+        let Some(model) = self.model() else {
+            return self.asked_in_vain(turn, must_answer, "the model of this investigation is no longer configured");
+        };
+        let offers = self.offers();
+        let request = match self.request(&offers, must_answer).await? {
+            Ok(request) => request,
+            Err(error) => return self.asked_in_vain(turn, must_answer, &error),
+        };
+        let size = request.messages.iter().map(|m| m.content.len()).sum::<usize>() + offers.len() * 600;
+        let reserved_tokens = size as u64 / CHARS_PER_TOKEN + u64::from(request.max_tokens);
+        let body = Body::ModelAsked {
+            turn,
+            model: model.provider.name().to_owned(),
+            request_digest: request.digest(),
+            request: self.keep(&request)?,
+            reserved_tokens,
+            must_answer,
+        };
+        self.record(Draft::engine(body))?;
+        self.flush().await?;
+        let answer = match tokio::time::timeout(self.patience(), model.provider.chat(&request)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(ModelError::Timeout { model: model.provider.name().to_owned(), after: self.patience() }),
+        };
+        match answer {
+            Ok(reply) => self.replied(turn, &model, &offers, &request, reply),
+            Err(error) => {
+                telemetry::model_turn(model.provider.name(), "failed", 0, 0);
+                let (transient, error) = (error.is_transient(), error.to_string());
+                let error = self.engine.redactor.text(&error).0.into_owned();
+                tracing::warn!(investigation = %self.inv.chain, %error, "the model gave no answer");
+                self.record(Draft::engine(Body::ModelFailed { turn, error, transient }))
+            }
+        }
+    }
+
+    fn model(&self) -> Option<PricedModel> {
+        let name = self.inv.frozen.as_ref()?.model.as_ref()?;
+        self.engine.models.iter().find(|model| model.provider.name() == name).cloned()
+    }
+
+    /// Notes a turn that never left the house; the work goes on without the model.
+    fn asked_in_vain(&mut self, turn: u32, must_answer: bool, error: &str) -> Result<(), EngineError> {
+        tracing::error!(investigation = %self.inv.chain, error, "the model cannot be asked");
+        let model = self.inv.frozen.as_ref().and_then(|frozen| frozen.model.clone()).unwrap_or_default();
+        let nothing = json!(null);
+        let body = Body::ModelAsked {
+            turn,
+            model,
+            request_digest: Digest::of("null"),
+            request: self.keep(&nothing)?,
+            reserved_tokens: 0,
+            must_answer,
+        };
+        self.record(Draft::engine(body))?;
+        self.record(Draft::engine(Body::ModelFailed { turn, error: error.to_owned(), transient: false }))
+    }
+
+    /// How long this turn may take: what is left of the investigation's time.
+    fn patience(&self) -> Duration {
+        let wall = self.inv.frozen.as_ref().map_or(0, |frozen| frozen.budget.wall_s);
+        let gone = self.inv.opened_at.map_or(0, |at| self.now().duration_since(at).as_secs());
+        Duration::from_secs(wall.saturating_sub(gone.max(0).unsigned_abs()).max(1))
+    }
+
+    /// The tools of the route that only look.
+    fn offers(&self) -> Vec<ToolOffer> {
+        let wanted = self.inv.frozen.as_ref().map_or(&[][..], |frozen| &frozen.tools);
+        self.engine.tools.offers(wanted)
+    }
+
+    /// The conversation so far as a request; in words why it cannot be rendered.
+    async fn request(
+        &mut self,
+        offers: &[ToolOffer],
+        must_answer: bool,
+    ) -> Result<Result<ChatRequest, String>, EngineError> {
+        let analysis = self.analysis().await?;
+        let turns = self.past_turns().await?;
+        let context = self.prompt_context(&analysis);
+        let frozen = self.inv.frozen.clone();
+        let prompt = frozen.as_ref().map_or("incident", |frozen| frozen.prompt.as_str());
+        let budget = frozen.as_ref().map(|frozen| frozen.budget).unwrap_or_default();
+        let templates = &self.engine.templates;
+        let rendered = templates.render("system", &context).and_then(|system| {
+            let last = if must_answer { Some(templates.render("final", &context)?) } else { None };
+            Ok((system, templates.render(prompt, &context)?, last))
+        });
+        let (system, user, last) = match rendered {
+            Ok(texts) => texts,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        let nonce = self.nonce();
+        let conversation = Conversation {
+            system: &system,
+            user: &user,
+            nonce: &nonce,
+            turns: &turns,
+            offers,
+            budget: &budget,
+            max_tokens: ANSWER_TOKENS,
+        };
+        Ok(Ok(conversation.request(last.as_deref())))
+    }
+
+    /// What the survey concluded; empty when the payload was deleted.
+    pub(super) async fn analysis(&mut self) -> Result<Analysis, EngineError> {
+        match self.inv.survey.analysis.clone() {
+            None => Ok(Analysis::default()),
+            Some(blob) => Ok(self.fetch(&blob).await?.unwrap_or_default()),
+        }
+    }
+
+    /// The turns of this revision, with what came of their calls.
+    async fn past_turns(&mut self) -> Result<Vec<propose::Turn>, EngineError> {
+        let over: Vec<_> = self.inv.turns.iter().filter(|t| t.number >= self.inv.first_turn).cloned().collect();
+        let mut turns = vec![];
+        for turn in over {
+            let (Some(reply), Some(proposal)) = (&turn.reply, &turn.proposal) else { continue };
+            let Some(reply) = self.fetch::<ChatReply>(reply).await? else { continue };
+            let remedy = match proposal {
+                Proposal::Invalid { remedy } => Some(remedy.clone()),
+                Proposal::Calls { .. } | Proposal::Report { .. } => None,
+            };
+            let states: Vec<_> = self.inv.calls.iter().filter(|c| c.turn == Some(turn.number)).cloned().collect();
+            let mut results = vec![];
+            for state in states {
+                let call_id = state.call.id;
+                results.push(match state.progress {
+                    Progress::Seen { observation, evidence_id, .. } => {
+                        let seen: Option<Observation> = self.fetch(&observation).await?;
+                        let text = seen.map_or_else(|| "(deleted)".to_owned(), |seen| seen.text);
+                        CallResult::Observed { call_id, evidence_id, text }
+                    }
+                    Progress::Failed { error, .. } => CallResult::Failed { call_id, text: error },
+                    Progress::Rejected { remedy } => CallResult::Refused { call_id, text: remedy },
+                    Progress::Planned | Progress::Started => continue,
+                });
+            }
+            turns.push(propose::Turn { number: turn.number, reply, results, remedy });
+        }
+        Ok(turns)
+    }
+
+    fn replied(
+        &mut self,
+        turn: u32,
+        model: &PricedModel,
+        offers: &[ToolOffer],
+        request: &ChatRequest,
+        reply: ChatReply,
+    ) -> Result<(), EngineError> {
+        let reply = self.without_secrets(reply);
+        let usage = counted(request, &reply);
+        #[allow(clippy::cast_precision_loss)]
+        let cost_usd = (usage.tokens_in as f64 * model.input_per_mtok + usage.tokens_out as f64 * model.output_per_mtok)
+            / 1_000_000.0;
+        let proposal = self.proposal(turn, offers, &reply)?;
+        telemetry::model_turn(model.provider.name(), "answered", usage.tokens_in, usage.tokens_out);
+        let name = reply.model.clone();
+        let reply = self.keep(&reply)?;
+        let body = Body::ModelReplied { turn, model: name.clone(), reply, proposal, usage, cost_usd };
+        self.record(Draft::new(Actor::Model(name), body))
+    }
+
+    /// What a model says is text from outside, too.
+    fn without_secrets(&self, mut reply: ChatReply) -> ChatReply {
+        let redactor = &self.engine.redactor;
+        reply.content = redactor.text(&reply.content).0.into_owned();
+        reply.model = redactor.text(&reply.model).0.chars().take(100).collect();
+        for call in &mut reply.calls {
+            redactor.json(&mut call.args);
+        }
+        reply
+    }
+
+    fn proposal(&mut self, turn: u32, offers: &[ToolOffer], reply: &ChatReply) -> Result<Proposal, EngineError> {
+        let of_model = self.inv.calls.iter().filter(|c| c.turn.is_some_and(|t| t >= self.inv.first_turn));
+        let history: Vec<PastCall> =
+            of_model.map(|c| PastCall { tool: c.call.tool.clone(), args: c.call.args.clone() }).collect();
+        let mut on_offer = offers.to_vec();
+        on_offer.push(propose::submit_offer());
+        let refused = |rejected: Vec<(ProposedCall, String)>| {
+            rejected.into_iter().map(|(proposed, remedy)| Rejected { call: call_of(proposed), remedy }).collect()
+        };
+        Ok(match propose::interpret(reply, turn, &history, &on_offer) {
+            Interpretation::Calls { accept, rejected } => {
+                Proposal::Calls { accepted: accept.into_iter().map(call_of).collect(), rejected: refused(rejected) }
+            }
+            Interpretation::Repetition { rejected } => {
+                Proposal::Calls { accepted: vec![], rejected: refused(rejected) }
+            }
+            Interpretation::Report(report) => Proposal::Report { report: self.keep(&report)? },
+            Interpretation::Invalid { remedy } => Proposal::Invalid { remedy },
+        })
+    }
+
+    /// Marks what is untrusted in prompts: whoever writes alerts cannot guess it, and it is the same
+    /// for the whole investigation.
+    pub(super) fn nonce(&self) -> String {
+        let salted = self.inv.opening().map(|event| event.raw.commitment.to_string()).unwrap_or_default();
+        Digest::of_parts(["firewarden/prompt-nonce", &self.inv.chain, &salted]).short(16).to_owned()
+    }
+}
+
+fn call_of(proposed: ProposedCall) -> Call {
+    Call { id: proposed.id, tool: proposed.tool, args: proposed.args, need: Value::Null }
+}
+
+/// What the turn is counted as: the server's figures, or our own estimate where that is larger.
+fn counted(request: &ChatRequest, reply: &ChatReply) -> Usage {
+    let sent: usize = request.messages.iter().map(|message| message.content.len()).sum();
+    let arguments: usize = reply.calls.iter().map(|call| call.args.to_string().len()).sum();
+    let said = reply.usage.unwrap_or_default();
+    // Half of the estimate: tokenizers differ, and a server that counts honestly is believed.
+    Usage {
+        tokens_in: said.tokens_in.max(sent as u64 / CHARS_PER_TOKEN / 2),
+        tokens_out: said.tokens_out.max((reply.content.len() + arguments) as u64 / CHARS_PER_TOKEN / 2),
+    }
+}

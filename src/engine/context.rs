@@ -1,0 +1,119 @@
+//! What prompts are rendered from, and what reports cite.
+
+use super::driver::Session;
+use super::propose::Case;
+use crate::analysis::Need;
+use crate::domain::{Analysis, EvidenceItem, QueryMade, RiskSummary};
+use crate::journal::{CallState, Progress};
+use serde_json::Value;
+
+impl Session<'_> {
+    /// The variables of the prompts.
+    pub(super) fn prompt_context(&self, analysis: &Analysis) -> Value {
+        // The first message never changes between turns: only what the survey saw belongs in it.
+        let survey: Vec<&CallState> = self.inv.calls.iter().filter(|c| c.turn.is_none()).collect();
+        let evidence: Vec<EvidenceItem> = survey.iter().filter_map(|state| evidence_item(state)).collect();
+        let not_collected: Vec<String> = survey.iter().filter_map(|state| gap(state)).collect();
+        let budget = self.inv.frozen.as_ref().map(|frozen| frozen.budget).unwrap_or_default();
+        let opened = self.inv.opened_at.unwrap_or_default();
+        Case {
+            events: &self.inv.events[..self.events_at_opening()],
+            risk: &self.risk_summary(),
+            analysis,
+            evidence: &evidence,
+            not_collected: &not_collected,
+            budget: &budget,
+            nonce: &self.nonce(),
+            now: opened,
+        }
+        .context()
+    }
+
+    /// Alerts that were there when the survey was judged; later ones would change the first message.
+    fn events_at_opening(&self) -> usize {
+        self.inv.events.len().min(self.inv.assessed_events).max(1).min(self.inv.events.len())
+    }
+
+    pub(super) fn risk_summary(&self) -> RiskSummary {
+        RiskSummary { level: self.level(), reasons: self.inv.risk_reasons.clone() }
+    }
+
+    /// Everything that was seen.
+    pub(super) fn evidence_items(&self) -> Vec<EvidenceItem> {
+        self.inv.calls.iter().filter_map(evidence_item).collect()
+    }
+
+    /// Everything that was asked of the world.
+    pub(super) fn queries_made(&self) -> Vec<QueryMade> {
+        let asked = |state: &CallState| {
+            let (Progress::Seen { evidence_id, .. } | Progress::Failed { evidence_id, .. }) = &state.progress else {
+                return None;
+            };
+            Some(QueryMade {
+                tool: state.call.tool.clone(),
+                query: query_line(state),
+                evidence_id: evidence_id.clone(),
+            })
+        };
+        self.inv.calls.iter().filter_map(asked).collect()
+    }
+
+    /// What could not be collected, and why.
+    pub(super) fn gaps(&self) -> Vec<String> {
+        self.inv.calls.iter().filter_map(gap).collect()
+    }
+}
+
+fn gap(state: &CallState) -> Option<String> {
+    match &state.progress {
+        Progress::Failed { error, .. } => Some(format!("{}: {error}", query_line(state))),
+        Progress::Rejected { remedy } if state.turn.is_none() => Some(format!("{}: {remedy}", query_line(state))),
+        _ => None,
+    }
+}
+
+fn evidence_item(state: &CallState) -> Option<EvidenceItem> {
+    let Progress::Seen { evidence_id, excerpt, digest, truncated, redacted, at, .. } = &state.progress else {
+        return None;
+    };
+    Some(EvidenceItem {
+        id: evidence_id.clone(),
+        kind: kind_of(state).to_owned(),
+        tool: state.call.tool.clone(),
+        query: query_line(state),
+        at: *at,
+        excerpt: excerpt.clone(),
+        hash: digest.clone(),
+        truncated: *truncated,
+        redacted: *redacted,
+    })
+}
+
+/// What kind of evidence a call gives.
+pub(super) fn kind_of(state: &CallState) -> &'static str {
+    if let Ok(need) = serde_json::from_value::<Need>(state.call.need.clone()) {
+        return need.evidence_kind();
+    }
+    match state.call.tool.as_str() {
+        "kubernetes_logs" => "log",
+        "kubernetes_events" => "event",
+        "prometheus_rules" => "config",
+        tool if tool.starts_with("prometheus_") => "metric",
+        _ => "state",
+    }
+}
+
+/// The call in one line.
+pub(super) fn query_line(state: &CallState) -> String {
+    if let Ok(need) = serde_json::from_value::<Need>(state.call.need.clone()) {
+        return need.to_string();
+    }
+    let args = state.call.args.as_object().map(|args| {
+        let pairs = args.iter().map(|(key, value)| match value {
+            Value::String(text) => format!("{key}={text}"),
+            other => format!("{key}={other}"),
+        });
+        pairs.collect::<Vec<_>>().join(" ")
+    });
+    args.unwrap_or_default().chars().take(300).collect()
+}

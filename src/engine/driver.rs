@@ -1,0 +1,228 @@
+//! The loop: ask [`next`] what to do, do it, append what happened, apply it.
+//!
+//! What happened is collected and committed before anything that leaves the process (a tool, a
+//! model, a sink) and at the end, so steps that only think share one `fsync`. Kill the process
+//! anywhere: whoever claims the investigation folds what was committed and goes on.
+
+use super::{Engine, EngineError, failpoint};
+use crate::domain::{BlobRef, Digest};
+use crate::gate::Pass;
+use crate::journal::{Actor, Body, Draft, Head, Investigation, Progress, Step, View, chain, next};
+use crate::store::{Append, Blob, Lease, Signal, Waiting};
+use jiff::Timestamp;
+use serde::{Serialize, de::DeserializeOwned};
+use std::collections::HashMap;
+
+/// Entries that are read from the store at once.
+const PAGE: u32 = 500;
+
+/// The work of one lease holder on one investigation.
+#[derive(Debug)]
+pub(super) struct Session<'e> {
+    pub(super) engine: &'e Engine,
+    pub(super) inv: Investigation,
+    pub(super) passes: HashMap<String, Pass>,
+    lease: Lease,
+    durable: Head,
+    pending: Append,
+    payloads: HashMap<Digest, Vec<u8>>,
+}
+
+/// Works on the leased investigation until nothing is left to do.
+///
+/// # Errors
+/// When the lease is lost, the store fails, or the journal makes no sense.
+pub async fn drive(engine: &Engine, lease: &Lease) -> Result<(), EngineError> {
+    let mut session = Session::load(engine, lease.clone()).await?;
+    failpoint::reached(session.inv.head.seq);
+    loop {
+        session.take_signals().await?;
+        let step = next(&session.inv, session.now());
+        tracing::debug!(investigation = %session.inv.chain, ?step, "next step");
+        if session.leaves_the_process(&step) {
+            session.flush().await?;
+        }
+        match step {
+            Step::Done => {
+                session.flush().await?;
+                engine.store.release(lease).await?;
+                return Ok(());
+            }
+            step => session.perform(step).await?,
+        }
+    }
+}
+
+impl<'e> Session<'e> {
+    async fn load(engine: &'e Engine, lease: Lease) -> Result<Self, EngineError> {
+        let name = lease.investigation.to_string();
+        let mut inv = Investigation::empty(&name);
+        let mut head = Head::genesis(&name);
+        loop {
+            let entries = engine.store.entries(&name, head.seq, PAGE).await?;
+            for entry in &entries {
+                head = chain::follow(&head, &name, entry).map_err(|e| corrupt(&name, e))?;
+                inv.apply(entry).map_err(|e| corrupt(&name, e))?;
+            }
+            if entries.len() < PAGE as usize {
+                break;
+            }
+        }
+        Ok(Self {
+            engine,
+            inv,
+            passes: HashMap::new(),
+            lease,
+            durable: head,
+            pending: Append::default(),
+            payloads: HashMap::new(),
+        })
+    }
+
+    /// The present moment.
+    pub(super) fn now(&self) -> Timestamp {
+        self.engine.clock.now()
+    }
+
+    /// Whether something outside may notice the step. Reads are judged first, which is thinking.
+    fn leaves_the_process(&self, step: &Step) -> bool {
+        match step {
+            Step::Ask { .. } | Step::Notify(_) => true,
+            Step::Read(calls) => !calls.iter().any(|call| self.is_unjudged(&call.id)),
+            Step::Assess(_)
+            | Step::Decline
+            | Step::Open
+            | Step::Survey
+            | Step::Report
+            | Step::Close(_)
+            | Step::Reopen(_)
+            | Step::Done => false,
+        }
+    }
+
+    fn is_unjudged(&self, call_id: &str) -> bool {
+        self.inv.calls.iter().any(|c| c.call.id == call_id && c.progress == Progress::Planned)
+    }
+
+    async fn perform(&mut self, step: Step) -> Result<(), EngineError> {
+        match step {
+            Step::Assess(phase) => self.assess(phase).await,
+            Step::Decline => self.decline(),
+            Step::Open => self.open(),
+            Step::Survey => self.survey().await,
+            Step::Read(calls) => match calls.into_iter().partition::<Vec<_>, _>(|c| self.is_unjudged(&c.id)) {
+                (unjudged, started) if unjudged.is_empty() => self.read(started).await,
+                (unjudged, _) => self.judge(unjudged).await,
+            },
+            Step::Ask { turn, must_answer } => self.ask(turn, must_answer).await,
+            Step::Report => self.report().await,
+            Step::Notify(revision) => self.notify(revision).await,
+            Step::Close(outcome) => self.record(Draft::engine(Body::Closed { outcome })),
+            Step::Reopen(reason) => self.record(Draft::engine(Body::Reopened { reason })),
+            Step::Done => Ok(()),
+        }
+    }
+
+    /// Seals a draft behind the head and applies it. It is durable after the next [`Self::flush`].
+    pub(super) fn record(&mut self, draft: Draft) -> Result<(), EngineError> {
+        let entry = self.inv.head.seal(&self.inv.chain, self.engine.clock.now(), draft);
+        let entry = entry.map_err(|e| corrupt(&self.inv.chain, e))?;
+        self.inv.apply(&entry).map_err(|e| corrupt(&self.inv.chain, e))?;
+        crate::telemetry::entry_written(entry.body.kind());
+        self.pending.entries.push(entry);
+        Ok(())
+    }
+
+    /// Keeps a payload; it is stored together with the entry that names it.
+    pub(super) fn keep<T: Serialize>(&mut self, payload: &T) -> Result<BlobRef, EngineError> {
+        let bytes = serde_json::to_vec(payload).map_err(|e| corrupt(&self.inv.chain, e))?;
+        let blob = Blob::new(self.engine.entropy.salt(), bytes);
+        let reference = blob.reference.clone();
+        self.payloads.insert(reference.commitment.clone(), blob.bytes.clone());
+        self.pending.blobs.push(blob);
+        Ok(reference)
+    }
+
+    /// A payload that the journal names; `None` when it was deleted.
+    pub(super) async fn fetch<T: DeserializeOwned>(&mut self, reference: &BlobRef) -> Result<Option<T>, EngineError> {
+        if !self.payloads.contains_key(&reference.commitment) {
+            match self.engine.store.blob(reference).await? {
+                None => return Ok(None),
+                Some(bytes) => self.payloads.insert(reference.commitment.clone(), bytes),
+            };
+        }
+        match self.payloads.get(&reference.commitment) {
+            None => Ok(None),
+            Some(bytes) => serde_json::from_slice(bytes).map(Some).map_err(|e| corrupt(&self.inv.chain, e)),
+        }
+    }
+
+    /// Commits what happened since the last time. A reading call or a request to a model is safe to
+    /// repeat; what was committed is never repeated.
+    pub(super) async fn flush(&mut self) -> Result<(), EngineError> {
+        let mut append = std::mem::take(&mut self.pending);
+        if append.entries.is_empty() && append.consumed.is_empty() {
+            return Ok(());
+        }
+        if failpoint::armed().is_some() {
+            self.flush_one_by_one(&mut append).await?;
+        }
+        append.view = View::of(&self.inv);
+        self.engine.store.append(&self.lease, &self.durable, append).await?;
+        self.durable = self.inv.head.clone();
+        failpoint::reached(self.durable.seq);
+        Ok(())
+    }
+
+    /// Commits all entries but the last one apart, so that the process can be killed between any two.
+    async fn flush_one_by_one(&mut self, append: &mut Append) -> Result<(), EngineError> {
+        while append.entries.len() > 1 {
+            let entry = append.entries.remove(0);
+            let head = entry.head();
+            let one = Append { entries: vec![entry], blobs: std::mem::take(&mut append.blobs), ..Append::default() };
+            self.engine.store.append(&self.lease, &self.durable, one).await?;
+            self.durable = head;
+            failpoint::reached(self.durable.seq);
+        }
+        Ok(())
+    }
+
+    /// Turns what arrived meanwhile into entries.
+    async fn take_signals(&mut self) -> Result<(), EngineError> {
+        let waiting = self.engine.store.signals(self.lease.investigation).await?;
+        for Waiting { number, from, signal } in waiting {
+            if self.pending.consumed.contains(&number) {
+                continue;
+            }
+            match signal {
+                Signal::Merged { events } => {
+                    let mut merged = Vec::with_capacity(events.len());
+                    for id in events {
+                        merged.extend(self.engine.store.event(id).await?.map(|stored| stored.event));
+                    }
+                    if !merged.is_empty() {
+                        self.record(Draft::new(Actor::Sender(from), Body::AlertsMerged { events: merged }))?;
+                    }
+                }
+                Signal::Resolved { event, ends_at } => {
+                    let known = self.inv.events.iter().find(|e| e.id == event).map(|e| e.fingerprint.clone());
+                    if let Some(fingerprint) = known {
+                        let body = Body::AlertResolved { event, fingerprint, ends_at };
+                        self.record(Draft::new(Actor::Sender(from), body))?;
+                    }
+                }
+                Signal::Cancel { by, reason } => {
+                    if self.inv.outcome.is_none() && self.inv.cancelled.is_none() {
+                        self.record(Draft::new(Actor::Person(by), Body::Cancelled { reason }))?;
+                    }
+                }
+            }
+            self.pending.consumed.push(number);
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn corrupt(chain: &str, why: impl ToString) -> EngineError {
+    EngineError::Corrupt { chain: chain.to_owned(), why: why.to_string() }
+}

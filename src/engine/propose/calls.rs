@@ -1,0 +1,215 @@
+//! The calls of one turn: named by us, read strictly, bounded in number, and not for ever the same.
+
+use super::strict_json;
+use crate::domain::{ProposedCall, ToolOffer};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Calls of one turn that may run; the rest is refused.
+pub const MAX_CALLS_PER_TURN: usize = 8;
+/// An identical call is made at most this often, less one.
+const REPETITIONS: usize = 3;
+/// The longest cycle of calls that is recognised.
+const MAX_CYCLE: usize = 4;
+
+/// A call that was made in an earlier turn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PastCall {
+    /// The tool.
+    pub tool: String,
+    /// Its arguments.
+    pub args: Value,
+}
+
+/// The calls of one turn, sorted into those that may go on to policy and those that may not.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Checked {
+    /// With our ids, arguments that are objects of the offered schema.
+    pub accept: Vec<ProposedCall>,
+    /// With a short remedy for the model.
+    pub rejected: Vec<(ProposedCall, String)>,
+    /// Every call of the turn was made before, again and again: more turns bring nothing.
+    pub repeating: bool,
+}
+
+/// Checks the calls of turn `turn` (from 1) against what is offered and what was called before.
+pub fn check(proposed: &[ProposedCall], turn: u32, history: &[PastCall], offers: &[ToolOffer]) -> Checked {
+    let mut checked = Checked::default();
+    let mut repeated = 0;
+    for (n, call) in proposed.iter().enumerate() {
+        let mut call = ProposedCall { id: call_id(turn, n), ..call.clone() };
+        let verdict = match n < MAX_CALLS_PER_TURN {
+            false => {
+                Err(format!("not run: at most {MAX_CALLS_PER_TURN} calls per turn; call it again in the next turn"))
+            }
+            true => read(&call, offers).map(|args| call.args = args),
+        };
+        let verdict = verdict.and_then(|()| {
+            if checked.accept.iter().any(|other| same(other, &call.tool, &call.args)) {
+                return Err("not run: the same call stands earlier in this turn".to_owned());
+            }
+            let made = history.iter().filter(|past| past.tool == call.tool && past.args == call.args).count();
+            if made + 1 >= REPETITIONS || closes_cycle(history, &call) {
+                repeated += 1;
+                return Err(
+                    "not run: this call was made before and its answer is above; use it, or ask something else"
+                        .to_owned(),
+                );
+            }
+            Ok(())
+        });
+        match verdict {
+            Ok(()) => checked.accept.push(call),
+            Err(remedy) => checked.rejected.push((call, remedy)),
+        }
+    }
+    checked.repeating = repeated > 0 && checked.accept.is_empty();
+    checked
+}
+
+/// Our id of the `n`-th call (from 0) of a turn; the model's own ids are never used.
+pub fn call_id(turn: u32, n: usize) -> String {
+    format!("call_{turn}_{}", n + 1)
+}
+
+fn same(call: &ProposedCall, tool: &str, args: &Value) -> bool {
+    call.tool == tool && call.args == *args
+}
+
+/// The arguments as an object that the tool's schema admits.
+fn read(call: &ProposedCall, offers: &[ToolOffer]) -> Result<Value, String> {
+    let Some(offer) = offers.iter().find(|offer| offer.name == call.tool) else {
+        let names: Vec<&str> = offers.iter().map(|offer| offer.name.as_str()).collect();
+        return Err(format!("not run: there is no tool of this name; there are: {}", names.join(", ")));
+    };
+    let not_run = |why: String| format!("not run: {why}");
+    let args = match &call.args {
+        Value::String(text) => Value::Object(strict_json::object(text).map_err(not_run)?),
+        Value::Object(map) => {
+            strict_json::bounded(map).map_err(not_run)?;
+            call.args.clone()
+        }
+        _ => return Err("not run: the arguments are no JSON object".to_owned()),
+    };
+    let problems = problems(&offer.parameters, &args);
+    if problems.is_empty() { Ok(args) } else { Err(format!("not run: {}", problems.join("; "))) }
+}
+
+/// What `value` has against `schema`, in short lines that do not repeat the value.
+pub(super) fn problems(schema: &Value, value: &Value) -> Vec<String> {
+    // A schema that cannot be used is reported where tools are loaded, and their own check stands.
+    let Ok(validator) = jsonschema::validator_for(schema) else { return Vec::new() };
+    let line = |error: jsonschema::ValidationError<'_>| {
+        let path = error.instance_path().to_string();
+        let place = if path.is_empty() { "the arguments".to_owned() } else { path };
+        let text: String = format!("{place}: {}", error.masked()).chars().take(200).collect();
+        text
+    };
+    validator.iter_errors(value).take(6).map(line).collect()
+}
+
+/// Whether `next` completes the same two to four calls for the third time.
+fn closes_cycle(history: &[PastCall], next: &ProposedCall) -> bool {
+    (2..=MAX_CYCLE).any(|length| {
+        let needed = length * REPETITIONS - 1;
+        let Some(start) = history.len().checked_sub(needed) else { return false };
+        let tail = &history[start..];
+        let periodic = (length..needed).all(|i| tail[i] == tail[i - length]);
+        let last = &tail[needed - length];
+        periodic && last.tool == next.tool && last.args == next.args
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn offers() -> Vec<ToolOffer> {
+        let schema = json!({"type": "object", "properties": {"name": {"type": "string"}, "n": {"type": "integer"}},
+                            "required": ["name"], "additionalProperties": false});
+        vec![ToolOffer { name: "get_pod".into(), description: String::new(), parameters: schema }]
+    }
+
+    fn call(tool: &str, args: Value) -> ProposedCall {
+        ProposedCall { id: "theirs".into(), tool: tool.into(), args }
+    }
+
+    fn past(name: &str) -> PastCall {
+        PastCall { tool: "get_pod".into(), args: json!({"name": name}) }
+    }
+
+    #[test]
+    fn calls_get_our_ids_and_arguments_become_objects() {
+        let calls = [call("get_pod", json!("{\"name\":\"a\"}")), call("get_pod", json!({"name": "b", "n": 1}))];
+        let checked = check(&calls, 3, &[], &offers());
+        assert_eq!(checked.rejected, []);
+        let ids: Vec<_> = checked.accept.iter().map(|c| (c.id.as_str(), c.args["name"].as_str().unwrap())).collect();
+        assert_eq!(ids, [("call_3_1", "a"), ("call_3_2", "b")]);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_with_a_remedy() {
+        for (tool, args, words) in [
+            ("Get_Pod", json!({"name": "a"}), "no tool of this name; there are: get_pod"),
+            ("get_pоd", json!({"name": "a"}), "no tool of this name"), // Cyrillic о
+            ("get_pod ", json!({"name": "a"}), "no tool of this name"),
+            ("", json!({"name": "a"}), "no tool of this name"),
+            ("get_pod", json!({}), "\"name\" is a required property"),
+            ("get_pod", json!({"name": 7}), "/name: "),
+            ("get_pod", json!({"name": "a", "force": true}), "'force' was unexpected"),
+            ("get_pod", json!("{\"name\":\"a\""), "not valid JSON"),
+            ("get_pod", json!("{\"name\":\"a\",\"name\":\"b\"}"), "stands twice"),
+            ("get_pod", json!(""), "are empty"),
+            ("get_pod", json!(null), "no JSON object"),
+        ] {
+            let checked = check(&[call(tool, args.clone())], 1, &[], &offers());
+            assert!(checked.accept.is_empty() && !checked.repeating);
+            let remedy = &checked.rejected[0].1;
+            assert!(remedy.starts_with("not run: ") && remedy.contains(words), "{tool} {args}: {remedy}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_not_thrown_back_at_the_model() {
+        let checked = check(&[call("get_pod", json!({"name": ["x".repeat(5_000)]}))], 1, &[], &offers());
+        assert!(checked.rejected[0].1.len() < 300, "{}", checked.rejected[0].1);
+    }
+
+    #[test]
+    fn the_ninth_call_of_a_turn_waits() {
+        let calls: Vec<_> = (0..200).map(|n| call("get_pod", json!({"name": format!("p{n}")}))).collect();
+        let checked = check(&calls, 1, &[], &offers());
+        assert_eq!((checked.accept.len(), checked.rejected.len()), (8, 192));
+        assert!(checked.rejected[0].1.contains("at most 8 calls per turn"));
+        assert_eq!(checked.rejected[0].0.id, "call_1_9");
+    }
+
+    #[test]
+    fn the_third_identical_call_is_a_repetition_and_the_second_is_not() {
+        let again = [call("get_pod", json!("{\"name\": \"a\"}"))];
+        assert_eq!(check(&again, 2, &[past("a")], &offers()).accept.len(), 1);
+        let third = check(&again, 3, &[past("a"), past("b"), past("a")], &offers());
+        assert!(third.repeating && third.accept.is_empty());
+        let beside =
+            check(&[again[0].clone(), call("get_pod", json!({"name": "c"}))], 3, &[past("a"), past("a")], &offers());
+        assert!(!beside.repeating);
+        assert_eq!((beside.accept.len(), beside.rejected.len()), (1, 1));
+    }
+
+    #[test]
+    fn the_same_call_twice_in_a_turn_runs_once() {
+        let twice = [call("get_pod", json!({"name": "a"})), call("get_pod", json!("{\"name\":\"a\"}"))];
+        let checked = check(&twice, 1, &[], &offers());
+        assert_eq!((checked.accept.len(), checked.rejected.len(), checked.repeating), (1, 1, false));
+    }
+
+    #[test]
+    fn ping_pong_is_a_repetition_and_progress_is_none() {
+        let history: Vec<_> = ["a", "b", "a", "b", "a"].map(past).into();
+        let next = call("get_pod", json!({"name": "b"}));
+        assert!(closes_cycle(&history, &next));
+        assert!(!closes_cycle(&history[1..], &next));
+        assert!(!closes_cycle(&["a", "b", "c", "d", "e"].map(past), &next));
+    }
+}

@@ -1,0 +1,65 @@
+//! The parts together, around a scripted model.
+
+use super::*;
+use crate::domain::{Analysis, Budget, ProposedCall, ReportVerdict, ToolOffer};
+use crate::model::{ModelProvider, ReplayModel};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+#[tokio::test]
+async fn a_scripted_investigation_ends_in_a_verified_report() {
+    let report = submit::tests::sample();
+    let script = [
+        json!({"content": "Let me see."}),
+        json!({"calls": [{"tool": "look", "args": "{\"name\":\"a\""}]}),
+        json!({"calls": [{"tool": "look", "args": {"name": "volume"}}, {"tool": "delete_all", "args": {}}]}),
+        json!({"calls": [{"tool": "submit_report", "args": report}]}),
+    ];
+    let script: Vec<String> = script.iter().map(ToString::to_string).collect();
+    let model = ReplayModel::from_jsonl("script", &script.join("\n")).unwrap();
+    let schema = json!({"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"], "additionalProperties": false});
+    let offers = [ToolOffer { name: "look".into(), description: "Looks.".into(), parameters: schema }];
+    let (budget, mut turns, mut history) = (Budget::default(), Vec::<Turn>::new(), Vec::<PastCall>::new());
+    let mut seen = BTreeMap::new();
+    let refuse = |(call, text): (ProposedCall, String)| CallResult::Refused { call_id: call.id, text };
+
+    let reported = loop {
+        let conversation = Conversation {
+            system: "rules",
+            user: "case",
+            nonce: "n",
+            turns: &turns,
+            offers: &offers,
+            budget: &budget,
+            max_tokens: 1_000,
+        };
+        let request = conversation.request(None);
+        let reply = model.chat(&request).await.unwrap();
+        let number = u32::try_from(turns.len()).unwrap() + 1;
+        let (results, remedy) = match interpret(&reply, number, &history, &request.tools) {
+            Interpretation::Report(report) => break report,
+            Interpretation::Invalid { remedy } => (Vec::new(), Some(remedy)),
+            Interpretation::Repetition { rejected } => (rejected.into_iter().map(refuse).collect(), None),
+            Interpretation::Calls { accept, rejected } => {
+                let mut results: Vec<CallResult> = rejected.into_iter().map(refuse).collect();
+                for call in accept {
+                    let id = format!("E{}", seen.len() + 1);
+                    let text = "f3iai/data-typedb-0 97.1 % used; f3iai/typedb-0 restarts";
+                    seen.insert(id.clone(), Cited { kind: "metric".into(), text: text.into() });
+                    seen.insert("E2".into(), Cited { kind: "state".into(), text: text.into() });
+                    results.push(CallResult::Observed { call_id: call.id, evidence_id: id, text: text.into() });
+                    history.push(PastCall { tool: call.tool, args: call.args });
+                }
+                (results, None)
+            }
+        };
+        turns.push(Turn { number, reply, results, remedy });
+    };
+
+    assert_eq!(turns.len(), 3);
+    assert!(turns[0].remedy.as_ref().is_some_and(|text| text.starts_with("A text alone does not end")));
+    assert!(matches!(&turns[1].results[0], CallResult::Refused { text, .. } if text.contains("not valid JSON")));
+    assert_eq!(turns[2].results.len(), 2);
+    let (report, verification) = verify(reported, &seen, &Analysis::default());
+    assert_eq!((report.verdict, verification.removed), (ReportVerdict::Likely, 0));
+}

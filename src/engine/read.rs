@@ -1,0 +1,201 @@
+//! Reading calls: judged one by one, made in parallel, and whatever came of them is evidence.
+
+use super::EngineError;
+use super::driver::Session;
+use crate::domain::{DecisionId, Observation, Ruling, Verdict};
+use crate::gate::Pass;
+use crate::journal::{Actor, Body, Call, Draft};
+use crate::policy::{ActionInput, CallFacts, InvestigationFacts};
+use crate::tools::ToolError;
+use futures::StreamExt;
+use std::time::Duration;
+
+/// Calls that run at the same time.
+const AT_ONCE: usize = 8;
+/// Characters of an excerpt.
+const EXCERPT: usize = 300;
+
+impl Session<'_> {
+    /// Puts calls before the gate. An allowed one is started, any other rejected.
+    pub(super) async fn judge(&mut self, calls: Vec<Call>) -> Result<(), EngineError> {
+        let facts = self.facts().await?;
+        for call in calls {
+            let actor = self.proposer_of(&call);
+            match self.ruling(&call, &facts) {
+                Err(error) => {
+                    let reason = format!("it is not a call that could be made: {}", error.for_reader());
+                    let remedy = error.for_reader().to_owned();
+                    self.record(Draft::new(actor, Body::CallRejected { call, reason, remedy, ruling: None }))?;
+                }
+                Ok((ruling, Some(pass))) => {
+                    self.passes.insert(call.id.clone(), pass);
+                    self.record(Draft::new(actor, Body::ReadStarted { call, ruling }))?;
+                }
+                Ok((ruling, None)) => self.refuse(actor, call, ruling)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, actor: Actor, call: Call, ruling: Ruling) -> Result<(), EngineError> {
+        let reasons: Vec<String> =
+            ruling.reasons.iter().map(|reason| format!("{} ({})", reason.reason, reason.rule)).collect();
+        let remedy = match (&ruling.for_model, ruling.verdict) {
+            (Some(remedy), _) => remedy.clone(),
+            (None, Verdict::Ask) => "this call needs a person's approval, which reading does not wait for".to_owned(),
+            (None, _) => "policy does not allow this call".to_owned(),
+        };
+        let body = Body::CallRejected { call, reason: reasons.join("; "), remedy, ruling: Some(ruling) };
+        self.record(Draft::new(actor, body))
+    }
+
+    fn proposer_of(&self, call: &Call) -> Actor {
+        match self.inv.calls.iter().find(|c| c.call.id == call.id).and_then(|c| c.turn) {
+            None => Actor::Survey,
+            Some(_) => Actor::Model(self.inv.model_seen.clone().unwrap_or_default()),
+        }
+    }
+
+    /// Asks the gate. A call that the tool would not understand never gets that far.
+    fn ruling(
+        &self,
+        call: &Call,
+        facts: &serde_json::Map<String, serde_json::Value>,
+    ) -> Result<(Ruling, Option<Pass>), ToolError> {
+        let tools = &self.engine.tools;
+        tools.validate(&call.tool, &call.args)?;
+        let tool = tools.get(&call.tool).ok_or_else(|| ToolError::invalid("there is no such tool"))?;
+        let frozen = self.inv.frozen.as_ref();
+        if !tools.offered(&call.tool, frozen.map_or(&[][..], |frozen| &frozen.tools)) {
+            return Err(ToolError::invalid("this route does not offer that tool"));
+        }
+        let event = self.inv.opening().ok_or_else(|| ToolError::invalid("there is no alert"))?;
+        let spec = tool.spec();
+        let args = call.args.as_object().cloned().unwrap_or_default();
+        let asked = CallFacts {
+            tags: spec.tags.clone(),
+            targets: tool.target(&call.args),
+            ..CallFacts::new(call.id.clone(), call.tool.clone(), spec.effect, args)
+        };
+        let now = self.now();
+        let rules: Vec<String> = self.inv.risk_reasons.iter().map(|reason| reason.rule.clone()).collect();
+        let input = ActionInput::for_call(event, &self.level(), &rules, self.investigation_facts(), asked, now)
+            .with_facts(facts);
+        let id = DecisionId::new(self.engine.entropy.uuid(now));
+        Ok(self.engine.gate.read(id, call, &input))
+    }
+
+    fn investigation_facts(&self) -> InvestigationFacts {
+        let inv = &self.inv;
+        let model = inv.frozen.as_ref().and_then(|frozen| frozen.model.clone());
+        InvestigationFacts {
+            id: inv.chain.clone(),
+            turns: u64::from(inv.spent.turns),
+            elapsed_s: inv.opened_at.map_or(0, |at| self.now().duration_since(at).as_secs().max(0).unsigned_abs()),
+            tool_calls: u64::from(inv.evidence),
+            tokens_in: inv.spent.tokens_in,
+            tokens_out: inv.spent.tokens_out,
+            cost_usd: inv.spent.cost_usd,
+            model_profile: if model.is_some() { "ok".into() } else { "none".into() },
+            model,
+            ..InvestigationFacts::default()
+        }
+    }
+
+    /// Makes calls that were allowed. After a restart they are judged again: a pass is never stored.
+    pub(super) async fn read(&mut self, calls: Vec<Call>) -> Result<(), EngineError> {
+        let facts = self.facts().await?;
+        let mut work = vec![];
+        for call in &calls {
+            let pass = match self.passes.remove(&call.id) {
+                Some(pass) => Some(pass),
+                None => match self.ruling(call, &facts) {
+                    Ok((_, Some(pass))) => Some(pass),
+                    Ok((ruling, None)) => {
+                        self.refuse(self.proposer_of(call), call.clone(), ruling)?;
+                        None
+                    }
+                    Err(error) => {
+                        let remedy = error.for_reader().to_owned();
+                        let reason = format!("it can no longer be made: {remedy}");
+                        let body = Body::CallRejected { call: call.clone(), reason, remedy, ruling: None };
+                        self.record(Draft::engine(body))?;
+                        None
+                    }
+                },
+            };
+            work.extend(pass);
+        }
+        let limit = self.time_left(&calls);
+        let (tools, clock) = (&self.engine.tools, &self.engine.clock);
+        let results: Vec<(String, Result<Observation, ToolError>, u64)> = futures::stream::iter(work)
+            .map(|pass| async move {
+                let (id, began) = (pass.call().id.clone(), clock.now());
+                let result = match tokio::time::timeout(limit, tools.call(pass)).await {
+                    Ok(result) => result,
+                    Err(_) => Err(ToolError::failed("the time for looking around was over", true)),
+                };
+                let took = clock.now().duration_since(began).as_millis();
+                (id, result, u64::try_from(took).unwrap_or(0))
+            })
+            .buffered(AT_ONCE)
+            .collect()
+            .await;
+        for (call_id, result, duration_ms) in results {
+            let evidence_id = format!("E{}", self.inv.evidence + 1);
+            let body = match result {
+                Ok(seen) => {
+                    crate::telemetry::tool_called("ok", duration_ms);
+                    Body::ReadFinished {
+                        call_id,
+                        evidence_id,
+                        excerpt: excerpt(&seen.text),
+                        digest: seen.digest(),
+                        truncated: seen.truncated,
+                        redacted: seen.redacted,
+                        observation: self.keep(&seen)?,
+                        duration_ms,
+                    }
+                }
+                Err(error) => {
+                    crate::telemetry::tool_called("failed", duration_ms);
+                    Body::ReadFailed { call_id, evidence_id, error: error.for_reader().to_owned(), duration_ms }
+                }
+            };
+            self.record(Draft::engine(body))?;
+        }
+        Ok(())
+    }
+
+    /// How long these calls may take at most.
+    fn time_left(&self, calls: &[Call]) -> Duration {
+        let of_survey = calls.iter().all(|call| self.proposer_of(call) == Actor::Survey);
+        let seconds = match of_survey {
+            true => self.survey_time_left_s(),
+            false => {
+                let wall = self.inv.frozen.as_ref().map_or(0, |frozen| frozen.budget.wall_s);
+                let gone = self.inv.opened_at.map_or(0, |at| self.now().duration_since(at).as_secs());
+                wall.saturating_sub(gone.max(0).unsigned_abs())
+            }
+        };
+        // Whatever was begun gets a moment.
+        Duration::from_secs(seconds.max(1))
+    }
+}
+
+/// The gist: one line, shortened at a character's edge.
+fn excerpt(text: &str) -> String {
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        if line.chars().count() + word.chars().count() >= EXCERPT {
+            line.extend(word.chars().take(EXCERPT.saturating_sub(line.chars().count() + 1)));
+            line.push('…');
+            break;
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    line
+}

@@ -1,0 +1,95 @@
+//! The report: what the evidence carries, from the survey alone or with what a model made of it.
+
+use super::EngineError;
+use super::context::{kind_of, query_line};
+use super::driver::Session;
+use super::propose::{self, Cited, ModelReport};
+use crate::analysis::{self, ReportFrame};
+use crate::domain::{Observation, Provenance, Report, Verification};
+use crate::journal::{Body, Draft, Progress, Proposal};
+use crate::telemetry;
+use std::collections::BTreeMap;
+
+impl Session<'_> {
+    /// Writes the next revision.
+    pub(super) async fn report(&mut self) -> Result<(), EngineError> {
+        let revision = self.inv.report.as_ref().map_or(1, |report| report.revision + 1);
+        let analysis = self.analysis().await?;
+        let deterministic = analysis::report(
+            &analysis,
+            ReportFrame {
+                investigation_id: self.inv.chain.clone(),
+                revision,
+                events: &self.inv.events,
+                risk: self.risk_summary(),
+                provenance: self.provenance(),
+                evidence: self.evidence_items(),
+                queries: self.queries_made(),
+                actions: vec![],
+                declined: self.inv.declined.is_some(),
+            },
+        );
+        let report = match (self.inv.declined.is_some(), self.submitted().await?) {
+            (false, Some(submitted)) => self.with_model(deterministic, submitted, &analysis).await?,
+            _ => deterministic,
+        };
+        if revision == 1
+            && let Some(admitted) = self.inv.admitted_at
+        {
+            telemetry::reported(self.now().duration_since(admitted).as_secs_f64());
+        }
+        let (verdict, summary) = (report.verdict, report.summary.clone());
+        let report = self.keep(&report)?;
+        self.record(Draft::engine(Body::Reported { revision, verdict, summary, report }))
+    }
+
+    /// What the model submitted for this revision.
+    async fn submitted(&mut self) -> Result<Option<ModelReport>, EngineError> {
+        let last = self.inv.turns.iter().rev().find(|turn| turn.number >= self.inv.first_turn);
+        match last.and_then(|turn| turn.proposal.clone()) {
+            Some(Proposal::Report { report }) => self.fetch(&report).await,
+            Some(Proposal::Calls { .. } | Proposal::Invalid { .. }) | None => Ok(None),
+        }
+    }
+
+    async fn with_model(
+        &mut self,
+        deterministic: Report,
+        submitted: ModelReport,
+        analysis: &crate::domain::Analysis,
+    ) -> Result<Report, EngineError> {
+        let mut evidence = BTreeMap::new();
+        for state in self.inv.calls.clone() {
+            let Progress::Seen { observation, evidence_id, .. } = &state.progress else { continue };
+            let seen: Option<Observation> = self.fetch(observation).await?;
+            let text = seen.map(|seen| format!("{}\n{}\n{}", query_line(&state), seen.text, seen.data));
+            let cited = Cited { kind: kind_of(&state).to_owned(), text: text.unwrap_or_default() };
+            evidence.insert(evidence_id.clone(), cited);
+        }
+        let (verified, verification): (ModelReport, Verification) = propose::verify(submitted, &evidence, analysis);
+        Ok(propose::merge(deterministic, verified, verification))
+    }
+
+    fn provenance(&self) -> Provenance {
+        let inv = &self.inv;
+        let since = |at: jiff::Timestamp| {
+            inv.admitted_at.map(|from| u64::try_from(at.duration_since(from).as_millis()).unwrap_or(0))
+        };
+        let first = inv.calls.iter().find_map(|state| match &state.progress {
+            Progress::Seen { at, .. } => since(*at),
+            _ => None,
+        });
+        let asked = !inv.turns.is_empty();
+        Provenance {
+            mode: "deterministic".into(),
+            model: inv.model_seen.clone(),
+            prompt_digest: inv.frozen.as_ref().filter(|_| asked).map(|frozen| frozen.prompts_digest.clone()),
+            tokens_in: inv.spent.tokens_in,
+            tokens_out: inv.spent.tokens_out,
+            cost_usd: inv.spent.cost_usd,
+            duration_ms: since(self.now()).unwrap_or(0),
+            time_to_first_evidence_ms: first,
+            collections_failed: self.gaps(),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The deterministic investigator: plans what to look at, and concludes when it has seen enough.
+//! It proposes; the gate judges its calls like anybody's.
+
+use super::EngineError;
+use super::driver::Session;
+use crate::analysis::{self, Case, Need, Seen};
+use crate::domain::Observation;
+use crate::journal::{Actor, Body, Call, Draft, Progress};
+use serde_json::{Value, json};
+
+/// Rounds of one survey, whatever it still would like to know.
+const ROUNDS: u32 = 8;
+
+impl Session<'_> {
+    /// Plans the next round, or concludes.
+    pub(super) async fn survey(&mut self) -> Result<(), EngineError> {
+        let seen = self.survey_seen().await?;
+        let budget = self.inv.frozen.as_ref().map(|frozen| frozen.budget).unwrap_or_default();
+        let made = self.calls_of_survey().count();
+        let calls_left = budget.survey_calls.saturating_sub(u32::try_from(made).unwrap_or(u32::MAX));
+        let now = self.now();
+        let case = Case {
+            events: &self.inv.events,
+            now,
+            seen: &seen,
+            calls_left,
+            kubernetes: self.engine.tools.get("kubernetes_get").is_some(),
+            prometheus: self.engine.tools.get("prometheus_query").is_some(),
+        };
+        let needs = if self.inv.survey.rounds < ROUNDS { analysis::plan(&case) } else { vec![] };
+        let stopped = match () {
+            () if self.survey_time_left_s() == 0 => Some("time"),
+            () if needs.is_empty() => Some("complete"),
+            () if calls_left == 0 => Some("calls"),
+            () => None,
+        };
+        let Some(stopped) = stopped else {
+            let round = self.inv.survey.rounds + 1;
+            let revision = self.inv.report.as_ref().map_or(1, |report| report.revision + 1);
+            let calls = needs
+                .into_iter()
+                .take(calls_left as usize)
+                .enumerate()
+                .map(|(n, need)| call_for(&format!("survey_{revision}_{round}_{}", n + 1), &need))
+                .collect();
+            return self.record(Draft::new(Actor::Survey, Body::SurveyPlanned { round, calls }));
+        };
+        let analysis = analysis::conclude(&case);
+        let top = analysis.hypotheses.first();
+        let top_cause = top.map(|h| format!("{}: {}", h.finding.cause_code, h.finding.entity));
+        let findings = u32::try_from(analysis.findings.len()).unwrap_or(u32::MAX);
+        let analysis = self.keep(&analysis)?;
+        let body = Body::Surveyed { stopped: stopped.into(), analysis, findings, top_cause };
+        self.record(Draft::new(Actor::Survey, body))
+    }
+
+    /// Seconds that the survey may still take.
+    pub(super) fn survey_time_left_s(&self) -> u64 {
+        let limit = self.inv.frozen.as_ref().map_or(0, |frozen| frozen.budget.survey_s);
+        let since = self.inv.survey.started_at.map_or(0, |at| self.now().duration_since(at).as_secs());
+        limit.saturating_sub(since.max(0).unsigned_abs())
+    }
+
+    /// The survey's calls for the revision that is being worked on.
+    fn calls_of_survey(&self) -> impl Iterator<Item = &crate::journal::CallState> {
+        let revision = self.inv.report.as_ref().map_or(1, |report| report.revision + 1);
+        let prefix = format!("survey_{revision}_");
+        self.inv.calls.iter().filter(move |c| c.turn.is_none() && c.call.id.starts_with(&prefix))
+    }
+
+    async fn survey_seen(&mut self) -> Result<Vec<Seen>, EngineError> {
+        let settled: Vec<_> = self.calls_of_survey().filter(|c| c.is_settled()).cloned().collect();
+        let mut seen = Vec::with_capacity(settled.len());
+        for state in settled {
+            let Ok(need) = serde_json::from_value::<Need>(state.call.need) else { continue };
+            let entry = match state.progress {
+                Progress::Seen { observation, evidence_id, at, .. } => {
+                    let observation: Option<Observation> = self.fetch(&observation).await?;
+                    let outcome = observation.map(|o| o.data).ok_or_else(|| "the payload was deleted".to_owned());
+                    Seen { id: evidence_id, need, at, outcome }
+                }
+                Progress::Failed { error, evidence_id, at } => Seen { id: evidence_id, need, at, outcome: Err(error) },
+                Progress::Rejected { remedy } => {
+                    Seen { id: String::new(), need, at: self.now(), outcome: Err(format!("not allowed: {remedy}")) }
+                }
+                Progress::Planned | Progress::Started => continue,
+            };
+            seen.push(entry);
+        }
+        Ok(seen)
+    }
+}
+
+/// The call that answers a need.
+fn call_for(id: &str, need: &Need) -> Call {
+    let (tool, args) = match need {
+        Need::Object { kind, namespace, name } => {
+            ("kubernetes_get", json!({"kind": kind, "namespace": namespace, "name": name}))
+        }
+        Need::List { kind, namespace, selector } => {
+            ("kubernetes_list", json!({"kind": kind, "namespace": namespace, "label_selector": selector}))
+        }
+        Need::Logs { namespace, pod, container, previous, tail } => (
+            "kubernetes_logs",
+            json!({"namespace": namespace, "pod": pod, "container": container, "previous": previous, "tail": tail}),
+        ),
+        Need::Events { namespace } => ("kubernetes_events", json!({"namespace": namespace})),
+        Need::Query { promql } => ("prometheus_query", json!({"query": promql})),
+        Need::Range { promql, minutes } => {
+            ("prometheus_query_range", json!({"query": promql, "window": format!("{minutes}m")}))
+        }
+        Need::Alerts => ("prometheus_alerts", json!({})),
+        Need::Targets => ("prometheus_targets", json!({})),
+        Need::Rules => ("prometheus_rules", json!({})),
+    };
+    let mut args = args;
+    if let Value::Object(map) = &mut args {
+        map.retain(|_, value| !value.is_null());
+    }
+    Call { id: id.to_owned(), tool: tool.to_owned(), args, need: serde_json::to_value(need).unwrap_or_default() }
+}

@@ -1,0 +1,178 @@
+//! The shapes of the chat completions protocol: what we send, and what servers really answer.
+//!
+//! Answers are read from plain JSON and not into closed types: servers leave out `type`, `id` and
+//! `created`, add words of their own, give arguments as objects and numbers as strings, and none of
+//! that is a reason to lose an answer.
+
+use crate::domain::{ChatReply, ChatRequest, FinishReason, Message, ProposedCall, Role, Usage};
+use serde_json::{Map, Value, json};
+
+/// Calls of one answer that are kept; the engine accepts far fewer.
+const MAX_CALLS: usize = 64;
+/// More tokens than any conversation has: such a figure is a mistake.
+const ABSURD_TOKENS: u64 = 10_000_000;
+
+/// What a server turned out not to understand.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Dialect {
+    /// `tool_choice` other than `auto` is refused.
+    pub auto_choice_only: bool,
+    /// `max_tokens` is refused, `max_completion_tokens` is wanted.
+    pub completion_tokens: bool,
+}
+
+/// The body of a request.
+pub(super) fn request_body(model: &str, temperature: Option<f64>, request: &ChatRequest, dialect: Dialect) -> Value {
+    let mut body = Map::new();
+    body.insert("model".into(), model.into());
+    body.insert("messages".into(), request.messages.iter().map(message).collect());
+    if !request.tools.is_empty() {
+        let tools = request.tools.iter().map(|tool| {
+            json!({"type": "function", "function": {
+                "name": tool.name, "description": tool.description, "parameters": tool.parameters}})
+        });
+        body.insert("tools".into(), tools.collect());
+        let choice = if request.must_answer && !dialect.auto_choice_only { "required" } else { "auto" };
+        body.insert("tool_choice".into(), choice.into());
+    }
+    let limit = if dialect.completion_tokens { "max_completion_tokens" } else { "max_tokens" };
+    body.insert(limit.into(), request.max_tokens.into());
+    if let Some(temperature) = temperature {
+        body.insert("temperature".into(), temperature.into());
+    }
+    body.insert("stream".into(), false.into());
+    Value::Object(body)
+}
+
+fn message(message: &Message) -> Value {
+    let mut out = Map::new();
+    let role = match message.role {
+        Role::System => "system",
+        Role::User => "user",
+        Role::Assistant => "assistant",
+        Role::Tool => "tool",
+    };
+    out.insert("role".into(), role.into());
+    let silent = message.content.is_empty() && !message.calls.is_empty();
+    out.insert("content".into(), if silent { Value::Null } else { message.content.as_str().into() });
+    if !message.calls.is_empty() {
+        let calls = message.calls.iter().map(|call| {
+            json!({"id": call.id, "type": "function",
+                   "function": {"name": sendable_name(&call.tool), "arguments": sendable_arguments(&call.args)}})
+        });
+        out.insert("tool_calls".into(), calls.collect());
+    }
+    if let Some(id) = &message.answers {
+        out.insert("tool_call_id".into(), id.as_str().into());
+    }
+    Value::Object(out)
+}
+
+/// Servers check the names of our history, too: what a model invented is echoed in their alphabet.
+fn sendable_name(name: &str) -> String {
+    let safe = |c: char| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' };
+    let name: String = name.chars().take(64).map(safe).collect();
+    if name.is_empty() { "unnamed".to_owned() } else { name }
+}
+
+/// Servers parse the arguments of our history, too: what was no object is echoed inside one.
+fn sendable_arguments(args: &Value) -> String {
+    match args {
+        Value::Object(_) => args.to_string(),
+        Value::String(text) => json!({"unreadable": text.chars().take(200).collect::<String>()}).to_string(),
+        other => json!({"unreadable": other.to_string().chars().take(200).collect::<String>()}).to_string(),
+    }
+}
+
+/// What an answer says.
+///
+/// # Errors
+/// What is wrong with it, in words, when it holds no message.
+pub(super) fn reply(asked_model: &str, body: &Value) -> Result<ChatReply, String> {
+    if let Some(error) = body.get("error").filter(|error| !error.is_null()) {
+        return Err(format!("an error inside a success: {}", error_message(error)));
+    }
+    let choice = body.get("choices").and_then(|choices| choices.get(0)).ok_or("it has no `choices`")?;
+    let message = choice.get("message").filter(|m| m.is_object()).ok_or("its first choice has no `message`")?;
+    let mut content = text(message.get("content"));
+    if content.is_empty() {
+        content = text(message.get("refusal"));
+    }
+    let mut calls: Vec<ProposedCall> = match message.get("tool_calls") {
+        Some(Value::Array(calls)) => calls.iter().take(MAX_CALLS).filter_map(call).collect(),
+        _ => Vec::new(),
+    };
+    if calls.is_empty() {
+        calls.extend(message.get("function_call").and_then(call));
+    }
+    let finish =
+        match choice.get("finish_reason").and_then(Value::as_str) {
+            Some("length" | "max_tokens" | "model_length") => FinishReason::Length,
+            Some("stop" | "tool_calls" | "function_call" | "tool_use" | "eos" | "end_turn") | None => {
+                if calls.is_empty() { FinishReason::Stop } else { FinishReason::ToolCalls }
+            }
+            Some(other) => FinishReason::Other(other.chars().take(40).collect()),
+        };
+    match finish {
+        // A cut call is never run, and the complete ones before it are part of a plan that we do not know.
+        FinishReason::Length => calls.clear(),
+        FinishReason::Stop | FinishReason::ToolCalls | FinishReason::Other(_) => {
+            if content.trim().is_empty() && calls.is_empty() {
+                return Err("it is empty: neither text nor a call".to_owned());
+            }
+        }
+    }
+    let model = body.get("model").and_then(Value::as_str).filter(|name| !name.is_empty()).unwrap_or(asked_model);
+    Ok(ChatReply {
+        model: model.chars().filter(|c| !c.is_control()).take(200).collect(),
+        content,
+        calls,
+        finish,
+        usage: usage(body.get("usage")),
+    })
+}
+
+/// Text, also when it comes in parts.
+fn text(content: Option<&Value>) -> String {
+    match content {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(parts)) => parts.iter().filter_map(|part| part.get("text")?.as_str()).collect(),
+        _ => String::new(),
+    }
+}
+
+/// A call in any of the shapes in use. Arguments stay text here; the engine reads them strictly.
+fn call(call: &Value) -> Option<ProposedCall> {
+    let inner = call.get("function").or_else(|| call.get("custom")).unwrap_or(call);
+    let inner = inner.as_object()?;
+    let named = |key: &str| inner.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let args = match inner.get("arguments").or_else(|| inner.get("input")) {
+        Some(given @ (Value::Object(_) | Value::String(_))) => given.clone(),
+        None | Some(Value::Null) => Value::String(String::new()),
+        Some(other) => Value::String(other.to_string()),
+    };
+    let id = call.get("id").and_then(Value::as_str).unwrap_or_default();
+    Some(ProposedCall { id: id.chars().take(100).collect(), tool: named("name"), args })
+}
+
+/// Token counts, when they can be true.
+fn usage(usage: Option<&Value>) -> Option<Usage> {
+    let count = |key: &str| usage?.get(key)?.as_u64().filter(|n| *n <= ABSURD_TOKENS);
+    let (tokens_in, tokens_out) = (count("prompt_tokens")?, count("completion_tokens")?);
+    (tokens_in > 0).then_some(Usage { tokens_in, tokens_out })
+}
+
+/// The words of an error object, in whatever shape.
+pub(super) fn error_message(error: &Value) -> String {
+    let message = match error {
+        Value::String(text) => text.clone(),
+        error => ["message", "detail", "error", "error_msg"]
+            .iter()
+            .find_map(|key| error.get(key))
+            .map_or_else(|| error.to_string(), |inner| inner.as_str().map_or_else(|| inner.to_string(), str::to_owned)),
+    };
+    match error.get("type").or_else(|| error.get("code")).and_then(Value::as_str) {
+        Some(kind) if !message.contains(kind) => format!("{message} ({kind})"),
+        _ => message,
+    }
+}

@@ -1,0 +1,537 @@
+//! How the contributions of rules become one answer. Pure, and in Rust, so that no policy can
+//! change it: errors close, the strictest wins, silence never permits.
+
+use crate::domain::{Effect, Reason, Risk, Verdict, floor};
+use serde_json::{Map, Value};
+
+/// Most contributions that one decision may have.
+const MAX_CONTRIBUTIONS: usize = 256;
+/// Longest reason or remedy, in characters.
+const MAX_REASON_CHARS: usize = 500;
+/// Longest text for the proposer, in characters.
+const MAX_REMEDY_CHARS: usize = 600;
+/// The module whose levels `data.org.risk.baseline` replaces.
+const BASE_MODULE: &str = "risk/base/";
+
+/// The sets that mean something in a risk module.
+pub(super) const RISK_SETS: &[&str] = &["level", "raise", "oblige"];
+/// The sets that mean something in an action module.
+pub(super) const ACTION_SETS: &[&str] = &["deny", "approve", "allow", "oblige", "warn"];
+/// Duties of an incident that this program carries out.
+pub(super) const RISK_DUTIES: &[&str] = &["budget", "jira", "notify"];
+/// Duties of a call that this program carries out: none yet, so that each one denies.
+pub(super) const ACTION_DUTIES: &[&str] = &[];
+
+/// One object that one rule put into one of the sets, with its form checked.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Contribution {
+    /// `area/module/id`.
+    pub(super) rule: String,
+    /// `file:line`.
+    pub(super) at: Option<String>,
+    pub(super) reason: String,
+    pub(super) kind: Kind,
+}
+
+/// What a contribution wants.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Kind {
+    Level(Risk),
+    Raise { steps: u8 },
+    Deny { remedy: Option<String> },
+    Approve { groups: Vec<String> },
+    Allow,
+    Warn,
+    Oblige(Map<String, Value>),
+}
+
+impl Contribution {
+    /// Reads one element of the set `set`. The error says what is malformed.
+    pub(super) fn read(
+        set: &str,
+        rule: String,
+        at: Option<String>,
+        object: &Map<String, Value>,
+    ) -> Result<Self, String> {
+        let text = |key: &str| match object.get(key) {
+            Some(Value::String(text)) if !text.trim().is_empty() => Some(clip(text, MAX_REASON_CHARS)),
+            _ => None,
+        };
+        let wrong = |what: &str| format!("{rule}: {what}");
+        let kind = match set {
+            "level" => Kind::Level(
+                text("level")
+                    .and_then(|word| word.parse().ok())
+                    .ok_or_else(|| wrong("`level` must be LOW, MEDIUM, HIGH or CRITICAL"))?,
+            ),
+            "raise" => match object.get("steps").and_then(Value::as_u64) {
+                Some(steps @ 1..=2) => Kind::Raise { steps: steps as u8 },
+                _ => return Err(wrong("`steps` must be 1 or 2")),
+            },
+            "deny" => Kind::Deny {
+                remedy: match object.get("remedy") {
+                    None => None,
+                    Some(_) => Some(text("remedy").ok_or_else(|| wrong("`remedy` must be a text"))?),
+                },
+            },
+            "approve" => {
+                let groups =
+                    object.get("groups").and_then(Value::as_array).ok_or_else(|| wrong("`groups` must be a list"))?;
+                let groups = groups.iter().map(|g| g.as_str().filter(|g| !g.is_empty()).map(str::to_owned));
+                Kind::Approve {
+                    groups: groups.collect::<Option<_>>().ok_or_else(|| wrong("`groups` must hold names only"))?,
+                }
+            }
+            "allow" => Kind::Allow,
+            "warn" => Kind::Warn,
+            "oblige" => {
+                let kind = text("kind").ok_or_else(|| wrong("`kind` must name the duty"))?;
+                let reason = text("reason").unwrap_or(kind);
+                return Ok(Self { rule, at, reason, kind: Kind::Oblige(object.clone()) });
+            }
+            other => return Err(wrong(&format!("`{other}` means nothing here"))),
+        };
+        let reason = text("reason").ok_or_else(|| wrong("`reason` must be a text"))?;
+        Ok(Self { rule, at, reason, kind })
+    }
+
+    fn as_reason(&self) -> Reason {
+        let effect = match self.kind {
+            Kind::Level(_) => "level",
+            Kind::Raise { .. } => "raise",
+            Kind::Deny { .. } => "deny",
+            Kind::Approve { .. } => "approve",
+            Kind::Allow => "allow",
+            Kind::Warn => "warn",
+            Kind::Oblige(_) => "oblige",
+        };
+        Reason { rule: self.rule.clone(), effect: effect.into(), reason: self.reason.clone(), at: self.at.clone() }
+    }
+
+    /// The duty that this program does not know, if it is one.
+    fn unknown_duty(&self, known: &[&str]) -> Option<String> {
+        let Kind::Oblige(object) = &self.kind else { return None };
+        let kind = object.get("kind").and_then(Value::as_str).unwrap_or("");
+        (!known.contains(&kind)).then(|| format!("{}: this program cannot carry out the duty `{kind}`", self.rule))
+    }
+}
+
+/// What came out for an incident.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct RiskOutcome {
+    pub(super) level: Risk,
+    pub(super) reasons: Vec<Reason>,
+    pub(super) obligations: Vec<Value>,
+    pub(super) error: Option<String>,
+}
+
+/// What came out for a call.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ActionOutcome {
+    pub(super) verdict: Verdict,
+    pub(super) reasons: Vec<Reason>,
+    pub(super) for_model: Option<String>,
+    pub(super) error: Option<String>,
+}
+
+/// The level of an incident. `baseline` is what the organisation's data says of this environment
+/// and severity; it takes the place of what `risk/base` says, except of a CRITICAL.
+pub(super) fn risk(evaluated: Result<Vec<Contribution>, String>, baseline: Option<Risk>) -> RiskOutcome {
+    let given = match within_bounds(evaluated, RISK_DUTIES) {
+        Ok(given) => given,
+        Err(error) => {
+            let reasons = vec![engine("error", "level", &error)];
+            return RiskOutcome { level: Risk::Critical, reasons, obligations: Vec::new(), error: Some(error) };
+        }
+    };
+    let baseline = baseline.filter(|level| *level < Risk::Critical);
+    let mut reasons: Vec<(Risk, Reason)> = Vec::new();
+    let mut replaced = false;
+    let mut level: Option<Risk> = None;
+    for contribution in &given {
+        let Kind::Level(said) = contribution.kind else { continue };
+        let counts = match baseline {
+            Some(baseline) if contribution.rule.starts_with(BASE_MODULE) && said < Risk::Critical => {
+                replaced |= baseline != said;
+                baseline
+            }
+            _ => said,
+        };
+        level = level.max(Some(counts));
+        reasons.push((said, contribution.as_reason()));
+    }
+    let mut own = Vec::new();
+    if let (true, Some(baseline)) = (replaced, baseline) {
+        let why = format!("data.org.risk.baseline says {baseline} for this environment and severity");
+        own.push(engine("baseline", "level", &why));
+    }
+    let mut level = level.unwrap_or_else(|| {
+        own.push(engine("silent", "level", "no rule gave a level"));
+        Risk::High
+    });
+    let steps: u32 = given.iter().map(|c| if let Kind::Raise { steps } = c.kind { u32::from(steps) } else { 0 }).sum();
+    for _ in 0..steps.min(3) {
+        level = level.max(match level {
+            Risk::Low => Risk::Medium,
+            Risk::Medium | Risk::High => Risk::High,
+            Risk::Critical => Risk::Critical,
+        });
+    }
+    reasons.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.rule.cmp(&b.1.rule)));
+    let mut reasons: Vec<Reason> = reasons.into_iter().map(|(_, reason)| reason).collect();
+    reasons.extend(own);
+    reasons.extend(given.iter().filter(|c| matches!(c.kind, Kind::Raise { .. })).map(Contribution::as_reason));
+    let obligations = given.iter().filter_map(|c| match &c.kind {
+        Kind::Oblige(object) => Some(Value::Object(named(object, &c.rule))),
+        _ => None,
+    });
+    RiskOutcome { level, reasons, obligations: obligations.collect(), error: None }
+}
+
+/// The verdict on a call, floor included. `default_approvers` are asked where no rule names any.
+pub(super) fn action(
+    evaluated: Result<Vec<Contribution>, String>,
+    risk: Risk,
+    effect: Effect,
+    default_approvers: &[String],
+) -> ActionOutcome {
+    let given = match within_bounds(evaluated, ACTION_DUTIES) {
+        Ok(given) => given,
+        Err(error) => {
+            return ActionOutcome {
+                verdict: Verdict::Deny,
+                reasons: vec![engine("error", "deny", &error)],
+                for_model: Some(
+                    "The policy could not judge this call, so it does not run. A person has to look.".into(),
+                ),
+                error: Some(error),
+            };
+        }
+    };
+    let any = |wanted: fn(&Kind) -> bool| given.iter().any(|c| wanted(&c.kind));
+    let mut own = Vec::new();
+    let by_policy = if any(|k| matches!(k, Kind::Deny { .. })) {
+        Verdict::Deny
+    } else if any(|k| matches!(k, Kind::Approve { .. })) {
+        Verdict::Ask
+    } else if any(|k| matches!(k, Kind::Allow)) {
+        Verdict::Allow
+    } else {
+        own.push(engine("default-deny", "deny", "no rule allows this call"));
+        Verdict::Deny
+    };
+    let lowest = floor(risk, effect);
+    let mut verdict = by_policy.max(lowest);
+    match lowest {
+        Verdict::Allow => {}
+        Verdict::Ask => {
+            own.push(engine("floor", "approve", &format!("{effect} at {risk} always needs a person's approval")))
+        }
+        Verdict::Deny => own.push(engine("floor", "deny", &format!("{effect} is never possible at {risk}"))),
+    }
+    if verdict == Verdict::Ask {
+        // Each requirement has to be met, so each needs somebody who can meet it.
+        let mut requirements = given.iter().filter_map(|c| match &c.kind {
+            Kind::Approve { groups } => Some(groups.is_empty()),
+            _ => None,
+        });
+        let needs_default = by_policy < Verdict::Ask || requirements.any(|empty| empty);
+        if needs_default && default_approvers.is_empty() {
+            let why = "approval is needed and nobody may give it: name groups in data.org.approvers.default";
+            own.push(engine("unsatisfiable", "deny", why));
+            verdict = Verdict::Deny;
+        }
+    }
+    let mut reasons: Vec<Reason> = given.iter().map(Contribution::as_reason).chain(own).collect();
+    reasons.sort_by_key(|reason| match reason.effect.as_str() {
+        "deny" => 0,
+        "approve" => 1,
+        "allow" => 2,
+        _ => 3,
+    });
+    let for_model = match verdict {
+        Verdict::Allow => None,
+        Verdict::Ask => Some("A person has to approve this action before it runs.".into()),
+        Verdict::Deny => Some(remedy(&given)),
+    };
+    ActionOutcome { verdict, reasons, for_model, error: None }
+}
+
+fn remedy(given: &[Contribution]) -> String {
+    let mut remedies: Vec<&str> = given
+        .iter()
+        .filter_map(|c| match &c.kind {
+            Kind::Deny { remedy } => remedy.as_deref(),
+            _ => None,
+        })
+        .collect();
+    remedies.dedup();
+    match remedies.is_empty() {
+        true => "This call is not permitted here. Go on without it, or finish with what you know.".into(),
+        false => clip(&remedies.join(" "), MAX_REMEDY_CHARS),
+    }
+}
+
+fn within_bounds(evaluated: Result<Vec<Contribution>, String>, duties: &[&str]) -> Result<Vec<Contribution>, String> {
+    let given = evaluated?;
+    if given.len() > MAX_CONTRIBUTIONS {
+        return Err(format!("more than {MAX_CONTRIBUTIONS} contributions to one decision"));
+    }
+    match given.iter().find_map(|c| c.unknown_duty(duties)) {
+        Some(unknown) => Err(unknown),
+        None => Ok(given),
+    }
+}
+
+/// A duty under its full rule name.
+fn named(object: &Map<String, Value>, rule: &str) -> Map<String, Value> {
+    let mut object = object.clone();
+    object.insert("rule".into(), rule.into());
+    object
+}
+
+fn engine(id: &str, effect: &str, reason: &str) -> Reason {
+    Reason { rule: format!("engine/{id}"), effect: effect.into(), reason: clip(reason, MAX_REASON_CHARS), at: None }
+}
+
+fn clip(text: &str, chars: usize) -> String {
+    text.chars().take(chars).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn give(rule: &str, kind: Kind) -> Contribution {
+        Contribution { rule: rule.into(), at: None, reason: "because".into(), kind }
+    }
+
+    fn level(level: Risk) -> Contribution {
+        give("risk/other/rule", Kind::Level(level))
+    }
+
+    fn base(level: Risk) -> Contribution {
+        give("risk/base/severity", Kind::Level(level))
+    }
+
+    fn raise(steps: u8) -> Contribution {
+        give("risk/other/raise", Kind::Raise { steps })
+    }
+
+    fn deny() -> Contribution {
+        give("action/m/deny", Kind::Deny { remedy: None })
+    }
+
+    fn approve(groups: &[&str]) -> Contribution {
+        give("action/m/approve", Kind::Approve { groups: groups.iter().map(|g| (*g).to_owned()).collect() })
+    }
+
+    fn allow() -> Contribution {
+        give("action/m/allow", Kind::Allow)
+    }
+
+    fn rules(reasons: &[Reason]) -> String {
+        reasons.iter().map(|r| r.rule.as_str()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn risk_follows_the_table() {
+        use Risk::*;
+        for (given, baseline, expected) in [
+            (vec![], None, High),
+            (vec![level(Low)], None, Low),
+            (vec![level(Low), level(High), level(Medium)], None, High),
+            (vec![level(Critical), level(Low)], None, Critical),
+            (vec![level(Low), raise(1)], None, Medium),
+            (vec![level(Low), raise(2)], None, High),
+            (vec![level(Low), raise(2), raise(2), raise(2)], None, High),
+            (vec![level(High), raise(2)], None, High),
+            (vec![raise(2)], None, High),
+            (vec![base(High)], Some(Low), Low),
+            (vec![base(High), raise(1)], Some(Low), Medium),
+            (vec![base(High), level(High)], Some(Low), High),
+            (vec![base(Medium)], Some(High), High),
+            (vec![base(Critical)], Some(Low), Critical),
+            (vec![base(Low)], Some(Critical), Low),
+            (vec![], Some(Low), High),
+        ] {
+            let outcome = risk(Ok(given.clone()), baseline);
+            assert_eq!((outcome.level, &outcome.error), (expected, &None), "{given:?} {baseline:?}");
+            assert!(!outcome.reasons.is_empty());
+        }
+    }
+
+    #[test]
+    fn our_own_part_is_named() {
+        assert_eq!(rules(&risk(Ok(vec![]), None).reasons), "engine/silent");
+        assert_eq!(
+            rules(&risk(Ok(vec![base(Risk::High), raise(1)]), Some(Risk::Low)).reasons),
+            "risk/base/severity engine/baseline risk/other/raise"
+        );
+        let failed = risk(Err("it broke".into()), Some(Risk::Low));
+        assert_eq!((failed.level, rules(&failed.reasons).as_str()), (Risk::Critical, "engine/error"));
+        assert_eq!(failed.error.as_deref(), Some("it broke"));
+    }
+
+    #[test]
+    fn actions_follow_the_table() {
+        use {Effect::*, Risk::*};
+        let oncall = ["oncall".to_owned()];
+        for (given, at, effect, expected, first) in [
+            (vec![], Low, Read, Verdict::Deny, "engine/default-deny"),
+            (vec![allow()], Low, Write, Verdict::Allow, "action/m/allow"),
+            (vec![allow(), approve(&["sre"])], Low, Write, Verdict::Ask, "action/m/approve"),
+            (vec![approve(&[])], Low, Write, Verdict::Ask, "action/m/approve"),
+            (vec![allow(), approve(&["sre"]), deny()], Low, Read, Verdict::Deny, "action/m/deny"),
+            (vec![allow()], Medium, Write, Verdict::Ask, "engine/floor"),
+            (vec![allow()], High, Destroy, Verdict::Deny, "engine/floor"),
+            (vec![allow()], Critical, Read, Verdict::Deny, "engine/floor"),
+            (vec![approve(&["sre"])], Critical, Read, Verdict::Deny, "engine/floor"),
+        ] {
+            let outcome = action(Ok(given.clone()), at, effect, &oncall);
+            assert_eq!(
+                (outcome.verdict, outcome.reasons[0].rule.as_str()),
+                (expected, first),
+                "{given:?} {at} {effect}"
+            );
+            assert_eq!(outcome.for_model.is_some(), expected != Verdict::Allow);
+        }
+        let failed = action(Err("it broke".into()), Low, Read, &oncall);
+        assert_eq!((failed.verdict, rules(&failed.reasons).as_str()), (Verdict::Deny, "engine/error"));
+    }
+
+    #[test]
+    fn asking_needs_somebody_to_ask() {
+        let ask = |given: Vec<Contribution>| {
+            let outcome = action(Ok(given), Risk::Medium, Effect::Write, &[]);
+            (outcome.verdict, outcome.reasons[0].rule.clone())
+        };
+        assert_eq!(ask(vec![allow()]), (Verdict::Deny, "engine/unsatisfiable".into()));
+        assert_eq!(ask(vec![approve(&[])]), (Verdict::Deny, "engine/unsatisfiable".into()));
+        assert_eq!(ask(vec![approve(&["sre"]), approve(&[])]), (Verdict::Deny, "engine/unsatisfiable".into()));
+        assert_eq!(ask(vec![approve(&["sre"])]).0, Verdict::Ask);
+    }
+
+    #[test]
+    fn unknown_duties_close() {
+        let oblige = |kind: &str| {
+            let object = json!({"id": "duty", "kind": kind});
+            Contribution::read("oblige", "risk/m/duty".into(), None, object.as_object().unwrap()).unwrap()
+        };
+        let known = risk(Ok(vec![level(Risk::Low), oblige("notify")]), None);
+        assert_eq!((known.level, known.obligations[0]["rule"].as_str()), (Risk::Low, Some("risk/m/duty")));
+        let unknown = risk(Ok(vec![level(Risk::Low), oblige("sing")]), None);
+        assert_eq!(unknown.level, Risk::Critical);
+        assert!(unknown.error.unwrap().contains("`sing`"));
+        let unknown = action(Ok(vec![allow(), oblige("sing")]), Risk::Low, Effect::Read, &[]);
+        assert_eq!(unknown.verdict, Verdict::Deny);
+    }
+
+    #[test]
+    fn malformed_contributions_are_refused() {
+        for (set, object) in [
+            ("level", json!({"level": "SEVERE", "reason": "r"})),
+            ("level", json!({"level": "LOW"})),
+            ("level", json!({"level": "LOW", "reason": "  "})),
+            ("level", json!({"level": 3, "reason": "r"})),
+            ("raise", json!({"steps": 3, "reason": "r"})),
+            ("raise", json!({"steps": -1, "reason": "r"})),
+            ("raise", json!({"steps": 1.5, "reason": "r"})),
+            ("deny", json!({"reason": 1})),
+            ("deny", json!({"reason": "r", "remedy": ["x"]})),
+            ("approve", json!({"reason": "r"})),
+            ("approve", json!({"reason": "r", "groups": "sre"})),
+            ("approve", json!({"reason": "r", "groups": ["sre", 1]})),
+            ("allow", json!({})),
+            ("oblige", json!({"reason": "r"})),
+            ("permit", json!({"reason": "r"})),
+        ] {
+            let read = Contribution::read(set, "m/r".into(), None, object.as_object().unwrap());
+            assert!(read.is_err(), "{set} {object}: {read:?}");
+        }
+    }
+
+    #[test]
+    fn a_denial_tells_the_proposer_what_to_do_instead_and_nothing_of_the_rules() {
+        let with = give("action/m/a", Kind::Deny { remedy: Some("Read the Pod instead.".into()) });
+        let told = |given| action(Ok(given), Risk::Low, Effect::Read, &[]).for_model.unwrap();
+        assert_eq!(told(vec![with, deny(), allow()]), "Read the Pod instead.");
+        for text in [told(vec![deny()]), told(vec![])] {
+            assert!(!text.contains('/') && text.starts_with("This call is not permitted here."), "{text}");
+        }
+    }
+
+    #[test]
+    fn too_many_contributions_are_an_error() {
+        assert_eq!(risk(Ok(vec![level(Risk::Low); 257]), None).level, Risk::Critical);
+        assert_eq!(action(Ok(vec![allow(); 257]), Risk::Low, Effect::Read, &[]).verdict, Verdict::Deny);
+    }
+
+    fn any_risk() -> impl Strategy<Value = Risk> {
+        prop::sample::select(Risk::ALL)
+    }
+
+    fn any_risk_contribution() -> impl Strategy<Value = Contribution> {
+        prop_oneof![any_risk().prop_map(level), any_risk().prop_map(base), (1u8..=2).prop_map(raise)]
+    }
+
+    fn any_action_contribution() -> impl Strategy<Value = Contribution> {
+        prop_oneof![
+            Just(deny()),
+            Just(approve(&["sre"])),
+            Just(approve(&[])),
+            Just(allow()),
+            Just(give("action/m/warn", Kind::Warn))
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn more_raises_never_lower_and_order_never_matters(
+            given in prop::collection::vec(any_risk_contribution(), 0..8), steps in 1u8..=2, baseline in prop::option::of(any_risk())
+        ) {
+            let before = risk(Ok(given.clone()), baseline).level;
+            let mut more = given.clone();
+            more.push(raise(steps));
+            let after = risk(Ok(more.clone()), baseline).level;
+            prop_assert!(after >= before);
+            let said = given.iter().any(|c| c.kind == Kind::Level(Risk::Critical));
+            prop_assert_eq!(after == Risk::Critical, said);
+            more.reverse();
+            prop_assert_eq!(risk(Ok(more), baseline).level, after);
+        }
+
+        #[test]
+        fn an_added_level_never_lowers_what_was_said(
+            given in prop::collection::vec(any_risk_contribution(), 0..8), added in any_risk()
+        ) {
+            // The exception is silence, which counts as HIGH until somebody says something.
+            prop_assume!(given.iter().any(|c| matches!(c.kind, Kind::Level(_))));
+            let before = risk(Ok(given.clone()), None).level;
+            let mut more = given;
+            more.push(level(added));
+            prop_assert!(risk(Ok(more), None).level >= before);
+        }
+
+        #[test]
+        fn restrictions_never_weaken_and_the_floor_holds(
+            given in prop::collection::vec(any_action_contribution(), 0..8),
+            at in any_risk(), effect in prop::sample::select(Effect::ALL), someone in any::<bool>()
+        ) {
+            let approvers = if someone { vec!["oncall".to_owned()] } else { vec![] };
+            let verdict = |given: Vec<Contribution>| action(Ok(given), at, effect, &approvers).verdict;
+            let before = verdict(given.clone());
+            prop_assert!(before >= floor(at, effect));
+            let with = |one: Contribution| { let mut more = given.clone(); more.push(one); verdict(more) };
+            prop_assert_eq!(with(deny()), Verdict::Deny);
+            prop_assert!(with(give("action/m/warn", Kind::Warn)) >= before);
+            // Naming an approver answers silence, and answers "nobody may approve": only then may it open a door.
+            let silent = !given.iter().any(|c| matches!(c.kind, Kind::Allow | Kind::Approve { .. }));
+            if someone && !silent {
+                prop_assert!(with(approve(&["sre"])) >= before);
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! A checked bundle that answers.
+
+use super::bundle::Bundle;
+use super::check::{self, Area, Loaded};
+use super::combine::{self, Contribution};
+use super::org::Org;
+use super::rego::{Interpreter, RegoError};
+use super::{ActionInput, Policy, PolicyError, RiskInput};
+use crate::domain::{DecisionId, Digest, PolicyRef, RiskDecision, Ruling};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+/// Wall time that one decision has.
+const DECISION_LIMIT: Duration = Duration::from_millis(100);
+
+/// A bundle behind the [`Policy`] trait. Cheap to share, answers from any thread.
+#[derive(Debug)]
+pub struct RegoPolicy {
+    loaded: Loaded,
+    org: Org,
+    reference: PolicyRef,
+    limit: Duration,
+}
+
+impl RegoPolicy {
+    /// Checks and prepares `bundle`, and the interpreter with it.
+    ///
+    /// # Errors
+    /// The bundle has mistakes (all are told), or the interpreter fails its self-test.
+    pub fn load(bundle: &Bundle) -> Result<Self, PolicyError> {
+        self_test()?;
+        let loaded = check::load(bundle).map_err(|diagnostics| PolicyError::Load { diagnostics })?;
+        // `load` has told everything that is wrong with the data.
+        let org = Org::read(bundle.data()).unwrap_or_default();
+        let reference = PolicyRef { digest: bundle.digest().clone(), bundle: bundle.name() };
+        Ok(Self { loaded, org, reference, limit: DECISION_LIMIT })
+    }
+
+    /// All contributions of one area to one input.
+    fn contributions(&self, area: Area, input: &Value) -> Result<Vec<Contribution>, String> {
+        // A panic inside the interpreter is one more way to fail, and no reason to fall over.
+        let evaluate = || catch_unwind(AssertUnwindSafe(|| self.evaluate(area, input)));
+        let outcome = match evaluate() {
+            // The clock is the wall's: a machine that stood still deserves a second try.
+            Ok(Err(Failure::Rego(RegoError::TooLong { .. }))) => evaluate(),
+            outcome => outcome,
+        };
+        match outcome {
+            Ok(Ok(contributions)) => Ok(contributions),
+            Ok(Err(Failure::Rego(error))) => Err(error.to_string()),
+            Ok(Err(Failure::Malformed(what))) => Err(what),
+            Err(_) => Err("the interpreter panicked".into()),
+        }
+    }
+
+    fn evaluate(&self, area: Area, input: &Value) -> Result<Vec<Contribution>, Failure> {
+        let mut session = self.loaded.interpreter.session(Some(input), self.limit);
+        let mut all = Vec::new();
+        for set in self.loaded.sets.iter().filter(|set| set.area == area) {
+            let value = session.value(&set.path()).map_err(Failure::Rego)?;
+            all.extend(check::contributions(set, value, &self.loaded.positions).map_err(Failure::Malformed)?);
+        }
+        Ok(all)
+    }
+}
+
+enum Failure {
+    Rego(RegoError),
+    Malformed(String),
+}
+
+impl Policy for RegoPolicy {
+    fn assess(&self, id: DecisionId, input: &RiskInput) -> RiskDecision {
+        let (document, input_digest) = document(input);
+        let evaluated = document.and_then(|document| self.contributions(Area::Risk, &document));
+        let baseline = self.org.baseline(&input.resource.environment, &input.event.severity);
+        let combine::RiskOutcome { level, reasons, obligations, error } = combine::risk(evaluated, baseline);
+        RiskDecision { id, level, reasons, obligations, policy: self.reference(), input_digest, error }
+    }
+
+    fn rule(&self, id: DecisionId, input: &ActionInput) -> Ruling {
+        let (document, input_digest) = document(input);
+        let evaluated = document.and_then(|document| self.contributions(Area::Action, &document));
+        let outcome = combine::action(evaluated, input.risk.level, input.call.effect, &self.org.approvers.default);
+        let combine::ActionOutcome { verdict, reasons, for_model, error } = outcome;
+        Ruling { id, verdict, reasons, for_model, policy: self.reference(), input_digest, error }
+    }
+
+    fn reference(&self) -> PolicyRef {
+        self.reference.clone()
+    }
+}
+
+/// An input as JSON, with the digest of its canonical form.
+fn document(input: &impl Serialize) -> (Result<Value, String>, Digest) {
+    let unreadable =
+        |e: &dyn std::fmt::Display| (Err(format!("the input cannot be written as JSON: {e}")), Digest::of(""));
+    let document = match serde_json::to_value(input) {
+        Ok(document) => document,
+        Err(error) => return unreadable(&error),
+    };
+    match serde_json_canonicalizer::to_vec(&document) {
+        Ok(bytes) => (Ok(document), Digest::of(bytes)),
+        Err(error) => unreadable(&error),
+    }
+}
+
+/// What the contract rests on and what interpreters got wrong before.
+fn self_test() -> Result<(), PolicyError> {
+    const GOLDEN: &str = r#"package selftest
+
+each contains {"id": "each", "n": n} if some n in input.numbers
+
+default weight(_) := 1
+
+weight(text) := 3 if startswith(text, "verb ")
+
+weights := [weight("verb a"), weight("other")]
+
+undefined_permits if input.nope.deeper
+
+undefined_permits if input.nope.deeper > 1
+
+undefined_permits if {
+	every n in input.nope {
+		n == 1
+	}
+}
+
+pattern if regex.match(`(?i)\bdrop\s+table\b`, "please DROP  Table x")
+
+clock := time.now_ns()
+
+spin if {
+	some a in numbers.range(1, 9999)
+	some b in numbers.range(1, 9999)
+	a + b < 0
+}
+"#;
+    let failed = |what: String| PolicyError::SelfTest { what };
+    let ready = Interpreter::new().and_then(|mut interpreter| {
+        interpreter.add_module("selftest.rego", GOLDEN)?;
+        interpreter.prepare()?;
+        Ok(interpreter)
+    });
+    let interpreter = ready.map_err(|e| failed(e.to_string()))?;
+    let input = json!({"numbers": [1, 2, 3]});
+    let each = |n| json!({"id": "each", "n": n});
+    for (rule, expected) in [
+        ("each", Some(json!([each(1), each(2), each(3)]))),
+        ("weights", Some(json!([3, 1]))),
+        ("undefined_permits", None),
+        ("pattern", Some(json!(true))),
+    ] {
+        let found = interpreter.session(Some(&input), Duration::from_secs(5)).value(&format!("selftest.{rule}"));
+        if found != Ok(expected.clone()) {
+            return Err(failed(format!("`{rule}` gave {found:?} instead of {expected:?}")));
+        }
+    }
+    for (rule, limit) in [("clock", Duration::from_secs(5)), ("spin", Duration::from_millis(2))] {
+        if let Ok(found) = interpreter.session(Some(&input), limit).value(&format!("selftest.{rule}")) {
+            return Err(failed(format!("`{rule}` gave {found:?} instead of an error")));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+//! Two listeners: the API server and Prometheus of one world.
+
+use super::{
+    World,
+    about::PrometheusFault,
+    error::ScenarioError,
+    kubernetes, prometheus,
+    wire::{Peer, WireLog, WireRequest},
+};
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::{Request, State},
+    http::{HeaderValue, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+const MAX_BODY_BYTES: usize = 1 << 20;
+
+/// A world that is being served. Dropping it closes both listeners.
+#[derive(Debug)]
+pub struct Served {
+    /// Address of the API server, `http://127.0.0.1:…`.
+    pub kube_url: String,
+    /// Address of Prometheus.
+    pub prometheus_url: String,
+    wire: Arc<WireLog>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Served {
+    /// The newest requests that either listener answered, oldest first (at most 10,000).
+    pub fn requests(&self) -> Vec<WireRequest> {
+        self.wire.all()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Door {
+    world: Arc<World>,
+    wire: Arc<WireLog>,
+    peer: Peer,
+    answered: AtomicU64,
+}
+
+impl World {
+    /// Serves this world until the answer is dropped. Must be called within a Tokio runtime; the
+    /// listeners should be bound to loopback.
+    ///
+    /// # Errors
+    /// [`ScenarioError::Listener`] if a listener has no local address.
+    pub fn serve(self: Arc<Self>, kube: TcpListener, prometheus: TcpListener) -> Result<Served, ScenarioError> {
+        let url = |listener: &TcpListener| {
+            listener
+                .local_addr()
+                .map(|at| format!("http://{at}"))
+                .map_err(|e| ScenarioError::Listener { reason: e.to_string() })
+        };
+        let (kube_url, prometheus_url) = (url(&kube)?, url(&prometheus)?);
+        let wire = Arc::new(WireLog::default());
+        let mut tasks = vec![self.open(kube, Peer::Kubernetes, &wire)];
+        match self.faults.prometheus {
+            // The address stays free: whoever asks is refused by the operating system, as in life.
+            Some(PrometheusFault::Down) => drop(prometheus),
+            Some(PrometheusFault::Unavailable | PrometheusFault::Timeout) | None => {
+                tasks.push(self.open(prometheus, Peer::Prometheus, &wire));
+            }
+        }
+        Ok(Served { kube_url, prometheus_url, wire, tasks })
+    }
+
+    fn open(self: &Arc<Self>, listener: TcpListener, peer: Peer, wire: &Arc<WireLog>) -> JoinHandle<()> {
+        let door =
+            Arc::new(Door { world: Arc::clone(self), wire: Arc::clone(wire), peer, answered: AtomicU64::new(0) });
+        let router = Router::new().fallback(answer).with_state(door);
+        tokio::spawn(async move {
+            if let Err(error) = axum::serve(listener, router).await {
+                tracing::error!(%error, ?peer, "recorded world stopped answering");
+            }
+        })
+    }
+}
+
+async fn answer(State(door): State<Arc<Door>>, request: Request<Body>) -> Response {
+    let (parts, body) = request.into_parts();
+    let accept = parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let mut response = match to_bytes(body, MAX_BODY_BYTES).await {
+        Err(_) => (StatusCode::PAYLOAD_TOO_LARGE, "request body is too large\n").into_response(),
+        Ok(body) => {
+            let (world, peer, uri, method) =
+                (Arc::clone(&door.world), door.peer, parts.uri.clone(), parts.method.clone());
+            let accept = accept.clone();
+            // Long range queries are pure computation; they must not hold up other requests.
+            let work = tokio::task::spawn_blocking(move || match peer {
+                Peer::Kubernetes => {
+                    let query = pairs(uri.query().unwrap_or_default());
+                    let asked = kubernetes::Asked { method, path: uri.path(), query: &query, accept: &accept, body };
+                    kubernetes::answer(&world, &asked)
+                }
+                Peer::Prometheus => {
+                    let mut query = pairs(uri.query().unwrap_or_default());
+                    query.extend(pairs(&String::from_utf8_lossy(&body)));
+                    prometheus::answer(&world, &method, uri.path(), &query)
+                }
+            });
+            match work.await {
+                Ok(response) => response,
+                Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal error\n").into_response(),
+            }
+        }
+    };
+    let number = door.answered.fetch_add(1, Ordering::Relaxed);
+    if door.peer == Peer::Kubernetes
+        && let Ok(id) = HeaderValue::from_str(&format!("00000000-0000-4000-8000-{number:012x}"))
+    {
+        response.headers_mut().insert("audit-id", id);
+    }
+    door.wire.record(WireRequest {
+        peer: door.peer,
+        method: parts.method.to_string(),
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        accept,
+        status: response.status().as_u16(),
+    });
+    response
+}
+
+/// Decoded pairs of a query string or a form.
+fn pairs(encoded: &str) -> Vec<(String, String)> {
+    // The extractor decodes `+` and `%xx` and keeps repeated names; it wants a whole URI.
+    Uri::builder()
+        .path_and_query(format!("/?{encoded}"))
+        .build()
+        .ok()
+        .and_then(|uri| axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&uri).ok())
+        .map(|query| query.0)
+        .unwrap_or_default()
+}

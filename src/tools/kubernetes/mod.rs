@@ -1,0 +1,90 @@
+//! Reading a cluster.
+//!
+//! - [`object`]: an object without what nobody reads.
+//! - [`columns`]: what a list shows of each kind.
+//! - [`get`], [`list`], [`describe`], [`events`], [`logs`]: the tools.
+
+pub mod columns;
+pub mod describe;
+pub mod events;
+pub mod get;
+pub mod list;
+pub mod logs;
+pub mod object;
+
+#[cfg(test)]
+mod tests;
+
+use super::spec::{ReadTool, ToolError, ToolSpec};
+use crate::domain::Clock;
+use crate::edge::KubeReader;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// What a manifest can run.
+pub const BUILTINS: [&str; 5] =
+    ["kubernetes_get", "kubernetes_list", "kubernetes_describe", "kubernetes_logs", "kubernetes_events"];
+
+/// What every tool here works with.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    spec: Arc<ToolSpec>,
+    reader: KubeReader,
+    clock: Arc<dyn Clock>,
+}
+
+/// The tool that `spec` runs, if it is one of ours.
+pub fn build(spec: Arc<ToolSpec>, reader: KubeReader, clock: Arc<dyn Clock>) -> Option<Box<dyn ReadTool>> {
+    let builtin = spec.builtin.clone();
+    let cluster = Cluster { spec, reader, clock };
+    Some(match builtin.as_str() {
+        "kubernetes_get" => Box::new(get::Get(cluster)),
+        "kubernetes_list" => Box::new(list::List(cluster)),
+        "kubernetes_describe" => Box::new(describe::Describe(cluster)),
+        "kubernetes_logs" => Box::new(logs::Logs(cluster)),
+        "kubernetes_events" => Box::new(events::Events(cluster)),
+        _ => return None,
+    })
+}
+
+impl Cluster {
+    /// What a call touches. The kind is told by its one true name, however it was spelled, so that
+    /// a policy on `Secret` holds for `secrets` too.
+    fn target(
+        &self,
+        verb: &str,
+        kind: &str,
+        api_version: Option<&str>,
+        namespace: Option<&str>,
+        name: Option<&str>,
+    ) -> Value {
+        let known = self.reader.known_kind(kind, api_version);
+        let mut target = json!({
+            "cluster": self.reader.cluster(),
+            "namespace": namespace.map(str::trim),
+            "api_version": known.as_ref().map(|k| k.api_version()).or(api_version.map(str::to_owned)),
+            "kind": known.as_ref().map_or_else(|| kind.trim().to_owned(), |k| k.kind.clone()),
+            "name": name.map(str::trim),
+            "verb": verb,
+        });
+        match known {
+            None => target["resolved"] = Value::Bool(false),
+            // What a namespaced argument says of a kind without namespaces means nothing.
+            Some(known) if !known.namespaced => target["namespace"] = Value::Null,
+            Some(_) => {}
+        }
+        target
+    }
+}
+
+/// The arguments in their own type; the schema has been checked, this catches a manifest whose
+/// schema was widened.
+fn arguments<A: DeserializeOwned>(args: &Value) -> Result<A, ToolError> {
+    A::deserialize(args).map_err(|e| ToolError::invalid(format!("the arguments cannot be read: {e}")))
+}
+
+/// Empty strings, which models send for "none", count as absent.
+fn given(text: &Option<String>) -> Option<&str> {
+    text.as_deref().map(str::trim).filter(|t| !t.is_empty())
+}

@@ -1,0 +1,117 @@
+//! A query over a window of time.
+
+use super::series::{SAMPLES, SERIES, bounded, factored, number};
+use super::time::{Written, step, text, window, written};
+use super::{Server, arguments, promql, target};
+use crate::tools::render::{span, table};
+use crate::tools::spec::{ReadTool, Seen, ToolError, ToolSpec};
+use async_trait::async_trait;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// The window when none is given, in seconds.
+const WINDOW: f64 = 3600.0;
+
+/// `prometheus_query_range`.
+#[derive(Debug, Clone)]
+pub struct QueryRange(pub(super) Server);
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Args {
+    query: String,
+    start: Option<Written>,
+    end: Option<Written>,
+    step: Option<Written>,
+    window: Option<Written>,
+}
+
+#[async_trait]
+impl ReadTool for QueryRange {
+    fn spec(&self) -> &ToolSpec {
+        &self.0.spec
+    }
+
+    fn target(&self, _: &Value) -> Vec<Value> {
+        target("query")
+    }
+
+    async fn read(&self, args: &Value) -> Result<Seen, ToolError> {
+        let args: Args = arguments(args)?;
+        let query = promql(&args.query)?;
+        let (start, end, length) = (text(&args.start), text(&args.end), text(&args.window));
+        let window = window(start.as_deref(), end.as_deref(), length.as_deref(), WINDOW, self.0.clock.now())?;
+        let (step, raised) = step(text(&args.step).as_deref(), window)?;
+        let mut seen = Seen::all(Value::Null);
+        if raised {
+            seen.notes
+                .push(format!("the step was raised to {} s: Prometheus gives at most 11,000 samples", written(step)));
+        }
+        let answer =
+            self.0.reader.query_range(query, &written(window.start), &written(window.end), &written(step)).await?;
+        let mut data = answer.data;
+        bound(&mut data, &mut seen);
+        if !answer.warnings.is_empty() {
+            data["warnings"] = json!(answer.warnings);
+            seen.notes.push(format!("Prometheus warns: {}", answer.warnings.join("; ")));
+        }
+        seen.data = data;
+        Ok(seen)
+    }
+
+    fn text(&self, _: &Value, seen: &Seen) -> String {
+        shown(seen.data["result"].as_array().map_or(&[], Vec::as_slice))
+    }
+}
+
+/// Bounds the series of a matrix and gives each its summary.
+pub(super) fn bound(data: &mut Value, seen: &mut Seen) {
+    let series = match data["result"].take() {
+        Value::Array(series) => series,
+        _ => Vec::new(),
+    };
+    let longest = series.iter().filter_map(|s| s["values"].as_array().map(Vec::len)).max().unwrap_or(0);
+    let (kept, total) = bounded(series);
+    if total > SERIES {
+        seen.truncated = true;
+        seen.notes.push(format!("{SERIES} of {total} series are shown; aggregate, or use topk()"));
+    }
+    if longest > SAMPLES {
+        // The summary is over all samples; what is thinned out is only the drawing of the line.
+        seen.notes.push(format!("samples are thinned out to {SAMPLES} per series, lows and highs kept"));
+    }
+    *data = json!({"resultType": "matrix", "result": kept});
+}
+
+/// One line per series: what it did.
+pub(super) fn shown(result: &[Value]) -> String {
+    if result.is_empty() {
+        return "no series: nothing matches in this window\n".to_owned();
+    }
+    let metrics: Vec<&Value> = result.iter().map(|r| &r["metric"]).collect();
+    let (common, own) = factored(&metrics);
+    let rows: Vec<Vec<String>> = result
+        .iter()
+        .zip(own)
+        .map(|(one, labels)| {
+            let summary = &one["summary"];
+            let told = |key: &str| summary[key].as_f64().map(number).unwrap_or_default();
+            let trend = told("trend_per_hour");
+            let trend =
+                if trend.is_empty() || trend.starts_with('-') || trend == "0" { trend } else { format!("+{trend}") };
+            vec![told("first"), told("last"), told("min"), told("max"), told("mean"), trend, told("points"), labels]
+        })
+        .collect();
+    let ends = |at: fn(&Vec<Value>) -> Option<&Value>| {
+        result.iter().filter_map(move |r| r["values"].as_array().and_then(at)?[0].as_f64())
+    };
+    let from = ends(|v| v.first()).fold(f64::INFINITY, f64::min);
+    let to = ends(|v| v.last()).fold(f64::NEG_INFINITY, f64::max);
+    let covers = match (jiff::Timestamp::from_second(from as i64), to >= from) {
+        (Ok(at), true) => format!(" from {at} over {}", span((to - from) as i64)),
+        _ => String::new(),
+    };
+    let all = if result.len() > 1 { format!("all: {common}\n") } else { String::new() };
+    let heads = ["FIRST", "LAST", "MIN", "MAX", "MEAN", "TREND/H", "POINTS", "SERIES"];
+    format!("{} series{covers}\n{all}{}", result.len(), table(&heads, &rows))
+}

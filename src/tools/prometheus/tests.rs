@@ -1,0 +1,173 @@
+//! The tools against recorded answers of real servers.
+
+use super::series::{SAMPLES, SERIES};
+use crate::domain::{Clock, Redactor};
+use crate::edge::PrometheusReader;
+use crate::edge::prometheus::tests::{fixture, replaying};
+use crate::tools::{Manifests, Registry, Sources, ToolError};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+#[derive(Debug)]
+struct Recorded;
+impl Clock for Recorded {
+    fn now(&self) -> Timestamp {
+        "2026-11-21T00:03:30Z".parse().unwrap()
+    }
+}
+
+fn registry(reader: PrometheusReader) -> Registry {
+    let sources = Sources { kubernetes: None, prometheus: Some(reader), clock: Arc::new(Recorded) };
+    Registry::new(&Manifests::embedded().unwrap(), sources, Arc::new(Redactor::new([]).unwrap())).unwrap()
+}
+
+fn matrix(series: usize, samples: usize) -> Value {
+    let values: Vec<Value> = (0..samples).map(|n| json!([1_795_000_000 + 10 * n, format!("{}", n % 977)])).collect();
+    let result: Vec<Value> =
+        (0..series).map(|n| json!({"metric": {"pod": format!("p{n}"), "job": "j"}, "values": values})).collect();
+    json!({"status": 200, "body": {"status": "success", "data": {"resultType": "matrix", "result": result}}})
+}
+
+#[tokio::test]
+async fn answers_of_every_shape_are_shown() {
+    let mut all = String::new();
+    for name in
+        ["query-vector", "query-nan-inf", "query-scalar", "query-string", "query-empty", "query-matrix", "query-limit"]
+    {
+        let (reader, asked) = replaying(fixture("3.5.3", name));
+        let seen = registry(reader).call("prometheus_query", &json!({"query": "up"})).await.unwrap();
+        all.push_str(&format!("== {name}\n{}\n", seen.text));
+        assert!(asked.lock().unwrap()[0].starts_with("GET /api/v1/query?query=up&time=1795219410 "));
+        assert!(seen.data["resultType"].is_string());
+    }
+    insta::assert_snapshot!("queries", all);
+}
+
+#[tokio::test]
+async fn a_range_is_told_as_summaries() {
+    for version in ["2.42.0", "3.5.3"] {
+        let (reader, asked) = replaying(fixture(version, "query-range"));
+        let args = json!({"query": "kubelet_volume_stats_used_bytes", "window": "6h", "end": 1_795_219_394});
+        let seen = registry(reader).call("prometheus_query_range", &args).await.unwrap();
+        assert_eq!(
+            seen.data["result"][0]["summary"]["points"],
+            seen.data["result"][0]["values"].as_array().unwrap().len()
+        );
+        let asked = asked.lock().unwrap()[0].clone();
+        assert!(asked.contains("start=1795197794&end=1795219394&step=120 "), "{asked}");
+        if version == "3.5.3" {
+            insta::assert_snapshot!("range", seen.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_large_matrix_is_bounded_in_series_and_samples() {
+    let (reader, _) = replaying(matrix(220, 900));
+    let seen = registry(reader).call("prometheus_query_range", &json!({"query": "x"})).await.unwrap();
+    let result = seen.data["result"].as_array().unwrap();
+    assert_eq!(result.len(), SERIES);
+    for one in result {
+        assert!(one["values"].as_array().unwrap().len() <= SAMPLES);
+        assert_eq!((&one["summary"]["points"], &one["summary"]["max"]), (&json!(900), &json!(899.0)));
+    }
+    assert!(seen.truncated && seen.text.len() <= 32 << 10, "{}", seen.text.len());
+    assert!(seen.text.contains("200 of 220 series are shown"), "{}", &seen.text[..400]);
+}
+
+#[tokio::test]
+async fn a_typing_error_is_told_before_anything_is_sent() {
+    let (reader, asked) = replaying(fixture("3.5.3", "query-vector"));
+    let registry = registry(reader);
+    for (tool, args) in [
+        ("prometheus_query", json!({"query": "rate(http_requests_total[5m]"})),
+        ("prometheus_query", json!({"query": "sum by (pod"})),
+        ("prometheus_query_range", json!({"query": "up{job=}"})),
+        ("prometheus_query_range", json!({"query": "up", "window": "6 parsecs"})),
+        ("prometheus_query_range", json!({"query": "up", "window": "6h", "start": "-1h"})),
+        ("prometheus_series", json!({"match": "up{"})),
+        ("prometheus_query", json!({"query": "up", "time": "yesterday"})),
+    ] {
+        let error = registry.call(tool, &args).await.unwrap_err();
+        assert!(matches!(error, ToolError::Invalid { .. }), "{args}: {error}");
+    }
+    assert!(asked.lock().unwrap().is_empty());
+}
+
+#[test]
+fn what_people_write_is_valid() {
+    for query in [
+        "up",
+        "{__name__=~\"kubelet_volume.*\"}",
+        "histogram_quantile(0.99, sum by (le) (rate(x_bucket[5m])))",
+        "topk(5, sum(rate(container_cpu_usage_seconds_total{container!=\"\"}[5m])) by (pod))",
+        "max_over_time((up == bool 0)[1h:1m])",
+        "predict_linear(kubelet_volume_stats_available_bytes[6h], 4 * 3600) < 0",
+        "a * on (pod) group_left (node) kube_pod_info",
+        "x offset -5m > 1e3 and y @ end()",
+        "count_values(\"v\", x) unless absent(up{job!~\"a|b\"})",
+        "label_replace(x, \"a\", \"$1\", \"b\", \"(.*)\")",
+        "brand_new_function(x[5m])",
+    ] {
+        super::promql(query).unwrap();
+    }
+    let said = ["rate(x[5m]", "sum by (pod", "up{job=}", "rate(x)", "x[5m", "select * from up", ""]
+        .map(|query| format!("{query:?}: {}", super::promql(query).unwrap_err()));
+    insta::assert_snapshot!("wrong_queries", said.join("\n"));
+}
+
+#[tokio::test]
+async fn errors_of_the_server_say_who_can_mend_them() {
+    for version in ["2.42.0", "3.5.3"] {
+        for (name, expected) in [
+            ("error-bad-query", "invalid"),
+            ("error-execution", "invalid"),
+            ("error-real-timeout", "later"),
+            ("error-unknown-path", "failed"),
+        ] {
+            let (reader, _) = replaying(fixture(version, name));
+            let error = registry(reader).call("prometheus_query", &json!({"query": "up"})).await.unwrap_err();
+            let kind = match &error {
+                ToolError::Invalid { .. } => "invalid",
+                ToolError::Refused { .. } => "refused",
+                ToolError::Failed { transient: true, .. } => "later",
+                ToolError::Failed { .. } => "failed",
+            };
+            assert_eq!(kind, expected, "{version} {name}: {error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn inventories_are_shown_in_both_versions() {
+    for version in ["2.42.0", "3.5.3"] {
+        let mut all = String::new();
+        for (name, tool, args, key) in [
+            ("series", "prometheus_series", json!({"match": ["kubelet_volume_stats_used_bytes"]}), "series"),
+            ("alerts", "prometheus_alerts", json!({}), "alerts"),
+            ("rules", "prometheus_rules", json!({"name": "pvcusagehigh"}), "groups"),
+            ("rules", "prometheus_rules", json!({"name": "nosuch"}), "groups"),
+            ("targets", "prometheus_targets", json!({}), "activeTargets"),
+        ] {
+            let (reader, _) = replaying(fixture(version, name));
+            let seen = registry(reader).call(tool, &args).await.unwrap();
+            assert!(seen.data[key].is_array(), "{tool}");
+            all.push_str(&format!("== {tool} {args}\n{}\n", seen.text));
+        }
+        insta::assert_snapshot!(format!("inventory_{version}"), all);
+    }
+}
+
+#[tokio::test]
+async fn targets_come_broken_first_and_without_what_discovery_knew() {
+    let (reader, _) = replaying(fixture("3.5.3", "targets"));
+    let registry = registry(reader);
+    let seen = registry.call("prometheus_targets", &json!({})).await.unwrap();
+    assert!(!seen.data.to_string().contains("discoveredLabels"));
+    let health: Vec<&str> =
+        seen.data["activeTargets"].as_array().unwrap().iter().map(|t| t["health"].as_str().unwrap()).collect();
+    assert!(health.len() > 1 && health[0] == "down" && health.is_sorted(), "{health:?}");
+    let down = registry.call("prometheus_targets", &json!({"state": "down"})).await.unwrap();
+    assert!(down.data["activeTargets"].as_array().unwrap().iter().all(|t| t["health"] == "down"));
+}

@@ -1,0 +1,335 @@
+//! The tools that exist here, and the one way to call them.
+
+use super::manifest::{ManifestError, Manifests};
+use super::spec::{ReadTool, ToolError, ToolSpec};
+use super::{blank, bound, kubernetes, prometheus};
+use crate::domain::{Clock, Digest, Effect, Observation, Redactor, ToolOffer};
+use crate::edge::{KubeReader, PrometheusReader};
+use jsonschema::error::ValidationErrorKind;
+use serde_json::Value;
+use std::{collections::BTreeMap, sync::Arc};
+
+/// What the tools read from. A peer that is `None` has no tools.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// The cluster.
+    pub kubernetes: Option<KubeReader>,
+    /// The metrics.
+    pub prometheus: Option<PrometheusReader>,
+    /// What "now" and "an hour ago" mean.
+    pub clock: Arc<dyn Clock>,
+}
+
+struct Entry {
+    tool: Box<dyn ReadTool>,
+    schema: jsonschema::Validator,
+}
+
+/// The tools that exist here.
+pub struct Registry {
+    tools: BTreeMap<String, Entry>,
+    kubernetes: Option<KubeReader>,
+    redactor: Arc<Redactor>,
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registry").field("tools", &self.tools.keys()).finish_non_exhaustive()
+    }
+}
+
+impl Registry {
+    /// Builds every declared tool whose peers are there.
+    ///
+    /// # Errors
+    /// When a manifest names a builtin that does not exist, or an effect that is not its own.
+    pub fn new(manifests: &Manifests, sources: Sources, redactor: Arc<Redactor>) -> Result<Self, ManifestError> {
+        let mut tools = BTreeMap::new();
+        for (file, spec) in manifests.specs() {
+            let wrong = |text: String| ManifestError { file: file.to_owned(), text };
+            let known = kubernetes::BUILTINS.iter().chain(&prometheus::BUILTINS);
+            if !known.clone().any(|name| *name == spec.builtin) {
+                let known: Vec<&str> = known.copied().collect();
+                return Err(wrong(format!("run.builtin: `{}` is not one of {}", spec.builtin, known.join(", "))));
+            }
+            if spec.effect != Effect::Read {
+                return Err(wrong(format!("effect: `{}` only looks; write `read`", spec.builtin)));
+            }
+            let there = |peer: &str| match peer {
+                "kubernetes" => sources.kubernetes.is_some(),
+                "prometheus" => sources.prometheus.is_some(),
+                _ => false,
+            };
+            if !spec.requires.iter().all(|peer| there(peer)) {
+                continue;
+            }
+            let spec = Arc::new(spec.clone());
+            let tool = match (&sources.kubernetes, &sources.prometheus) {
+                (Some(cluster), _) if kubernetes::BUILTINS.contains(&spec.builtin.as_str()) => {
+                    kubernetes::build(spec.clone(), cluster.clone(), sources.clock.clone())
+                }
+                (_, Some(server)) if prometheus::BUILTINS.contains(&spec.builtin.as_str()) => {
+                    prometheus::build(spec.clone(), server.clone(), sources.clock.clone())
+                }
+                _ => None,
+            };
+            if let Some(tool) = tool {
+                let schema = jsonschema::validator_for(&spec.params)
+                    .map_err(|e| wrong(format!("params: is no JSON Schema: {e}")))?;
+                tools.insert(spec.name.clone(), Entry { tool, schema });
+            }
+        }
+        Ok(Self { tools, kubernetes: sources.kubernetes, redactor })
+    }
+
+    /// The tool called `name`.
+    pub fn get(&self, name: &str) -> Option<&dyn ReadTool> {
+        self.tools.get(name).map(|entry| entry.tool.as_ref())
+    }
+
+    /// What the tools declare, sorted by name.
+    pub fn specs(&self) -> Vec<&ToolSpec> {
+        self.tools.values().map(|entry| entry.tool.spec()).collect()
+    }
+
+    /// The tools to offer to a model, sorted by name: those with a name or tag in `chosen`; all
+    /// when it is empty.
+    pub fn offers(&self, chosen: &[&str]) -> Vec<ToolOffer> {
+        self.specs()
+            .into_iter()
+            .filter(|spec| {
+                chosen.is_empty() || chosen.iter().any(|c| *c == spec.name || spec.tags.iter().any(|tag| tag == c))
+            })
+            .map(|spec| ToolOffer {
+                name: spec.name.clone(),
+                description: spec.summary.clone(),
+                parameters: spec.params.clone(),
+            })
+            .collect()
+    }
+
+    /// Digest over all that the tools declare: two registries with one digest offer the same.
+    pub fn digest(&self) -> Digest {
+        Digest::of_parts(self.specs().into_iter().map(|s| serde_json_canonicalizer::to_vec(s).unwrap_or_default()))
+    }
+
+    /// Learns what kinds the cluster serves, so that [`ReadTool::target`] resolves them all.
+    ///
+    /// # Errors
+    /// When the cluster does not tell; targets of kinds that are not built in then stand as written.
+    pub async fn warm(&self) -> Result<(), ToolError> {
+        match &self.kubernetes {
+            Some(cluster) => cluster.discover().await.map_err(ToolError::from),
+            None => Ok(()),
+        }
+    }
+
+    /// What a call would touch, for the policy; see [`ReadTool::target`].
+    ///
+    /// # Errors
+    /// As [`Self::validate`].
+    pub fn targets(&self, name: &str, args: &Value) -> Result<Vec<Value>, ToolError> {
+        self.validate(name, args)?;
+        Ok(self.entry(name)?.tool.target(args))
+    }
+
+    /// Checks a call against the tool's parameters.
+    ///
+    /// # Errors
+    /// [`ToolError::Invalid`], in words that tell what to send instead.
+    pub fn validate(&self, name: &str, args: &Value) -> Result<(), ToolError> {
+        let entry = self.entry(name)?;
+        let takes = || takes(&entry.tool.spec().params);
+        if !args.is_object() {
+            return Err(ToolError::invalid(format!("{name} takes its arguments as one JSON object: {}", takes())));
+        }
+        let said: Vec<String> = entry.schema.iter_errors(args).take(3).map(|e| in_words(&e)).collect();
+        match said.is_empty() {
+            true => Ok(()),
+            false => Err(self.clean(ToolError::invalid(format!("{name}: {}; it takes {}", said.join("; "), takes())))),
+        }
+    }
+
+    /// Calls a tool: checks the arguments, looks for at most the tool's time, takes secrets out,
+    /// and bounds what is left.
+    ///
+    /// # Errors
+    /// [`ToolError`], whose text is safe to show.
+    pub async fn call(&self, name: &str, args: &Value) -> Result<Observation, ToolError> {
+        self.validate(name, args)?;
+        let entry = self.entry(name)?;
+        let (tool, spec) = (entry.tool.as_ref(), entry.tool.spec());
+        let seen = tokio::time::timeout(spec.timeout, tool.read(args)).await.unwrap_or_else(|_| {
+            Err(ToolError::failed(
+                format!("{name} took longer than {:?}; ask for less or try again", spec.timeout),
+                true,
+            ))
+        });
+        let mut seen = seen.map_err(|e| self.clean(e))?;
+        let mut redacted = blank::data(&mut seen.data, &self.redactor);
+        let left_out = bound::data(&mut seen.data, bound::DATA_BYTES);
+        seen.truncated |= left_out.is_some();
+        seen.notes.extend(left_out);
+        let mut text = tool.text(args, &seen);
+        for note in &seen.notes {
+            if !text.is_empty() && !text.ends_with('\n') {
+                text.push('\n');
+            }
+            text.push_str(&format!("note: {note}"));
+        }
+        // The text was made from clean data; what joined in between (notes) is checked here.
+        let (clean, blanked) = self.redactor.text(&text);
+        redacted += blanked;
+        let (text, cut) = bound::text(clean.into_owned(), spec.max_output);
+        Ok(Observation { data: seen.data, text, truncated: seen.truncated || cut, redacted })
+    }
+
+    fn entry(&self, name: &str) -> Result<&Entry, ToolError> {
+        self.tools.get(name).ok_or_else(|| {
+            let known: Vec<&str> = self.tools.keys().map(String::as_str).collect();
+            let shown: String = name.chars().take(64).collect();
+            ToolError::invalid(format!("there is no tool `{shown}`; there are {}", known.join(", ")))
+        })
+    }
+
+    /// The same error without secrets: servers quote what they were asked and what they hold.
+    fn clean(&self, error: ToolError) -> ToolError {
+        error.map(|text| self.redactor.text(text).0.into_owned())
+    }
+}
+
+/// What a schema takes, in a line: `kind (string, required), namespace (string)`.
+fn takes(params: &Value) -> String {
+    let required: Vec<&str> = params["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let properties = params["properties"].as_object().into_iter().flatten();
+    let mut list: Vec<(bool, String)> = properties
+        .map(|(name, schema)| {
+            let must = required.contains(&name.as_str());
+            let kind = schema["type"].as_str().unwrap_or("value");
+            (!must, format!("{name} ({kind}{})", if must { ", required" } else { "" }))
+        })
+        .collect();
+    list.sort();
+    match list.is_empty() {
+        true => "no arguments: {}".to_owned(),
+        false => list.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join(", "),
+    }
+}
+
+fn in_words(error: &jsonschema::ValidationError<'_>) -> String {
+    let path = error.instance_path().as_str().trim_start_matches('/').replace('/', ".");
+    match error.kind() {
+        ValidationErrorKind::AdditionalProperties { unexpected } => {
+            let names: Vec<String> = unexpected.iter().take(5).map(|n| n.chars().take(40).collect()).collect();
+            format!("unknown argument `{}`", names.join("`, `"))
+        }
+        ValidationErrorKind::Required { property } => {
+            format!("argument `{}` is missing", property.as_str().unwrap_or_default())
+        }
+        _ => {
+            let said: String = error.to_string().chars().take(200).collect();
+            format!("argument `{path}`: {said}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::spec::ERROR_BYTES;
+    use super::*;
+    use crate::edge::kube::fake::Fake;
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    #[derive(Debug)]
+    pub(crate) struct Fixed(pub(crate) Timestamp);
+    impl Clock for Fixed {
+        fn now(&self) -> Timestamp {
+            self.0
+        }
+    }
+
+    fn registry(kubernetes: Option<KubeReader>) -> Registry {
+        let sources = Sources { kubernetes, prometheus: None, clock: Arc::new(Fixed(Timestamp::UNIX_EPOCH)) };
+        let redactor = Arc::new(Redactor::new(["s3cr3t-value"]).unwrap());
+        Registry::new(&Manifests::embedded().unwrap(), sources, redactor).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_is_not_configured_is_tools_that_do_not_exist() {
+        assert!(registry(None).specs().is_empty());
+        let names: Vec<String> = registry(Some(Fake::new().reader())).specs().iter().map(|s| s.name.clone()).collect();
+        assert_eq!(
+            names,
+            ["kubernetes_describe", "kubernetes_events", "kubernetes_get", "kubernetes_list", "kubernetes_logs"]
+        );
+    }
+
+    #[tokio::test]
+    async fn offers_are_chosen_by_name_or_tag() {
+        let registry = registry(Some(Fake::new().reader()));
+        assert_eq!(registry.offers(&[]).len(), 5);
+        assert_eq!(registry.offers(&["kubernetes"]).len(), 5);
+        assert_eq!(registry.offers(&["kubernetes_logs", "prometheus"])[0].name, "kubernetes_logs");
+        assert!(registry.offers(&["github"]).is_empty());
+        assert_eq!(registry.digest(), self::registry(Some(Fake::new().reader())).digest());
+    }
+
+    #[tokio::test]
+    async fn a_wrong_call_is_answered_with_what_to_send() {
+        let registry = registry(Some(Fake::new().reader()));
+        let said = |name: &str, args: Value| registry.validate(name, &args).unwrap_err().for_reader().to_owned();
+        insta::assert_snapshot!(
+            "wrong_calls",
+            [
+                said("kubernetes_fetch", json!({})),
+                said("kubernetes_get", json!("{kind: pod")),
+                said("kubernetes_get", json!({"kind": "pod", "nmae": "x", "password": "s3cr3t-value"})),
+                said("kubernetes_logs", json!({"namespace": "a", "pod": "b", "tail": "many"})),
+                said("kubernetes_list", json!({"kind": "pods", "limit": 0})),
+            ]
+            .join("\n")
+        );
+        let long = said(&"x".repeat(9000), json!({}));
+        assert!(long.len() <= ERROR_BYTES);
+    }
+
+    #[tokio::test]
+    async fn secrets_leave_data_text_and_errors() {
+        let fake = Fake::new();
+        fake.on(
+            "/api/v1/namespaces/n/configmaps/c",
+            200,
+            json!({"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "c"},
+                   "data": {"db_password": "correct horse battery", "url": "has s3cr3t-value"}}),
+        );
+        fake.on(
+            "/api/v1/namespaces/n/pods",
+            500,
+            json!({"kind": "Status", "message": "webhook said s3cr3t-value ".repeat(500), "code": 500}),
+        );
+        let registry = registry(Some(fake.reader()));
+        let seen =
+            registry.call("kubernetes_get", &json!({"kind": "cm", "namespace": "n", "name": "c"})).await.unwrap();
+        assert_eq!(seen.redacted, 2);
+        let shown = format!("{} {}", seen.data, seen.text);
+        assert!(!shown.contains("horse") && !shown.contains("s3cr3t-value"), "{shown}");
+        let error = registry.call("kubernetes_list", &json!({"kind": "pods", "namespace": "n"})).await.unwrap_err();
+        assert!(error.is_transient() && !error.for_reader().contains("s3cr3t"), "{error}");
+        assert!(error.for_reader().len() <= ERROR_BYTES);
+    }
+
+    #[tokio::test]
+    async fn a_large_answer_is_bounded_and_says_so() {
+        let fake = Fake::new();
+        let items: Vec<Value> = (0..700)
+            .map(|n| json!({"metadata": {"name": format!("c{n}"), "annotations": {"a": "x".repeat(14_000)}}}))
+            .collect();
+        fake.on("/api/v1/configmaps", 200, json!({"kind": "ConfigMapList", "metadata": {}, "items": items}));
+        let registry = registry(Some(fake.reader()));
+        let seen = registry.call("kubernetes_list", &json!({"kind": "configmaps", "limit": 1000})).await.unwrap();
+        assert!(bound::size(&seen.data) <= bound::DATA_BYTES && seen.truncated);
+        assert_eq!(seen.data["complete"], false);
+        assert!(seen.text.len() <= 32 << 10 && seen.text.contains("items were left out"), "{}", seen.text);
+    }
+}
