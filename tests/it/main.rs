@@ -4,6 +4,12 @@
 //! - [`crash`]: SIGKILL after every entry of a whole investigation
 //! - [`bad_input`]: what must not harm a running server
 //! - [`peers`]: real Prometheus and Alertmanager; run by `./tests/run`
+//! - [`figures`]: the figures of `docs/benchmarks.md`; run by `tests/bench/run`
 //! - [`support`]: the processes and servers that these need
 
+mod bad_input;
+mod crash;
+mod figures;
 mod layers;
+mod peers;
+mod support;
