@@ -7,6 +7,15 @@
 //! - [`figures`]: the figures of `docs/benchmarks.md`; run by `tests/bench/run`
 //! - [`support`]: the processes and servers that these need
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
 mod bad_input;
 mod crash;
 mod figures;

@@ -5,7 +5,7 @@ use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 /// What the model does in each turn.
@@ -30,7 +30,6 @@ pub struct Model {
 struct Asked {
     script: Script,
     requests: AtomicUsize,
-    bodies: Mutex<Vec<Value>>,
 }
 
 impl Drop for Model {
@@ -43,7 +42,7 @@ impl Model {
     pub async fn serve(script: Script) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
-        let state = Arc::new(Asked { script, requests: AtomicUsize::new(0), bodies: Mutex::default() });
+        let state = Arc::new(Asked { script, requests: AtomicUsize::new(0) });
         let router = Router::new().route("/v1/chat/completions", post(answer)).with_state(state.clone());
         let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { base_url, state, task }
@@ -52,11 +51,6 @@ impl Model {
     /// How often it was asked.
     pub fn requests(&self) -> usize {
         self.state.requests.load(Ordering::SeqCst)
-    }
-
-    /// What it was asked, in order.
-    pub fn bodies(&self) -> Vec<Value> {
-        self.state.bodies.lock().unwrap().clone()
     }
 
     /// The entry for `models:`.
@@ -70,7 +64,6 @@ async fn answer(State(asked): State<Arc<Asked>>, body: String) -> Result<Json<Va
     let request: Value = serde_json::from_str(&body).map_err(|error| error.to_string())?;
     // The turn is told by what the request repeats, so a restarted asker gets the same answer.
     let turn = request["messages"].as_array().map_or(0, |m| m.iter().filter(|m| m["role"] == "assistant").count());
-    asked.bodies.lock().unwrap().push(request);
     match asked.script {
         Script::Garbage => match number % 4 {
             0 => Err("<html>502 Bad Gateway</html>".into()),
