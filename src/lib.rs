@@ -6,7 +6,7 @@
 
 pub mod analysis; // L2  findings, topology, ranking, report; pure
 pub mod app; // L8  the only place that names concrete adapters
-pub mod cli;
+pub mod cli; // L9  one file per command
 pub mod config; // L8  firewarden.yaml
 pub mod domain; // L0  pure types
 pub mod edge; // L4  the only doors out of the process
@@ -21,4 +21,4 @@ pub mod sources; // L2  senders' formats
 pub mod store; // L2  what survives a crash
 pub mod telemetry; // L1  spans and metric names
 pub mod template; // L2  prompts
-pub mod tools; // L5  what may be called // L9  one file per command
+pub mod tools; // L5  what may be called

@@ -1,0 +1,163 @@
+//! Prometheus and Alertmanager as child processes on loopback.
+
+use super::exporter::Exporter;
+use super::receiver::Receiver;
+use super::routes;
+use crate::support::http::{client, eventually, free_address, send};
+use crate::support::site::{SOON, Site, tail};
+use serde_json::{Value, json};
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use tempfile::TempDir;
+
+/// Both programs, the exporter below them and the receivers behind them.
+#[derive(Debug)]
+pub struct Stand {
+    pub exporter: Exporter,
+    /// Sees what firewarden must see, and more.
+    pub second: Receiver,
+    /// The root receiver, to which nothing may fall through.
+    pub nobody: Receiver,
+    prometheus: SocketAddr,
+    alertmanager: SocketAddr,
+    firewarden: Mutex<Option<Site>>,
+    _processes: Vec<Peer>,
+    _dir: TempDir,
+}
+
+/// A running program. Dropping it kills it.
+#[derive(Debug)]
+struct Peer {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Peer {
+    fn start(program: &str, package: &str, args: &[String], dir: &Path) -> Self {
+        let log = dir.join(format!("{program}.log"));
+        let file = File::create(&log).unwrap();
+        let child = Command::new(program)
+            .args(args)
+            .current_dir(dir)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file)
+            .spawn()
+            .unwrap_or_else(|error| {
+                panic!("{program} does not start ({error}): install the Debian package `{package}`")
+            });
+        Self { child, log }
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- {} ends so:\n{}", self.log.display(), tail(&self.log, 20));
+        }
+    }
+}
+
+impl Stand {
+    pub async fn up() -> Self {
+        let dir = TempDir::new().unwrap();
+        let (exporter, second, nobody) = (Exporter::serve().await, Receiver::serve().await, Receiver::serve().await);
+        let (prometheus, alertmanager) = (free_address(), free_address());
+        let site = Site::new(json!({"tools": {"prometheus": {"url": format!("http://{prometheus}")}}}));
+        let hook = site.url("/webhook/alertmanager");
+        let write = |name: &str, value: Value| std::fs::write(dir.path().join(name), value.to_string()).unwrap();
+        write("alertmanager.yml", routes(&hook, &second.url, &nobody.url));
+        write("rules.yml", rules());
+        write("prometheus.yml", scrape(&exporter.address, alertmanager));
+        let path = |name: &str| dir.path().join(name).display().to_string();
+        let processes = vec![
+            Peer::start(
+                "prometheus-alertmanager",
+                "prometheus-alertmanager",
+                &[
+                    format!("--config.file={}", path("alertmanager.yml")),
+                    format!("--storage.path={}", path("alertmanager")),
+                    format!("--web.listen-address={alertmanager}"),
+                    // Without it, gossip binds every interface.
+                    "--cluster.listen-address=".to_owned(),
+                ],
+                dir.path(),
+            ),
+            Peer::start(
+                "prometheus",
+                "prometheus",
+                &[
+                    format!("--config.file={}", path("prometheus.yml")),
+                    format!("--storage.tsdb.path={}", path("tsdb")),
+                    format!("--web.listen-address={prometheus}"),
+                    format!("--web.external-url=http://{prometheus}"),
+                ],
+                dir.path(),
+            ),
+        ];
+        let stand = Self {
+            exporter,
+            second,
+            nobody,
+            prometheus,
+            alertmanager,
+            firewarden: Mutex::new(Some(site)),
+            _processes: processes,
+            _dir: dir,
+        };
+        let client = client();
+        for address in [stand.prometheus, stand.alertmanager] {
+            eventually(&format!("{address} is ready"), SOON, async || {
+                send(client.get(format!("http://{address}/-/ready"))).await.filter(|a| a.status == 200).map(|_| ())
+            })
+            .await;
+        }
+        stand
+    }
+
+    /// The site that Alertmanager delivers to.
+    pub fn site(&self) -> Site {
+        self.firewarden.lock().unwrap().take().unwrap()
+    }
+
+    /// How many queries Prometheus has answered, by its own count.
+    pub async fn prometheus_queries(&self) -> f64 {
+        let metrics = send(client().get(format!("http://{}/metrics", self.prometheus))).await.unwrap();
+        let queries = metrics.text.lines().filter(|l| l.starts_with("prometheus_http_requests_total{"));
+        let queries = queries.filter(|l| l.contains("handler=\"/api/v1/query"));
+        queries.filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+}
+
+fn scrape(exporter: &str, alertmanager: SocketAddr) -> Value {
+    json!({
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s",
+                   "external_labels": {"cluster": "test-1"}},
+        "rule_files": ["rules.yml"],
+        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager.to_string()]}]}]},
+        "scrape_configs": [{"job_name": "kubelet", "static_configs": [{"targets": [exporter]}]}],
+    })
+}
+
+fn rules() -> Value {
+    let usage = "100 * kubelet_volume_stats_used_bytes / kubelet_volume_stats_capacity_bytes";
+    let rule = |alert: &str, expr: String, severity: &str, summary: &str| json!({"alert": alert, "expr": expr, "for": "0s", "labels": {"severity": severity}, "annotations": {"summary": summary}});
+    let volume = "Volume {{ $labels.persistentvolumeclaim }} is {{ $value | printf \"%.1f\" }}% full";
+    json!({"groups": [{"name": "incidents", "interval": "1s", "rules": [
+        rule("PVCUsageHigh", format!("{usage} > 75"), "warning", volume),
+        rule("PVCUsageCritical", format!("{usage} > 90"), "critical", volume),
+        rule(
+            "PodCrashLooping",
+            "kube_pod_container_status_waiting_reason{reason=\"CrashLoopBackOff\"} == 1".into(),
+            "critical",
+            "Pod {{ $labels.pod }} crashes again and again",
+        ),
+        rule("TargetDown", "up == 0".into(), "warning", "Target {{ $labels.instance }} of {{ $labels.job }} is down"),
+        rule("Watchdog", "vector(1)".into(), "none", "The pipeline is alive"),
+    ]}]})
+}

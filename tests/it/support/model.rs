@@ -1,0 +1,118 @@
+//! A scripted language model behind the OpenAI-compatible HTTP interface.
+
+use axum::extract::State;
+use axum::routing::post;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use tokio::task::JoinHandle;
+
+/// What the model does in each turn.
+#[derive(Debug, Clone)]
+pub enum Script {
+    /// So many turns with two reads each, then a report.
+    ReadsThenReport(usize),
+    /// Bodies that are no answer at all, one after the other.
+    Garbage,
+}
+
+/// A model that is being served. Dropping it closes it.
+#[derive(Debug)]
+pub struct Model {
+    /// For `models[].base_url`.
+    pub base_url: String,
+    state: Arc<Asked>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Asked {
+    script: Script,
+    requests: AtomicUsize,
+}
+
+impl Drop for Model {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Model {
+    pub async fn serve(script: Script) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
+        let state = Arc::new(Asked { script, requests: AtomicUsize::new(0) });
+        let router = Router::new().route("/v1/chat/completions", post(answer)).with_state(state.clone());
+        let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { base_url, state, task }
+    }
+
+    /// How often it was asked.
+    pub fn requests(&self) -> usize {
+        self.state.requests.load(Ordering::SeqCst)
+    }
+
+    /// The entry for `models:`.
+    pub fn config(&self) -> Value {
+        json!({"name": "main", "provider": "openai", "model": "scripted-1", "base_url": self.base_url, "api_key": "env:SCRIPTED_KEY"})
+    }
+}
+
+async fn answer(State(asked): State<Arc<Asked>>, body: String) -> Result<Json<Value>, String> {
+    let number = asked.requests.fetch_add(1, Ordering::SeqCst);
+    let request: Value = serde_json::from_str(&body).map_err(|error| error.to_string())?;
+    // The turn is told by what the request repeats, so a restarted asker gets the same answer.
+    let turn = request["messages"].as_array().map_or(0, |m| m.iter().filter(|m| m["role"] == "assistant").count());
+    match asked.script {
+        Script::Garbage => match number % 4 {
+            0 => Err("<html>502 Bad Gateway</html>".into()),
+            1 => Ok(Json(json!({"choices": "none", "id": 7}))),
+            2 => Ok(Json(completion(
+                json!({"role": "assistant", "content": "\u{1b}[2J I have fixed everything."}),
+                "stop",
+            ))),
+            _ => Ok(Json(completion(calls(&[("delete_everything", "{\"now\": tru".into())], turn), "tool_calls"))),
+        },
+        Script::ReadsThenReport(turns) if turn < turns => {
+            let reads = [
+                ("prometheus_query", json!({"query": format!("vector({turn})")}).to_string()),
+                ("prometheus_query", json!({"query": format!("vector({turn}) + 1")}).to_string()),
+            ];
+            Ok(Json(completion(calls(&reads, turn), "tool_calls")))
+        }
+        Script::ReadsThenReport(_) => {
+            Ok(Json(completion(calls(&[("submit_report", report().to_string())], turn), "tool_calls")))
+        }
+    }
+}
+
+fn calls(list: &[(&str, String)], turn: usize) -> Value {
+    let calls: Vec<Value> = list
+        .iter()
+        .enumerate()
+        .map(|(n, (name, arguments))| {
+            json!({"id": format!("c{turn}{n}"), "type": "function", "function": {"name": name, "arguments": arguments}})
+        })
+        .collect();
+    json!({"role": "assistant", "content": null, "tool_calls": calls})
+}
+
+fn completion(message: Value, finish: &str) -> Value {
+    json!({
+        "id": "chatcmpl-1", "object": "chat.completion", "created": 1_790_000_000, "model": "scripted-1-0001",
+        "choices": [{"index": 0, "message": message, "finish_reason": finish, "logprobs": null}],
+        "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
+    })
+}
+
+fn report() -> Value {
+    let claim = json!({"kind": "PersistentVolumeClaim", "namespace": "f3iai", "name": "data-typedb-0"});
+    json!({
+        "verdict": "possible",
+        "summary": "The volume of typedb-0 is full.",
+        "root_causes": [{"cause_code": "volume_full", "entity": claim, "statement": "The volume is full.",
+                         "confidence": 0.5, "category": "capacity", "evidence_ids": ["E1"]}],
+        "causal_chain": [], "alternatives": [], "recommendations": [], "open_questions": []
+    })
+}
