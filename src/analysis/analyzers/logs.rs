@@ -51,7 +51,10 @@ const SIGNATURES: [Signature; 10] = [
             &["missing", "checkpoint"],
             &["no ", "in checkpoint"],
             &["checkpoint", "not found"],
-            &["checkpoint", "failed to load"],
+            &["checkpoint", "failed"],
+            &["checkpoint", "no such file"],
+            &["checkpoint", "could not"],
+            &["checkpoint", "contains no"],
             &["empty", "manifest"],
             &["empty", "snapshot"],
             &["invalid", "snapshot"],
@@ -196,7 +199,12 @@ fn failure(lines: &[String]) -> Option<(String, bool)> {
     if let Some(at) = lower.iter().rposition(|l| is_fatal(l)) {
         let end = (at + 3).min(lines.len());
         let window: Vec<&str> = lines[at..end].iter().map(|l| l.trim()).filter(|l| !is_hint(l)).collect();
-        return Some((window.join(" "), true));
+        let text = window.join(" ");
+        // Where the fatal line only says that it is fatal, the lines just before may say why.
+        let known = |l: &String| SIGNATURES[..SIGNATURES.len() - 1].iter().any(|s| matches(s, l));
+        let before = at.saturating_sub(3)..at;
+        let why = before.rev().find(|i| known(&lower[*i])).filter(|_| !known(&text.to_lowercase()));
+        return Some((why.map_or(text.clone(), |i| format!("{} {text}", lines[i].trim())), true));
     }
     let start = lines.len().saturating_sub(LAST_LINES);
     let known = |l: &String| {
@@ -298,8 +306,9 @@ pub(super) fn no_space(scene: &Scene<'_>) -> BTreeMap<Entity, Line> {
 
 static WAL: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?i)\b(wal|write[- ]ahead[- ]log|redo log|binlog|commit ?log|oplog)s?\b").ok());
-static AMOUNT: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"(?i)\b\d[\d.,_]*\s*(files?|segments?|records?|entries|[kmgt]i?b|bytes)\b").ok());
+static AMOUNT: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?i)\b\d[\d.,_]*\s*(?:[a-z-]+\s+){0,2}(files?|segments?|records?|entries|[kmgt]i?b|bytes)\b").ok()
+});
 
 /// The line in which a pod says how much of its write-ahead log waits to be compacted.
 pub(super) fn growth(scene: &Scene<'_>, pod: &Entity) -> Option<Line> {
@@ -313,7 +322,9 @@ pub(super) fn growth(scene: &Scene<'_>, pod: &Entity) -> Option<Line> {
             let lower = text.to_lowercase();
             let words = WAITING.iter().filter(|w| lower.contains(*w)).count();
             let telling = words + amount.find_iter(text).count();
-            if words > 0 && best.as_ref().is_none_or(|(b, _)| telling > *b) {
+            // Either it waits for something, or both count and size are told.
+            let tells = words > 0 || amount.find_iter(text).count() > 1;
+            if tells && best.as_ref().is_none_or(|(b, _)| telling > *b) {
                 let line = Line { pod: pod.clone(), text: text.clone(), evidence: log.evidence.clone() };
                 best = Some((telling, line));
             }
