@@ -64,7 +64,8 @@ impl Topology {
                 self.link(&Entity::new("Node", "", node), entity, 1);
             }
             for thing in &pod.refs {
-                self.link(thing, entity, 1);
+                // What a pod refers to is part of it.
+                self.link(thing, entity, 0);
             }
             for claim in &pod.claims {
                 // A volume can stop its pod, and a pod can fill its volume.

@@ -172,8 +172,8 @@ fn is_fatal(lower: &str) -> bool {
     WORDS.iter().any(|word| lower.contains(word))
 }
 
-/// The failing runs of failing pods: the previous run if it was read, else the present one.
-fn failing<'a>(scene: &Scene<'a>) -> Vec<(&'a Pod, &'a Log)> {
+/// Failing pods with their failing run: the previous one if it was read, else the present one.
+fn failing<'a>(scene: &Scene<'a>) -> Vec<(&'a Pod, Option<&'a Log>)> {
     let mut found = Vec::new();
     for pod in &scene.snapshot.pods {
         let crashes = pod
@@ -185,9 +185,7 @@ fn failing<'a>(scene: &Scene<'a>) -> Vec<(&'a Pod, &'a Log)> {
         }
         let logs = || scene.snapshot.logs.iter().filter(|l| l.pod == pod.meta.entity && !l.lines.is_empty());
         // A later sight of the same run replaces the earlier.
-        if let Some(log) = logs().rfind(|l| l.previous).or_else(|| logs().next_back()) {
-            found.push((pod, log));
-        }
+        found.push((pod, logs().rfind(|l| l.previous).or_else(|| logs().next_back())));
     }
     found
 }
@@ -212,6 +210,13 @@ fn failure(lines: &[String]) -> Option<(String, bool)> {
     };
     let at = start + lower[start..].iter().rposition(known)?;
     Some((lines[at].clone(), false))
+}
+
+/// What a container left as its termination message, which the pod's state keeps.
+fn last_words(pod: &Pod) -> Option<((String, bool), String)> {
+    let mut messages = pod.containers.iter().filter_map(|c| c.last_end()).map(|end| &end.message);
+    let told = messages.find_map(|m| failure(&m.lines().take(50).map(str::to_owned).collect::<Vec<_>>()))?;
+    Some((told, pod.meta.evidence.clone()))
 }
 
 /// Advice that runtimes print after a panic.
@@ -243,14 +248,15 @@ pub(super) fn analyze(scene: &Scene<'_>) -> Vec<Finding> {
                 )
             });
         }
-        let Some((text, fatal)) = failure(&log.lines) else { continue };
+        let said = log.and_then(|log| Some((failure(&log.lines)?, log.evidence.clone())));
+        let Some(((text, fatal), source)) = said.or_else(|| last_words(pod)) else { continue };
         let lower = text.to_lowercase();
         // Lack of space is the volume's finding, unless no volume is mounted.
         if NO_SPACE.iter().any(|n| lower.contains(n)) {
             if pod.claims.is_empty() {
                 findings.push(Finding {
                     onset: crash::onset(scene, pod),
-                    evidence: vec![log.evidence.clone(), pod.meta.evidence.clone()],
+                    evidence: vec![source, pod.meta.evidence.clone()],
                     remedy: Some("Raise the ephemeral storage or stop what fills it.".into()),
                     ..found(
                         entity,
@@ -270,7 +276,7 @@ pub(super) fn analyze(scene: &Scene<'_>) -> Vec<Finding> {
         let weight = if fatal && crashes { 1.0 } else { 0.8 };
         findings.push(Finding {
             onset: crash::onset(scene, pod),
-            evidence: vec![log.evidence.clone(), pod.meta.evidence.clone()],
+            evidence: vec![source, pod.meta.evidence.clone()],
             remedy: Some(signature.remedy.to_owned()),
             ..found(
                 entity,

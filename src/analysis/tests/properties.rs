@@ -177,7 +177,7 @@ fn assert_holds(report: &Report) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn odd_shapes_never_panic_and_the_report_holds(seen in any_seen(), declined: bool, cited in 0_usize..12) {
