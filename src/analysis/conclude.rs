@@ -29,7 +29,7 @@ pub fn conclude(case: &Case<'_>) -> Analysis {
     }
     analysis.chain = chain(&scene, &analysis);
     analysis.timeline = timeline(&scene, &findings);
-    analysis.impact = impact(&scene, &findings);
+    analysis.impact = impact(&scene, &suffering(&scene, &analysis, &findings));
     analysis.facts = facts::facts(&scene);
     analysis.findings = findings;
     let settled =
@@ -221,7 +221,16 @@ fn edits(scene: &Scene<'_>, findings: &[Finding]) -> Vec<TimelineItem> {
     items
 }
 
-fn impact(scene: &Scene<'_>, findings: &[Finding]) -> Impact {
+/// The findings that tell who suffers: what the causes explain, else what is near the alerts.
+fn suffering<'f>(scene: &Scene<'_>, analysis: &'f Analysis, findings: &'f [Finding]) -> Vec<&'f Finding> {
+    let told: Vec<&Finding> = causes(analysis).flat_map(|h| std::iter::once(&h.finding).chain(&h.explains)).collect();
+    match told.is_empty() {
+        true => findings.iter().filter(|f| scene.hops(&f.entity) < UNRELATED).collect(),
+        false => told,
+    }
+}
+
+fn impact(scene: &Scene<'_>, findings: &[&Finding]) -> Impact {
     let mut services: BTreeSet<String> = BTreeSet::new();
     let mut evidence = Vec::new();
     let mut sick = 0_usize;
