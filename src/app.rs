@@ -1,1 +1,383 @@
-//! L8: the only place that names concrete adapters.
+//! L8: the only place that names concrete adapters. A configuration becomes a working whole here.
+
+mod sinks;
+
+use crate::analysis;
+use crate::config::{Config, Credential, Kubernetes, RouteModel};
+use crate::domain::{Clock, Digest, Entropy, Redactor, Secret};
+use crate::edge::{Auth, EdgeError, KubeReader, PrometheusReader, SystemClock, SystemEntropy};
+use crate::engine::intake::Intake;
+use crate::engine::notify::{LogSink, Sink};
+use crate::engine::routes::{Route, RouteError, Routes};
+use crate::engine::{Engine, PricedModel, worker};
+use crate::gate::Gate;
+use crate::http::{self, Access, AccessToken, Gates, IntakeToken, Status, Web};
+use crate::journal::{Body, Draft};
+use crate::model::openai::{OpenAi, OpenAiOptions};
+use crate::model::{ModelError, ModelProvider};
+use crate::policy::{Bundle, Policy, PolicyError, RegoPolicy};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Journal, Store, StoreError};
+use crate::telemetry;
+use crate::template::{TemplateError, Templates};
+use crate::tools::{ManifestError, Manifests, Registry, Sources};
+use arc_swap::ArcSwap;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// Investigations that are worked on at once.
+const AT_ONCE: usize = 8;
+
+/// Why the whole cannot work. Each text names what and says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The policies.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The prompts.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// The tools.
+    #[error(transparent)]
+    Tools(#[from] ManifestError),
+    /// The routes.
+    #[error(transparent)]
+    Routes(#[from] RouteError),
+    /// A model's settings.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A peer's settings.
+    #[error(transparent)]
+    Edge(#[from] EdgeError),
+    /// Secrets that cannot be looked for.
+    #[error("the configured secrets cannot be looked for in texts: {0}")]
+    Redactor(#[from] regex::Error),
+    /// A prompt that does not render.
+    #[error("prompts do not render:\n{}", .0.join("\n"))]
+    Prompts(Vec<String>),
+    /// The address to listen on.
+    #[error("{address} cannot be listened on: {source}. Stop what uses it, or set server.listen.")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// Everything but the store: what can be judged without opening it.
+#[derive(Debug)]
+pub struct Parts {
+    /// The policy in force.
+    pub policy: Arc<RegoPolicy>,
+    /// Prompts.
+    pub templates: Arc<Templates>,
+    /// Routes.
+    pub routes: Routes,
+    /// Models.
+    pub models: Vec<PricedModel>,
+    /// Tools whose peers are configured.
+    pub tools: Arc<Registry>,
+    /// Knows every secret.
+    pub redactor: Arc<Redactor>,
+}
+
+/// A working whole.
+#[derive(Debug)]
+pub struct App {
+    /// From alert to report.
+    pub engine: Arc<Engine>,
+    /// Takes alerts in.
+    pub intake: Arc<Intake>,
+    /// The concrete store, for what only it can do.
+    store: Arc<SqliteStore>,
+    access: Access,
+    config: Config,
+    metrics: Option<PrometheusHandle>,
+}
+
+/// The bundle that `dir` holds, or the embedded one.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn bundle(dir: Option<&Path>) -> Result<Bundle, PolicyError> {
+    match dir {
+        Some(dir) => Bundle::from_dir(dir),
+        None => Ok(Bundle::embedded()),
+    }
+}
+
+/// The manifests of `dir` over the embedded ones.
+///
+/// # Errors
+/// When one does not load.
+pub fn manifests(dir: Option<&Path>) -> Result<Manifests, ManifestError> {
+    match dir {
+        Some(dir) => Manifests::with_dir(dir),
+        None => Manifests::embedded(),
+    }
+}
+
+/// The routes as the engine takes them.
+///
+/// # Errors
+/// When a matcher does not parse.
+pub fn routes(config: &Config) -> Result<Routes, RouteError> {
+    let route = |route: &crate::config::Route| Route {
+        name: route.name.clone(),
+        matchers: route.matchers.clone(),
+        sources: route.sources.clone(),
+        severities: route.severities.clone(),
+        correlate: route.correlate.clone(),
+        prompt: route.prompt.clone(),
+        model: match &route.model {
+            RouteModel::InOrder => None,
+            // A name that no model has: the engine then works without one.
+            RouteModel::Without => Some("none".to_owned()),
+            RouteModel::Named(name) => Some(name.clone()),
+        },
+        tools: route.tools.clone(),
+        timeout: route.timeout,
+    };
+    Routes::new(config.routes.iter().map(route).collect())
+}
+
+async fn kubernetes(config: Option<&Kubernetes>) -> Result<Option<KubeReader>, EdgeError> {
+    match config {
+        None => Ok(None),
+        Some(Kubernetes { url: Some(url), bearer, .. }) => KubeReader::at(url, bearer.clone()).map(Some),
+        Some(Kubernetes { kubeconfig, context, .. }) => KubeReader::infer(kubeconfig.as_deref(), context.as_deref()).await,
+    }
+}
+
+fn prometheus(config: &Config) -> Result<Option<PrometheusReader>, EdgeError> {
+    let Some(peer) = &config.prometheus else { return Ok(None) };
+    let auth = peer.credential.clone().map(|credential| match credential {
+        Credential::Bearer(token) => Auth::Bearer(token),
+        Credential::Basic { username, password } => Auth::Basic { username, password },
+    });
+    PrometheusReader::new(&peer.url, auth).map(Some)
+}
+
+fn models(config: &Config) -> Result<Vec<PricedModel>, ModelError> {
+    let model = |model: &crate::config::Model| {
+        let mut options = OpenAiOptions::new(&model.name, &model.model, &model.base_url);
+        options.api_key.clone_from(&model.api_key);
+        options.timeout = model.timeout;
+        Ok(PricedModel {
+            provider: Arc::new(OpenAi::new(options)?) as Arc<dyn ModelProvider>,
+            input_per_mtok: model.price.input_per_mtok,
+            output_per_mtok: model.price.output_per_mtok,
+        })
+    };
+    config.models.iter().map(model).collect()
+}
+
+impl Parts {
+    /// Loads and checks everything that the configuration names, except the store.
+    ///
+    /// # Errors
+    /// At the first thing that does not load.
+    pub async fn load(config: &Config) -> Result<Self, AppError> {
+        let redactor = Arc::new(Redactor::new(config.secrets().into_iter().map(Secret::expose))?);
+        let sources = Sources {
+            kubernetes: kubernetes(config.kubernetes.as_ref()).await?,
+            prometheus: prometheus(config)?,
+            clock: Arc::new(SystemClock),
+        };
+        let templates = Templates::load(config.places.prompts.as_deref())?;
+        let problems = templates.lint();
+        if !problems.is_empty() {
+            return Err(AppError::Prompts(problems));
+        }
+        Ok(Self {
+            policy: Arc::new(RegoPolicy::load(&bundle(config.places.policies.as_deref())?)?),
+            templates: Arc::new(templates),
+            routes: routes(config)?,
+            models: models(config)?,
+            tools: Arc::new(Registry::new(&manifests(config.places.tools.as_deref())?, sources, redactor.clone())?),
+            redactor,
+        })
+    }
+}
+
+/// One recorder for the whole process; a second whole in the same process shares it.
+fn recorder() -> Option<PrometheusHandle> {
+    static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+    RECORDER
+        .get_or_init(|| {
+            let handle = PrometheusBuilder::new().install_recorder().ok();
+            telemetry::describe();
+            handle
+        })
+        .clone()
+}
+
+impl App {
+    /// Puts a whole together and opens its store.
+    ///
+    /// # Errors
+    /// When something does not load or somebody else holds the store.
+    pub async fn build(config: Config) -> Result<Self, AppError> {
+        let metrics = recorder();
+        let parts = Parts::load(&config).await?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
+        let store = Arc::new(SqliteStore::open(&config.places.store, entropy.as_ref()).await?);
+        let routes = Arc::new(ArcSwap::from_pointee(parts.routes));
+        let mut sinks: Vec<Arc<dyn Sink>> = vec![Arc::new(LogSink)];
+        for notify in &config.notify {
+            sinks.push(Arc::new(sinks::WebhookSink::new(&notify.name, notify.webhook.expose())?));
+        }
+        let started = Body::Started {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            policy: parts.policy.reference(),
+            prompts: parts.templates.digest(),
+            tools: parts.tools.digest(),
+        };
+        store.append_system(vec![Draft::engine(started)], vec![], clock.now()).await?;
+        let dynamic: Arc<dyn Store> = store.clone();
+        let engine = Arc::new(Engine {
+            store: dynamic.clone(),
+            gate: Gate::new(parts.policy),
+            tools: parts.tools,
+            templates: parts.templates,
+            models: parts.models,
+            routes: routes.clone(),
+            sinks,
+            budget: config.budget,
+            redactor: parts.redactor,
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            public_url: config.server.public_url.clone(),
+        });
+        let intake = Arc::new(Intake::new(dynamic, routes, clock, entropy));
+        Ok(Self { engine, intake, store, access: access(&config), config, metrics })
+    }
+
+    /// The configuration that it was made from.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The key under which original bytes of alerts are vouched for.
+    pub fn hmac_key(&self) -> &[u8] {
+        self.store.hmac_key()
+    }
+
+    /// Begins to work on whatever is in the store, until `stop` says so.
+    pub fn work(&self, stop: watch::Receiver<bool>) -> JoinHandle<()> {
+        let engine = self.engine.clone();
+        let owner = format!("{}-{}", std::process::id(), engine.entropy.uuid(engine.clock.now()));
+        tokio::spawn(async move {
+            // Kinds of the cluster that are not built in; without an answer they stay as written.
+            if let Err(error) = engine.tools.warm().await {
+                tracing::warn!(error = error.for_reader(), "the cluster did not tell what kinds it serves");
+            }
+        });
+        tokio::spawn(worker::run(self.engine.clone(), owner, AT_ONCE, stop))
+    }
+
+    /// Listens on the configured address.
+    ///
+    /// # Errors
+    /// When somebody else does.
+    pub async fn listen(&self) -> Result<TcpListener, AppError> {
+        let address = self.config.server.listen;
+        TcpListener::bind(address).await.map_err(|source| AppError::Listen { address, source })
+    }
+
+    /// Receives alerts, works on them and answers the API, until `stop` turns true.
+    ///
+    /// # Errors
+    /// When the listener fails for good.
+    pub async fn serve(&self, listener: TcpListener, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
+        if let Ok(address) = listener.local_addr() {
+            self.store.announce(&format!("http://{address}"));
+        }
+        let workers = self.work(stop.clone());
+        let stopped = async move {
+            let _ = stop.wait_for(|stop| *stop).await;
+        };
+        let served = http::serve(listener, self.web(), stopped).await;
+        let _ = workers.await;
+        let goodbye = vec![Draft::engine(Body::Stopped {})];
+        if let Err(error) = self.store.append_system(goodbye, vec![], self.engine.clock.now()).await {
+            tracing::warn!(%error, "the end could not be noted");
+        }
+        served
+    }
+
+    fn web(&self) -> Arc<Web> {
+        let engine = self.engine.clone();
+        Arc::new(Web {
+            intake: self.intake.clone(),
+            store: self.engine.store.clone(),
+            access: ArcSwap::from_pointee(self.access.clone()),
+            redactor: ArcSwap::from(self.engine.redactor.clone()),
+            hmac_key: self.store.hmac_key().to_vec(),
+            status: Arc::new(move || Status {
+                policies_loaded: true,
+                model_name: engine.models.first().map(|model| model.provider.model().to_owned()),
+                ollama_url: None,
+                llm_connected: false,
+            }),
+            metrics: self.metrics.clone(),
+            render_markdown: analysis::markdown,
+            clock: self.engine.clock.clone(),
+            entropy: self.engine.entropy.clone(),
+            gates: Gates::default(),
+        })
+    }
+}
+
+fn access(config: &Config) -> Access {
+    use crate::config::Role as Configured;
+    use crate::http::Role;
+    let intake = config.intake.tokens.iter();
+    let tokens = config.access.iter();
+    Access {
+        intake: intake.map(|t| IntakeToken { source: t.source.clone(), token: t.token.clone() }).collect(),
+        tokens: tokens
+            .map(|t| AccessToken {
+                name: t.name.clone(),
+                role: match t.role {
+                    Configured::Viewer => Role::Viewer,
+                    Configured::Operator => Role::Operator,
+                    Configured::Approver => Role::Approver,
+                    Configured::Admin => Role::Admin,
+                },
+                groups: t.groups.clone(),
+                token: t.token.clone(),
+            })
+            .collect(),
+    }
+}
+
+/// Opens a store for reading, beside whoever writes it.
+///
+/// # Errors
+/// When there is none.
+pub async fn reader(path: &Path) -> Result<SqliteStore, StoreError> {
+    SqliteStore::open_to_read(path).await
+}
+
+/// The address of the server that holds the store, if one does.
+pub fn holder(path: &Path) -> Option<String> {
+    SqliteStore::holder(path)
+}
+
+/// Digest of everything that decides: policy, prompts, tools. Two programs with one digest decide
+/// alike.
+pub fn revision(parts: &Parts) -> Digest {
+    let policy = parts.policy.reference().digest;
+    Digest::of_parts([policy.as_str(), parts.templates.digest().as_str(), parts.tools.digest().as_str()])
+}

@@ -1,1 +1,134 @@
-//! L7: webhook, API, live view.
+//! L7: the door. Webhooks, API, live stream, health.
+//!
+//! - [`webhook`]: bodies come in; answered once everything is on disk
+//! - [`auth`]: who may; handlers name the privilege in their signature
+//! - [`api`]: what came in and what was done with it
+//! - [`stream`]: an investigation as it happens
+//! - [`health`]: alive, ready, well, and the figures
+//! - [`problem`]: faults become statuses, in that one place
+//! - [`serve`]: connections, within bounds
+
+pub mod api;
+pub mod auth;
+mod body;
+pub mod health;
+mod params;
+pub mod problem;
+pub mod serve;
+pub mod stream;
+pub mod webhook;
+
+#[cfg(test)]
+mod tests;
+
+pub use auth::{Access, AccessToken, Caller, IntakeToken, Operator, Role, Viewer};
+pub use health::Status;
+pub use problem::Problem;
+pub use serve::serve;
+
+use crate::domain::{Clock, Entropy, Redactor, Report};
+use crate::engine::intake::Intake;
+use crate::store::Store;
+use arc_swap::ArcSwap;
+use axum::Router;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use metrics_exporter_prometheus::PrometheusHandle;
+use std::fmt;
+use std::sync::Arc;
+use tokio::sync::{Semaphore, watch};
+use tower_http::catch_panic::CatchPanicLayer;
+
+/// The name under which we answer.
+pub const SERVICE: &str = "firewarden";
+
+/// Everything that the door needs.
+pub struct Web {
+    /// Where alerts are taken in.
+    pub intake: Arc<Intake>,
+    /// What is kept.
+    pub store: Arc<dyn Store>,
+    /// Who may; replaced when a credential is rotated.
+    pub access: ArcSwap<Access>,
+    /// What blanks out secrets; replaced together with them.
+    pub redactor: ArcSwap<Redactor>,
+    /// The key under which the original bytes of bodies are vouched for.
+    pub hmac_key: Vec<u8>,
+    /// How the rest of the program is.
+    pub status: Arc<dyn Fn() -> Status + Send + Sync>,
+    /// The figures, if they are collected.
+    pub metrics: Option<PrometheusHandle>,
+    /// A report as people read it.
+    pub render_markdown: fn(&Report) -> String,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids and salts.
+    pub entropy: Arc<dyn Entropy>,
+    /// How much at once.
+    pub gates: Gates,
+}
+
+impl fmt::Debug for Web {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Web").field("intake", &self.intake).field("access", &self.access).finish_non_exhaustive()
+    }
+}
+
+/// How much is handled at once, and whether it is to end.
+#[derive(Debug)]
+pub struct Gates {
+    /// Room for bodies that are being handled, in units of [`body::UNIT_BYTES`].
+    pub(crate) bodies: Semaphore,
+    /// Requests that wait for reports.
+    pub(crate) waits: Semaphore,
+    /// Live streams.
+    pub(crate) streams: Arc<Semaphore>,
+    /// Turns true when the server is to stop.
+    pub(crate) stopping: watch::Sender<bool>,
+}
+
+impl Default for Gates {
+    fn default() -> Self {
+        Self {
+            bodies: Semaphore::new(body::UNITS),
+            waits: Semaphore::new(64),
+            streams: Arc::new(Semaphore::new(256)),
+            stopping: watch::Sender::new(false),
+        }
+    }
+}
+
+/// All paths.
+pub fn router(web: Arc<Web>) -> Router {
+    let investigation = "/api/v1/investigations/{id}";
+    let below = |rest: &str| format!("{investigation}/{rest}");
+    Router::new()
+        .route("/webhook/alertmanager", post(webhook::alertmanager))
+        .route("/alertmanager", post(webhook::alertmanager))
+        .route("/webhook/alert", post(webhook::alert))
+        .route("/api/v1/events", get(api::events))
+        .route("/api/v1/events/{id}", get(api::event))
+        .route("/api/v1/investigations", get(api::investigations))
+        .route(investigation, get(api::investigation))
+        .route(&below("journal"), get(api::journal))
+        .route(&below("report"), get(api::report))
+        .route(&below("transcript"), get(api::transcript))
+        .route(&below("stream"), get(stream::stream))
+        .route(&below("cancel"), post(api::cancel))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/health", get(health::health))
+        .route("/metrics", get(health::metrics))
+        .fallback(|| async { Problem::not_found("There is no such path. README and /api/v1/investigations are good places to start.") })
+        .method_not_allowed_fallback(|| async {
+            let detail = "This path takes another method: webhooks take POST, everything that reads takes GET.";
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Wrong method", detail)
+        })
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| -> Response {
+            tracing::error!("a request handler panicked");
+            Problem::internal().into_response()
+        }))
+        .layer(axum::middleware::from_fn(problem::finish))
+        .with_state(web)
+}

@@ -1,0 +1,351 @@
+//! Who may. Intake credentials open the webhooks and nothing else; access tokens open the API. A
+//! handler names the privilege that it needs in its signature: [`Viewer`], [`Operator`].
+
+use super::{Problem, Web};
+use crate::domain::{Digest, Secret};
+use axum::extract::FromRequestParts;
+use axum::http::{HeaderMap, header, request::Parts};
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+use std::sync::Arc;
+use subtle::ConstantTimeEq;
+
+/// What a person or program may do with the API. Each may what those before it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Reads.
+    Viewer,
+    /// Also cancels, retries, gives feedback.
+    Operator,
+    /// Also grants and denies where a group fits.
+    Approver,
+    /// Everything.
+    Admin,
+}
+
+impl Role {
+    /// The word in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Approver => "approver",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// A credential of a sender.
+#[derive(Debug, Clone)]
+pub struct IntakeToken {
+    /// The sender's name, or `*` for any.
+    pub source: String,
+    /// The credential.
+    pub token: Secret,
+}
+
+/// A credential for the API.
+#[derive(Debug, Clone)]
+pub struct AccessToken {
+    /// Whose it is; stands in the journal.
+    pub name: String,
+    /// What its holder may do.
+    pub role: Role,
+    /// Groups of its holder.
+    pub groups: Vec<String>,
+    /// The credential.
+    pub token: Secret,
+}
+
+/// All credentials. With none for the API, requests must come from this machine's own pages and
+/// programs; with none for the intake, senders need none (whether that may be is decided at start).
+#[derive(Debug, Clone, Default)]
+pub struct Access {
+    /// Credentials of senders.
+    pub intake: Vec<IntakeToken>,
+    /// Credentials for the API.
+    pub tokens: Vec<AccessToken>,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Whose credential it is; `local` without any.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// Its groups.
+    pub groups: Vec<String>,
+}
+
+impl Access {
+    /// Lets a delivery of `source` in.
+    ///
+    /// # Errors
+    /// When a credential is needed and missing or wrong, or a browser sends it for somebody else's page.
+    pub fn admit_delivery(&self, source: &str, headers: &HeaderMap) -> Result<(), Problem> {
+        if self.intake.is_empty() {
+            return refuse_other_pages(headers);
+        }
+        let given = credentials(headers);
+        let mut fits = false;
+        for known in self.intake.iter().filter(|known| known.source == "*" || known.source == source) {
+            // No early end: how long it takes tells nothing.
+            fits |= given.iter().fold(false, |fits, given| fits | same(given, known.token.expose()));
+        }
+        match fits {
+            true => Ok(()),
+            false => Err(Problem::unauthorized(
+                "Bearer",
+                "This path needs a credential of `intake.tokens` for this sender: as `Authorization: Bearer …`, as \
+                 the password of basic authentication, or as `X-Fleet-Events-Token`. Nothing was stored.",
+            )),
+        }
+    }
+
+    /// Who sends a request to the API.
+    ///
+    /// # Errors
+    /// When that cannot be told, or a browser sends it for somebody else's page.
+    pub fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+        if self.tokens.is_empty() {
+            refuse_other_hosts(headers)?;
+            refuse_other_pages(headers)?;
+            return Ok(Caller { name: "local".into(), role: Role::Admin, groups: vec!["*".into()] });
+        }
+        let given = bearer(headers);
+        let mut found = None;
+        for known in &self.tokens {
+            if given.is_some_and(|given| same(given, known.token.expose())) {
+                found = Some(known);
+            }
+        }
+        let known = found.ok_or_else(|| {
+            let detail = "This path needs a token of `access.tokens` as `Authorization: Bearer …`. Intake credentials \
+                          do not open it.";
+            Problem::unauthorized("Bearer", detail)
+        })?;
+        Ok(Caller { name: known.name.clone(), role: known.role, groups: known.groups.clone() })
+    }
+}
+
+/// Compares without telling by its duration how much of it fits.
+fn same(given: &str, known: &str) -> bool {
+    !known.is_empty() && bool::from(Digest::of(given).as_str().as_bytes().ct_eq(Digest::of(known).as_str().as_bytes()))
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    scheme(headers, "bearer")
+}
+
+fn scheme<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let (scheme, rest) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case(name).then(|| rest.trim())
+}
+
+/// Everything in `headers` that may be a sender's credential.
+fn credentials(headers: &HeaderMap) -> Vec<String> {
+    let own = headers.get("x-fleet-events-token").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let basic = scheme(headers, "basic").and_then(base64).and_then(|bytes| String::from_utf8(bytes).ok());
+    let password = basic.as_deref().and_then(|pair| pair.split_once(':')).map(|(_, password)| password.to_owned());
+    // A configured token may be `user:password` as a whole.
+    [own, bearer(headers).map(str::to_owned), password, basic].into_iter().flatten().collect()
+}
+
+/// Standard base64, padded or not.
+fn base64(text: &str) -> Option<Vec<u8>> {
+    let text = text.trim_end_matches('=');
+    let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
+    let (mut held, mut bits) = (0_u32, 0_u32);
+    for c in text.bytes() {
+        let six = match c {
+            b'A'..=b'Z' => c - b'A',
+            b'a'..=b'z' => c - b'a' + 26,
+            b'0'..=b'9' => c - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        held = (held << 6 | u32::from(six)) & 0xFFFF;
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            bytes.push((held >> bits & 0xFF) as u8);
+        }
+    }
+    Some(bytes)
+}
+
+/// Without credentials, the name under which we are called must be this machine's: a page elsewhere
+/// may have its own name resolve to our address.
+fn refuse_other_hosts(headers: &HeaderMap) -> Result<(), Problem> {
+    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    match is_loopback(host) {
+        true => Ok(()),
+        false => Err(Problem::forbidden(
+            "Without `access.tokens` this is for this machine alone: call it as 127.0.0.1 or localhost, or configure tokens.",
+        )),
+    }
+}
+
+fn is_loopback(authority: &str) -> bool {
+    let host = match authority.strip_prefix('[') {
+        Some(v6) => v6.split_once(']').map_or("", |(host, _)| host),
+        None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
+    };
+    let host = host.to_ascii_lowercase();
+    host == "localhost" || host.ends_with(".localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Without credentials, a browser may speak only for our own pages.
+fn refuse_other_pages(headers: &HeaderMap) -> Result<(), Problem> {
+    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    let site = text(header::HeaderName::from_static("sec-fetch-site"));
+    let own_site = site.is_none_or(|site| matches!(site, "none" | "same-origin"));
+    let host = text(header::HOST).unwrap_or_default();
+    let own_origin = text(header::ORIGIN).is_none_or(|origin| {
+        let authority = origin.split_once("://").map(|(_, authority)| authority);
+        authority.is_some_and(|authority| !host.is_empty() && authority.eq_ignore_ascii_case(host))
+    });
+    match own_site && own_origin {
+        true => Ok(()),
+        false => Err(Problem::forbidden(
+            "This request comes from another site's page in a browser. Without configured tokens only firewarden's own \
+             pages may send it.",
+        )),
+    }
+}
+
+/// May read.
+#[derive(Debug, Clone)]
+pub struct Viewer(pub Caller);
+
+/// May also cancel, retry and give feedback.
+#[derive(Debug, Clone)]
+pub struct Operator(pub Caller);
+
+fn at_least(role: Role, parts: &Parts, web: &Web) -> Result<Caller, Problem> {
+    let caller = web.access.load().caller(&parts.headers)?;
+    match caller.role >= role {
+        true => Ok(caller),
+        false => Err(Problem::forbidden(format!(
+            "{} is {}, and this needs {}. Use a token with that role.",
+            caller.name,
+            caller.role.as_str(),
+            role.as_str()
+        ))),
+    }
+}
+
+impl FromRequestParts<Arc<Web>> for Viewer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<Self, Problem> {
+        at_least(Role::Viewer, parts, web).map(Self)
+    }
+}
+
+impl FromRequestParts<Arc<Web>> for Operator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<Self, Problem> {
+        at_least(Role::Operator, parts, web).map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::{HeaderName, HeaderValue, StatusCode};
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs.iter().map(|(k, v)| (HeaderName::from_static(k), HeaderValue::from_str(v).unwrap())).collect()
+    }
+
+    fn access() -> Access {
+        let secret = |value: &str| Secret::new(value, "env:X");
+        Access {
+            intake: vec![
+                IntakeToken { source: "alertmanager".into(), token: secret("tok-123") },
+                IntakeToken { source: "*".into(), token: secret("s3cret") },
+                IntakeToken { source: "grafana".into(), token: secret("for-grafana") },
+            ],
+            tokens: vec![AccessToken { name: "ann".into(), role: Role::Viewer, groups: vec![], token: secret("view") }],
+        }
+    }
+
+    #[test]
+    fn a_sender_shows_its_credential_in_any_of_the_usual_ways() {
+        for (given, fits) in [
+            (("authorization", "Bearer tok-123"), true),
+            (("authorization", "bearer  s3cret"), true),
+            (("x-fleet-events-token", "s3cret"), true),
+            // Alertmanager's own basic_auth, as recorded: am:s3cret
+            (("authorization", "Basic YW06czNjcmV0"), true),
+            (("authorization", "Basic YW06czNjcmU="), false),
+            (("authorization", "Bearer for-grafana"), false),
+            (("authorization", "Bearer "), false),
+            (("authorization", "Basic ????"), false),
+            (("x-fleet-events-token", "tok-12"), false),
+            (("x-other", "tok-123"), false),
+        ] {
+            assert_eq!(access().admit_delivery("alertmanager", &headers(&[given])).is_ok(), fits, "{given:?}");
+        }
+        let refused = access().admit_delivery("alertmanager", &HeaderMap::new()).unwrap_err();
+        assert_eq!((refused.status, refused.challenge), (StatusCode::UNAUTHORIZED, Some("Bearer")));
+        assert!(Access::default().admit_delivery("alertmanager", &HeaderMap::new()).is_ok());
+        assert!(Access::default().admit_delivery("alertmanager", &headers(&[("origin", "https://evil.example")])).is_err());
+    }
+
+    #[test]
+    fn without_tokens_only_this_machine_and_its_own_pages_may() {
+        let open = Access::default();
+        for (host, fits) in [
+            ("127.0.0.1:8080", true),
+            ("localhost", true),
+            ("LocalHost:80", true),
+            ("[::1]:8080", true),
+            ("127.8.8.8", true),
+            ("evil.example:8080", false),
+            ("127.0.0.1.evil.example", false),
+            ("localhost.evil.example", false),
+            ("10.0.0.1", false),
+            ("", false),
+        ] {
+            assert_eq!(open.caller(&headers(&[("host", host)])).is_ok(), fits, "{host}");
+        }
+        for (name, value, fits) in [
+            ("origin", "http://localhost:1", true),
+            ("origin", "http://localhost:2", false),
+            ("origin", "https://evil.example", false),
+            ("origin", "null", false),
+            ("sec-fetch-site", "same-origin", true),
+            ("sec-fetch-site", "none", true),
+            ("sec-fetch-site", "cross-site", false),
+            ("sec-fetch-site", "same-site", false),
+        ] {
+            let given = headers(&[("host", "localhost:1"), (name, value)]);
+            assert_eq!(open.caller(&given).is_ok(), fits, "{name}: {value}");
+        }
+        assert_eq!(open.caller(&headers(&[("host", "localhost")])).unwrap().role, Role::Admin);
+    }
+
+    #[test]
+    fn with_tokens_the_bearer_is_who_asks_and_intake_credentials_open_nothing() {
+        let by = |value: &str| access().caller(&headers(&[("host", "localhost"), ("authorization", value)]));
+        assert_eq!(by("Bearer view").unwrap().name, "ann");
+        for value in ["Bearer tok-123", "Bearer s3cret", "Bearer vie", "Basic dmlldw=="] {
+            assert_eq!(by(value).unwrap_err().status, StatusCode::UNAUTHORIZED, "{value}");
+        }
+        assert!(Role::Viewer < Role::Operator && Role::Operator < Role::Approver && Role::Approver < Role::Admin);
+    }
+
+    #[test]
+    fn base64_is_read_as_written() {
+        for (text, bytes) in [("", &b""[..]), ("Zg==", b"f"), ("Zm8", b"fo"), ("Zm9v", b"foo"), ("+/8=", b"\xfb\xff")] {
+            assert_eq!(base64(text).as_deref(), Some(bytes), "{text}");
+        }
+        assert_eq!(base64("a-b"), None);
+    }
+}

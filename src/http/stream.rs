@@ -1,0 +1,131 @@
+//! An investigation as it happens: its entries as server-sent events, each once it is on disk.
+
+use super::{Problem, Viewer, Web, api};
+use crate::domain::InvestigationId;
+use crate::journal::{Body, Entry};
+use crate::store::StoreError;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// The store is asked so often even when nobody calls.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+const PAGE: u32 = 200;
+
+struct Follower {
+    web: Arc<Web>,
+    id: InvestigationId,
+    chain: String,
+    after: u64,
+    ready: VecDeque<Entry>,
+    closed: bool,
+    news: Receiver<(String, u64)>,
+    stopping: watch::Receiver<bool>,
+    _place: OwnedSemaphorePermit,
+}
+
+/// `GET /api/v1/investigations/{id}/stream`. Goes on behind `Last-Event-ID`; ends after `Closed`. A
+/// browser that comes back behind the end gets 204, which tells it not to come again.
+pub(super) async fn stream(
+    State(web): State<Arc<Web>>,
+    Viewer(_): Viewer,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let id = api::parse_id(&id)?;
+    // Subscribed before anything is read, so that nothing falls between.
+    let news = web.store.watch();
+    let view = api::view(&web, id).await?;
+    let after = match headers.get("last-event-id") {
+        None => 0,
+        Some(value) => value.to_str().ok().and_then(|text| text.trim().parse().ok()).ok_or_else(|| {
+            Problem::bad_request("`Last-Event-ID` is no number. Give the id of the last event that you have.")
+        })?,
+    };
+    if after >= view.entries && view.outcome.is_some() {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let place = web.gates.streams.clone().try_acquire_owned();
+    let place = place.map_err(|_| Problem::overloaded("Too many live streams at once. Read /journal instead."))?;
+    let follower = Follower {
+        chain: id.to_string(),
+        id,
+        after,
+        ready: VecDeque::new(),
+        closed: false,
+        news,
+        stopping: web.gates.stopping.subscribe(),
+        web,
+        _place: place,
+    };
+    let events = futures::stream::unfold(follower, |mut follower| async move {
+        let entry = follower.next().await?;
+        let event = serde_json::to_string(&entry).map(|json| Event::default().id(entry.seq.to_string()).data(json));
+        Some((event, follower))
+    });
+    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT).text("waiting")).into_response())
+}
+
+impl Follower {
+    /// The next entry; `None` at the end.
+    async fn next(&mut self) -> Option<Entry> {
+        loop {
+            if let Some(entry) = self.ready.pop_front() {
+                self.after = entry.seq;
+                self.closed = match entry.body {
+                    Body::Closed { .. } => true,
+                    Body::Reopened { .. } => false,
+                    _ => self.closed,
+                };
+                return Some(entry);
+            }
+            match self.read().await {
+                Ok(true) => {}
+                Ok(false) if self.closed || *self.stopping.borrow() => return None,
+                Ok(false) => self.wait().await,
+                Err(error) => {
+                    // The client comes back with `Last-Event-ID`.
+                    tracing::warn!(chain = self.chain, %error, "a live stream ends early");
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Reads on; `false` when there is nothing new.
+    async fn read(&mut self) -> Result<bool, StoreError> {
+        let store = &self.web.store;
+        self.ready.extend(store.entries(&self.chain, self.after, PAGE).await?);
+        if self.ready.is_empty() && !self.closed {
+            // Resumed behind the entry that closed it.
+            let view = store.investigation(self.id).await?;
+            self.closed = view.is_none_or(|view| view.outcome.is_some() && view.entries <= self.after);
+        }
+        Ok(!self.ready.is_empty())
+    }
+
+    async fn wait(&mut self) {
+        let called = async {
+            loop {
+                match self.news.recv().await {
+                    Ok((chain, _)) if chain == self.chain => return,
+                    Ok(_) => {}
+                    Err(RecvError::Lagged(_)) => return,
+                    Err(RecvError::Closed) => std::future::pending().await,
+                }
+            }
+        };
+        tokio::select! {
+            () = called => {}
+            _ = self.stopping.changed() => {}
+            () = tokio::time::sleep(LOOK_AGAIN) => {}
+        }
+    }
+}
