@@ -43,7 +43,7 @@ impl Session<'_> {
             Err(_) => Err(ModelError::Timeout { model: model.provider.name().to_owned(), after: self.patience() }),
         };
         match answer {
-            Ok(reply) => self.replied(turn, &model, &offers, &request, reply),
+            Ok(reply) => self.replied(turn, &model, &request, reply),
             Err(error) => {
                 telemetry::model_turn(model.provider.name(), "failed", 0, 0);
                 let (transient, error) = (error.is_transient(), error.to_string());
@@ -166,7 +166,6 @@ impl Session<'_> {
         &mut self,
         turn: u32,
         model: &PricedModel,
-        offers: &[ToolOffer],
         request: &ChatRequest,
         reply: ChatReply,
     ) -> Result<(), EngineError> {
@@ -175,7 +174,7 @@ impl Session<'_> {
         #[allow(clippy::cast_precision_loss)]
         let cost_usd = (usage.tokens_in as f64 * model.input_per_mtok + usage.tokens_out as f64 * model.output_per_mtok)
             / 1_000_000.0;
-        let proposal = self.proposal(turn, offers, &reply)?;
+        let proposal = self.proposal(turn, &request.tools, &reply)?;
         telemetry::model_turn(model.provider.name(), "answered", usage.tokens_in, usage.tokens_out);
         let name = reply.model.clone();
         let reply = self.keep(&reply)?;
@@ -198,12 +197,10 @@ impl Session<'_> {
         let of_model = self.inv.calls.iter().filter(|c| c.turn.is_some_and(|t| t >= self.inv.first_turn));
         let history: Vec<PastCall> =
             of_model.map(|c| PastCall { tool: c.call.tool.clone(), args: c.call.args.clone() }).collect();
-        let mut on_offer = offers.to_vec();
-        on_offer.push(propose::submit_offer());
         let refused = |rejected: Vec<(ProposedCall, String)>| {
             rejected.into_iter().map(|(proposed, remedy)| Rejected { call: call_of(proposed), remedy }).collect()
         };
-        Ok(match propose::interpret(reply, turn, &history, &on_offer) {
+        Ok(match propose::interpret(reply, turn, &history, offers) {
             Interpretation::Calls { accept, rejected } => {
                 Proposal::Calls { accepted: accept.into_iter().map(call_of).collect(), rejected: refused(rejected) }
             }

@@ -49,10 +49,8 @@ impl Session<'_> {
     pub(super) fn open(&mut self) -> Result<(), EngineError> {
         let engine = self.engine;
         let routes = engine.routes.load();
-        let route = match self.inv.opening() {
-            Some(event) => routes.route_for(event),
-            None => routes.fallback(),
-        };
+        let Some(event) = self.inv.opening() else { return Ok(()) };
+        let route = routes.route_for(event);
         let known = |name: &String| engine.models.iter().any(|m| m.provider.name() == name);
         let model = match &route.model {
             Some(name) => Some(name.clone()).filter(known),

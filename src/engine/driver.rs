@@ -5,7 +5,7 @@
 //! anywhere: whoever claims the investigation folds what was committed and goes on.
 
 use super::{Engine, EngineError, failpoint};
-use crate::domain::{BlobRef, Digest};
+use crate::domain::{BlobRef, Digest, InvestigationId};
 use crate::gate::Pass;
 use crate::journal::{Actor, Body, Draft, Head, Investigation, Progress, Step, View, chain, next};
 use crate::store::{Append, Blob, Lease, Signal, Waiting};
@@ -77,6 +77,11 @@ impl<'e> Session<'e> {
             pending: Append::default(),
             payloads: HashMap::new(),
         })
+    }
+
+    /// What this is the journal of.
+    pub(super) fn id(&self) -> InvestigationId {
+        self.lease.investigation
     }
 
     /// The present moment.

@@ -18,7 +18,7 @@ impl Session<'_> {
         let deterministic = analysis::report(
             &analysis,
             ReportFrame {
-                investigation_id: self.inv.chain.clone(),
+                investigation_id: self.id(),
                 revision,
                 events: &self.inv.events,
                 risk: self.risk_summary(),

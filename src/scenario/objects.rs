@@ -1,7 +1,8 @@
 //! The objects of a world: `cluster/*.yaml`, many documents to a file.
 //!
 //! What every real object has and no reader misses is filled in where it is left out: uid,
-//! resourceVersion, creationTimestamp, an event's name, namespace and counters.
+//! resourceVersion, creationTimestamp, an event's name, namespace and counters, and the uids by which
+//! objects point at each other.
 
 use super::{
     error::{Place, ScenarioError},
@@ -10,6 +11,7 @@ use super::{
 use crate::domain::Digest;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
 const MAX_OBJECTS: usize = 50_000;
 
@@ -108,6 +110,40 @@ fn complete(object: &mut Value, index: usize, now: Timestamp) {
         metadata
             .entry("creationTimestamp")
             .or_insert_with(|| a_month_ago.strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into());
+    }
+}
+
+/// Fills in the uids by which objects point at each other: owners, and what events are about.
+pub(crate) fn link(objects: &mut [Value]) {
+    let name_of = |object: &Value, pointers: [&str; 3]| {
+        pointers.map(|p| object.pointer(p).and_then(Value::as_str).unwrap_or_default().to_owned())
+    };
+    let uids: BTreeMap<[String; 3], Value> = objects
+        .iter()
+        .filter_map(|o| {
+            Some((name_of(o, ["/kind", "/metadata/namespace", "/metadata/name"]), o.pointer("/metadata/uid")?.clone()))
+        })
+        .collect();
+    for object in objects {
+        if let Some(about) = object.get("involvedObject") {
+            let key = name_of(about, ["/kind", "/namespace", "/name"]);
+            if let (Some(uid), Some(about)) = (uids.get(&key), fields(object, "involvedObject")) {
+                about.entry("uid").or_insert_with(|| uid.clone());
+            }
+        }
+        let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let owners = object.pointer_mut("/metadata/ownerReferences").and_then(Value::as_array_mut);
+        for owner in owners.into_iter().flatten() {
+            let [kind, _, name] = name_of(owner, ["/kind", "/none", "/name"]);
+            // An owner is in the same namespace or cluster-wide.
+            let found = uids
+                .get(&[kind.clone(), namespace.clone(), name.clone()])
+                .or_else(|| uids.get(&[kind, String::new(), name]))
+                .cloned();
+            if let (Some(uid), Some(owner)) = (found, owner.as_object_mut()) {
+                owner.entry("uid").or_insert(uid);
+            }
+        }
     }
 }
 

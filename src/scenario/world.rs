@@ -178,6 +178,7 @@ fn read_objects(folder: &Folder, now: Timestamp, shift: Shift) -> Result<Vec<Val
             }
         }
     }
+    objects::link(&mut all);
     all.sort_by_cached_key(|object| {
         ["/metadata/namespace", "/metadata/name"]
             .map(|p| object.pointer(p).and_then(Value::as_str).unwrap_or_default().to_owned())

@@ -1,1 +1,145 @@
-//! L2: one file per sender, from its JSON to our events.
+//! L2: senders' formats. One file per sender turns a body into alerts in our words.
+//!
+//! - [`json`]: a body becomes a JSON value, within bounds, or says why not
+//! - [`clean`]: the one place where text from outside is cut and redacted, before anything is kept
+//! - [`resource`]: what an alert is about, by its labels, its name and its text
+//! - [`alertmanager`]: Alertmanager's version 4 envelope
+//!
+//! One alert that makes no sense is quarantined with its reason, and the others of the body go on.
+
+pub mod alertmanager;
+pub mod clean;
+pub mod json;
+pub mod resource;
+
+pub use alertmanager::Alertmanager;
+pub use json::read_json;
+
+use crate::domain::{Entropy, Redactor, SreEvent};
+use jiff::Timestamp;
+use serde_json::Value;
+
+/// Most alerts of one body.
+pub const MAX_ALERTS: usize = 20_000;
+
+/// Why nothing could be made of a body. The texts are answers to the sender: they say what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SourceError {
+    /// It is nested too deeply; refused before anything looked at it.
+    #[error("the body is nested deeper than {limit} levels. Send plain alert JSON; nothing else is read here.")]
+    TooDeep {
+        /// Most levels.
+        limit: usize,
+    },
+    /// It is no JSON, not even with broken characters replaced.
+    #[error("the body is not JSON: {why}. Send one JSON document, whatever the Content-Type.")]
+    NotJson {
+        /// What the parser said.
+        why: String,
+    },
+    /// It is JSON, but nothing that could hold an alert.
+    #[error("the body is {found}, and no alert can be in that. Send the sender's own JSON object.")]
+    Nothing {
+        /// What it is.
+        found: &'static str,
+    },
+    /// It is JSON, but not of this sender.
+    #[error(
+        "nothing was recognised: {expected}, and this body is {found}. Check which path the sender is configured for."
+    )]
+    NotRecognised {
+        /// What would have been understood.
+        expected: &'static str,
+        /// What it is.
+        found: &'static str,
+    },
+    /// It holds too many alerts.
+    #[error(
+        "the body holds {alerts} alerts, and at most {limit} are taken at once. Set `max_alerts` at the receiver, or group by more labels."
+    )]
+    TooMany {
+        /// How many.
+        alerts: usize,
+        /// How many would be taken.
+        limit: usize,
+    },
+}
+
+/// What a mapping may use: no clock and no dice of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct Mapping<'a> {
+    /// When the body was received.
+    pub at: Timestamp,
+    /// Where ids and salts come from.
+    pub entropy: &'a dyn Entropy,
+    /// What blanks out secrets.
+    pub redactor: &'a Redactor,
+    /// The key under which the original bytes are vouched for.
+    pub hmac_key: &'a [u8],
+}
+
+/// A payload that an event commits to, with its salt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The salt of the commitment.
+    pub salt: [u8; 16],
+    /// The payload: redacted JSON.
+    pub bytes: Vec<u8>,
+}
+
+/// What became of one alert of a body.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Mapped {
+    /// An alert in our words.
+    Alert {
+        /// The alert.
+        event: Box<SreEvent>,
+        /// Its full form as received, redacted; `event.raw` commits to it.
+        raw: Kept,
+    },
+    /// It could not be mapped.
+    Quarantined {
+        /// Its place in the body, from 0.
+        index: usize,
+        /// Why, for people.
+        reason: String,
+        /// The alert, redacted.
+        payload: Value,
+    },
+}
+
+/// All alerts of a body, in its order.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Normalised {
+    /// One for each alert of the body.
+    pub items: Vec<Mapped>,
+    /// Alerts that the sender itself left out.
+    pub truncated: u64,
+}
+
+/// A sender's format.
+///
+/// Contract: every alert of a body is answered by exactly one [`Mapped`], in order; every text in it
+/// is redacted and bounded; nothing panics, whatever the body holds.
+pub trait AlertSource: Send + Sync + std::fmt::Debug {
+    /// The sender's name, as events carry it.
+    fn name(&self) -> &'static str;
+
+    /// Maps `body`, which was parsed from `raw`.
+    ///
+    /// # Errors
+    /// When the body as a whole is none of this sender's.
+    fn normalise(&self, body: &Value, raw: &[u8], mapping: &Mapping<'_>) -> Result<Normalised, SourceError>;
+}
+
+/// What a value is, for people.
+pub(crate) const fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}

@@ -3,6 +3,7 @@
 use super::manifest::{ManifestError, Manifests};
 use super::spec::{ReadTool, ToolError, ToolSpec};
 use super::{blank, bound, kubernetes, prometheus};
+use crate::gate::Pass;
 use crate::domain::{Clock, Digest, Effect, Observation, Redactor, ToolOffer};
 use crate::edge::{KubeReader, PrometheusReader};
 use jsonschema::error::ValidationErrorKind;
@@ -94,18 +95,21 @@ impl Registry {
 
     /// The tools to offer to a model, sorted by name: those with a name or tag in `chosen`; all
     /// when it is empty.
-    pub fn offers(&self, chosen: &[&str]) -> Vec<ToolOffer> {
+    pub fn offers<T: AsRef<str>>(&self, chosen: &[T]) -> Vec<ToolOffer> {
         self.specs()
             .into_iter()
-            .filter(|spec| {
-                chosen.is_empty() || chosen.iter().any(|c| *c == spec.name || spec.tags.iter().any(|tag| tag == c))
-            })
+            .filter(|spec| is_chosen(spec, chosen))
             .map(|spec| ToolOffer {
                 name: spec.name.clone(),
                 description: spec.summary.clone(),
                 parameters: spec.params.clone(),
             })
             .collect()
+    }
+
+    /// Whether the tool called `name` is among those that [`Self::offers`] gives for `chosen`.
+    pub fn offered<T: AsRef<str>>(&self, name: &str, chosen: &[T]) -> bool {
+        self.get(name).is_some_and(|tool| is_chosen(tool.spec(), chosen))
     }
 
     /// Digest over all that the tools declare: two registries with one digest offer the same.
@@ -150,12 +154,17 @@ impl Registry {
         }
     }
 
-    /// Calls a tool: checks the arguments, looks for at most the tool's time, takes secrets out,
-    /// and bounds what is left.
+    /// Makes the call that the gate let pass: checks the arguments, looks for at most the tool's
+    /// time, takes secrets out, and bounds what is left.
     ///
     /// # Errors
     /// [`ToolError`], whose text is safe to show.
-    pub async fn call(&self, name: &str, args: &Value) -> Result<Observation, ToolError> {
+    pub async fn call(&self, pass: Pass) -> Result<Observation, ToolError> {
+        let call = pass.redeem();
+        self.look(&call.tool, &call.args).await
+    }
+
+    pub(super) async fn look(&self, name: &str, args: &Value) -> Result<Observation, ToolError> {
         self.validate(name, args)?;
         let entry = self.entry(name)?;
         let (tool, spec) = (entry.tool.as_ref(), entry.tool.spec());
@@ -196,6 +205,12 @@ impl Registry {
     fn clean(&self, error: ToolError) -> ToolError {
         error.map(|text| self.redactor.text(text).0.into_owned())
     }
+}
+
+/// By name or tag; an empty choice is all.
+fn is_chosen<T: AsRef<str>>(spec: &ToolSpec, chosen: &[T]) -> bool {
+    let fits = |word: &str| word == spec.name || spec.tags.iter().any(|tag| tag == word);
+    chosen.is_empty() || chosen.iter().any(|word| fits(word.as_ref()))
 }
 
 /// What a schema takes, in a line: `kind (string, required), namespace (string)`.

@@ -43,10 +43,12 @@ impl Kept {
 #[error("{0}")]
 struct Failed(String);
 
+type Function = fn(&Kept, &[Value]) -> Result<Value, Failed>;
+
 /// Replaces `regex.match`, `find_n`, `replace` and `split`.
 pub(super) fn replace_functions(engine: &mut regorus::Engine) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let kept = Kept::default();
-    let functions: [(&str, u8, fn(&Kept, &[Value]) -> Result<Value, Failed>); 4] = [
+    let functions: [(&str, u8, Function); 4] = [
         ("regex.match", 2, matches),
         ("regex.find_n", 3, find),
         ("regex.replace", 3, replace),

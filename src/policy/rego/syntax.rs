@@ -63,7 +63,8 @@ pub(in crate::policy) struct Rule {
     pub(in crate::policy) name: String,
     pub(in crate::policy) kind: RuleKind,
     pub(in crate::policy) at: Place,
-    /// Bytes of the rule in its file.
+    /// Bytes of the rule in its file, for tests that take it out.
+    #[cfg(test)]
     pub(in crate::policy) bytes: std::ops::Range<usize>,
     /// Keys of the object that a set takes in, with those values that are literal strings.
     /// `None` when the head holds no object.
@@ -114,8 +115,6 @@ pub(super) fn read(path: &str, tree: &Tree) -> Module {
 }
 
 fn read_rule(rule: &RuleTree, module: &mut Module) -> Rule {
-    let span = rule.span();
-    let bytes = span.start as usize..span.end as usize;
     let references_before = module.references.len();
     let mut head_references = references_before..references_before;
     let (refr, kind, object, conditions) = match rule {
@@ -149,7 +148,16 @@ fn read_rule(rule: &RuleTree, module: &mut Module) -> Rule {
             (refr, kind, object, conditions)
         }
     };
-    Rule { name: refr.span().text().into(), kind, at: place(refr.span()), bytes, object, head_references, conditions }
+    Rule {
+        name: refr.span().text().into(),
+        kind,
+        at: place(refr.span()),
+        #[cfg(test)]
+        bytes: rule.span().start as usize..rule.span().end as usize,
+        object,
+        head_references,
+        conditions,
+    }
 }
 
 fn condition(span: &Span) -> Condition {

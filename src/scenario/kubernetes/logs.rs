@@ -17,7 +17,12 @@ pub(super) fn answer(world: &World, asked: &Asked<'_>, target: &Target<'_>, pod:
     let key = format!("{namespace}/{pod}/{container}{}", if previous { ".previous" } else { "" });
     let text = match world.logs.get(&key) {
         Some(text) => text.as_str(),
-        None => without_log(object, pod, &container, previous)?,
+        None => {
+            let silent = without_log(object, pod, &container, previous)?;
+            // While a container waits for its next start, its last run's log is the current one.
+            let last = world.logs.get(&format!("{key}.previous")).filter(|_| !previous && waits(object, &container));
+            last.map_or(silent, String::as_str)
+        }
     };
     let mut lines: Vec<&str> = text.lines().collect();
     if let Some(since) = since(world, asked)? {
@@ -65,13 +70,21 @@ fn container(asked: &Asked<'_>, pod: &Value, name: &str) -> Result<String, Refus
     }
 }
 
-/// A container without a recorded log: silent if it runs, an error if it never did.
-fn without_log(pod: &Value, name: &str, container: &str, previous: bool) -> Result<&'static str, Refused> {
-    let status = ["/status/containerStatuses", "/status/initContainerStatuses"]
+fn status_of<'p>(pod: &'p Value, container: &str) -> Option<&'p Value> {
+    ["/status/containerStatuses", "/status/initContainerStatuses"]
         .iter()
         .filter_map(|pointer| pod.pointer(pointer).and_then(Value::as_array))
         .flatten()
-        .find(|status| status.get("name").and_then(Value::as_str) == Some(container));
+        .find(|status| status.get("name").and_then(Value::as_str) == Some(container))
+}
+
+fn waits(pod: &Value, container: &str) -> bool {
+    status_of(pod, container).and_then(|status| status.pointer("/state/waiting")).is_some()
+}
+
+/// A container without a recorded log: silent if it runs, an error if it never did.
+fn without_log(pod: &Value, name: &str, container: &str, previous: bool) -> Result<&'static str, Refused> {
+    let status = status_of(pod, container);
     let ran_before = status.and_then(|s| s.pointer("/lastState/terminated")).is_some();
     if previous && !ran_before {
         return Err(Refused::bad_request(format!(

@@ -35,7 +35,8 @@ pub(super) async fn admit(
         let answer = match known {
             Some((id, status, investigation, json)) => {
                 let first = chain::parse::<EventId>(path, "an alert's id", &id)?;
-                let of = investigation.as_deref().map(|id| chain::parse(path, "an investigation's id", id)).transpose()?;
+                let of =
+                    investigation.as_deref().map(|id| chain::parse(path, "an investigation's id", id)).transpose()?;
                 let ends = arrival.event.status == AlertStatus::Resolved && status == AlertStatus::Firing.as_str();
                 match ends {
                     true => resolve(tx, path, first, of, &json, &arrival.event, now, news).await?,
@@ -57,11 +58,7 @@ pub(super) async fn admit(
                 None => {
                     insert_event(tx, path, &arrival, delivery.as_str(), Fate::Opened, Some(arrival.candidate)).await?;
                     open(tx, path, &arrival, now, news).await?;
-                    Admitted {
-                        event: arrival.event.id,
-                        investigation: Some(arrival.candidate),
-                        fate: Fate::Opened,
-                    }
+                    Admitted { event: arrival.event.id, investigation: Some(arrival.candidate), fate: Fate::Opened }
                 }
             },
         };
@@ -84,13 +81,12 @@ async fn belongs_to(
     arrival: &Arrival,
 ) -> Result<Option<InvestigationId>, StoreError> {
     let failed = unavailable(path, "look for an investigation");
-    let by_key: Option<(String, Option<i64>)> = sqlx::query_as(
-        "SELECT id, closed_us FROM investigations WHERE correlation_key = ? ORDER BY id DESC LIMIT 1",
-    )
-    .bind(&arrival.correlation_key)
-    .fetch_optional(&mut *tx)
-    .await
-    .map_err(&failed)?;
+    let by_key: Option<(String, Option<i64>)> =
+        sqlx::query_as("SELECT id, closed_us FROM investigations WHERE correlation_key = ? ORDER BY id DESC LIMIT 1")
+            .bind(&arrival.correlation_key)
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(&failed)?;
     let fits = |row: &(String, Option<i64>)| row.1.is_none_or(|end| arrival.event.starts_at.as_microsecond() <= end);
     let found = match (by_key.filter(|row| fits(row)), resource_key(&arrival.event)) {
         (Some(row), _) => Some(row),

@@ -200,12 +200,11 @@ pub(super) async fn append_system(
     now: Timestamp,
     news: &mut News,
 ) -> Result<(), StoreError> {
-    let last: Option<(String,)> =
-        sqlx::query_as("SELECT json FROM entries WHERE chain = ? ORDER BY seq DESC LIMIT 1")
-            .bind(SYSTEM)
-            .fetch_optional(&mut *tx)
-            .await
-            .map_err(unavailable(path, "read the head of the system chain"))?;
+    let last: Option<(String,)> = sqlx::query_as("SELECT json FROM entries WHERE chain = ? ORDER BY seq DESC LIMIT 1")
+        .bind(SYSTEM)
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(unavailable(path, "read the head of the system chain"))?;
     let mut head = match last {
         None => Head::genesis(SYSTEM),
         Some((json,)) => from_json::<Entry>(path, "the last entry of the system chain", &json)?.head(),

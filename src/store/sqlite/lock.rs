@@ -33,13 +33,8 @@ impl InstanceLock {
             place: database.display().to_string(),
             why: format!("{} cannot be locked: {error}", path.display()),
         };
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(&path)
-            .map_err(unusable)?;
+        let file =
+            OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path).map_err(unusable)?;
         match file.try_lock() {
             Ok(()) => {
                 let lock = Self { file };

@@ -14,8 +14,8 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-use super::{Append, Arrival, DeadLetter, Lease, Signal, StoreError, Waiting};
 use super::{Admitted, Journal};
+use super::{Append, Arrival, DeadLetter, Lease, Signal, StoreError, Waiting};
 use crate::domain::{Entropy, InvestigationId};
 use crate::journal::{Draft, Entry, Head};
 use crate::store::Blob;

@@ -35,12 +35,13 @@ impl SqliteStore {
     }
 
     pub(super) async fn read_signals(&self, investigation: InvestigationId) -> Result<Vec<Waiting>, StoreError> {
-        let rows: Vec<(i64, String, String)> =
-            sqlx::query_as("SELECT number, sender, json FROM signals WHERE investigation = ? ORDER BY number LIMIT 100")
-                .bind(investigation.to_string())
-                .fetch_all(&self.readers)
-                .await
-                .map_err(unavailable(&self.path, "read signals"))?;
+        let rows: Vec<(i64, String, String)> = sqlx::query_as(
+            "SELECT number, sender, json FROM signals WHERE investigation = ? ORDER BY number LIMIT 100",
+        )
+        .bind(investigation.to_string())
+        .fetch_all(&self.readers)
+        .await
+        .map_err(unavailable(&self.path, "read signals"))?;
         rows.into_iter()
             .map(|(number, from, json)| Ok(Waiting { number, from, signal: from_json(&self.path, "a signal", &json)? }))
             .collect()
@@ -139,8 +140,10 @@ impl StoreReader for SqliteStore {
         .fetch_all(&self.readers)
         .await
         .map_err(unavailable(&self.path, "list investigations"))?;
-        let items =
-            rows.iter().map(|(json,)| from_json(&self.path, "an investigation", json)).collect::<Result<Vec<View>, _>>()?;
+        let items = rows
+            .iter()
+            .map(|(json,)| from_json(&self.path, "an investigation", json))
+            .collect::<Result<Vec<View>, _>>()?;
         Ok(page(items, filter.limit, |item| item.id.clone()))
     }
 

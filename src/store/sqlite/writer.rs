@@ -97,11 +97,9 @@ fn again(failure: &StoreError) -> StoreError {
         StoreError::Unavailable { doing, place, source } => {
             StoreError::Unavailable { doing, place: place.clone(), source: source.to_string().into() }
         }
-        other => StoreError::Unavailable {
-            doing: "commit",
-            place: "the database".into(),
-            source: other.to_string().into(),
-        },
+        other => {
+            StoreError::Unavailable { doing: "commit", place: "the database".into(), source: other.to_string().into() }
+        }
     }
 }
 
@@ -146,7 +144,8 @@ async fn write_group(
     news: &mut News,
 ) -> Result<(), StoreError> {
     let group: Vec<Command> = group.collect();
-    let mut tx = match connection.begin_with("BEGIN IMMEDIATE").await.map_err(unavailable(path, "begin a transaction")) {
+    let mut tx = match connection.begin_with("BEGIN IMMEDIATE").await.map_err(unavailable(path, "begin a transaction"))
+    {
         Ok(tx) => tx,
         Err(failure) => {
             for command in group {
@@ -218,9 +217,7 @@ async fn perform(
 ) -> (Finish, Option<StoreError>) {
     match command {
         Command::Admit { arrivals, now, reply } => sort(reply, admit::admit(tx, path, arrivals, now, news).await),
-        Command::Claim { owner, now, until, reply } => {
-            sort(reply, chain::claim(tx, path, &owner, now, until).await)
-        }
+        Command::Claim { owner, now, until, reply } => sort(reply, chain::claim(tx, path, &owner, now, until).await),
         Command::Renew { lease, until, reply } => sort(reply, chain::renew(tx, path, &lease, until).await),
         Command::Release { lease, reply } => sort(reply, chain::release(tx, path, &lease, news).await),
         Command::Append { lease, head, append, reply } => {

@@ -1,6 +1,6 @@
 //! Objects of one kind.
 
-use super::{Cluster, arguments, columns, given, object};
+use super::{Cluster, arguments, columns, events, given, object};
 use crate::edge::kube::ListQuery;
 use crate::tools::render::{age, table};
 use crate::tools::spec::{ReadTool, Seen, ToolError, ToolSpec};
@@ -79,6 +79,9 @@ impl ReadTool for List {
             return format!("no {kind}{place}{}\n", if selected { " matches the selector" } else { "" });
         }
         let spans = args["namespace"].as_str().is_none_or(str::is_empty);
+        if kind == "Event" {
+            return events::shown(items.into_iter(), now, true);
+        }
         let mut heads = vec!["NAME"];
         heads.extend(columns::heads(kind));
         heads.push("AGE");

@@ -33,13 +33,13 @@ fn shop() -> Fake {
 }
 
 async fn text(registry: &Registry, tool: &str, args: Value) -> String {
-    registry.call(tool, &args).await.unwrap().text
+    registry.look(tool, &args).await.unwrap().text
 }
 
 #[tokio::test]
 async fn a_list_says_of_pods_what_kubectl_says() {
     let fake = shop();
-    let seen = registry(&fake).call("kubernetes_list", &json!({"kind": "po", "namespace": "shop"})).await.unwrap();
+    let seen = registry(&fake).look("kubernetes_list", &json!({"kind": "po", "namespace": "shop"})).await.unwrap();
     insta::assert_snapshot!("pods", seen.text);
     assert_eq!((&seen.data["kind"], &seen.data["complete"]), (&json!("PodList"), &json!(true)));
     assert_eq!(seen.data["items"][0]["kind"], "Pod");
@@ -60,6 +60,8 @@ async fn other_kinds_have_their_columns() {
     let registry = registry(&fake);
     let nodes = text(&registry, "kubernetes_list", json!({"kind": "nodes"})).await;
     let replicasets = text(&registry, "kubernetes_list", json!({"kind": "rs", "namespace": "shop"})).await;
+    let events = text(&registry, "kubernetes_list", json!({"kind": "ev", "namespace": "shop", "limit": 1})).await;
+    assert!(events.starts_with("AGE") && events.contains("OBJECT"), "{events}");
     insta::assert_snapshot!("other_kinds", format!("{nodes}\n{replicasets}"));
 }
 
@@ -68,7 +70,7 @@ async fn an_object_keeps_who_changed_it_and_loses_the_rest() {
     let fake = shop();
     let registry = registry(&fake);
     let args = json!({"kind": "Deployment", "namespace": "shop", "name": "api"});
-    let seen = registry.call("kubernetes_get", &args).await.unwrap();
+    let seen = registry.look("kubernetes_get", &args).await.unwrap();
     let fields = seen.data["metadata"]["managedFields"].as_array().unwrap();
     assert!(fields.iter().all(|f| f.get("fieldsV1").is_none() && f["manager"].is_string() && f["time"].is_string()));
     assert!(!seen.data.to_string().contains("last-applied"));
@@ -83,7 +85,7 @@ async fn a_description_tells_why_a_pod_does_not_run() {
     for name in ["pod-crashloop", "pod-imagepull", "pod-oomkilled"] {
         let name = fixture(name)["response"]["body"]["metadata"]["name"].as_str().unwrap().to_owned();
         let args = json!({"kind": "pod", "namespace": "shop", "name": name});
-        let seen = registry.call("kubernetes_describe", &args).await.unwrap();
+        let seen = registry.look("kubernetes_describe", &args).await.unwrap();
         assert_eq!(seen.data["object"]["kind"], "Pod");
         assert!(seen.data["conditions"].is_array() && seen.data["events"].is_array());
         // What follows the events is the object itself.
@@ -102,7 +104,7 @@ async fn events_that_may_not_be_read_do_not_hide_the_object() {
         json!({"kind": "Status", "reason": "Forbidden", "message": "no", "code": 403}),
     );
     let args = json!({"kind": "pvc", "namespace": "shop", "name": "data-postgres-0"});
-    let seen = registry(&fake).call("kubernetes_describe", &args).await.unwrap();
+    let seen = registry(&fake).look("kubernetes_describe", &args).await.unwrap();
     assert!(
         seen.text.contains("note: its events could not be read: kubernetes: forbidden: no; grant list on events"),
         "{}",
@@ -123,12 +125,12 @@ async fn events_come_newest_last() {
         {"metadata": {"name": "second", "namespace": "a"}, "reason": "second", "eventTime": "2026-11-21T00:07:59.500000Z", "lastTimestamp": null,
          "series": {"count": 40, "lastObservedTime": "2026-11-21T00:07:59.900000Z"}}]}));
     let registry = registry(&fake);
-    let seen = registry.call("kubernetes_events", &json!({})).await.unwrap();
+    let seen = registry.look("kubernetes_events", &json!({})).await.unwrap();
     let order: Vec<&str> =
         seen.data["items"].as_array().unwrap().iter().map(|e| e["reason"].as_str().unwrap()).collect();
     assert_eq!(order, ["first", "second", "third"]);
     insta::assert_snapshot!("events", seen.text);
-    registry.call("kubernetes_events", &json!({"kind": "nodes", "namespace": "shop", "name": "node-a"})).await.unwrap();
+    registry.look("kubernetes_events", &json!({"kind": "nodes", "namespace": "shop", "name": "node-a"})).await.unwrap();
     assert!(
         fake.asked().last().unwrap().starts_with("/api/v1/events?fieldSelector=involvedObject.kind%3DNode%2C"),
         "{:?}",
@@ -148,7 +150,7 @@ async fn logs_are_filtered_and_cut_to_what_was_asked() {
         let mut args = json!({"namespace": "shop", "pod": pod});
         args.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
         let registry = &registry;
-        async move { registry.call("kubernetes_logs", &args).await }
+        async move { registry.look("kubernetes_logs", &args).await }
     };
     let seen = call(json!({"grep": "error", "tail": 3})).await.unwrap();
     assert_eq!(seen.data["lines"], json!(["ERROR line 707", "ERROR line 807", "ERROR line 907"]));
@@ -179,7 +181,7 @@ async fn a_container_has_to_be_chosen_among_several() {
     let pod = items.iter().find(|p| p["metadata"]["name"] == "web-595985d47b-8xk89").unwrap();
     fake.on("/api/v1/namespaces/shop/pods/web-595985d47b-8xk89", 200, pod.clone());
     let args = json!({"namespace": "shop", "pod": "web-595985d47b-8xk89"});
-    let error = registry(&fake).call("kubernetes_logs", &args).await.unwrap_err();
+    let error = registry(&fake).look("kubernetes_logs", &args).await.unwrap_err();
     assert!(matches!(error, ToolError::Invalid { .. }));
     assert_eq!(
         error.for_reader(),
@@ -205,7 +207,7 @@ async fn what_is_not_there_is_said_in_words() {
         ("kubernetes_get", json!({"kind": "pod", "namespace": "../..", "name": "x"})),
         ("kubernetes_get", json!({"kind": "pod", "namespace": "shop", "name": "x/log"})),
     ] {
-        said.push(registry.call(tool, &args).await.unwrap_err().for_reader().to_owned());
+        said.push(registry.look(tool, &args).await.unwrap_err().for_reader().to_owned());
     }
     insta::assert_snapshot!("not_there", said.join("\n"));
 }
@@ -224,7 +226,7 @@ async fn a_secret_shows_its_metadata_and_nothing_of_its_data() {
         ("kubernetes_describe", json!({"kind": "secret", "namespace": "shop", "name": "db"})),
         ("kubernetes_list", json!({"kind": "secret", "namespace": "shop"})),
     ] {
-        let seen = registry.call(tool, &args).await.unwrap();
+        let seen = registry.look(tool, &args).await.unwrap();
         assert!(!format!("{}{}", seen.data, seen.text).contains("aHVu"), "{tool}");
         assert!(seen.text.contains("db"), "{tool}: {}", seen.text);
     }

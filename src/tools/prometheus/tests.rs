@@ -36,7 +36,7 @@ async fn answers_of_every_shape_are_shown() {
         ["query-vector", "query-nan-inf", "query-scalar", "query-string", "query-empty", "query-matrix", "query-limit"]
     {
         let (reader, asked) = replaying(fixture("3.5.3", name));
-        let seen = registry(reader).call("prometheus_query", &json!({"query": "up"})).await.unwrap();
+        let seen = registry(reader).look("prometheus_query", &json!({"query": "up"})).await.unwrap();
         all.push_str(&format!("== {name}\n{}\n", seen.text));
         assert!(asked.lock().unwrap()[0].starts_with("GET /api/v1/query?query=up&time=1795219410 "));
         assert!(seen.data["resultType"].is_string());
@@ -49,7 +49,7 @@ async fn a_range_is_told_as_summaries() {
     for version in ["2.42.0", "3.5.3"] {
         let (reader, asked) = replaying(fixture(version, "query-range"));
         let args = json!({"query": "kubelet_volume_stats_used_bytes", "window": "6h", "end": 1_795_219_394});
-        let seen = registry(reader).call("prometheus_query_range", &args).await.unwrap();
+        let seen = registry(reader).look("prometheus_query_range", &args).await.unwrap();
         assert_eq!(
             seen.data["result"][0]["summary"]["points"],
             seen.data["result"][0]["values"].as_array().unwrap().len()
@@ -65,7 +65,7 @@ async fn a_range_is_told_as_summaries() {
 #[tokio::test]
 async fn a_large_matrix_is_bounded_in_series_and_samples() {
     let (reader, _) = replaying(matrix(220, 900));
-    let seen = registry(reader).call("prometheus_query_range", &json!({"query": "x"})).await.unwrap();
+    let seen = registry(reader).look("prometheus_query_range", &json!({"query": "x"})).await.unwrap();
     let result = seen.data["result"].as_array().unwrap();
     assert_eq!(result.len(), SERIES);
     for one in result {
@@ -89,7 +89,7 @@ async fn a_typing_error_is_told_before_anything_is_sent() {
         ("prometheus_series", json!({"match": "up{"})),
         ("prometheus_query", json!({"query": "up", "time": "yesterday"})),
     ] {
-        let error = registry.call(tool, &args).await.unwrap_err();
+        let error = registry.look(tool, &args).await.unwrap_err();
         assert!(matches!(error, ToolError::Invalid { .. }), "{args}: {error}");
     }
     assert!(asked.lock().unwrap().is_empty());
@@ -127,7 +127,7 @@ async fn errors_of_the_server_say_who_can_mend_them() {
             ("error-unknown-path", "failed"),
         ] {
             let (reader, _) = replaying(fixture(version, name));
-            let error = registry(reader).call("prometheus_query", &json!({"query": "up"})).await.unwrap_err();
+            let error = registry(reader).look("prometheus_query", &json!({"query": "up"})).await.unwrap_err();
             let kind = match &error {
                 ToolError::Invalid { .. } => "invalid",
                 ToolError::Refused { .. } => "refused",
@@ -151,7 +151,7 @@ async fn inventories_are_shown_in_both_versions() {
             ("targets", "prometheus_targets", json!({}), "activeTargets"),
         ] {
             let (reader, _) = replaying(fixture(version, name));
-            let seen = registry(reader).call(tool, &args).await.unwrap();
+            let seen = registry(reader).look(tool, &args).await.unwrap();
             assert!(seen.data[key].is_array(), "{tool}");
             all.push_str(&format!("== {tool} {args}\n{}\n", seen.text));
         }
@@ -163,11 +163,11 @@ async fn inventories_are_shown_in_both_versions() {
 async fn targets_come_broken_first_and_without_what_discovery_knew() {
     let (reader, _) = replaying(fixture("3.5.3", "targets"));
     let registry = registry(reader);
-    let seen = registry.call("prometheus_targets", &json!({})).await.unwrap();
+    let seen = registry.look("prometheus_targets", &json!({})).await.unwrap();
     assert!(!seen.data.to_string().contains("discoveredLabels"));
     let health: Vec<&str> =
         seen.data["activeTargets"].as_array().unwrap().iter().map(|t| t["health"].as_str().unwrap()).collect();
     assert!(health.len() > 1 && health[0] == "down" && health.is_sorted(), "{health:?}");
-    let down = registry.call("prometheus_targets", &json!({"state": "down"})).await.unwrap();
+    let down = registry.look("prometheus_targets", &json!({"state": "down"})).await.unwrap();
     assert!(down.data["activeTargets"].as_array().unwrap().iter().all(|t| t["health"] == "down"));
 }

@@ -1,0 +1,300 @@
+//! The journal as people watch it: line by line, as it happens. Pure.
+//!
+//! ```text
+//! 00:00  alert     PVCUsageHigh  warning  data-typedb-0
+//! 00:00  risk      MEDIUM  on the alert alone
+//!                  risk/base/severity  warning is MEDIUM
+//! 00:01  E1        kubernetes_get  Bound, 20Gi
+//! ```
+
+use super::text::{Colour, Style, cut, line, pad, wrap};
+use crate::domain::{Analysis, Reason, ReportVerdict, Risk, SreEvent, Verdict};
+use crate::journal::{Body, Call, Entry, Outcome, Phase, Proposal};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+/// The widest line.
+pub const COLUMNS: usize = 100;
+/// Where the text begins: time, two blanks, label, two blanks.
+const INDENT: usize = 5 + 2 + 8 + 2;
+/// Calls that are remembered for the line of their result.
+const CALLS: usize = 10_000;
+
+/// Turns entries into lines. It remembers when the first entry was, and which call is which.
+#[derive(Debug)]
+pub struct Watcher {
+    colour: Colour,
+    started: Option<Timestamp>,
+    calls: BTreeMap<String, String>,
+    at: String,
+}
+
+impl Watcher {
+    /// Has seen nothing yet.
+    pub fn new(colour: Colour) -> Self {
+        Self { colour, started: None, calls: BTreeMap::new(), at: "00:00".into() }
+    }
+
+    /// The lines for `entry`; some entries have none.
+    pub fn lines(&mut self, entry: &Entry) -> Vec<String> {
+        let started = *self.started.get_or_insert(entry.at);
+        self.at = clock(started, entry.at);
+        match &entry.body {
+            Body::EventReceived { event, .. } => self.alert("alert", event),
+            Body::AlertsMerged { events } => events.iter().flat_map(|e| self.alert("joined", e)).collect(),
+            Body::AlertResolved { fingerprint, .. } => {
+                self.text("resolved", &format!("the alert {} is over", line(fingerprint, 40)))
+            }
+            Body::RiskAssessed { phase, decision, .. } => {
+                let when = match phase {
+                    Phase::Alert => "on the alert alone",
+                    Phase::Survey => "with what was found out",
+                    Phase::Signal => "with the alerts that joined",
+                };
+                let error = decision.error.as_ref().map(|e| format!("the policy failed: {}", line(e, 300)));
+                let mut lines = vec![self.row("risk", &format!("{}  {when}", self.risk(decision.level)))];
+                lines.extend(error.iter().flat_map(|error| self.below(error)));
+                lines.extend(self.reasons(&decision.reasons));
+                lines
+            }
+            Body::RiskRaised { from, to } => {
+                vec![self.row("risk", &format!("raised from {} to {}", self.risk(*from), self.risk(*to)))]
+            }
+            Body::Declined { reason } => self.text("declined", &line(reason, 600)),
+            Body::Opened(frozen) => {
+                let model = frozen.model.as_deref().map_or("no model".into(), |m| format!("model {}", line(m, 40)));
+                let b = &frozen.budget;
+                let bounds = format!("at most {} reads and {} s, then {model}", b.survey_calls, b.survey_s);
+                self.text("begin", &format!("route {}: {bounds}, {} s in all", line(&frozen.route, 40), b.wall_s))
+            }
+            Body::SurveyPlanned { round, calls } => {
+                self.remember(calls);
+                self.text("look", &format!("round {round}: {}", plural(calls.len(), "read")))
+            }
+            Body::Surveyed { stopped, findings, top_cause, .. } => {
+                let mut text = plural(*findings as usize, "finding");
+                if stopped != "complete" {
+                    text.push_str(&format!(", stopped for {}", line(stopped, 40)));
+                }
+                if let Some(cause) = top_cause {
+                    text.push_str(&format!("; likeliest cause: {}", line(cause, 300)));
+                }
+                self.text("findings", &text)
+            }
+            Body::ModelAsked { turn, model, must_answer, .. } => {
+                let last = if *must_answer { ", for its last word" } else { "" };
+                self.text("ask", &format!("turn {turn}: {}{last}", line(model, 60)))
+            }
+            Body::ModelReplied { turn, proposal, usage, cost_usd, .. } => {
+                let what = match proposal {
+                    Proposal::Calls { accepted, rejected } => {
+                        self.remember(accepted);
+                        let rejected = match rejected.len() {
+                            0 => String::new(),
+                            n => format!(", {n} malformed"),
+                        };
+                        format!("{}{rejected}", plural(accepted.len(), "read"))
+                    }
+                    Proposal::Report { .. } => "its report".into(),
+                    Proposal::Invalid { remedy } => format!("nothing usable: {}", line(remedy, 160)),
+                };
+                let tokens = usage.tokens_in.saturating_add(usage.tokens_out);
+                let cost = if *cost_usd > 0.0 { format!(", {cost_usd:.4} USD") } else { String::new() };
+                self.text("answer", &format!("turn {turn}: {what}  ({tokens} tokens{cost})"))
+            }
+            Body::ModelFailed { turn, error, .. } => self.text("failed", &format!("turn {turn}: {}", line(error, 400))),
+            Body::ReadStarted { call, ruling } => {
+                self.remember(std::slice::from_ref(call));
+                // What is allowed shows when it is seen; anything else would be news.
+                match ruling.verdict {
+                    Verdict::Allow => vec![],
+                    verdict @ (Verdict::Ask | Verdict::Deny) => self.ruled(&call.tool, verdict, &ruling.reasons),
+                }
+            }
+            Body::ReadFinished { call_id, evidence_id, excerpt, .. } => {
+                let tool = self.tool(call_id);
+                vec![self.row(&line(evidence_id, 8), &format!("{tool}  {}", line(excerpt, 300)))]
+            }
+            Body::ReadFailed { call_id, evidence_id, error, .. } => {
+                let tool = self.tool(call_id);
+                vec![self.row(&line(evidence_id, 8), &format!("{tool}  failed: {}", line(error, 300)))]
+            }
+            Body::CallRejected { call, reason, ruling, .. } => match ruling {
+                Some(ruling) => self.ruled(&call.tool, ruling.verdict, &ruling.reasons),
+                None => self.text("refused", &format!("{}: {}", line(&call.tool, 60), line(reason, 300))),
+            },
+            Body::Cancelled { reason } => self.text("cancelled", &line(reason, 300)),
+            Body::Reported { revision, verdict, summary, .. } => {
+                let mut lines = vec![self.row("report", &format!("revision {revision}: {}", self.verdict(*verdict)))];
+                lines.extend(self.below(&line(summary, 600)));
+                lines
+            }
+            Body::Notified { sink, revision, error } => {
+                let outcome = error.as_ref().map_or(String::new(), |e| format!(" failed: {}", line(e, 200)));
+                self.text("told", &format!("{} of revision {revision}{outcome}", line(sink, 60)))
+            }
+            Body::Closed { outcome } => {
+                let how = match outcome {
+                    Outcome::Reported => "with a report",
+                    Outcome::Declined => "without an agent",
+                    Outcome::Cancelled => "by a person",
+                    Outcome::Failed => "by a fault of firewarden",
+                };
+                self.text("closed", how)
+            }
+            Body::Reopened { reason } => self.text("reopened", &line(reason, 300)),
+            Body::Started { version, .. } => self.text("started", &format!("firewarden {}", line(version, 40))),
+            Body::Stopped {} => self.text("stopped", ""),
+            Body::Quarantined { source, reason, .. } => {
+                self.text("aside", &format!("an alert of {}: {}", line(source, 40), line(reason, 300)))
+            }
+        }
+    }
+
+    /// What an analysis found, likeliest first: a line each, and what it explains.
+    pub fn findings(&self, analysis: &Analysis) -> Vec<String> {
+        analysis
+            .hypotheses
+            .iter()
+            .take(8)
+            .flat_map(|hypothesis| {
+                let finding = &hypothesis.finding;
+                let evidence = line(&finding.evidence.join(" "), 40);
+                let percent = hypothesis.confidence.clamp(0.0, 1.0) * 100.0;
+                let mut lines = vec![format!(
+                    "{}{}",
+                    " ".repeat(INDENT),
+                    cut(&format!("{percent:>3.0} %  {}  {evidence}", line(&finding.cause_code, 40)), COLUMNS - INDENT)
+                )];
+                let statement = wrap(&line(&finding.statement, 400), COLUMNS - INDENT - 7);
+                lines.extend(statement.into_iter().map(|text| format!("{}{text}", " ".repeat(INDENT + 7))));
+                lines
+            })
+            .collect()
+    }
+
+    fn alert(&self, label: &str, event: &SreEvent) -> Vec<String> {
+        let place = match &event.resource.namespace {
+            Some(namespace) => format!("{}/{}", line(namespace, 63), line(&event.resource.id, 80)),
+            None => line(&event.resource.id, 80),
+        };
+        let head = format!(
+            "{}  {}  {} {place}  from {}",
+            line(&event.name, 60),
+            event.severity,
+            event.resource.kind,
+            line(&event.source, 40)
+        );
+        let mut lines = vec![self.row(label, &head)];
+        lines.extend(self.below(&line(&event.description, 400)));
+        lines
+    }
+
+    fn ruled(&self, tool: &str, verdict: Verdict, reasons: &[Reason]) -> Vec<String> {
+        let style = match verdict {
+            Verdict::Allow => Style::Green,
+            Verdict::Ask => Style::Yellow,
+            Verdict::Deny => Style::Red,
+        };
+        let verdict = self.colour.paint(style, verdict.as_str());
+        let mut lines = vec![self.row("ruled", &format!("{verdict}  {}", line(tool, 60)))];
+        lines.extend(self.reasons(reasons));
+        lines
+    }
+
+    /// Rule, reason and place, aligned.
+    fn reasons(&self, reasons: &[Reason]) -> Vec<String> {
+        let shown = &reasons[..reasons.len().min(12)];
+        let rules: Vec<String> = shown.iter().map(|r| line(&r.rule, 40)).collect();
+        let widest = rules.iter().map(|rule| rule.chars().count()).max().unwrap_or(0);
+        let room = COLUMNS - INDENT - widest - 2;
+        rules
+            .iter()
+            .zip(shown)
+            .flat_map(|(rule, reason)| {
+                let at = reason.at.as_ref().map_or(String::new(), |at| format!("  ({})", line(at, 60)));
+                let mut first = true;
+                wrap(&format!("{}{at}", line(&reason.reason, 300)), room)
+                    .into_iter()
+                    .map(|text| {
+                        let rule = if std::mem::take(&mut first) { rule.as_str() } else { "" };
+                        format!("{}{}  {text}", " ".repeat(INDENT), pad(rule, widest))
+                    })
+                    .collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    fn remember(&mut self, calls: &[Call]) {
+        for call in calls {
+            if self.calls.len() < CALLS {
+                self.calls.insert(call.id.clone(), line(&call.tool, 40));
+            }
+        }
+    }
+
+    fn tool(&self, call: &str) -> String {
+        self.calls.get(call).cloned().unwrap_or_else(|| line(call, 40))
+    }
+
+    fn risk(&self, risk: Risk) -> String {
+        paint_risk(self.colour, risk)
+    }
+
+    fn verdict(&self, verdict: ReportVerdict) -> String {
+        paint_verdict(self.colour, verdict)
+    }
+
+    /// Time, label, text, on one line. Painted words count as wide as they look.
+    fn row(&self, label: &str, text: &str) -> String {
+        let painted: usize = text.matches('\x1b').count();
+        let text = if painted == 0 { cut(text, COLUMNS - INDENT) } else { text.to_owned() };
+        format!("{}  {}  {text}", self.at, pad(label, 8)).trim_end().to_owned()
+    }
+
+    /// Time, label and wrapped text.
+    fn text(&self, label: &str, text: &str) -> Vec<String> {
+        let mut wrapped = wrap(text, COLUMNS - INDENT).into_iter();
+        let mut lines = vec![self.row(label, &wrapped.next().unwrap_or_default())];
+        lines.extend(wrapped.map(|text| format!("{}{text}", " ".repeat(INDENT))));
+        lines
+    }
+
+    fn below(&self, text: &str) -> Vec<String> {
+        wrap(text, COLUMNS - INDENT).into_iter().map(|text| format!("{}{text}", " ".repeat(INDENT))).collect()
+    }
+}
+
+/// A level in its colour.
+pub fn paint_risk(colour: Colour, risk: Risk) -> String {
+    let style = match risk {
+        Risk::Low => Style::Green,
+        Risk::Medium => Style::Yellow,
+        Risk::High => Style::Red,
+        Risk::Critical => Style::BoldRed,
+    };
+    colour.paint(style, risk.as_str())
+}
+
+/// A report's verdict in its colour.
+pub fn paint_verdict(colour: Colour, verdict: ReportVerdict) -> String {
+    let style = match verdict {
+        ReportVerdict::Confirmed | ReportVerdict::Likely | ReportVerdict::NoFault => Style::Green,
+        ReportVerdict::Possible | ReportVerdict::InsufficientEvidence => Style::Yellow,
+        ReportVerdict::Declined => Style::Red,
+    };
+    colour.paint(style, verdict.as_str())
+}
+
+/// Minutes and seconds since `started`.
+fn clock(started: Timestamp, at: Timestamp) -> String {
+    let seconds = at.duration_since(started).as_secs().max(0);
+    format!("{:02}:{:02}", seconds / 60, seconds % 60)
+}
+
+fn plural(n: usize, word: &str) -> String {
+    if n == 1 { format!("1 {word}") } else { format!("{n} {word}s") }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

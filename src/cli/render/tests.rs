@@ -1,0 +1,262 @@
+use super::*;
+use crate::domain::*;
+use crate::journal::{Actor, Draft, Frozen, Head};
+use serde_json::json;
+use uuid::Uuid;
+
+const START: i64 = 1_795_000_000;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(START + second).unwrap()
+}
+
+fn blob() -> BlobRef {
+    BlobRef::commit(&[0; 16], b"payload")
+}
+
+fn policy() -> PolicyRef {
+    PolicyRef { digest: Digest::of("policy"), bundle: "firewarden@1".into() }
+}
+
+fn decision(level: Risk, reasons: Vec<Reason>) -> RiskDecision {
+    RiskDecision {
+        id: DecisionId::new(Uuid::from_u128(1)),
+        level,
+        reasons,
+        obligations: vec![],
+        policy: policy(),
+        input_digest: Digest::of("input"),
+        error: None,
+    }
+}
+
+fn ruling(verdict: Verdict) -> Ruling {
+    Ruling {
+        id: DecisionId::new(Uuid::from_u128(2)),
+        verdict,
+        reasons: vec![reason("action/secrets/read", "deny", "secrets are never read", Some("secrets.rego:9"))],
+        for_model: None,
+        policy: policy(),
+        input_digest: Digest::of("input"),
+        error: None,
+    }
+}
+
+fn reason(rule: &str, effect: &str, text: &str, at: Option<&str>) -> Reason {
+    Reason { rule: rule.into(), effect: effect.into(), reason: text.into(), at: at.map(str::to_owned) }
+}
+
+pub(crate) fn event(name: &str, description: &str) -> SreEvent {
+    SreEvent {
+        id: EventId::new(Uuid::from_u128(3)),
+        source: "alertmanager".into(),
+        fingerprint: "f00d".into(),
+        group_key: None,
+        status: AlertStatus::Firing,
+        severity: Severity::Warning,
+        name: name.into(),
+        subject: "typedb-0".into(),
+        resource: Resource {
+            kind: ResourceType::K8sPvc,
+            id: "data-typedb-0".into(),
+            namespace: Some("f3iai".into()),
+            cluster: None,
+        },
+        title: name.into(),
+        description: description.into(),
+        labels: Default::default(),
+        annotations: Default::default(),
+        starts_at: at(-60),
+        ends_at: None,
+        received_at: at(0),
+        links: vec![],
+        raw: blob(),
+        raw_hmac: "00".into(),
+    }
+}
+
+fn call(id: &str, tool: &str) -> Call {
+    Call { id: id.into(), tool: tool.into(), args: json!({}), need: json!(null) }
+}
+
+fn seen(call: &str, evidence: &str, excerpt: &str) -> Body {
+    Body::ReadFinished {
+        call_id: call.into(),
+        evidence_id: evidence.into(),
+        observation: blob(),
+        excerpt: excerpt.into(),
+        digest: Digest::of("seen"),
+        truncated: false,
+        redacted: 0,
+        duration_ms: 12,
+    }
+}
+
+fn frozen(model: Option<&str>) -> Body {
+    Body::Opened(Frozen {
+        route: "default".into(),
+        prompt: "incident".into(),
+        tools: vec![],
+        model: model.map(str::to_owned),
+        budget: Budget::default(),
+        prompts_digest: Digest::of("p"),
+        tools_digest: Digest::of("t"),
+    })
+}
+
+fn watch(colour: Colour, bodies: Vec<(i64, Body)>) -> String {
+    let mut watcher = Watcher::new(colour);
+    let mut head = Head::genesis("inv");
+    let mut lines = vec![];
+    for (second, body) in bodies {
+        let entry = head.seal("inv", at(second), Draft::new(Actor::Engine, body)).unwrap();
+        head = entry.head();
+        lines.extend(watcher.lines(&entry));
+    }
+    lines.join("\n")
+}
+
+fn received(name: &str, description: &str) -> Body {
+    Body::EventReceived {
+        event: Box::new(event(name, description)),
+        correlation_key: "k".into(),
+        incident_key: Digest::of("i"),
+        route: "default".into(),
+    }
+}
+
+fn whole() -> Vec<(i64, Body)> {
+    vec![
+        (0, received("PVCUsageHigh", "[f3iai] The volume data-typedb-0 is 91 % full and will be full within two hours at this pace; the pod that mounts it has restarted 14 times")),
+        (0, Body::RiskAssessed { phase: Phase::Alert, input: blob(), decision: decision(Risk::Medium, vec![
+            reason("risk/base/severity", "level", "an alert of severity warning is MEDIUM", Some("risk/base.rego:14")),
+            reason("risk/protected/namespace", "raise", "the namespace f3iai holds production data, and whoever looks there must take care not to disturb it", None),
+        ]) }),
+        (0, frozen(Some("main"))),
+        (0, Body::SurveyPlanned { round: 1, calls: vec![call("s1", "kubernetes_get"), call("s2", "prometheus_query_range")] }),
+        (0, Body::ReadStarted { call: call("s1", "kubernetes_get"), ruling: ruling(Verdict::Allow) }),
+        (1, seen("s1", "E1", "PersistentVolumeClaim f3iai/data-typedb-0 Bound 20Gi local-path")),
+        (1, Body::ReadFailed { call_id: "s2".into(), evidence_id: "E2".into(), error: "prometheus: http://p:9090 cannot be reached (connection refused); check the address and that it runs, please".into(), duration_ms: 3 }),
+        (2, Body::Surveyed { stopped: "calls".into(), analysis: blob(), findings: 4, top_cause: Some("the CSI driver's controller was scaled to 0, so no volume can be mounted".into()) }),
+        (2, Body::RiskRaised { from: Risk::Medium, to: Risk::High }),
+        (2, Body::ModelAsked { turn: 1, model: "main".into(), request_digest: Digest::of("r"), request: blob(), reserved_tokens: 100, must_answer: false }),
+        (61, Body::ModelReplied { turn: 1, model: "m".into(), reply: blob(), proposal: Proposal::Calls { accepted: vec![call("c1", "kubernetes_logs")], rejected: vec![] }, usage: Usage { tokens_in: 1200, tokens_out: 80 }, cost_usd: 0.0012 }),
+        (61, Body::CallRejected { call: call("c2", "kubernetes_get"), reason: "denied".into(), remedy: "no".into(), ruling: Some(ruling(Verdict::Deny)) }),
+        (62, seen("c1", "E3", "panicked at checkpoint: directory is empty")),
+        (125, Body::Reported { revision: 1, verdict: ReportVerdict::Likely, summary: "The operator was scaled to 0 at 13:02; since then no CSI pod runs and the volume of typedb-0 cannot be mounted.".into(), report: blob() }),
+        (125, Body::Notified { sink: "log".into(), revision: 1, error: None }),
+        (125, Body::Closed { outcome: Outcome::Reported }),
+    ]
+}
+
+#[test]
+fn a_whole_investigation_reads_calmly() {
+    let shown = watch(Colour::Off, whole());
+    assert!(shown.lines().all(|l| l.chars().count() <= COLUMNS), "{shown}");
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn colours_are_for_levels_and_verdicts() {
+    let shown = watch(Colour::On, whole()).replace('\x1b', "ESC");
+    insta::assert_snapshot!(shown.lines().filter(|l| l.contains("ESC")).collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn a_declined_incident_says_why() {
+    let mut failed = decision(
+        Risk::Critical,
+        vec![reason("engine/policy-error", "raise", "the policy could not be evaluated", None)],
+    );
+    failed.error = Some("risk/base.rego:3: undefined function\x1b[2J".into());
+    insta::assert_snapshot!(watch(
+        Colour::Off,
+        vec![
+            (0, received("CephClusterCritical", "")),
+            (0, Body::RiskAssessed { phase: Phase::Alert, input: blob(), decision: failed }),
+            (0, Body::Declined { reason: "CRITICAL dispatches no agent: people are told at once".into() }),
+            (
+                1,
+                Body::Reported {
+                    revision: 1,
+                    verdict: ReportVerdict::Declined,
+                    summary: "Policy said CRITICAL.".into(),
+                    report: blob()
+                }
+            ),
+            (1, Body::Closed { outcome: Outcome::Declined }),
+        ]
+    ));
+}
+
+#[test]
+fn hostile_text_does_not_reach_the_terminal() {
+    let evil = "\x1b]0;owned\x07\x1b[2J\u{202e}evil\r\n00:00  report    confirmed\x08";
+    let mut hostile = event(evil, &evil.repeat(500));
+    hostile.resource.id = evil.into();
+    hostile.resource.namespace = Some(evil.into());
+    hostile.source = evil.into();
+    let opening = Body::EventReceived {
+        event: Box::new(hostile.clone()),
+        correlation_key: evil.into(),
+        incident_key: Digest::of("i"),
+        route: evil.into(),
+    };
+    let shown = watch(
+        Colour::Off,
+        vec![
+            (0, opening),
+            (
+                0,
+                Body::RiskAssessed {
+                    phase: Phase::Alert,
+                    input: blob(),
+                    decision: decision(Risk::Low, vec![reason(evil, evil, evil, Some(evil))]),
+                },
+            ),
+            (0, Body::AlertsMerged { events: vec![hostile] }),
+            (0, Body::SurveyPlanned { round: 1, calls: vec![call("s1", evil)] }),
+            (0, seen("s1", evil, evil)),
+            (0, Body::ModelFailed { turn: 1, error: evil.repeat(100), transient: false }),
+            (
+                0,
+                Body::Reported {
+                    revision: 1,
+                    verdict: ReportVerdict::Possible,
+                    summary: evil.repeat(100),
+                    report: blob(),
+                },
+            ),
+            (0, Body::Cancelled { reason: evil.into() }),
+        ],
+    );
+    for text in shown.lines() {
+        assert!(text.chars().count() <= COLUMNS, "{text}");
+        assert!(!text.chars().any(|c| c.is_control() || c == '\u{202e}'), "{text:?}");
+    }
+    assert!(shown.lines().count() < 60);
+    // No line of ours can be forged: each begins with a time and a label that we wrote, or is indented.
+    assert_eq!(shown.lines().filter(|l| l.starts_with("00:00  report")).count(), 1);
+}
+
+#[test]
+fn findings_name_cause_confidence_and_evidence() {
+    let finding = Finding {
+        analyzer: "csi".into(),
+        entity: Entity::new("Deployment", "ceph-csi", "operator"),
+        cause_code: "scaled_to_zero".into(),
+        statement: "The Deployment ceph-csi/operator was scaled from 1 to 0 by kubectl-scale, 40 minutes before the first alert, and nothing has scaled it back since.".into(),
+        category: "change".into(),
+        specificity: 0.9,
+        symptom: false,
+        onset: None,
+        evidence: vec!["E4".into(), "E9".into()],
+        change: None,
+        remedy: None,
+    };
+    let analysis = Analysis {
+        hypotheses: vec![Hypothesis { finding, score: 2.0, confidence: 0.87, explains: vec![], why_less_likely: None }],
+        ..Analysis::default()
+    };
+    insta::assert_snapshot!(Watcher::new(Colour::Off).findings(&analysis).join("\n"));
+}

@@ -1,1 +1,0 @@
-//! L8: firewarden.yaml.

@@ -1,0 +1,273 @@
+//! The keys of `firewarden.yaml`, as serde sees them. [`super::keys`] tells people what they mean; a
+//! test holds the two together.
+
+use super::secret::Reference;
+use super::units::{Size, Span};
+use crate::domain::{Budget, Severity};
+use serde::{Deserialize, Serialize};
+
+/// The whole file.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct File {
+    pub server: Server,
+    pub access: Access,
+    pub store: Store,
+    pub intake: Intake,
+    pub routes: Vec<Route>,
+    pub models: Vec<Model>,
+    pub budgets: Budgets,
+    pub tools: Tools,
+    pub policies: Directory,
+    pub prompts: Directory,
+    pub notify: Vec<Notify>,
+    pub telemetry: Telemetry,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Server {
+    pub listen: String,
+    pub public_url: Option<String>,
+    pub max_body: Size,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:8080".into(), public_url: None, max_body: Size(32 << 20) }
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Access {
+    pub tokens: Vec<AccessToken>,
+}
+
+/// What a caller of the API may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Reads.
+    Viewer,
+    /// Also cancels, retries, gives feedback.
+    Operator,
+    /// Also grants and denies, where a group fits.
+    Approver,
+    /// Everything.
+    Admin,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AccessToken {
+    pub name: String,
+    pub role: Role,
+    #[serde(default)]
+    pub groups: Vec<String>,
+    pub token: Reference,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Store {
+    pub url: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Intake {
+    pub tokens: Vec<IntakeToken>,
+    pub allow_anonymous: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct IntakeToken {
+    #[serde(default = "any_source")]
+    pub source: String,
+    pub token: Reference,
+}
+
+fn any_source() -> String {
+    "*".into()
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Route {
+    pub name: String,
+    #[serde(default)]
+    pub matchers: Vec<String>,
+    #[serde(default)]
+    pub sources: Vec<String>,
+    #[serde(default)]
+    pub severities: Vec<Severity>,
+    #[serde(default)]
+    pub correlate: Vec<String>,
+    #[serde(default = "incident")]
+    pub prompt: String,
+    #[serde(default)]
+    pub model: Option<String>,
+    #[serde(default)]
+    pub tools: Vec<String>,
+    #[serde(default)]
+    pub timeout: Option<Span>,
+}
+
+fn incident() -> String {
+    "incident".into()
+}
+
+/// Which protocol a model speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Provider {
+    /// The OpenAI chat API, or anything compatible with it.
+    Openai,
+    /// Ollama, by its OpenAI-compatible address.
+    Ollama,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Model {
+    pub name: String,
+    pub provider: Provider,
+    pub model: String,
+    #[serde(default)]
+    pub base_url: Option<String>,
+    #[serde(default)]
+    pub host: Option<String>,
+    #[serde(default)]
+    pub api_key: Option<Reference>,
+    #[serde(default = "model_timeout")]
+    pub timeout: Span,
+    #[serde(default)]
+    pub price: Price,
+}
+
+fn model_timeout() -> Span {
+    Span::seconds(120)
+}
+
+/// What a model costs, in US dollars.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Price {
+    /// A million tokens sent.
+    pub input_per_mtok: f64,
+    /// A million tokens received.
+    pub output_per_mtok: f64,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Budgets {
+    pub per_investigation: PerInvestigation,
+    pub survey: SurveyBudget,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct PerInvestigation {
+    pub turns: u32,
+    pub tool_calls: u32,
+    pub tokens: u64,
+    pub cost_usd: f64,
+    pub wall: Span,
+}
+
+impl Default for PerInvestigation {
+    fn default() -> Self {
+        let b = Budget::default();
+        Self {
+            turns: b.turns,
+            tool_calls: b.tool_calls,
+            tokens: b.tokens,
+            cost_usd: b.cost_usd,
+            wall: Span::seconds(b.wall_s),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct SurveyBudget {
+    pub tool_calls: u32,
+    pub wall: Span,
+}
+
+impl Default for SurveyBudget {
+    fn default() -> Self {
+        let b = Budget::default();
+        Self { tool_calls: b.survey_calls, wall: Span::seconds(b.survey_s) }
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Tools {
+    pub dir: Option<String>,
+    pub kubernetes: Option<Kubernetes>,
+    pub prometheus: Prometheus,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Kubernetes {
+    pub url: Option<String>,
+    pub bearer: Option<Reference>,
+    pub kubeconfig: Option<String>,
+    pub context: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Prometheus {
+    pub url: Option<String>,
+    pub bearer: Option<Reference>,
+    pub basic: Option<Basic>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Basic {
+    pub username: String,
+    pub password: Reference,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Directory {
+    pub dir: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Notify {
+    pub name: String,
+    pub webhook: String,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object on each line.
+    Json,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Telemetry {
+    pub log: LogFormat,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self { log: LogFormat::Text }
+    }
+}

@@ -1,0 +1,157 @@
+//! What each key means. docs/configuration.md is written from this table, and a test holds the table
+//! to the types.
+
+/// One key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// Its path; `[]` is every item of a list.
+    pub path: &'static str,
+    /// What may stand there, in words.
+    pub kind: &'static str,
+    /// Its default as YAML; empty when it is required.
+    pub default: &'static str,
+    /// A value that shows its use, as YAML.
+    pub example: &'static str,
+    /// What it does.
+    pub meaning: &'static str,
+}
+
+const fn key(
+    path: &'static str,
+    kind: &'static str,
+    default: &'static str,
+    example: &'static str,
+    meaning: &'static str,
+) -> Key {
+    Key { path, kind, default, example, meaning }
+}
+
+/// Every key that this version acts on, in the order of the file.
+#[rustfmt::skip]
+pub const KEYS: &[Key] = &[
+    key("server.listen", "address:port", "127.0.0.1:8080", "0.0.0.0:8080", "where webhook and API listen; off loopback, `intake.tokens` and `access.tokens` are needed"),
+    key("server.public_url", "address", "null", "https://firewarden.example.org", "how others reach us; links in reports and notices begin with it"),
+    key("server.max_body", "size", "32MiB", "8MiB", "largest accepted webhook body"),
+    key("access.tokens[].name", "name", "", "oncall", "stands in the journal for whoever uses the token"),
+    key("access.tokens[].role", "viewer, operator, approver or admin", "", "operator", "viewer reads; operator also cancels; approver and admin are for later versions' approvals"),
+    key("access.tokens[].groups", "list of names", "[]", "[oncall]", "groups of the caller"),
+    key("access.tokens[].token", "secret", "", "env:FIREWARDEN_TOKEN", "the credential, sent as `Authorization: Bearer`"),
+    key("store.url", "sqlite:PATH", "null", "sqlite:/var/lib/firewarden/firewarden.db", "the database; null is firewarden/firewarden.db in $XDG_STATE_HOME, else in ~/.local/state (also DATABASE_URL)"),
+    key("intake.tokens[].source", "name or *", "*", "alertmanager", "the sender that the token is for; `*` is any"),
+    key("intake.tokens[].token", "secret", "", "file:intake-token", "the credential, sent as `Authorization: Bearer`, basic password or `X-Fleet-Events-Token` (also FLEET_EVENTS_TOKEN)"),
+    key("intake.allow_anonymous", "true or false", "false", "true", "accept alerts without a credential even off loopback"),
+    key("routes[].name", "name", "", "crashloop", "unique; the implicit last route `default` takes what no route takes"),
+    key("routes[].matchers", "list of matchers", "[]", "['alertname=~\"KubePodCrashLooping|KubeContainerOOMKilled\"']", "Alertmanager matchers over labels (=, !=, =~, !~); all must hold"),
+    key("routes[].sources", "list of names", "[]", "[alertmanager]", "senders; empty is any"),
+    key("routes[].severities", "list of critical, error, warning, info", "[]", "[warning, critical]", "severities; empty is any"),
+    key("routes[].correlate", "list of labels", "[]", "[alertname, namespace]", "labels that decide which alerts are one incident; empty leaves it to the sender's group"),
+    key("routes[].prompt", "name", "incident", "incident", "the prompt, a file of the prompts folder"),
+    key("routes[].model", "name", "null", "main", "one of `models`; null tries them in their order, `none` asks none"),
+    key("routes[].tools", "list of names or tags", "[]", "[kubernetes, prometheus]", "tools that may be used; empty is all"),
+    key("routes[].timeout", "duration", "null", "10m", "from opening to report; null is `budgets.per_investigation.wall`"),
+    key("models[].name", "name", "", "main", "our name for it, unique"),
+    key("models[].provider", "openai or ollama", "", "openai", "`openai` is any server with that API; `ollama` is asked by its OpenAI-compatible address"),
+    key("models[].model", "text", "", "gpt-5-mini", "the server's name for the model"),
+    key("models[].base_url", "address", "null", "https://api.openai.com/v1", "the API, /v1 included; null is OPENAI_BASE_URL or OPENAI_API_BASE, else OpenAI; for ollama http://127.0.0.1:11434/v1"),
+    key("models[].host", "address", "null", "http://127.0.0.1:11434", "for ollama, instead of base_url: its address without /v1 (also OLLAMA_HOST, OLLAMA_BASE_URL)"),
+    key("models[].api_key", "secret", "null", "env:OPENAI_API_KEY", "the credential; without base_url, null is OPENAI_API_KEY"),
+    key("models[].timeout", "duration", "2m", "60s", "how long one answer may take"),
+    key("models[].price.input_per_mtok", "number", "0", "0.25", "US dollars for a million tokens sent"),
+    key("models[].price.output_per_mtok", "number", "0", "2", "US dollars for a million tokens received"),
+    key("budgets.per_investigation.turns", "number", "20", "10", "answers of the model"),
+    key("budgets.per_investigation.tool_calls", "number", "60", "30", "tool calls that the model may make"),
+    key("budgets.per_investigation.tokens", "number", "200000", "100000", "tokens sent and received together"),
+    key("budgets.per_investigation.cost_usd", "number", "1", "0.5", "US dollars, by `models[].price`"),
+    key("budgets.per_investigation.wall", "duration", "10m", "5m", "from opening to report"),
+    key("budgets.survey.tool_calls", "number", "64", "32", "tool calls of the deterministic investigation"),
+    key("budgets.survey.wall", "duration", "30s", "20s", "how long the deterministic investigation may take"),
+    key("tools.dir", "path", "null", "tools", "manifests that extend or replace the embedded ones; null takes the embedded ones"),
+    key("tools.kubernetes.url", "address", "null", "http://127.0.0.1:8001", "the API server itself, `kubectl proxy` for instance, instead of kubeconfig and context"),
+    key("tools.kubernetes.bearer", "secret", "null", "file:kubernetes-token", "the credential for url"),
+    key("tools.kubernetes.kubeconfig", "path", "null", "kubeconfig", "null looks where kubectl looks (KUBECONFIG, ~/.kube/config), then for a service account"),
+    key("tools.kubernetes.context", "text", "null", "production", "null is the current context"),
+    key("tools.prometheus.url", "address", "null", "http://prometheus.monitoring:9090", "null is PROMETHEUS_URL; without either there are no Prometheus tools"),
+    key("tools.prometheus.bearer", "secret", "null", "file:prometheus-token", "sent as `Authorization: Bearer`"),
+    key("tools.prometheus.basic.username", "text", "", "firewarden", "instead of bearer"),
+    key("tools.prometheus.basic.password", "secret", "", "env:PROMETHEUS_PASSWORD", "instead of bearer"),
+    key("policies.dir", "path", "null", "policies", "null is ./policies beside this file if it is there, else the embedded policies"),
+    key("prompts.dir", "path", "null", "prompts", "null is ./prompts beside this file if it is there, over the embedded ones"),
+    key("notify[].name", "name", "", "chat", "unique; `log` always exists"),
+    key("notify[].webhook", "address or secret", "", "env:CHAT_WEBHOOK_URL", "where each revision of a report is sent as JSON"),
+    key("telemetry.log", "text or json", "text", "json", "how log lines on stderr look; RUST_LOG says which"),
+];
+
+/// What the key at `path` (with or without numbers of items) means.
+pub(super) fn meaning(path: &str) -> Option<&'static str> {
+    let mut pattern = String::with_capacity(path.len());
+    let mut inside = false;
+    for c in path.chars() {
+        match c {
+            '[' => pattern.push('['),
+            ']' => pattern.push(']'),
+            c if !inside => pattern.push(c),
+            _ => {}
+        }
+        inside = c == '[' || inside && c != ']';
+    }
+    KEYS.iter().find(|key| key.path == pattern).map(|key| key.meaning)
+}
+
+/// The one key whose last part is `word`, if there is exactly one.
+pub(super) fn with_last_part(word: &str) -> Option<&'static str> {
+    let mut found = KEYS.iter().filter(|key| key.path.rsplit('.').next() == Some(word));
+    match (found.next(), found.next()) {
+        (Some(key), None) => Some(key.path),
+        _ => None,
+    }
+}
+
+/// docs/configuration.md.
+pub fn markdown() -> String {
+    let mut out = String::from(HEAD);
+    let mut section = "";
+    for key in KEYS {
+        let top = key.path.split(['.', '[']).next().unwrap_or_default();
+        if top != section {
+            section = top;
+            out.push_str(&format!(
+                "\n## {top}\n\n| Key | What stands there | Default | Example | Meaning |\n|---|---|---|---|---|\n"
+            ));
+        }
+        let default = match key.default {
+            "" => "required".to_owned(),
+            default => format!("`{default}`"),
+        };
+        let cell = |text: &str| text.replace('|', "\\|");
+        out.push_str(&format!(
+            "| `{}` | {} | {default} | `{}` | {} |\n",
+            key.path,
+            cell(key.kind),
+            cell(key.example),
+            cell(key.meaning)
+        ));
+    }
+    out.push_str("\n## Not in this version yet\n\nThese keys are accepted with their default and refused with anything else.\n\n| Key | Default | Meanwhile |\n|---|---|---|\n");
+    for (path, default, instead) in super::later::LATER {
+        out.push_str(&format!("| `{path}` | `{default}` | {instead} |\n"));
+    }
+    out
+}
+
+const HEAD: &str = "# Configuration
+
+One file, `firewarden.yaml`; every key has a default, and no file at all is fine. `firewarden init` writes a commented one,
+`firewarden check` says everything that is wrong with it at once. A key that is not listed here is an error.
+
+- **Order**: flag, then variable `FIREWARDEN__SECTION__KEY` (`FIREWARDEN__SERVER__LISTEN`, `FIREWARDEN__MODELS__0__MODEL`; lists
+  and mappings as `[a, b]` and `{a: b}`), then file, then well-known variable, then default.
+- **Secrets** are references: `env:NAME` is a variable, `file:PATH` a file (its last newline does not count). The secret itself
+  is refused.
+- **Paths** stand relative to the file; those of variables and flags relative to the working folder.
+- **Durations** are `500ms`, `30s`, `10m`, `2h`, `7d`, `1h30m`; **sizes** `512KiB`, `32MiB`, `1GiB`.
+- A peer that is not configured is a tool that does not exist. A cluster is configured when `tools.kubernetes` is there (empty
+  will do), `KUBECONFIG` is set, or firewarden runs inside a cluster.
+- With `models` empty, `OPENAI_MODEL` names a model (with `OPENAI_API_KEY`, `OPENAI_BASE_URL`); without it, no model is asked.
+
+This page is generated from `src/config/keys.rs`.
+";

@@ -1,0 +1,124 @@
+//! Keys that the interface names and this version does not act on. Their default is accepted; any
+//! other value is refused at once instead of being ignored for months.
+
+use super::tree::{Node, Step, Value, path_text};
+use super::{Place, Problem};
+
+/// Path, default as YAML, and what to do meanwhile.
+pub(super) const LATER: &[(&str, &str, &str)] = &[
+    ("access.oidc", "null", "use access.tokens"),
+    ("intake.storm.per_source_per_minute", "120", "leave it out"),
+    ("intake.coalesce.wait", "0s", "leave it out: work starts at once"),
+    ("intake.coalesce.at_most", "2m", "leave it out: work starts at once"),
+    ("pollers", "[]", "let Alertmanager send to /webhook/alertmanager"),
+    ("routes[].playbook", "null", "leave it out"),
+    ("routes[].runner", "in_process", "leave it out: investigations run in this process"),
+    ("routes[].max_concurrency", "2", "leave it out"),
+    ("routes[].max_total", "null", "leave it out"),
+    ("routes[].max_per_day", "null", "leave it out"),
+    ("routes[].github", "null", "leave it out: no pull requests are opened"),
+    ("models[].num_ctx", "null", "set the context length in the server's own configuration"),
+    ("budgets.per_day.cost_usd", "20", "bound each investigation by budgets.per_investigation"),
+    ("budgets.per_day.investigations", "200", "bound each investigation by budgets.per_investigation"),
+    ("tools.kubernetes.write", "false", "leave it false: nothing is changed"),
+    ("tools.github", "{}", "leave it out"),
+    ("tools.jira", "{}", "leave it out"),
+    ("tools.mcp", "[]", "leave it out"),
+    ("policies.shadow", "null", "leave it out"),
+    ("audit.signing_key", "null", "leave it out: chains are hashed, not signed"),
+    ("audit.checkpoint_every", "10s", "leave it out: chains are hashed, not signed"),
+    ("memory.runbooks", "null", "leave it out"),
+    ("retention.payloads", "400d", "leave it out: everything is kept"),
+    ("retention.transcripts", "30d", "leave it out: everything is kept"),
+    ("telemetry.otlp_endpoint", "null", "scrape /metrics"),
+];
+
+/// Takes these keys out of `tree`. One problem for each that has another value than its default.
+pub(super) fn take_out(tree: &mut Node) -> Vec<Problem> {
+    let mut problems = vec![];
+    for (pattern, default, instead) in LATER {
+        for path in matching(tree, pattern) {
+            let Some(node) = tree.get(&path) else { continue };
+            let default = Node::from_word(default, &Place::Nowhere).json();
+            let value = node.json();
+            let empty = value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty);
+            if value != default && !(empty && (default.is_null() || default.is_object() || default.is_array())) {
+                problems.push(Problem {
+                    at: tree.place(&path),
+                    path: path_text(&path),
+                    what: "is not in this version yet".into(),
+                    help: (*instead).to_owned(),
+                });
+            }
+            tree.remove(&path);
+        }
+    }
+    // What only held such keys is gone, too.
+    for section in ["audit", "memory", "retention"] {
+        drop_if_empty(tree, &[Step::Key(section.into())]);
+    }
+    for (outer, inner) in [("intake", "storm"), ("intake", "coalesce"), ("budgets", "per_day")] {
+        drop_if_empty(tree, &[Step::Key(outer.into()), Step::Key(inner.into())]);
+    }
+    problems
+}
+
+fn drop_if_empty(tree: &mut Node, path: &[Step]) {
+    let empty = tree.get(path).is_some_and(|node| match &node.value {
+        Value::Null => true,
+        Value::Map(fields) => fields.is_empty(),
+        _ => false,
+    });
+    if empty {
+        tree.remove(path);
+    }
+}
+
+/// The paths in `tree` that `pattern` names; `[]` stands for every item.
+fn matching(tree: &Node, pattern: &str) -> Vec<Vec<Step>> {
+    let mut paths = vec![vec![]];
+    for part in pattern.split('.') {
+        let (key, every) = part.strip_suffix("[]").map_or((part, false), |key| (key, true));
+        paths = paths
+            .into_iter()
+            .flat_map(|mut path: Vec<Step>| {
+                path.push(Step::Key(key.to_owned()));
+                match (every, tree.get(&path).map(|node| &node.value)) {
+                    (true, Some(Value::List(items))) => items
+                        .iter()
+                        .map(|(number, _)| path.iter().cloned().chain([Step::Item(*number)]).collect())
+                        .collect(),
+                    (true, _) | (false, None) => vec![],
+                    (false, Some(_)) => vec![path],
+                }
+            })
+            .collect();
+    }
+    paths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_accepted_and_anything_else_is_named() {
+        let mut tree = Node::parse(
+            "access: {tokens: [], oidc: null}\nintake: {storm: {per_source_per_minute: 120}, coalesce: {wait: 0s, at_most: 2m}}\n\
+             pollers: []\naudit: {signing_key: null, checkpoint_every: 10s}\nmemory:\nretention: {payloads: 400d}\n\
+             tools: {kubernetes: {write: false}, github: {}, jira: {}, mcp: []}\nroutes: [{name: a, runner: in_process}]\n",
+        )
+        .unwrap();
+        assert_eq!(take_out(&mut tree), []);
+        assert_eq!(
+            tree.json(),
+            serde_json::json!({"access": {"tokens": []}, "intake": {}, "tools": {"kubernetes": {}}, "routes": [{"name": "a"}]})
+        );
+        let mut tree =
+            Node::parse("tools:\n  kubernetes:\n    write: true\nroutes:\n- name: a\n- name: b\n  max_total: 3\n")
+                .unwrap();
+        let found = take_out(&mut tree);
+        let shown: Vec<_> = found.iter().map(|p| (p.path.as_str(), p.at.clone())).collect();
+        assert_eq!(shown, [("routes[1].max_total", Place::Line(7)), ("tools.kubernetes.write", Place::Line(3))]);
+    }
+}

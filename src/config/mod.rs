@@ -1,0 +1,315 @@
+//! L8: `firewarden.yaml`, variables and flags, read into one [`Config`].
+//!
+//! - [`tree`]: what was written, with its place
+//! - [`read`]: from there to types; [`file`] has the types, [`later`] the keys of later versions
+//! - [`load`]: file, variables and flags in their order; every problem at once
+//! - [`resolve`]: paths, secrets and names checked
+//! - [`keys`]: what each key means, for docs/configuration.md and for suggestions
+//! - [`units`], [`secret`]: durations, sizes, references to secrets
+
+mod file;
+pub mod keys;
+mod later;
+mod load;
+mod read;
+mod resolve;
+mod secret;
+mod suggest;
+mod tree;
+mod units;
+
+pub use file::{LogFormat, Price, Provider, Role};
+pub use load::{Loaded, Sources};
+pub use secret::resolve as resolve_secret;
+pub use tree::Place;
+pub use units::{Size, Span};
+
+use crate::domain::{Budget, Secret, Severity};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The configuration, checked: names refer to something, secrets are read, paths are absolute.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where people and senders reach us.
+    pub server: Server,
+    /// Who may use the API.
+    pub access: Vec<AccessToken>,
+    /// Who may send alerts.
+    pub intake: Intake,
+    /// Where everything is kept.
+    pub places: Places,
+    /// First match wins; the implicit route `default` is not in here.
+    pub routes: Vec<Route>,
+    /// Tried in this order.
+    pub models: Vec<Model>,
+    /// What one investigation may spend.
+    pub budget: Budget,
+    /// The cluster to look at, if one is configured.
+    pub kubernetes: Option<Kubernetes>,
+    /// The Prometheus to ask, if one is configured.
+    pub prometheus: Option<Prometheus>,
+    /// Who is told of reports.
+    pub notify: Vec<Notify>,
+    /// How log lines look.
+    pub log: LogFormat,
+}
+
+/// Where people and senders reach us.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// The address to listen on.
+    pub listen: SocketAddr,
+    /// The address under which others reach us, without a slash at its end.
+    pub public_url: Option<String>,
+    /// Largest accepted body, in bytes.
+    pub max_body: usize,
+}
+
+/// One credential of the API.
+#[derive(Debug, Clone)]
+pub struct AccessToken {
+    /// Stands in the journal for whoever uses it.
+    pub name: String,
+    /// What it permits.
+    pub role: Role,
+    /// The groups whose questions it may answer.
+    pub groups: Vec<String>,
+    /// The credential.
+    pub token: Secret,
+}
+
+/// Who may send alerts.
+#[derive(Debug, Clone)]
+pub struct Intake {
+    /// Credentials by source; several for one source are all valid.
+    pub tokens: Vec<IntakeToken>,
+    /// Accept alerts without a credential even off loopback.
+    pub allow_anonymous: bool,
+}
+
+/// One credential of a sender.
+#[derive(Debug, Clone)]
+pub struct IntakeToken {
+    /// The source that it is for; `*` is any.
+    pub source: String,
+    /// The credential.
+    pub token: Secret,
+}
+
+/// Files and folders. `None` means what is embedded in the program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    /// The SQLite database.
+    pub store: PathBuf,
+    /// Rego policies.
+    pub policies: Option<PathBuf>,
+    /// Prompts, over the embedded ones.
+    pub prompts: Option<PathBuf>,
+    /// Manifests of tools, over the embedded ones.
+    pub tools: Option<PathBuf>,
+}
+
+/// Which alerts take which way.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    /// Its name, unique.
+    pub name: String,
+    /// Alertmanager matchers over labels; all must hold.
+    pub matchers: Vec<String>,
+    /// Sources; empty is any.
+    pub sources: Vec<String>,
+    /// Severities; empty is any.
+    pub severities: Vec<Severity>,
+    /// Labels that make the correlation key; empty leaves it to the sender's group key.
+    pub correlate: Vec<String>,
+    /// The prompt, `incident` for instance.
+    pub prompt: String,
+    /// Which model investigates.
+    pub model: RouteModel,
+    /// Tools by name or tag; empty is all.
+    pub tools: Vec<String>,
+    /// From opening to report; `None` takes the budget's.
+    pub timeout: Option<Duration>,
+}
+
+/// Which model investigates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RouteModel {
+    /// The configured ones, in their order.
+    InOrder,
+    /// None: the deterministic investigation is the whole one.
+    Without,
+    /// This one.
+    Named(String),
+}
+
+/// A language model.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// Our name for it, unique.
+    pub name: String,
+    /// What it speaks.
+    pub provider: Provider,
+    /// The server's name for it.
+    pub model: String,
+    /// Address of the API, `/v1` included, without a slash at its end.
+    pub base_url: String,
+    /// The credential, where the server wants one.
+    pub api_key: Option<Secret>,
+    /// How long one answer may take.
+    pub timeout: Duration,
+    /// What it costs.
+    pub price: Price,
+}
+
+/// A cluster.
+#[derive(Debug, Clone, Default)]
+pub struct Kubernetes {
+    /// The API server's address, without a slash at its end, where no kubeconfig is used.
+    pub url: Option<String>,
+    /// The credential for `url`.
+    pub bearer: Option<Secret>,
+    /// The kubeconfig; `None` looks where kubectl looks, then for a service account.
+    pub kubeconfig: Option<PathBuf>,
+    /// The context; `None` takes the current one.
+    pub context: Option<String>,
+}
+
+/// A Prometheus.
+#[derive(Debug, Clone)]
+pub struct Prometheus {
+    /// Its address, without a slash at its end.
+    pub url: String,
+    /// How it is to be asked.
+    pub credential: Option<Credential>,
+}
+
+/// How an HTTP peer is to be asked.
+#[derive(Debug, Clone)]
+pub enum Credential {
+    /// `Authorization: Bearer …`
+    Bearer(Secret),
+    /// `Authorization: Basic …`
+    Basic {
+        /// The user.
+        username: String,
+        /// The password.
+        password: Secret,
+    },
+}
+
+/// Somebody who is told of reports.
+#[derive(Debug, Clone)]
+pub struct Notify {
+    /// Its name, unique.
+    pub name: String,
+    /// The address that reports are sent to. Such addresses often are credentials, so it is kept as
+    /// one.
+    pub webhook: Secret,
+}
+
+impl Config {
+    /// Every secret of the configuration, for the redactor.
+    pub fn secrets(&self) -> Vec<&Secret> {
+        let prometheus =
+            self.prometheus.as_ref().and_then(|p| p.credential.as_ref()).map(|credential| match credential {
+                Credential::Bearer(secret) | Credential::Basic { password: secret, .. } => secret,
+            });
+        let access = self.access.iter().map(|t| &t.token);
+        let intake = self.intake.tokens.iter().map(|t| &t.token);
+        let models = self.models.iter().filter_map(|m| m.api_key.as_ref());
+        let notify = self.notify.iter().map(|n| &n.webhook);
+        let kubernetes = self.kubernetes.iter().filter_map(|k| k.bearer.as_ref());
+        access.chain(intake).chain(models).chain(prometheus).chain(kubernetes).chain(notify).collect()
+    }
+
+    /// Refuses to open a door to the network that nobody watches.
+    ///
+    /// # Errors
+    /// When `server.listen` is no loopback address and intake or API would accept anybody.
+    pub fn check_doors(&self) -> Result<(), ConfigError> {
+        if self.server.listen.ip().is_loopback() {
+            return Ok(());
+        }
+        let mut problems = vec![];
+        if self.intake.tokens.is_empty() && !self.intake.allow_anonymous {
+            problems.push(Problem {
+                at: Place::Nowhere,
+                path: "intake.tokens".into(),
+                what: format!("is empty, and {} is reachable from outside: anybody could send alerts", self.server.listen),
+                help: "add\n\n      intake:\n        tokens:\n          - {source: \"*\", token: \"env:FLEET_EVENTS_TOKEN\"}\n\n    \
+                       or, if something in front of firewarden checks its callers, `intake: {allow_anonymous: true}`,\n    \
+                       or listen on 127.0.0.1"
+                    .into(),
+            });
+        }
+        if self.access.is_empty() {
+            problems.push(Problem {
+                at: Place::Nowhere,
+                path: "access.tokens".into(),
+                what: format!("is empty, and {} is reachable from outside: anybody could use the API", self.server.listen),
+                help: "add\n\n      access:\n        tokens:\n          - {name: oncall, role: operator, token: \"env:FIREWARDEN_TOKEN\"}\n\n    \
+                       or listen on 127.0.0.1"
+                    .into(),
+            });
+        }
+        if problems.is_empty() { Ok(()) } else { Err(ConfigError { file: None, problems }) }
+    }
+}
+
+/// One thing that is wrong with the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where it was written.
+    pub at: Place,
+    /// The key, `routes[0].name`; empty for the file as a whole.
+    pub path: String,
+    /// What is wrong with it.
+    pub what: String,
+    /// What to do.
+    pub help: String,
+}
+
+/// Everything that is wrong with the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigError {
+    /// The file that was read, if any.
+    pub file: Option<PathBuf>,
+    /// At least one.
+    pub problems: Vec<Problem>,
+}
+
+impl ConfigError {
+    /// Each problem as what happened and what to do.
+    pub fn lines(&self) -> Vec<(String, String)> {
+        let file = self.file.as_ref().map_or("configuration".to_owned(), |file| file.display().to_string());
+        self.problems
+            .iter()
+            .map(|problem| {
+                let place = match &problem.at {
+                    Place::Nowhere => file.clone(),
+                    Place::Line(line) => format!("{file}:{line}"),
+                    Place::Variable(name) => format!("variable {name}"),
+                    Place::Flag(name) => name.clone(),
+                };
+                let key = if problem.path.is_empty() { String::new() } else { format!("`{}` ", problem.path) };
+                (format!("{place}: {key}{}", problem.what), problem.help.clone())
+            })
+            .collect()
+    }
+}
+
+impl std::fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (number, (what, help)) in self.lines().into_iter().enumerate() {
+            let newline = if number > 0 { "\n" } else { "" };
+            write!(f, "{newline}{what}\n  help: {help}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

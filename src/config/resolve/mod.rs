@@ -1,0 +1,351 @@
+//! From a well-formed file to a [`Config`]: well-known variables, paths, secrets, names.
+//!
+//! - [`models`], [`places`]: those parts that take most words
+
+mod models;
+mod places;
+
+use super::file;
+use super::secret::{self, Reference};
+use super::suggest::nearest;
+use super::tree::{Place, Step, path_text};
+use super::{
+    AccessToken, Config, ConfigError, Credential, Intake, IntakeToken, Kubernetes, Loaded, Model, Notify, Places,
+    Problem, Prometheus, Route, RouteModel, Server,
+};
+use crate::domain::{Budget, Secret};
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What a name may be.
+const NAME_HELP: &str = "use letters, digits, `-`, `_` and `.`, at most 64";
+
+macro_rules! at {
+    ($($step:expr),+ $(,)?) => { &[$(Step::from($step)),+] };
+}
+use at;
+
+impl From<&str> for Step {
+    fn from(key: &str) -> Self {
+        Self::Key(key.to_owned())
+    }
+}
+
+impl From<usize> for Step {
+    fn from(item: usize) -> Self {
+        Self::Item(item)
+    }
+}
+
+/// Collects problems on the way.
+struct Resolver<'a> {
+    loaded: &'a Loaded,
+    problems: Vec<Problem>,
+}
+
+impl Loaded {
+    /// Checks names, reads secrets, makes paths absolute.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub fn resolve(&self) -> Result<Config, ConfigError> {
+        let mut r = Resolver { loaded: self, problems: vec![] };
+        let file = &self.file;
+        let models = r.models();
+        let config = Config {
+            server: r.server(),
+            access: r.access(),
+            intake: r.intake(),
+            places: r.places(),
+            routes: r.routes(&models),
+            models,
+            budget: r.budget(),
+            kubernetes: r.kubernetes(),
+            prometheus: r.prometheus(),
+            notify: r.notify(),
+            log: file.telemetry.log,
+        };
+        r.finish(config)
+    }
+
+    /// Files and folders alone, for commands that need no secret.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn places(&self) -> Result<Places, ConfigError> {
+        let mut r = Resolver { loaded: self, problems: vec![] };
+        let places = r.places();
+        r.finish(places)
+    }
+
+    /// How log lines look, before anything else is known.
+    pub fn log(&self) -> file::LogFormat {
+        self.file.telemetry.log
+    }
+}
+
+impl Resolver<'_> {
+    fn finish<T>(self, value: T) -> Result<T, ConfigError> {
+        match self.problems.is_empty() {
+            true => Ok(value),
+            false => Err(ConfigError { file: self.loaded.sources.file.clone(), problems: self.problems }),
+        }
+    }
+
+    fn problem(&mut self, path: &[Step], what: impl Into<String>, help: impl Into<String>) {
+        let at = self.loaded.tree.place(path);
+        self.problems.push(Problem { at, path: path_text(path), what: what.into(), help: help.into() });
+    }
+
+    fn variable(&self, name: &str) -> Option<&str> {
+        self.loaded.sources.env.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    /// A path stands in the file's folder, or in the working folder when it came from elsewhere.
+    fn absolute(&self, key: &[Step], path: &str) -> PathBuf {
+        match self.loaded.tree.place(key) {
+            Place::Line(_) => self.loaded.sources.base().join(path),
+            Place::Variable(_) | Place::Flag(_) | Place::Nowhere => self.loaded.sources.cwd.join(path),
+        }
+    }
+
+    fn secret(&mut self, key: &[Step], reference: &Reference) -> Secret {
+        let base = match self.loaded.tree.place(key) {
+            Place::Line(_) => self.loaded.sources.base(),
+            Place::Variable(_) | Place::Flag(_) | Place::Nowhere => self.loaded.sources.cwd.clone(),
+        };
+        secret::resolve(&reference.0, &base, &self.loaded.sources.env).unwrap_or_else(|error| {
+            self.problem(key, format!("names a secret that is not there: {error}"), "set it, or take the key out");
+            Secret::new("", "nowhere")
+        })
+    }
+
+    fn address(&mut self, key: &[Step], text: &str) -> String {
+        let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+        let host = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
+        match host {
+            None | Some("") => self.problem(key, "is no address", "write http://HOST:PORT or https://HOST"),
+            Some(host) if host.contains('@') => self.problem(
+                key,
+                "carries a credential",
+                "take the part before `@` out; name the secret in a key of its own (`bearer`, `basic`, `api_key`)",
+            ),
+            Some(_) if text.contains(char::is_whitespace) => {
+                self.problem(key, "is no address: it has a space in it", "write http://HOST:PORT or https://HOST");
+            }
+            Some(_) => {}
+        }
+        text.trim_end_matches('/').to_owned()
+    }
+
+    fn name(&mut self, key: &[Step], name: &str, taken: &mut BTreeSet<String>) {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
+            self.problem(key, "is no name", NAME_HELP);
+        }
+        if !taken.insert(name.to_owned()) {
+            self.problem(key, format!("names `{name}` a second time"), "give each its own name");
+        }
+    }
+
+    fn server(&mut self) -> Server {
+        let server = &self.loaded.file.server;
+        let text = server.listen.replace("localhost:", "127.0.0.1:");
+        let listen = text.parse().unwrap_or_else(|_| {
+            let help = "write ADDRESS:PORT, 127.0.0.1:8080 or [::]:8080 for instance";
+            self.problem(at!["server", "listen"], format!("is no address to listen on: `{text}`"), help);
+            SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
+        });
+        let public_url = server.public_url.as_ref().map(|url| self.address(at!["server", "public_url"], url));
+        let max_body = server.max_body.0;
+        if !(1 << 10..=256 << 20).contains(&max_body) {
+            let help = "32MiB takes 20,000 alerts";
+            self.problem(at!["server", "max_body"], "is not between 1KiB and 256MiB", help);
+        }
+        Server { listen, public_url, max_body: usize::try_from(max_body).unwrap_or(usize::MAX) }
+    }
+
+    fn access(&mut self) -> Vec<AccessToken> {
+        let mut names = BTreeSet::new();
+        let tokens = self.loaded.file.access.tokens.iter().enumerate();
+        tokens
+            .map(|(n, token)| {
+                self.name(at!["access", "tokens", n, "name"], &token.name, &mut names);
+                AccessToken {
+                    name: token.name.clone(),
+                    role: token.role,
+                    groups: token.groups.clone(),
+                    token: self.secret(at!["access", "tokens", n, "token"], &token.token),
+                }
+            })
+            .collect()
+    }
+
+    fn intake(&mut self) -> Intake {
+        let intake = &self.loaded.file.intake;
+        let mut tokens: Vec<IntakeToken> = intake
+            .tokens
+            .iter()
+            .enumerate()
+            .map(|(n, token)| IntakeToken {
+                source: token.source.clone(),
+                token: self.secret(at!["intake", "tokens", n, "token"], &token.token),
+            })
+            .collect();
+        if tokens.is_empty()
+            && let Some(value) = self.variable("FLEET_EVENTS_TOKEN")
+        {
+            tokens.push(IntakeToken { source: "*".into(), token: Secret::new(value, "env:FLEET_EVENTS_TOKEN") });
+        }
+        Intake { tokens, allow_anonymous: intake.allow_anonymous }
+    }
+
+    fn routes(&mut self, models: &[Model]) -> Vec<Route> {
+        let mut names = BTreeSet::from(["default".to_owned()]);
+        let routes = self.loaded.file.routes.iter().enumerate();
+        routes
+            .map(|(n, route)| {
+                if route.name == "default" {
+                    let help = "`default` takes what no route takes; a last route without matchers replaces it";
+                    self.problem(at!["routes", n, "name"], "is taken", help);
+                } else {
+                    self.name(at!["routes", n, "name"], &route.name, &mut names);
+                }
+                if route.timeout.is_some_and(|t| t.0 < Duration::from_secs(1)) {
+                    self.problem(at!["routes", n, "timeout"], "is shorter than a second", "10m is usual");
+                }
+                Route {
+                    name: route.name.clone(),
+                    matchers: route.matchers.clone(),
+                    sources: route.sources.clone(),
+                    severities: route.severities.clone(),
+                    correlate: route.correlate.clone(),
+                    prompt: route.prompt.clone(),
+                    model: self.route_model(n, route.model.as_deref(), models),
+                    tools: route.tools.clone(),
+                    timeout: route.timeout.map(|t| t.0),
+                }
+            })
+            .collect()
+    }
+
+    fn route_model(&mut self, n: usize, name: Option<&str>, models: &[Model]) -> RouteModel {
+        let known = || models.iter().map(|m| m.name.as_str());
+        match name {
+            None => RouteModel::InOrder,
+            Some("none") => RouteModel::Without,
+            Some(name) => {
+                if !known().any(|k| k == name) {
+                    let help = match nearest(name, known()) {
+                        Some(other) => format!("did you mean `{other}`?"),
+                        None => {
+                            "add it to `models`, write `none`, or leave it out for the models in their order".into()
+                        }
+                    };
+                    self.problem(at!["routes", n, "model"], format!("names `{name}`, which is not in `models`"), help);
+                }
+                RouteModel::Named(name.to_owned())
+            }
+        }
+    }
+
+    fn budget(&mut self) -> Budget {
+        let (of, survey) = (&self.loaded.file.budgets.per_investigation, &self.loaded.file.budgets.survey);
+        let zero = [
+            ("per_investigation", "wall", of.wall.0 < Duration::from_secs(1)),
+            ("per_investigation", "cost_usd", !(of.cost_usd.is_finite() && of.cost_usd >= 0.0)),
+            ("survey", "wall", survey.wall.0 < Duration::from_secs(1)),
+            ("survey", "tool_calls", survey.tool_calls == 0),
+        ];
+        for (section, key, wrong) in zero {
+            if wrong {
+                self.problem(
+                    at!["budgets", section, key],
+                    "leaves no room for any work",
+                    "leave it out for the default",
+                );
+            }
+        }
+        Budget {
+            turns: of.turns,
+            tool_calls: of.tool_calls,
+            tokens: of.tokens,
+            cost_usd: of.cost_usd,
+            wall_s: of.wall.0.as_secs(),
+            survey_calls: survey.tool_calls,
+            survey_s: survey.wall.0.as_secs(),
+        }
+    }
+
+    /// A cluster is configured when the file names one, KUBECONFIG does, or we run inside one.
+    fn kubernetes(&mut self) -> Option<Kubernetes> {
+        let of = self.loaded.file.tools.kubernetes.as_ref();
+        let elsewhere = self.variable("KUBECONFIG").or_else(|| self.variable("KUBERNETES_SERVICE_HOST"));
+        if of.is_none() && elsewhere.is_none() {
+            return None;
+        }
+        let key = at!["tools", "kubernetes", "kubeconfig"];
+        let kubeconfig = of.and_then(|k| k.kubeconfig.as_ref()).map(|path| self.absolute(key, path));
+        if let Some(path) = kubeconfig.as_ref().filter(|path| !path.is_file()) {
+            let what = format!("names no file: {}", path.display());
+            self.problem(key, what, "leave it out to look where kubectl looks");
+        }
+        let url = of.and_then(|k| k.url.as_ref()).map(|url| self.address(at!["tools", "kubernetes", "url"], url));
+        let bearer = of.and_then(|k| k.bearer.as_ref());
+        let bearer = bearer.map(|token| self.secret(at!["tools", "kubernetes", "bearer"], token));
+        let context = of.and_then(|k| k.context.clone());
+        if url.is_some() && (kubeconfig.is_some() || context.is_some()) || url.is_none() && bearer.is_some() {
+            let help = "either `url` (and `bearer`), or `kubeconfig` and `context`";
+            self.problem(at!["tools", "kubernetes"], "names the cluster in two ways", help);
+        }
+        Some(Kubernetes { url, bearer, kubeconfig, context })
+    }
+
+    fn prometheus(&mut self) -> Option<Prometheus> {
+        let of = &self.loaded.file.tools.prometheus;
+        let key = |name: &str| [Step::from("tools"), Step::from("prometheus"), Step::from(name)];
+        let credential = match (&of.bearer, &of.basic) {
+            (Some(_), Some(_)) => {
+                self.problem(&key("basic"), "stands beside `bearer`", "keep one of them");
+                None
+            }
+            (Some(reference), None) => Some(Credential::Bearer(self.secret(&key("bearer"), reference))),
+            (None, Some(basic)) => Some(Credential::Basic {
+                username: basic.username.clone(),
+                password: self.secret(at!["tools", "prometheus", "basic", "password"], &basic.password),
+            }),
+            (None, None) => None,
+        };
+        match (&of.url, self.variable("PROMETHEUS_URL")) {
+            (Some(url), _) => Some(Prometheus { url: self.address(&key("url"), url), credential }),
+            (None, Some(url)) => {
+                let url = url.trim_end_matches('/').to_owned();
+                Some(Prometheus { url, credential })
+            }
+            (None, None) => {
+                if credential.is_some() {
+                    self.problem(&key("url"), "is missing beside a credential", "add `url: http://HOST:9090`");
+                }
+                None
+            }
+        }
+    }
+
+    fn notify(&mut self) -> Vec<Notify> {
+        let mut names = BTreeSet::from(["log".to_owned()]);
+        let sinks = self.loaded.file.notify.iter().enumerate();
+        sinks
+            .map(|(n, sink)| {
+                self.name(at!["notify", n, "name"], &sink.name, &mut names);
+                let key = at!["notify", n, "webhook"];
+                let webhook = match secret::is_reference(&sink.webhook) {
+                    true => self.secret(key, &Reference(sink.webhook.clone())),
+                    false => Secret::new(self.address(key, &sink.webhook), "configuration"),
+                };
+                Notify { name: sink.name.clone(), webhook }
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,108 @@
+//! Language models.
+
+use super::{Resolver, Step, at};
+use crate::config::Model;
+use crate::config::file::{self, Provider};
+use crate::domain::Secret;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Where Ollama listens.
+const OLLAMA: &str = "http://127.0.0.1:11434";
+/// Where OpenAI answers.
+const OPENAI: &str = "https://api.openai.com/v1";
+
+impl Resolver<'_> {
+    pub(super) fn models(&mut self) -> Vec<Model> {
+        let mut names = BTreeSet::new();
+        let configured = &self.loaded.file.models;
+        let mut models: Vec<Model> = configured
+            .iter()
+            .enumerate()
+            .map(|(n, model)| {
+                self.name(at!["models", n, "name"], &model.name, &mut names);
+                if model.name == "none" {
+                    let help = "choose another: `model: none` in a route means that no model is asked";
+                    self.problem(at!["models", n, "name"], "is taken", help);
+                }
+                self.model(n, model)
+            })
+            .collect();
+        // No model is asked unless somebody named one.
+        if models.is_empty()
+            && let Some(name) = self.variable("OPENAI_MODEL")
+        {
+            models.push(Model {
+                name: "openai".into(),
+                provider: Provider::Openai,
+                model: name.to_owned(),
+                base_url: self.openai_url(),
+                api_key: self.openai_key(),
+                timeout: Duration::from_secs(120),
+                price: file::Price::default(),
+            });
+        }
+        models
+    }
+
+    fn openai_url(&mut self) -> String {
+        let url = self.variable("OPENAI_BASE_URL").or_else(|| self.variable("OPENAI_API_BASE"));
+        url.unwrap_or(OPENAI).trim_end_matches('/').to_owned()
+    }
+
+    fn openai_key(&self) -> Option<Secret> {
+        self.variable("OPENAI_API_KEY").map(|value| Secret::new(value, "env:OPENAI_API_KEY"))
+    }
+
+    fn model(&mut self, n: usize, model: &file::Model) -> Model {
+        let own_url = model.base_url.as_ref().map(|url| self.address(at!["models", n, "base_url"], url));
+        let host = model.host.as_ref().map(|host| self.address(at!["models", n, "host"], host));
+        if host.is_some() && (own_url.is_some() || model.provider != Provider::Ollama) {
+            let help = "`host` is Ollama's address without /v1; everything else takes `base_url`";
+            self.problem(at!["models", n, "host"], "does not belong here", help);
+        }
+        let ask = |url: Option<String>| own_url.clone().or(url);
+        let base_url = match model.provider {
+            Provider::Openai => ask(None).unwrap_or_else(|| self.openai_url()),
+            Provider::Ollama => ask(host.map(|host| format!("{host}/v1"))).unwrap_or_else(|| {
+                let host = self.variable("OLLAMA_HOST").or_else(|| self.variable("OLLAMA_BASE_URL"));
+                ollama_url(host.unwrap_or(OLLAMA))
+            }),
+        };
+        let api_key = match (&model.api_key, model.provider) {
+            (Some(reference), _) => Some(self.secret(at!["models", n, "api_key"], reference)),
+            // OpenAI's key goes to nobody but whom OPENAI_BASE_URL names, or OpenAI.
+            (None, Provider::Openai) if own_url.is_none() => self.openai_key(),
+            (None, Provider::Openai | Provider::Ollama) => None,
+        };
+        if model.timeout.0.is_zero() {
+            self.problem(at!["models", n, "timeout"], "is zero", "120s is the default");
+        }
+        for (key, price) in
+            [("input_per_mtok", model.price.input_per_mtok), ("output_per_mtok", model.price.output_per_mtok)]
+        {
+            if !(price.is_finite() && price >= 0.0) {
+                self.problem(at!["models", n, "price", key], "is no price", "US dollars for a million tokens");
+            }
+        }
+        Model {
+            name: model.name.clone(),
+            provider: model.provider,
+            model: model.model.clone(),
+            base_url,
+            api_key,
+            timeout: model.timeout.0,
+            price: model.price,
+        }
+    }
+}
+
+/// Ollama's variable may lack the scheme, and names all addresses by 0.0.0.0.
+fn ollama_url(host: &str) -> String {
+    let host = host.trim_end_matches('/').replace("0.0.0.0", "127.0.0.1");
+    match host.contains("://") {
+        true => format!("{host}/v1"),
+        false if host.contains(':') => format!("http://{host}/v1"),
+        false => format!("http://{host}:11434/v1"),
+    }
+}

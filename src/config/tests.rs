@@ -1,0 +1,304 @@
+use super::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+struct Case {
+    dir: tempfile::TempDir,
+    sources: Sources,
+}
+
+fn case(yaml: &str, env: &[(&str, &str)]) -> Case {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("firewarden.yaml"), yaml).unwrap();
+    let mut env: BTreeMap<String, String> = env.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+    env.entry("HOME".into()).or_insert_with(|| "/home/someone".into());
+    let sources = Sources { file: Some("firewarden.yaml".into()), env, flags: vec![], cwd: dir.path().to_path_buf() };
+    Case { dir, sources }
+}
+
+impl Case {
+    fn config(&self) -> Result<Config, ConfigError> {
+        self.sources.clone().load().and_then(|loaded| loaded.resolve())
+    }
+
+    /// The errors, without the folder of this run.
+    fn errors(&self) -> String {
+        let error = self.config().unwrap_err().to_string();
+        error.replace(&*self.dir.path().to_string_lossy(), "DIR")
+    }
+}
+
+fn config(yaml: &str, env: &[(&str, &str)]) -> Config {
+    case(yaml, env).config().unwrap()
+}
+
+#[test]
+fn nothing_at_all_is_a_configuration() {
+    let sources = Sources { env: BTreeMap::from([("XDG_STATE_HOME".into(), "/state".into())]), ..Sources::default() };
+    let config = sources.load().unwrap().resolve().unwrap();
+    assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.places.store, PathBuf::from("/state/firewarden/firewarden.db"));
+    assert!(config.models.is_empty() && config.kubernetes.is_none() && config.prometheus.is_none());
+    config.check_doors().unwrap();
+}
+
+#[test]
+fn every_mistake_is_told_with_its_place_and_its_remedy() {
+    let cases: &[(&str, &str)] = &[
+        ("unknown key", "server:\n  lisen: 1.2.3.4:5\n"),
+        ("unknown section", "serv:\n  listen: 1.2.3.4:5\n"),
+        ("key of another section", "server:\n  allow_anonymous: true\n"),
+        ("key that nobody knows", "access:\n  ldap: true\n"),
+        ("unknown key in a list", "routes:\n  - name: a\n  - name: b\n    promt: incident\n"),
+        (
+            "wrong types",
+            "server: [a]\nroutes: {name: a}\nmodels: 3\nbudgets: {per_investigation: {turns: many, tokens: -1}}\n",
+        ),
+        (
+            "wrong words",
+            "models:\n- {name: a, provider: claude, model: b}\naccess: {tokens: [{name: a, role: root, token: 'env:A'}]}\nroutes: [{name: a, severities: [loud]}]",
+        ),
+        ("missing keys", "models:\n- name: a\n  provider: openai\n- provider: openai\n  model: b\n"),
+        ("durations and sizes", "server: {max_body: 32MB}\nbudgets: {survey: {wall: 30}}\n"),
+        ("a secret in the file", "intake:\n  tokens:\n    - token: hunter2\n"),
+        ("a secret that is not there", "intake: {tokens: [{token: 'env:ABSENT'}, {token: 'file:absent'}]}"),
+        ("no YAML", "server: {listen: 1\nroutes: ["),
+        ("a key twice", "server: {listen: '127.0.0.1:1'}\nserver: {listen: '127.0.0.1:2'}\n"),
+        (
+            "later versions",
+            "tools:\n  kubernetes: {write: true}\n  github: {repo: a/b}\npollers:\n- {name: am}\nroutes:\n- name: a\n  max_total: 3\ntelemetry: {otlp_endpoint: 'http://x'}\n",
+        ),
+        ("notify otherwise", "notify:\n- {name: a, slack: 'env:S'}\n"),
+        (
+            "names",
+            "routes: [{name: default}, {name: a}, {name: a}, {name: 'a b'}]\nmodels: [{name: none, provider: openai, model: m}]",
+        ),
+        (
+            "a model that is not there",
+            "models: [{name: main, provider: openai, model: m}]\nroutes: [{name: a, model: mian}, {name: b, model: other}]",
+        ),
+        (
+            "addresses",
+            "server: {listen: '8080', public_url: example.org}\ntools: {prometheus: {url: 'http://u:secret-word@p:9090'}}\n",
+        ),
+        ("prometheus", "tools: {prometheus: {bearer: 'env:HOME', basic: {username: u, password: 'env:HOME'}}}"),
+        ("stores", "store: {url: 'postgres://u:p@h/d'}"),
+        ("stores in memory", "store: {url: 'sqlite::memory:'}"),
+        ("stores otherwise", "store: {url: /var/lib/x.db}"),
+        ("folders", "policies: {dir: no/policies}\nprompts: {dir: p}\ntools: {dir: t}"),
+        ("budgets", "budgets: {per_investigation: {wall: 0s, cost_usd: -1}, survey: {tool_calls: 0}}"),
+        ("a cluster twice", "tools: {kubernetes: {url: 'http://h:1', context: c}}"),
+        ("host", "models: [{name: a, provider: openai, model: m, host: 'http://h:1'}]"),
+    ];
+    let mut out = String::new();
+    for (name, yaml) in cases {
+        let errors = case(yaml, &[]).errors();
+        assert!(!errors.contains("hunter2") && !errors.contains("secret-word"), "{name}: {errors}");
+        out.push_str(&format!("== {name}\n{errors}\n\n"));
+    }
+    insta::assert_snapshot!(out);
+}
+
+#[test]
+fn variables_are_named_in_their_errors() {
+    let errors = case(
+        "",
+        &[
+            ("FIREWARDEN__SERVR__LISTEN", "x"),
+            ("FIREWARDEN__SERVER__LISTEN__PORT", "1"),
+            ("FIREWARDEN__ROUTES__7__NAME", "x"),
+            ("FIREWARDEN__BUDGETS__SURVEY__WALL", "soon"),
+        ],
+    )
+    .errors();
+    insta::assert_snapshot!(errors);
+    insta::assert_snapshot!("database_url", case("", &[("DATABASE_URL", "postgres://u:hunter2@h/d")]).errors());
+    let none = Sources { file: Some("absent.yaml".into()), ..Sources::default() }.load().unwrap_err().to_string();
+    assert!(none.starts_with("absent.yaml: cannot be read"), "{none}");
+}
+
+#[test]
+fn flags_go_before_variables_before_the_file_before_well_known_variables() {
+    let yaml = "server: {listen: '127.0.0.1:1'}\ntools: {prometheus: {url: 'http://file:1'}}";
+    let env = [("FIREWARDEN__SERVER__LISTEN", "127.0.0.1:2"), ("PROMETHEUS_URL", "http://variable:1/")];
+    let port = |case: &Case| case.config().unwrap().server.listen.port();
+    assert_eq!(port(&case(yaml, &[])), 1);
+    let mut both = case(yaml, &env);
+    assert_eq!(port(&both), 2);
+    both.sources.flags.push(("server.listen", "--listen", "127.0.0.1:3".into()));
+    assert_eq!(port(&both), 3);
+    let prometheus = |yaml, env: &[(&str, &str)]| config(yaml, env).prometheus.map(|p| p.url);
+    assert_eq!(prometheus(yaml, &env).as_deref(), Some("http://file:1"));
+    assert_eq!(prometheus("", &env).as_deref(), Some("http://variable:1"));
+    assert_eq!(prometheus("", &[]), None);
+}
+
+#[test]
+fn well_known_variables_fill_what_is_left_open() {
+    let env = [
+        ("OPENAI_API_KEY", "sk-very-secret"),
+        ("OPENAI_API_BASE", "http://gateway/v1/"),
+        ("OPENAI_MODEL", "m1"),
+        ("OLLAMA_HOST", "0.0.0.0:11434"),
+        ("FLEET_EVENTS_TOKEN", "events-secret"),
+        ("KUBECONFIG", "/some/config"),
+        ("DATABASE_URL", "sqlite://data/f.db"),
+    ];
+    let from_env = config("", &env);
+    let model = &from_env.models[0];
+    assert_eq!((model.model.as_str(), model.base_url.as_str()), ("m1", "http://gateway/v1"));
+    assert_eq!(model.api_key.as_ref().unwrap().origin(), "env:OPENAI_API_KEY");
+    assert_eq!(from_env.intake.tokens[0].source, "*");
+    assert!(from_env.kubernetes.is_some_and(|k| k.kubeconfig.is_none() && k.url.is_none()));
+    assert!(from_env.places.store.ends_with("data/f.db"));
+
+    let yaml = "models:\n- {name: a, provider: openai, model: x}\n- {name: b, provider: ollama, model: y}\n\
+                - {name: c, provider: openai, model: z, base_url: 'http://other/v1'}\n\
+                - {name: d, provider: ollama, model: y, host: 'http://gpu:11434/'}";
+    let models = config(yaml, &env).models;
+    let shown: Vec<_> = models.iter().map(|m| (m.base_url.as_str(), m.api_key.is_some())).collect();
+    assert_eq!(
+        shown,
+        [
+            ("http://gateway/v1", true),
+            ("http://127.0.0.1:11434/v1", false),
+            // OpenAI's key does not go to somebody else.
+            ("http://other/v1", false),
+            ("http://gpu:11434/v1", false),
+        ]
+    );
+    assert!(config("", &[("OPENAI_API_KEY", "sk-very-secret")]).models.is_empty(), "a key alone asks nobody");
+}
+
+#[test]
+fn paths_stand_in_the_folder_of_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let etc = dir.path().join("etc");
+    std::fs::create_dir_all(etc.join("policies")).unwrap();
+    std::fs::create_dir_all(etc.join("mine")).unwrap();
+    std::fs::write(etc.join("f.yaml"), "store: {url: 'sqlite:state/f.db'}\nprompts: {dir: mine}\n").unwrap();
+    let sources = Sources { file: Some("etc/f.yaml".into()), cwd: dir.path().into(), ..Sources::default() };
+    let places = sources.load().unwrap().places().unwrap();
+    assert_eq!(places.store, etc.join("state/f.db"));
+    assert_eq!(places.prompts, Some(etc.join("mine")));
+    assert_eq!(places.policies, Some(etc.join("policies")), "taken because it is there");
+    assert_eq!(places.tools, None);
+}
+
+#[test]
+fn a_door_to_the_network_needs_a_lock() {
+    let open = config("server: {listen: '0.0.0.0:8080'}", &[]);
+    insta::assert_snapshot!(open.check_doors().unwrap_err().to_string());
+    let tokens = "access: {tokens: [{name: a, role: viewer, token: 'env:HOME'}]}";
+    let anonymous = format!("server: {{listen: '[::]:8080'}}\nintake: {{allow_anonymous: true}}\n{tokens}");
+    config(&anonymous, &[]).check_doors().unwrap();
+    let locked = format!("server: {{listen: '[::]:8080'}}\n{tokens}");
+    config(&locked, &[("FLEET_EVENTS_TOKEN", "t")]).check_doors().unwrap();
+    assert!(config(&locked, &[]).check_doors().is_err());
+    config("server: {listen: '[::1]:8080'}", &[]).check_doors().unwrap();
+}
+
+#[test]
+fn debug_shows_where_secrets_are_and_never_what_they_are() {
+    let yaml = "intake: {tokens: [{token: 'env:A'}]}\naccess: {tokens: [{name: a, role: admin, token: 'env:B'}]}\n\
+                models: [{name: m, provider: openai, model: x, api_key: 'env:C'}]\n\
+                tools: {prometheus: {url: 'http://p', basic: {username: u, password: 'env:D'}}}\n\
+                notify: [{name: n, webhook: 'env:E'}, {name: o, webhook: 'https://hooks/hunter2-6'}]";
+    let env: Vec<(String, String)> =
+        ["A", "B", "C", "D", "E"].iter().map(|n| (n.to_string(), format!("hunter2-{n}"))).collect();
+    let env: Vec<(&str, &str)> = env.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    let config = config(yaml, &env);
+    let shown = format!("{config:?} {config:#?}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+    for name in ["env:A", "env:B", "env:C", "env:D", "env:E"] {
+        assert!(shown.contains(name), "{name}");
+    }
+    assert_eq!(config.secrets().len(), 6);
+}
+
+/// A document with every key of the table.
+fn example() -> tree::Node {
+    let mut tree = tree::Node::default();
+    for key in keys::KEYS {
+        let path: Vec<tree::Step> = key
+            .path
+            .split('.')
+            .flat_map(|part| match part.strip_suffix("[]") {
+                Some(name) => vec![tree::Step::Key(name.into()), tree::Step::Item(0)],
+                None => vec![tree::Step::Key(part.into())],
+            })
+            .collect();
+        tree.set(&path, tree::Node::from_word(key.example, &Place::Nowhere)).unwrap();
+    }
+    tree
+}
+
+/// Leaves of `value` in the table's spelling.
+fn leaves(value: &serde_json::Value, path: String, out: &mut BTreeMap<String, serde_json::Value>) {
+    let known = |path: &str| keys::KEYS.iter().any(|k| k.path == path);
+    match value {
+        serde_json::Value::Object(map) if !known(&path) => map.iter().for_each(|(key, value)| {
+            let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+            leaves(value, path, out);
+        }),
+        serde_json::Value::Array(items) if !known(&path) => {
+            items.iter().for_each(|item| leaves(item, format!("{path}[]"), out));
+        }
+        value => {
+            out.insert(path, value.clone());
+        }
+    }
+}
+
+#[test]
+fn the_table_of_keys_is_the_types() {
+    let file: file::File = read::read(&example()).unwrap_or_else(|wrong| panic!("{wrong:?}"));
+    let mut found = BTreeMap::new();
+    leaves(&serde_json::to_value(&file).unwrap(), String::new(), &mut found);
+    let types: BTreeSet<&str> = found.keys().map(String::as_str).collect();
+    let table: BTreeSet<&str> = keys::KEYS.iter().map(|key| key.path).collect();
+    assert_eq!(types, table, "left: the types, right: the table");
+
+    // Defaults: take each key out of the example and see what comes instead.
+    for key in keys::KEYS {
+        let path: Vec<tree::Step> = key
+            .path
+            .split('.')
+            .flat_map(|part| match part.strip_suffix("[]") {
+                Some(name) => vec![tree::Step::Key(name.into()), tree::Step::Item(0)],
+                None => vec![tree::Step::Key(part.into())],
+            })
+            .collect();
+        let mut without = example();
+        without.remove(&path);
+        let file = read::read::<file::File>(&without);
+        match (key.default, file) {
+            ("", Err(_)) => {}
+            (default, Ok(file)) => {
+                let mut found = BTreeMap::new();
+                leaves(&serde_json::to_value(&file).unwrap(), String::new(), &mut found);
+                let written = tree::Node::from_word(default, &Place::Nowhere).json();
+                let same = match (found[key.path].as_f64(), written.as_f64()) {
+                    (Some(a), Some(b)) => a == b,
+                    _ => found[key.path] == written,
+                };
+                assert!(same, "{}: the table says {written}, the types {}", key.path, found[key.path]);
+            }
+            (default, Err(wrong)) => panic!("{} is said to default to {default}: {wrong:?}", key.path),
+        }
+    }
+}
+
+#[test]
+fn the_reference_is_generated() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md");
+    let expected = keys::markdown();
+    if std::env::var_os("FIREWARDEN_BLESS").is_some() {
+        std::fs::create_dir_all(concat!(env!("CARGO_MANIFEST_DIR"), "/docs")).unwrap();
+        std::fs::write(path, &expected).unwrap();
+    }
+    let written = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        written == expected,
+        "docs/configuration.md is old; run FIREWARDEN_BLESS=1 cargo test the_reference_is_generated"
+    );
+}

@@ -1,0 +1,436 @@
+//! The documents that policies read: `firewarden.risk/v1` and `firewarden.action/v1`. Every key is
+//! always present, so that a rule never falls silent because something was left out.
+
+mod fill;
+
+use crate::domain::{Effect, Risk};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// Name of the contract between the program and a bundle.
+pub const CONTRACT: &str = "firewarden/v1";
+
+/// What the risk modules are asked about: `firewarden.risk/v1`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RiskInput {
+    /// Always `firewarden.risk/v1`.
+    pub schema: String,
+    /// The moment of the question, nanoseconds since 1970.
+    pub now_ns: i64,
+    /// `enforce`.
+    pub mode: String,
+    /// The alert.
+    pub event: EventFacts,
+    /// What the alert is about, as far as known.
+    pub resource: ResourceFacts,
+    /// What would suffer, as far as known.
+    pub blast_radius: BlastRadius,
+    /// What happened to it before.
+    pub history: History,
+    /// The time as people live it.
+    pub calendar: Calendar,
+    /// How fixes of this class fared.
+    pub track_record: TrackRecord,
+    /// Money spent on models.
+    pub spend: Spend,
+    /// Whatever else the investigation found, by name.
+    pub facts: Map<String, Value>,
+}
+
+/// What the action modules are asked about: `firewarden.action/v1`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ActionInput {
+    /// Always `firewarden.action/v1`.
+    pub schema: String,
+    /// The moment of the question, nanoseconds since 1970.
+    pub now_ns: i64,
+    /// `enforce`.
+    pub mode: String,
+    /// `propose` before approval, `execute` at the point of doing it.
+    pub phase: String,
+    /// The alert.
+    pub event: EventFacts,
+    /// The risk as it stands.
+    pub risk: RiskFacts,
+    /// What the alert is about, as far as known.
+    pub resource: ResourceFacts,
+    /// The investigation that wants to act.
+    pub investigation: InvestigationFacts,
+    /// How much untrusted text was read before.
+    pub taint: Taint,
+    /// The call itself.
+    pub call: CallFacts,
+    /// The pull request, if the call opens one.
+    pub pr: PullRequest,
+    /// What the call would touch, as far as known.
+    pub blast_radius: BlastRadius,
+    /// What was done before, to the same things.
+    pub history: ActionHistory,
+    /// The time as people live it.
+    pub calendar: Calendar,
+    /// How fixes of this class fared.
+    pub track_record: TrackRecord,
+    /// Money spent on models.
+    pub spend: Spend,
+    /// Whatever else the investigation found, by name.
+    pub facts: Map<String, Value>,
+}
+
+/// An alert as policies see it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EventFacts {
+    /// Our id.
+    pub id: String,
+    /// Who sent it.
+    pub source: String,
+    /// The sender's identity of the alert.
+    pub fingerprint: String,
+    /// The sender's group.
+    pub group_key: Option<String>,
+    /// `firing` or `resolved`.
+    pub status: String,
+    /// The alert's name.
+    pub name: String,
+    /// `critical|error|warning|info`.
+    pub severity: String,
+    /// What the severity alone suggests.
+    pub initial_level: Risk,
+    /// At most 500 characters.
+    pub summary: String,
+    /// All free text, folded for matching, at most 64 KiB.
+    pub text: String,
+    /// Something did not fit into `text`, `labels` or `annotations`.
+    pub text_truncated: bool,
+    /// Always false: whoever can raise an alert can write this text.
+    pub text_trusted: bool,
+    /// The sender's labels.
+    pub labels: BTreeMap<String, String>,
+    /// The sender's annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// Start of the episode, nanoseconds since 1970.
+    pub starts_at_ns: i64,
+    /// Alerts that the sender grouped with it.
+    pub alerts_in_group: u32,
+}
+
+/// A thing in the world as policies see it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ResourceFacts {
+    /// It was looked up, not only named by the alert.
+    pub resolved: bool,
+    /// Its cluster, else empty.
+    pub cluster: String,
+    /// Its environment in lower case, else `unknown`.
+    pub environment: String,
+    /// Its namespace, else empty.
+    pub namespace: String,
+    /// `k8s_pod`, `host`, …
+    #[serde(rename = "type")]
+    pub kind_of_thing: String,
+    /// Its API version, else empty.
+    pub api_version: String,
+    /// Its Kubernetes kind, else empty.
+    pub kind: String,
+    /// Its name, else empty.
+    pub name: String,
+    /// Its own labels.
+    pub labels: BTreeMap<String, String>,
+    /// It keeps data.
+    pub stateful: bool,
+    /// Wanted replicas.
+    pub replicas: Option<u64>,
+    /// Ready replicas.
+    pub ready: Option<u64>,
+    /// Whose it is.
+    pub owner: Owner,
+    /// Where its definition lives.
+    pub gitops: GitOps,
+}
+
+/// Whose a thing is.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Owner {
+    /// The team, else empty.
+    pub team: String,
+    /// Groups that may approve for it.
+    pub groups: Vec<String>,
+}
+
+/// Where a thing's definition lives.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct GitOps {
+    /// `argocd`, `flux`, else empty.
+    pub managed_by: String,
+    /// The repository, else empty.
+    pub repo: String,
+    /// The path in it, else empty.
+    pub path: String,
+}
+
+/// How much would suffer. Meaningless while `known` is false.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct BlastRadius {
+    /// The figures were measured.
+    pub known: bool,
+    /// Pods.
+    pub pods: u64,
+    /// Namespaces.
+    pub namespaces: u64,
+    /// Clusters.
+    pub clusters: u64,
+    /// Things that depend on it.
+    pub dependents: u64,
+    /// Bytes in its volumes.
+    pub pvc_bytes: u64,
+}
+
+/// What happened to the resource before, counted from the journal.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct History {
+    /// It fired in the last hour.
+    pub firings_1h: u64,
+    /// It fired in the last day.
+    pub firings_24h: u64,
+    /// It went down within the flapping window.
+    pub down_events_window: u64,
+    /// Investigations of it in the last day.
+    pub investigations_24h: u64,
+    /// Changes made to it in the last day.
+    pub actions_24h: u64,
+    /// Changes that did not help, in the last day.
+    pub failed_actions_24h: u64,
+    /// The last change, nanoseconds since 1970.
+    pub last_action_ns: Option<i64>,
+}
+
+/// What was done before, counted from the journal.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ActionHistory {
+    /// Changes to the same resource in the last hour.
+    pub resource_actions_1h: u64,
+    /// Changes to the same resource in the last day.
+    pub resource_actions_24h: u64,
+    /// Changes in the same namespace in the last hour.
+    pub namespace_actions_1h: u64,
+    /// Distinct targets of the same kind in the last hour.
+    pub targets_of_kind_1h: u64,
+    /// The same change to the same target in the last hour.
+    pub same_action_1h: u64,
+    /// The same change to the same target that did not help, in the last day.
+    pub same_action_failed_24h: u64,
+}
+
+/// The time as people live it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Calendar {
+    /// IANA name of the time zone.
+    pub tz: String,
+    /// `monday` to `sunday`.
+    pub weekday: String,
+    /// 0 to 23.
+    pub hour: i8,
+    /// Monday to Friday, 9 to 17 o'clock.
+    pub business_hours: bool,
+    /// A maintenance window is open.
+    pub maintenance: bool,
+}
+
+/// How fixes of this class fared.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct TrackRecord {
+    /// The class of incident; empty when not classified.
+    pub class: String,
+    /// Fixes that held.
+    pub verified: u64,
+    /// Fixes that did not hold.
+    pub recurred: u64,
+    /// Fixes that a person refused.
+    pub rejected: u64,
+}
+
+/// Money spent on models, in US dollars.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Spend {
+    /// Today, by all investigations.
+    pub day_usd: f64,
+    /// By this investigation.
+    pub investigation_usd: f64,
+}
+
+/// The risk as it stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RiskFacts {
+    /// The level.
+    pub level: Risk,
+    /// The rules that gave it.
+    pub rules: Vec<String>,
+}
+
+/// The investigation that wants to act.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct InvestigationFacts {
+    /// Its id.
+    pub id: String,
+    /// `alert` or `question`.
+    pub trigger: String,
+    /// Who started it: `system` or a person.
+    pub started_by: String,
+    /// `service_down`, `resource_pressure`, …; empty when not classified.
+    pub class: String,
+    /// Turns so far.
+    pub turns: u64,
+    /// Seconds since it opened.
+    pub elapsed_s: u64,
+    /// Calls so far.
+    pub tool_calls: u64,
+    /// Changes made so far.
+    pub writes: u64,
+    /// Calls refused so far.
+    pub denials: u64,
+    /// Tokens sent to models.
+    pub tokens_in: u64,
+    /// Tokens received from models.
+    pub tokens_out: u64,
+    /// Price of those tokens in US dollars.
+    pub cost_usd: f64,
+    /// The model, if one proposes.
+    pub model: Option<String>,
+    /// How the model did in its evaluation: `ok|weak|failed`, or `none` without a model.
+    pub model_profile: String,
+}
+
+impl Default for InvestigationFacts {
+    fn default() -> Self {
+        Self {
+            id: String::new(),
+            trigger: "alert".into(),
+            started_by: "system".into(),
+            class: String::new(),
+            turns: 0,
+            elapsed_s: 0,
+            tool_calls: 0,
+            writes: 0,
+            denials: 0,
+            tokens_in: 0,
+            tokens_out: 0,
+            cost_usd: 0.0,
+            model: None,
+            model_profile: "none".into(),
+        }
+    }
+}
+
+/// How much text was read that others wrote.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Taint {
+    /// 0 none, 3 text that looks like instructions.
+    pub level: u8,
+    /// Where it was read.
+    pub sources: Vec<String>,
+}
+
+/// The call that is to be judged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CallFacts {
+    /// Its id.
+    pub id: String,
+    /// The tool.
+    pub tool: String,
+    /// Who serves the tool.
+    #[serde(default = "builtin")]
+    pub server: String,
+    /// What the tool does to the world, from its manifest.
+    pub effect: Effect,
+    /// It can be undone.
+    #[serde(default)]
+    pub reversible: bool,
+    /// The tool's tags.
+    pub tags: Vec<String>,
+    /// Validated arguments.
+    pub args: Map<String, Value>,
+    /// Every text in `args`, at any depth; [`ActionInput::for_call`] fills it, so that rules need
+    /// not search.
+    #[serde(default)]
+    pub texts: Vec<ArgumentText>,
+    /// There are more or longer texts in `args` than `texts` holds.
+    #[serde(default)]
+    pub texts_truncated: bool,
+    /// Where arguments came from, by argument.
+    #[serde(default)]
+    pub arg_origins: Map<String, Value>,
+    /// What it touches: objects with cluster, namespace, api_version, kind, name, verb, …
+    pub targets: Vec<Value>,
+    /// The command, if it runs one.
+    #[serde(default)]
+    pub argv: Vec<String>,
+    /// What a dry run showed.
+    #[serde(default)]
+    pub preview: Option<Value>,
+    /// Digest of the planned action; empty for reads.
+    #[serde(default)]
+    pub action_digest: String,
+    /// Why the proposer wants it: a claim.
+    #[serde(default)]
+    pub rationale: String,
+    /// Evidence that the proposer names.
+    #[serde(default)]
+    pub evidence: Vec<String>,
+    /// The named evidence exists.
+    #[serde(default)]
+    pub evidence_verified: bool,
+}
+
+/// A text among the arguments of a call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ArgumentText {
+    /// The keys that lead to it, in lower case, outermost first; places in lists are left out.
+    pub keys: Vec<String>,
+    /// The text.
+    pub value: String,
+}
+
+fn builtin() -> String {
+    "builtin".into()
+}
+
+impl CallFacts {
+    /// A call of a built-in tool; whatever concerns previews, commands and evidence is empty.
+    pub fn new(id: impl Into<String>, tool: impl Into<String>, effect: Effect, args: Map<String, Value>) -> Self {
+        Self {
+            id: id.into(),
+            tool: tool.into(),
+            server: builtin(),
+            effect,
+            reversible: matches!(effect, Effect::Read),
+            tags: Vec::new(),
+            args,
+            texts: Vec::new(),
+            texts_truncated: false,
+            arg_origins: Map::new(),
+            targets: Vec::new(),
+            argv: Vec::new(),
+            preview: None,
+            action_digest: String::new(),
+            rationale: String::new(),
+            evidence: Vec::new(),
+            evidence_verified: false,
+        }
+    }
+}
+
+/// The pull request that a call would open.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct PullRequest {
+    /// `owner/name`.
+    pub repo: Option<String>,
+    /// Branch it goes to.
+    pub base: Option<String>,
+    /// Paths it changes.
+    pub files: Vec<String>,
+    /// Lines it changes.
+    pub lines: u64,
+    /// Paths with code owners.
+    pub touches_codeowners: Vec<String>,
+}
