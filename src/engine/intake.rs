@@ -18,7 +18,7 @@ pub const ROWS: usize = 1_000;
 #[derive(Debug)]
 pub struct Intake {
     store: Arc<dyn Store>,
-    routes: ArcSwap<Routes>,
+    routes: Arc<ArcSwap<Routes>>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
@@ -102,19 +102,15 @@ fn is_zero(number: &u64) -> bool {
 }
 
 impl Intake {
-    /// An intake into `store` by `routes`.
-    pub fn new(store: Arc<dyn Store>, routes: Routes, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { store, routes: ArcSwap::from_pointee(routes), clock, entropy }
-    }
-
-    /// The routes in force.
-    pub fn routes(&self) -> Arc<Routes> {
-        self.routes.load_full()
-    }
-
-    /// Puts other routes in force. Investigations that are open keep theirs.
-    pub fn set_routes(&self, routes: Routes) {
-        self.routes.store(Arc::new(routes));
+    /// An intake into `store` by `routes`, which may be replaced while it works. Investigations that
+    /// are open keep the route that they have.
+    pub fn new(
+        store: Arc<dyn Store>,
+        routes: Arc<ArcSwap<Routes>>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
+        Self { store, routes, clock, entropy }
     }
 
     /// Takes in all alerts of one body of `source`: one commit for what is mapped, one for what is
