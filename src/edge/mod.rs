@@ -5,12 +5,14 @@
 //! - [`http`]: a bounded HTTP client for peers that speak JSON.
 //! - [`kube`]: a reader of any kind that a Kubernetes API server knows.
 //! - [`prometheus`]: a reader of the Prometheus HTTP API.
+//! - [`stream`]: server-sent events as they arrive.
 
 pub mod ambient;
 pub mod error;
 pub mod http;
 pub mod kube;
 pub mod prometheus;
+pub mod stream;
 
 pub use ambient::{SystemClock, SystemEntropy};
 pub use error::{EdgeError, EdgeErrorKind};

@@ -102,8 +102,7 @@ fn is_zero(number: &u64) -> bool {
 }
 
 impl Intake {
-    /// An intake into `store` by `routes`, which may be replaced while it works. Investigations that
-    /// are open keep the route that they have.
+    /// An intake into `store` by `routes`.
     pub fn new(
         store: Arc<dyn Store>,
         routes: Arc<ArcSwap<Routes>>,
@@ -111,6 +110,16 @@ impl Intake {
         entropy: Arc<dyn Entropy>,
     ) -> Self {
         Self { store, routes, clock, entropy }
+    }
+
+    /// The routes in force.
+    pub fn routes(&self) -> Arc<Routes> {
+        self.routes.load_full()
+    }
+
+    /// Puts other routes in force. Investigations that are open keep theirs.
+    pub fn set_routes(&self, routes: Routes) {
+        self.routes.store(Arc::new(routes));
     }
 
     /// Takes in all alerts of one body of `source`: one commit for what is mapped, one for what is
