@@ -86,6 +86,10 @@ impl Access {
     /// When a credential is needed and missing or wrong, or a browser sends it for somebody else's page.
     pub fn admit_delivery(&self, source: &str, headers: &HeaderMap) -> Result<(), Problem> {
         if self.intake.is_empty() {
+            // Senders call us by any name; a browser, which names its page, only by this machine's.
+            if headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site") {
+                refuse_other_hosts(headers)?;
+            }
             return refuse_other_pages(headers);
         }
         let given = credentials(headers);
@@ -295,7 +299,15 @@ mod tests {
         let refused = access().admit_delivery("alertmanager", &HeaderMap::new()).unwrap_err();
         assert_eq!((refused.status, refused.challenge), (StatusCode::UNAUTHORIZED, Some("Bearer")));
         assert!(Access::default().admit_delivery("alertmanager", &HeaderMap::new()).is_ok());
-        assert!(Access::default().admit_delivery("alertmanager", &headers(&[("origin", "https://evil.example")])).is_err());
+        for (given, fits) in [
+            (&[("host", "firewarden.monitoring:8080")][..], true),
+            (&[("host", "localhost:1"), ("origin", "http://localhost:1")], true),
+            (&[("host", "localhost:1"), ("origin", "https://evil.example")], false),
+            // A page elsewhere whose name resolves to our address.
+            (&[("host", "evil.example:1"), ("origin", "http://evil.example:1")], false),
+        ] {
+            assert_eq!(Access::default().admit_delivery("alertmanager", &headers(given)).is_ok(), fits, "{given:?}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::Problem;
 use axum::body::Body;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::StatusCode;
 use futures::StreamExt;
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -18,16 +18,25 @@ const READ_WITHIN: Duration = Duration::from_secs(30);
 /// So much of a body that is too large is read on, so that its sender gets to read the answer.
 const DRAIN: usize = 64 << 20;
 
-/// A place for a body of the announced size; of the largest, when none is announced.
+/// The whole body, and the room that it takes up for as long as it is handled. The room grows with
+/// what has come, not with what was announced.
 ///
 /// # Errors
-/// When it announces too much, or there is no room right now.
-pub(super) fn place<'g>(gate: &'g Semaphore, headers: &HeaderMap) -> Result<SemaphorePermit<'g>, Problem> {
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
-    let units = announced.unwrap_or(MAX_BODY).min(MAX_BODY).div_ceil(UNIT_BYTES).max(1);
-    gate.try_acquire_many(u32::try_from(units).unwrap_or(u32::MAX)).map_err(|_| {
+/// When there is no room right now, or as [`read`].
+pub(super) async fn read_with_room(gate: &Semaphore, body: Body) -> Result<(Vec<u8>, SemaphorePermit<'_>), Problem> {
+    let no_room = || {
         Problem::overloaded("Too many bodies are being handled at once; nothing of this one was taken. Send it again.")
+    };
+    let mut room = gate.try_acquire().map_err(|_| no_room())?;
+    let bytes = read_while(body, MAX_BODY, |size| {
+        let missing = size.div_ceil(UNIT_BYTES).saturating_sub(room.num_permits());
+        if missing > 0 {
+            room.merge(gate.try_acquire_many(u32::try_from(missing).unwrap_or(u32::MAX)).map_err(|_| no_room())?);
+        }
+        Ok(())
     })
+    .await?;
+    Ok((bytes, room))
 }
 
 /// The whole body.
@@ -35,6 +44,15 @@ pub(super) fn place<'g>(gate: &'g Semaphore, headers: &HeaderMap) -> Result<Sema
 /// # Errors
 /// When it is larger than `max`, does not come in time, or breaks off.
 pub(super) async fn read(body: Body, max: usize) -> Result<Vec<u8>, Problem> {
+    read_while(body, max, |_| Ok(())).await
+}
+
+/// The whole body, while `grows` allows the size that it has reached.
+async fn read_while(
+    body: Body,
+    max: usize,
+    mut grows: impl FnMut(usize) -> Result<(), Problem>,
+) -> Result<Vec<u8>, Problem> {
     let reading = async {
         let mut bytes = vec![];
         let mut seen = 0_usize;
@@ -42,10 +60,13 @@ pub(super) async fn read(body: Body, max: usize) -> Result<Vec<u8>, Problem> {
         while let Some(part) = stream.next().await {
             let part = part.map_err(|_| Problem::bad_request("The body broke off. Send it again."))?;
             seen = seen.saturating_add(part.len());
-            match seen <= max {
-                true => bytes.extend_from_slice(&part),
-                false if seen > max.saturating_add(DRAIN) => break,
-                false => bytes = vec![],
+            if seen <= max {
+                grows(seen)?;
+                bytes.extend_from_slice(&part);
+            } else if seen > max.saturating_add(DRAIN) {
+                break;
+            } else {
+                bytes = vec![];
             }
         }
         match seen <= max {

@@ -26,12 +26,19 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// finished within ten seconds.
 ///
 /// # Errors
-/// When the listener fails for good.
+/// When the listener fails for good, or others than this machine could reach an API without tokens.
 pub async fn serve(
     listener: TcpListener,
     web: Arc<Web>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
+    let address = listener.local_addr()?;
+    if !address.ip().is_loopback() && web.access.load().tokens.is_empty() {
+        return Err(io::Error::other(format!(
+            "refusing to serve {address}: other machines can reach it, and there are no `access.tokens`. Configure \
+             tokens, or listen on 127.0.0.1."
+        )));
+    }
     let mut stopping = web.gates.stopping.subscribe();
     let signal = web.clone();
     let graceful = async move {
@@ -189,7 +196,7 @@ mod tests {
     async fn behind_the_first_header_there_is_time() {
         let (mut client, mut connection) = pair(Duration::from_millis(50)).await;
         client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r").await.unwrap();
-        let mut first = [0; 27];
+        let mut first = [0; 26];
         connection.read_exact(&mut first).await.unwrap();
         client.write_all(b"\n").await.unwrap();
         connection.read_exact(&mut [0; 1]).await.unwrap();

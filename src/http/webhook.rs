@@ -104,8 +104,7 @@ async fn receive(
     body: Body,
 ) -> Result<Receipt, Problem> {
     web.access.load().admit_delivery(source.name(), headers)?;
-    let _place = body::place(&web.gates.bodies, headers)?;
-    let bytes = body::read(body, body::MAX_BODY).await?;
+    let (bytes, _room) = body::read_with_room(&web.gates.bodies, body).await?;
     let size = bytes.len();
     let mapping = {
         let web = web.clone();

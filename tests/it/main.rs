@@ -21,4 +21,5 @@ mod crash;
 mod figures;
 mod layers;
 mod peers;
+mod scenarios;
 mod support;

@@ -1,0 +1,5 @@
+//! The router as a client sees it, over a real store.
+
+mod intake;
+mod reading;
+mod stage;

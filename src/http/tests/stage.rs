@@ -1,0 +1,330 @@
+//! A router over a SQLite store in a temporary folder, whose commits can be made to fail.
+
+use crate::domain::{BlobRef, Clock, Entropy, EventId, InvestigationId, Redactor, Secret};
+use crate::engine::intake::Intake;
+use crate::engine::routes::Routes;
+use crate::http::{Access, AccessToken, Gates, IntakeToken, Role, Status, Web, router};
+use crate::journal::{Body, Draft, Entry, Head, Outcome, View};
+use crate::store::sqlite::SqliteStore;
+use crate::store::*;
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use axum::body::Body as HttpBody;
+use axum::http::{HeaderMap, Request, StatusCode};
+use jiff::Timestamp;
+use serde_json::Value;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use tower::ServiceExt;
+use uuid::Uuid;
+
+#[derive(Debug)]
+struct Now;
+
+impl Clock for Now {
+    fn now(&self) -> Timestamp {
+        "2026-11-21T00:00:00Z".parse().unwrap()
+    }
+}
+
+#[derive(Debug, Default)]
+struct Counting(AtomicU64);
+
+impl Entropy for Counting {
+    fn uuid(&self, _: Timestamp) -> Uuid {
+        Uuid::from_u128(u128::from(self.0.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    fn salt(&self) -> [u8; 16] {
+        Uuid::from_u128(u128::from(self.0.fetch_add(1, Ordering::Relaxed))).into_bytes()
+    }
+}
+
+/// A store whose commits fail while `broken`, and that remembers dead letters.
+#[derive(Debug)]
+pub(super) struct Breakable {
+    inner: SqliteStore,
+    pub(super) broken: AtomicBool,
+    pub(super) letters: Mutex<Vec<DeadLetter>>,
+}
+
+impl Breakable {
+    fn check(&self) -> Result<(), StoreError> {
+        match self.broken.load(Ordering::Relaxed) {
+            false => Ok(()),
+            true => Err(StoreError::Unavailable {
+                doing: "commit",
+                place: "/secret/place/x.db".into(),
+                source: "disk full".into(),
+            }),
+        }
+    }
+}
+
+#[async_trait]
+impl Journal for Breakable {
+    async fn admit(&self, arrivals: Vec<Arrival>, now: Timestamp) -> Result<Vec<Admitted>, StoreError> {
+        self.check()?;
+        self.inner.admit(arrivals, now).await
+    }
+    async fn claim(&self, owner: &str, now: Timestamp, until: Timestamp) -> Result<Option<Lease>, StoreError> {
+        self.inner.claim(owner, now, until).await
+    }
+    async fn renew(&self, lease: &Lease, until: Timestamp) -> Result<(), StoreError> {
+        self.inner.renew(lease, until).await
+    }
+    async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.inner.release(lease).await
+    }
+    async fn append(&self, lease: &Lease, head: &Head, append: Append) -> Result<(), StoreError> {
+        self.inner.append(lease, head, append).await
+    }
+    async fn append_system(&self, drafts: Vec<Draft>, blobs: Vec<Blob>, now: Timestamp) -> Result<(), StoreError> {
+        self.check()?;
+        self.inner.append_system(drafts, blobs, now).await
+    }
+    async fn entries(&self, chain: &str, after: u64, limit: u32) -> Result<Vec<Entry>, StoreError> {
+        self.inner.entries(chain, after, limit).await
+    }
+    async fn signals(&self, investigation: InvestigationId) -> Result<Vec<Waiting>, StoreError> {
+        self.inner.signals(investigation).await
+    }
+    async fn signal(&self, id: InvestigationId, from: &str, s: Signal, now: Timestamp) -> Result<bool, StoreError> {
+        self.check()?;
+        self.inner.signal(id, from, s, now).await
+    }
+    fn watch(&self) -> tokio::sync::broadcast::Receiver<(String, u64)> {
+        self.inner.watch()
+    }
+    fn work(&self) -> &tokio::sync::Notify {
+        self.inner.work()
+    }
+}
+
+#[async_trait]
+impl Blobs for Breakable {
+    async fn blob(&self, reference: &BlobRef) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.blob(reference).await
+    }
+}
+
+#[async_trait]
+impl Events for Breakable {
+    async fn event(&self, id: EventId) -> Result<Option<StoredEvent>, StoreError> {
+        self.inner.event(id).await
+    }
+    async fn events(&self, filter: &EventFilter) -> Result<Page<StoredEvent>, StoreError> {
+        self.inner.events(filter).await
+    }
+    async fn dead_letter(&self, letter: DeadLetter) -> Result<(), StoreError> {
+        self.check()?;
+        self.letters.lock().unwrap().push(letter.clone());
+        self.inner.dead_letter(letter).await
+    }
+}
+
+#[async_trait]
+impl StoreReader for Breakable {
+    async fn investigation(&self, id: InvestigationId) -> Result<Option<View>, StoreError> {
+        self.inner.investigation(id).await
+    }
+    async fn investigations(&self, filter: &InvestigationFilter) -> Result<Page<View>, StoreError> {
+        self.inner.investigations(filter).await
+    }
+    async fn chains(&self, after: &str, limit: u32) -> Result<Vec<(String, Head)>, StoreError> {
+        self.inner.chains(after, limit).await
+    }
+    async fn counts(&self) -> Result<Counts, StoreError> {
+        self.inner.counts().await
+    }
+    async fn ready(&self) -> Result<(), StoreError> {
+        self.check()?;
+        self.inner.ready().await
+    }
+}
+
+/// An answer, read.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Answer {
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap_or_else(|_| panic!("no JSON: {}", self.text()))
+    }
+
+    pub(super) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+
+    pub(super) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Checks that it is a whole problem document of this status and kind, and gives its detail.
+    #[track_caller]
+    pub(super) fn problem(&self, status: u16, kind: &str) -> String {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text());
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let json = self.json();
+        assert_eq!(
+            (&json["status"], json["type"].as_str()),
+            (&status.into(), Some(&*format!("urn:firewarden:problem:{kind}")))
+        );
+        assert!(json["title"].is_string() && json["instance"].as_str().unwrap().starts_with('/'), "{json}");
+        json["detail"].as_str().unwrap().to_owned()
+    }
+}
+
+pub(super) struct Stage {
+    pub(super) web: Arc<Web>,
+    pub(super) store: Arc<Breakable>,
+    _folder: tempfile::TempDir,
+}
+
+impl Stage {
+    pub(super) async fn open() -> Self {
+        Self::with(Access::default()).await
+    }
+
+    /// With intake token `for-alerts` and access tokens `ann-views` and `bob-operates`.
+    pub(super) async fn guarded() -> Self {
+        let token = |name: &str, role, token: &str| AccessToken {
+            name: name.into(),
+            role,
+            groups: vec![],
+            token: Secret::new(token, "env:X"),
+        };
+        Self::with(Access {
+            intake: vec![IntakeToken { source: "*".into(), token: Secret::new("for-alerts", "env:Y") }],
+            tokens: vec![token("ann", Role::Viewer, "ann-views"), token("bob", Role::Operator, "bob-operates")],
+        })
+        .await
+    }
+
+    async fn with(access: Access) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let entropy = Arc::new(Counting::default());
+        let inner = SqliteStore::open(&folder.path().join("x.db"), &*entropy).await.unwrap();
+        let store = Arc::new(Breakable { inner, broken: AtomicBool::new(false), letters: Mutex::new(vec![]) });
+        let clock = Arc::new(Now);
+        let intake = Intake::new(
+            store.clone(),
+            Arc::new(ArcSwap::from_pointee(Routes::default())),
+            clock.clone(),
+            entropy.clone(),
+        );
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        let web = Web {
+            intake: Arc::new(intake),
+            store: store.clone(),
+            access: ArcSwap::from_pointee(access),
+            redactor: ArcSwap::from_pointee(Redactor::new(["s3cr3t-value"]).unwrap()),
+            hmac_key: b"key".to_vec(),
+            status: Arc::new(|| Status {
+                policies_loaded: true,
+                model_name: Some("m".into()),
+                ollama_url: None,
+                llm_connected: true,
+            }),
+            metrics: Some(recorder.handle()),
+            render_markdown: |report| format!("# {}\n", report.summary),
+            clock,
+            entropy,
+            gates: Gates::default(),
+        };
+        Self { web: Arc::new(web), store, _folder: folder }
+    }
+
+    pub(super) async fn raw(&self, request: Request<HttpBody>) -> axum::response::Response {
+        router(self.web.clone()).oneshot(request).await.unwrap()
+    }
+
+    pub(super) async fn send(&self, request: Request<HttpBody>) -> Answer {
+        let response = self.raw(request).await;
+        let (parts, body) = response.into_parts();
+        let bytes = axum::body::to_bytes(body, 64 << 20).await.unwrap().to_vec();
+        Answer { status: parts.status, headers: parts.headers, bytes }
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Answer {
+        self.send(Request::get(path).header("host", "127.0.0.1").body(HttpBody::empty()).unwrap()).await
+    }
+
+    pub(super) async fn post(&self, path: &str, body: impl Into<HttpBody>) -> Answer {
+        self.send(Request::post(path).header("host", "127.0.0.1").body(body.into()).unwrap()).await
+    }
+
+    pub(super) async fn deliver(&self, body: &Value) -> Answer {
+        self.post("/webhook/alertmanager", body.to_string()).await
+    }
+
+    /// Works on the next investigation as a worker would: appends `bodies` and shows them.
+    pub(super) async fn work(&self, bodies: Vec<Body>, blobs: Vec<Blob>) -> InvestigationId {
+        let now = self.web.clock.now();
+        let until = now + jiff::SignedDuration::from_secs(30);
+        let lease = self.store.claim("test", now, until).await.unwrap().expect("work");
+        let id = lease.investigation;
+        let chain = id.to_string();
+        let head = self.store.entries(&chain, 0, 1000).await.unwrap().last().unwrap().head();
+        let mut view = self.store.investigation(id).await.unwrap().unwrap();
+        let mut entries: Vec<Entry> = vec![];
+        for body in bodies {
+            match &body {
+                Body::Reported { revision, .. } => (view.revision, view.reported_at) = (*revision, Some(now)),
+                Body::Closed { outcome } => (view.outcome, view.state) = (Some(*outcome), "closed".into()),
+                _ => {}
+            }
+            let behind = entries.last().map_or(head.clone(), Entry::head);
+            entries.push(behind.seal(&chain, now, Draft::engine(body)).unwrap());
+        }
+        let last = entries.last().unwrap().head();
+        (view.entries, view.head) = (last.seq, last.hash);
+        let append = Append { entries, blobs, consumed: vec![], view: Some(view) };
+        self.store.append(&lease, &head, append).await.unwrap();
+        self.store.release(&lease).await.unwrap();
+        id
+    }
+
+    /// Reports with this summary, and closes.
+    pub(super) async fn report(&self, summary: &str) -> InvestigationId {
+        let report = serde_json::json!({
+            "schema_version": "rca_report/v1", "revision": 1, "verdict": "likely", "summary": summary,
+            "incident": {"id": "inv", "fingerprint": "f", "alert": "A", "started_at": "2026-11-20T00:00:00Z",
+                         "subject": {"kind": "pvc", "namespace": null, "name": "d", "cluster": null}},
+            "risk": {"level": "MEDIUM", "reasons": []}, "root_causes": [], "causal_chain": [], "alternatives": [],
+            "impact": {"services": [], "statement": "", "since": null, "evidence_ids": []}, "timeline": [],
+            "actions": [], "recommendations": [], "queries": [], "open_questions": [], "similar": [], "runbooks": [],
+            "evidence": [], "provenance": {"mode": "deterministic", "model": null, "prompt_digest": null,
+                "tokens_in": 0, "tokens_out": 0, "cost_usd": 0.0, "duration_ms": 1,
+                "time_to_first_evidence_ms": null, "collections_failed": []},
+            "verification": {"claims": 0, "supported": 0, "removed": 0, "checks": []}
+        });
+        let blob = Blob::new([1; 16], report.to_string().into_bytes());
+        let reported = Body::Reported {
+            revision: 1,
+            verdict: crate::domain::ReportVerdict::Likely,
+            summary: summary.into(),
+            report: blob.reference.clone(),
+        };
+        self.work(vec![reported, Body::Closed { outcome: Outcome::Reported }], vec![blob]).await
+    }
+}
+
+/// The recorded request `name` of Alertmanager `version`.
+pub(super) fn recorded(version: &str, name: &str) -> Value {
+    let path = format!("{}/tests/fixtures/alertmanager/{version}/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+/// One firing alert.
+pub(super) fn alert(name: &str, n: usize) -> Value {
+    serde_json::json!({
+        "status": "firing", "startsAt": "2026-11-20T23:30:30Z", "endsAt": "0001-01-01T00:00:00Z",
+        "labels": {"alertname": name, "severity": "critical", "namespace": "shop", "service": format!("s{n}")},
+        "annotations": {"summary": format!("{name} {n}")}, "fingerprint": format!("{name}-{n}"),
+    })
+}
