@@ -42,6 +42,7 @@ impl Session<'_> {
             Ok(answer) => answer,
             Err(_) => Err(ModelError::Timeout { model: model.provider.name().to_owned(), after: self.patience() }),
         };
+        model.pulse.note(answer.is_ok());
         match answer {
             Ok(reply) => self.replied(turn, &model, &request, reply),
             Err(error) => {
