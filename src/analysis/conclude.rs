@@ -2,7 +2,7 @@
 
 use super::need::Case;
 use super::rank::{causes, rank, verdict};
-use super::scene::{Scene, is_about_state};
+use super::scene::{Scene, UNRELATED, is_about_state};
 use super::snapshot::Snapshot;
 use super::text::{clip, quote, seconds_between, some_of};
 use super::topology::Topology;
@@ -24,12 +24,12 @@ pub fn conclude(case: &Case<'_>) -> Analysis {
     let roots = causal::roots(&scene, &findings);
     let missing = questions::missing(&scene);
     let mut analysis = Analysis { hypotheses: rank(&scene, &findings, &roots, missing), ..Analysis::default() };
-    if findings.is_empty() && missing == 0 {
+    if missing == 0 && findings.iter().all(|f| scene.hops(&f.entity) >= UNRELATED) {
         analysis.healthy = healthy(&scene);
     }
     analysis.chain = chain(&scene, &analysis);
     analysis.timeline = timeline(&scene, &findings);
-    analysis.impact = impact(&scene, &findings);
+    analysis.impact = impact(&scene, &suffering(&scene, &analysis, &findings));
     analysis.facts = facts::facts(&scene);
     analysis.findings = findings;
     let settled =
@@ -63,7 +63,13 @@ fn well(scene: &Scene<'_>, subject: &Entity) -> Option<Vec<String>> {
             let roomy = analyzers::roomy(scene, subject)?;
             Some(vec![roomy, claim.meta.evidence.clone()])
         }
-        "Pod" => snapshot.pod(subject).filter(|p| p.healthy()).map(|p| vec![p.meta.evidence.clone()]),
+        "Pod" => {
+            let pod = snapshot.pod(subject).filter(|p| p.healthy())?;
+            // Well now, but not all the time that the alert is about.
+            let ends = pod.containers.iter().filter_map(|c| c.last_end()).filter(|t| t.exit_code != 0);
+            let stumbled = ends.filter_map(|t| t.finished).any(|at| seconds_between(at, scene.started_at) < 3600);
+            (!stumbled).then(|| vec![pod.meta.evidence.clone()])
+        }
         "Deployment" | "StatefulSet" | "DaemonSet" => {
             let workload = snapshot.workload(subject)?;
             let pods: Vec<_> = snapshot.pods_of(subject).collect();
@@ -182,7 +188,7 @@ fn timeline(scene: &Scene<'_>, findings: &[Finding]) -> Vec<TimelineItem> {
             evidence_id: id.clone(),
         });
     }
-    items.extend(edits(scene));
+    items.extend(edits(scene, findings));
     items.sort_by(|a, b| (a.at, &a.text).cmp(&(b.at, &b.text)));
     items.dedup_by(|a, b| a.at == b.at && a.text == b.text);
     if items.len() > MAX_TIMELINE {
@@ -195,10 +201,13 @@ fn timeline(scene: &Scene<'_>, findings: &[Finding]) -> Vec<TimelineItem> {
 }
 
 /// Edits of workloads within two hours before the alert; harmless ones, too, so that people can judge.
-fn edits(scene: &Scene<'_>) -> Vec<TimelineItem> {
+fn edits(scene: &Scene<'_>, findings: &[Finding]) -> Vec<TimelineItem> {
     let mut items = Vec::new();
     for workload in scene.snapshot.workloads.iter().filter(|w| w.meta.owners.is_empty()) {
         let Some(edit) = workload.meta.last_edit() else { continue };
+        if findings.iter().any(|f| f.entity == workload.meta.entity && f.onset == Some(edit.at)) {
+            continue;
+        }
         if (-600..=7200).contains(&seconds_between(edit.at, scene.started_at)) && items.len() < 10 {
             let what = if edit.subresource == "scale" { "scaled" } else { "edited" };
             items.push(TimelineItem {
@@ -212,7 +221,16 @@ fn edits(scene: &Scene<'_>) -> Vec<TimelineItem> {
     items
 }
 
-fn impact(scene: &Scene<'_>, findings: &[Finding]) -> Impact {
+/// The findings that tell who suffers: what the causes explain, else what is near the alerts.
+fn suffering<'f>(scene: &Scene<'_>, analysis: &'f Analysis, findings: &'f [Finding]) -> Vec<&'f Finding> {
+    let told: Vec<&Finding> = causes(analysis).flat_map(|h| std::iter::once(&h.finding).chain(&h.explains)).collect();
+    match told.is_empty() {
+        true => findings.iter().filter(|f| scene.hops(&f.entity) < UNRELATED).collect(),
+        false => told,
+    }
+}
+
+fn impact(scene: &Scene<'_>, findings: &[&Finding]) -> Impact {
     let mut services: BTreeSet<String> = BTreeSet::new();
     let mut evidence = Vec::new();
     let mut sick = 0_usize;

@@ -235,6 +235,16 @@ fn code(text: &str) -> String {
     if line.is_empty() {
         return String::new();
     }
+    // In code a tag is text, too; a joiner keeps it so where a renderer is careless.
+    let mut safe = String::with_capacity(line.len());
+    let mut chars = line.chars().peekable();
+    while let Some(c) = chars.next() {
+        safe.push(c);
+        if c == '<' && chars.peek().is_some_and(|n| n.is_alphabetic() || matches!(n, '/' | '!' | '?')) {
+            safe.push('\u{2060}');
+        }
+    }
+    let line = safe;
     let longest = line.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest + 1);
     let pad = if line.contains('`') { " " } else { "" };
@@ -259,7 +269,7 @@ mod tests {
             assert_eq!(escape(hostile), harmless);
         }
         assert_eq!(code("a `b` | c"), "`` a `b` \\| c ``");
-        assert_eq!(code("```\n<b>"), "```` ``` <b> ````");
+        assert_eq!(code("```\n<b>"), "```` ``` <\u{2060}b> ````");
     }
 
     #[test]

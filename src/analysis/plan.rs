@@ -74,7 +74,7 @@ fn first(case: &Case<'_>, _: &Snapshot) -> Vec<Need> {
     for namespace in &namespaces {
         needs.extend(around(namespace));
     }
-    if case.events.iter().any(is_target_alert) || subjects.is_empty() {
+    if case.events.iter().any(is_target_alert) || subjects.is_empty() || subjects.iter().any(|s| s.kind == "Target") {
         needs.push(Need::Targets);
     }
     needs.push(Need::list("Node", None));

@@ -4,7 +4,7 @@
 //! a logistic over score, margin, kinds of evidence and missing collections.
 
 use super::causal::Root;
-use super::scene::Scene;
+use super::scene::{Scene, UNRELATED};
 use super::text::{percent, seconds_between};
 use crate::domain::{Analysis, Finding, Hypothesis, ReportVerdict};
 use std::collections::BTreeSet;
@@ -17,6 +17,8 @@ const LIKELY: f64 = 0.7;
 const CONFIRMED: f64 = 0.9;
 /// A symptom that nothing explains is never claimed.
 const SYMPTOM_CAP: f64 = 0.35;
+/// Nor is a fault without a path to what the alerts name.
+const UNRELATED_CAP: f64 = 0.39;
 
 /// The roots as hypotheses, likeliest first. `missing` counts relevant questions without answer.
 pub(super) fn rank(scene: &Scene<'_>, findings: &[Finding], roots: &[Root], missing: usize) -> Vec<Hypothesis> {
@@ -29,10 +31,14 @@ pub(super) fn rank(scene: &Scene<'_>, findings: &[Finding], roots: &[Root], miss
             let rivals = (0..roots.len()).filter(|&j| j != i && compete(findings, root, &roots[j]));
             let rival = rivals.map(|j| scores[j]).fold(0.0, f64::max);
             let kinds = kinds(scene, findings, root);
+            let mut confidence = confidence(scores[i], scores[i] - rival, kinds, missing, finding.symptom);
+            if nearest(scene, findings, root) >= UNRELATED {
+                confidence = confidence.min(UNRELATED_CAP);
+            }
             Hypothesis {
                 finding: finding.clone(),
                 score: scores[i],
-                confidence: confidence(scores[i], scores[i] - rival, kinds, missing, finding.symptom),
+                confidence,
                 explains: root.explains.iter().map(|(i, _)| findings[*i].clone()).collect(),
                 why_less_likely: None,
             }
@@ -67,10 +73,7 @@ fn score(scene: &Scene<'_>, findings: &[Finding], root: &Root) -> f64 {
         Some(onset) if seconds_between(onset, scene.last_start) >= -120 => 1.0,
         Some(_) => 0.4,
     };
-    // A cause is as near as the nearest of its consequences.
-    let reached = root.explains.iter().map(|(i, _)| &findings[*i]);
-    let hops = reached.chain([finding]).map(|f| scene.hops(&f.entity)).min().unwrap_or(6);
-    let proximity = 0.8_f64.powi(hops as i32);
+    let proximity = 0.8_f64.powi(nearest(scene, findings, root).min(10) as i32);
     let change_boost = match finding.change.as_ref().and_then(|c| c.at) {
         Some(at) => {
             let minutes = seconds_between(at, scene.last_start).max(0) as f64 / 60.0;
@@ -80,6 +83,12 @@ fn score(scene: &Scene<'_>, findings: &[Finding], root: &Root) -> f64 {
     };
     let contradiction = if recovered(scene, finding) { 0.5 * finding.specificity } else { 0.0 };
     (finding.specificity * strength * time_fit * proximity * change_boost - contradiction).clamp(0.0, 1.0)
+}
+
+/// Hops from what the alerts name: a cause is as near as the nearest of its consequences.
+fn nearest(scene: &Scene<'_>, findings: &[Finding], root: &Root) -> u32 {
+    let reached = root.explains.iter().map(|(i, _)| &findings[*i]);
+    reached.chain([&findings[root.finding]]).map(|f| scene.hops(&f.entity)).min().unwrap_or(UNRELATED)
 }
 
 /// The pod that the finding is about has been well for half an hour.
@@ -124,7 +133,7 @@ fn confidence(score: f64, margin: f64, kinds: usize, missing: usize, symptom: bo
 
 fn why_less(scene: &Scene<'_>, hypothesis: &Hypothesis, top: f64, best: &Finding) -> String {
     let finding = &hypothesis.finding;
-    if hypothesis.score >= top * INDEPENDENT {
+    if hypothesis.score >= top * INDEPENDENT && hypothesis.confidence >= CLAIM {
         return "stands beside the first: neither explains the other".into();
     }
     if finding.onset.is_some_and(|at| seconds_between(at, scene.last_start) < -120) {
@@ -133,7 +142,7 @@ fn why_less(scene: &Scene<'_>, hypothesis: &Hypothesis, top: f64, best: &Finding
     let hops = scene.hops(&finding.entity);
     if hops > scene.hops(&best.entity) {
         return match hops {
-            4.. => "no path leads from it to what the alert names".into(),
+            UNRELATED.. => "no path leads from it to what the alert names".into(),
             _ => "farther from what the alert names".into(),
         };
     }
@@ -146,7 +155,7 @@ pub fn verdict(analysis: &Analysis) -> ReportVerdict {
         Some(top) if top.confidence >= CONFIRMED => ReportVerdict::Confirmed,
         Some(top) if top.confidence >= LIKELY => ReportVerdict::Likely,
         Some(top) if top.confidence >= CLAIM => ReportVerdict::Possible,
-        _ if analysis.hypotheses.is_empty() && !analysis.healthy.is_empty() => ReportVerdict::NoFault,
+        _ if !analysis.healthy.is_empty() => ReportVerdict::NoFault,
         _ => ReportVerdict::InsufficientEvidence,
     }
 }

@@ -143,11 +143,13 @@ fn root_cause(hypothesis: &Hypothesis, number: usize, check: &mut Check<'_>) -> 
 fn statement(hypothesis: &Hypothesis) -> String {
     let volume = hypothesis.explains.iter().find(|f| f.cause_code.starts_with("volume_"));
     match volume.filter(|_| !hypothesis.finding.cause_code.starts_with("volume_")) {
-        Some(volume) => format!(
-            "{}; it crashes before it can compact its write-ahead log, so {}",
-            hypothesis.finding.statement,
-            volume.statement.split("; ").next().unwrap_or(&volume.statement)
-        ),
+        Some(volume) => {
+            let fills = volume.statement.split([',', ';']).next().unwrap_or(&volume.statement);
+            let (lead, said) =
+                hypothesis.finding.statement.split_once("; ").unwrap_or((&hypothesis.finding.statement, ""));
+            let said = if said.is_empty() { String::new() } else { format!("; {said}") };
+            format!("{fills} because {lead} and crashes before it can compact its write-ahead log{said}")
+        }
         None => hypothesis.finding.statement.clone(),
     }
 }
@@ -238,12 +240,14 @@ fn summary(verdict: ReportVerdict, analysis: &Analysis, causes: &[RootCause], fr
             None => format!("The cause of {alert} is not known: nothing that was seen explains it."),
         },
         ReportVerdict::Possible | ReportVerdict::Likely | ReportVerdict::Confirmed => {
-            let first = causes.first().map_or("", |c| c.statement.as_str());
-            // Every independent cause gets its part of the room.
-            let room = SUMMARY_CHARS / causes.len().clamp(1, 3) - 20;
-            let mut text = capital(&clip(first, if causes.len() > 1 { room.max(220) } else { SUMMARY_CHARS - 2 }));
-            for cause in causes.iter().skip(1).take(1) {
-                text.push_str(&format!(". Independently: {}", cause.statement));
+            // Several causes share the room: of each the first clause, without its quotation.
+            let short = |c: &RootCause| match causes.len() {
+                0 | 1 => c.statement.clone(),
+                _ => c.statement.split("; ").next().unwrap_or(&c.statement).to_owned(),
+            };
+            let mut text = capital(&causes.iter().take(2).map(short).collect::<Vec<_>>().join(". Independently: "));
+            if let Some(more) = causes.len().checked_sub(2).filter(|n| *n > 0) {
+                text.push_str(&format!(". And {more} more"));
             }
             if !text.ends_with(['.', '…']) {
                 text.push('.');

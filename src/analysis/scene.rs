@@ -24,16 +24,23 @@ pub(super) struct Scene<'a> {
     pub last_start: Timestamp,
     pub now: Timestamp,
     hops: HashMap<Entity, u32>,
+    /// Something that an alert names was seen in its surroundings.
+    anchored: bool,
 }
+
+/// From here on a thing has nothing to do with what the alerts name.
+pub(super) const UNRELATED: u32 = 5;
 
 impl<'a> Scene<'a> {
     pub(super) fn new(case: &Case<'a>, snapshot: &'a Snapshot, topology: &'a Topology) -> Self {
         let subjects = subjects(case.events);
         let starts = || case.events.iter().map(|e| e.starts_at);
         let mut hops: HashMap<Entity, u32> = HashMap::new();
+        let mut anchored = false;
         for subject in &subjects {
             hops.insert(subject.clone(), 0);
             for (entity, far) in topology.causes_of(subject).into_iter().chain(topology.effects_of(subject)) {
+                anchored = true;
                 hops.entry(entity.clone()).and_modify(|h| *h = far.min(*h)).or_insert(far);
             }
         }
@@ -46,6 +53,7 @@ impl<'a> Scene<'a> {
             last_start: starts().max().unwrap_or(case.now),
             now: case.now,
             hops,
+            anchored,
         }
     }
 
@@ -56,12 +64,14 @@ impl<'a> Scene<'a> {
         }
         let namespaces: Vec<&str> = self.events.iter().filter_map(namespace_of).collect();
         let here = namespaces.contains(&entity.namespace.as_str());
-        match (self.subjects.is_empty(), here) {
+        match (self.subjects.is_empty(), self.anchored, here) {
             // An alert that names only a namespace is about all of it.
-            (true, true) => 1,
-            (true, false) => 2,
-            (false, true) => 4,
-            (false, false) => 6,
+            (true, _, true) => 1,
+            (true, _, false) => 2,
+            // What it names was not seen: its namespace is the best guess.
+            (false, false, true) => 2,
+            (false, true, true) => UNRELATED,
+            (false, _, false) => UNRELATED + 1,
         }
     }
 
@@ -104,16 +114,22 @@ pub(super) fn subject_of(event: &SreEvent) -> Option<Entity> {
     let label = |name: &str| event.labels.get(name).map_or("", String::as_str);
     let namespace = namespace_of(event).unwrap_or("");
     if is_target_alert(event) && !label("instance").is_empty() {
-        return Some(Entity::new("Target", namespace, format!("{}/{}", label("job"), label("instance"))));
+        return Some(target_entity(namespace, label("job"), label("instance")));
     }
     let exporter = |value: &str| value.contains("kube-state-metrics") || value.contains("node-exporter");
-    LABELS.iter().find_map(|(name, kind)| {
+    let named = LABELS.iter().find_map(|(name, kind)| {
         let value = label(name);
         let own = *name == "pod" && exporter(label("job")) && exporter(value);
         let namespaced = *kind != "Node";
         (!value.is_empty() && !own && !(namespaced && namespace.is_empty()))
             .then(|| Entity::new(*kind, if namespaced { namespace } else { "" }, value))
-    })
+    });
+    let scraped = !label("instance").is_empty() && !label("job").is_empty() && !exporter(label("job"));
+    named.or_else(|| scraped.then(|| target_entity(namespace, label("job"), label("instance"))))
+}
+
+fn target_entity(namespace: &str, job: &str, instance: &str) -> Entity {
+    Entity::new("Target", namespace, format!("{job}/{instance}"))
 }
 
 /// The alert says that something cannot be scraped.

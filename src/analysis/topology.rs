@@ -64,7 +64,8 @@ impl Topology {
                 self.link(&Entity::new("Node", "", node), entity, 1);
             }
             for thing in &pod.refs {
-                self.link(thing, entity, 1);
+                // What a pod refers to is part of it.
+                self.link(thing, entity, 0);
             }
             for claim in &pod.claims {
                 // A volume can stop its pod, and a pod can fill its volume.
@@ -173,11 +174,12 @@ pub(super) fn drivers(snapshot: &Snapshot) -> Vec<String> {
 /// The DaemonSet that registers `driver` with the kubelets.
 pub(super) fn node_plugin<'a>(snapshot: &'a Snapshot, driver: &str) -> Option<&'a Workload> {
     let candidates = snapshot.workloads.iter().filter(|w| w.meta.entity.kind == "DaemonSet");
+    let names = Names::of(snapshot, driver);
     best(candidates.map(|w| {
         // The registrar's socket path names the driver exactly.
         let exact = w.template.iter().any(|c| c.to_string().contains(driver));
         let looks_like_csi = exact || w.meta.name().contains("csi");
-        let score = affinity(snapshot, w, driver);
+        let score = names.affinity(w);
         (w, if exact { score + 10.0 } else { score }, looks_like_csi)
     }))
 }
@@ -186,9 +188,10 @@ pub(super) fn node_plugin<'a>(snapshot: &'a Snapshot, driver: &str) -> Option<&'
 pub(super) fn operator<'a>(snapshot: &'a Snapshot, driver: &str) -> Option<&'a Workload> {
     let plugin = node_plugin(snapshot, driver).map(|p| p.meta.namespace().to_owned());
     let candidates = snapshot.workloads.iter().filter(|w| w.meta.entity.kind == "Deployment");
+    let names = Names::of(snapshot, driver);
     best(candidates.map(|w| {
         let beside = plugin.as_deref() == Some(w.meta.namespace());
-        let score = affinity(snapshot, w, driver) + if beside { 0.5 } else { 0.0 };
+        let score = names.affinity(w) + if beside { 0.5 } else { 0.0 };
         (w, score, w.meta.name().contains("operator"))
     }))
 }
@@ -201,22 +204,33 @@ fn best<'a>(candidates: impl Iterator<Item = (&'a Workload, f64, bool)>) -> Opti
         .map(|(w, _, _)| w)
 }
 
-/// How much a workload's name and namespace look like belonging to `driver`.
-fn affinity(snapshot: &Snapshot, workload: &Workload, driver: &str) -> f64 {
-    let others: Vec<Vec<String>> = drivers(snapshot).iter().filter(|d| *d != driver).map(|d| tokens(d)).collect();
-    let haystack = format!("{} {}", workload.meta.name(), workload.meta.namespace());
-    let mut score = 0.0;
-    for token in tokens(driver) {
-        if haystack.contains(&token) {
-            // A word that every driver of a vendor shares tells the vendor, not the driver.
-            score += if others.iter().any(|o| o.contains(&token)) { 0.3 } else { 1.0 };
+/// What tells a driver's own workloads from others'.
+struct Names<'a> {
+    /// Telling words, and what each weighs.
+    tokens: Vec<(String, f64)>,
+    /// Where its storage classes say that it lives.
+    namespaces: Vec<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    fn of(snapshot: &'a Snapshot, driver: &str) -> Self {
+        let others: Vec<Vec<String>> = drivers(snapshot).iter().filter(|d| *d != driver).map(|d| tokens(d)).collect();
+        // A word that every driver of a vendor shares tells the vendor, not the driver.
+        let weight = |token: &String| if others.iter().any(|o| o.contains(token)) { 0.3 } else { 1.0 };
+        let classes = snapshot.classes.iter().filter(|c| c.provisioner == driver);
+        Self {
+            tokens: tokens(driver).into_iter().map(|t| (t.clone(), weight(&t))).collect(),
+            namespaces: classes.flat_map(|c| &c.namespaces).map(String::as_str).collect(),
         }
     }
-    let named = snapshot.classes.iter().filter(|c| c.provisioner == driver);
-    if named.flat_map(|c| &c.namespaces).any(|n| n == workload.meta.namespace()) {
-        score += 1.0;
+
+    /// How much a workload's name and namespace look like belonging to the driver.
+    fn affinity(&self, workload: &Workload) -> f64 {
+        let (name, namespace) = (workload.meta.name(), workload.meta.namespace());
+        let fits = self.tokens.iter().filter(|(token, _)| name.contains(token) || namespace.contains(token));
+        let at_home = if self.namespaces.contains(&namespace) { 1.0 } else { 0.0 };
+        fits.map(|(_, weight)| weight).sum::<f64>() + at_home
     }
-    score
 }
 
 /// The telling words of a driver's name.

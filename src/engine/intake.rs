@@ -18,7 +18,7 @@ pub const ROWS: usize = 1_000;
 #[derive(Debug)]
 pub struct Intake {
     store: Arc<dyn Store>,
-    routes: ArcSwap<Routes>,
+    routes: Arc<ArcSwap<Routes>>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
@@ -103,8 +103,13 @@ fn is_zero(number: &u64) -> bool {
 
 impl Intake {
     /// An intake into `store` by `routes`.
-    pub fn new(store: Arc<dyn Store>, routes: Routes, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { store, routes: ArcSwap::from_pointee(routes), clock, entropy }
+    pub fn new(
+        store: Arc<dyn Store>,
+        routes: Arc<ArcSwap<Routes>>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
+        Self { store, routes, clock, entropy }
     }
 
     /// The routes in force.

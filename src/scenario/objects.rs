@@ -34,7 +34,9 @@ pub(crate) fn read(
         if let Some(bad) = bad_instant(&object, "") {
             return Err(broken(&bad, "is no RFC 3339 instant, such as 2026-04-01T15:20:00Z"));
         }
-        if object.get("kind").and_then(Value::as_str) == Some("Event") {
+        // An event with a name was captured whole; one without was written down by hand, in short.
+        let named = object.pointer("/metadata/name").is_some();
+        if object.get("kind").and_then(Value::as_str) == Some("Event") && !named {
             complete_event(&mut object);
         }
         if !object.pointer("/metadata/name").is_some_and(Value::is_string) {
@@ -89,6 +91,10 @@ fn complete_event(event: &mut Value) {
         metadata.entry("name").or_insert_with(|| format!("{name}.{suffix}").into());
         metadata.entry("creationTimestamp").or_insert_with(|| first.clone().into());
     }
+    if let Some(about) = fields(event, "involvedObject") {
+        // To be linked.
+        about.entry("uid").or_insert(Value::Null);
+    }
     if let Some(event) = event.as_object_mut() {
         event.entry("type").or_insert_with(|| "Normal".into());
         event.entry("count").or_insert_with(|| 1.into());
@@ -127,8 +133,14 @@ pub(crate) fn link(objects: &mut [Value]) {
     for object in objects {
         if let Some(about) = object.get("involvedObject") {
             let key = name_of(about, ["/kind", "/namespace", "/name"]);
-            if let (Some(uid), Some(about)) = (uids.get(&key), fields(object, "involvedObject")) {
-                about.entry("uid").or_insert_with(|| uid.clone());
+            if about.get("uid").is_some_and(Value::is_null)
+                && let Some(about) = fields(object, "involvedObject")
+            {
+                // What is gone has no uid here.
+                match uids.get(&key) {
+                    Some(uid) => about.insert("uid".into(), uid.clone()),
+                    None => about.remove("uid"),
+                };
             }
         }
         let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default().to_owned();

@@ -51,7 +51,10 @@ const SIGNATURES: [Signature; 10] = [
             &["missing", "checkpoint"],
             &["no ", "in checkpoint"],
             &["checkpoint", "not found"],
-            &["checkpoint", "failed to load"],
+            &["checkpoint", "failed"],
+            &["checkpoint", "no such file"],
+            &["checkpoint", "could not"],
+            &["checkpoint", "contains no"],
             &["empty", "manifest"],
             &["empty", "snapshot"],
             &["invalid", "snapshot"],
@@ -169,8 +172,8 @@ fn is_fatal(lower: &str) -> bool {
     WORDS.iter().any(|word| lower.contains(word))
 }
 
-/// The failing runs of failing pods: the previous run if it was read, else the present one.
-fn failing<'a>(scene: &Scene<'a>) -> Vec<(&'a Pod, &'a Log)> {
+/// Failing pods with their failing run: the previous one if it was read, else the present one.
+fn failing<'a>(scene: &Scene<'a>) -> Vec<(&'a Pod, Option<&'a Log>)> {
     let mut found = Vec::new();
     for pod in &scene.snapshot.pods {
         let crashes = pod
@@ -182,9 +185,7 @@ fn failing<'a>(scene: &Scene<'a>) -> Vec<(&'a Pod, &'a Log)> {
         }
         let logs = || scene.snapshot.logs.iter().filter(|l| l.pod == pod.meta.entity && !l.lines.is_empty());
         // A later sight of the same run replaces the earlier.
-        if let Some(log) = logs().rfind(|l| l.previous).or_else(|| logs().next_back()) {
-            found.push((pod, log));
-        }
+        found.push((pod, logs().rfind(|l| l.previous).or_else(|| logs().next_back())));
     }
     found
 }
@@ -196,7 +197,12 @@ fn failure(lines: &[String]) -> Option<(String, bool)> {
     if let Some(at) = lower.iter().rposition(|l| is_fatal(l)) {
         let end = (at + 3).min(lines.len());
         let window: Vec<&str> = lines[at..end].iter().map(|l| l.trim()).filter(|l| !is_hint(l)).collect();
-        return Some((window.join(" "), true));
+        let text = window.join(" ");
+        // Where the fatal line only says that it is fatal, the lines just before may say why.
+        let known = |l: &String| SIGNATURES[..SIGNATURES.len() - 1].iter().any(|s| matches(s, l));
+        let before = at.saturating_sub(3)..at;
+        let why = before.rev().find(|i| known(&lower[*i])).filter(|_| !known(&text.to_lowercase()));
+        return Some((why.map_or(text.clone(), |i| format!("{} {text}", lines[i].trim())), true));
     }
     let start = lines.len().saturating_sub(LAST_LINES);
     let known = |l: &String| {
@@ -204,6 +210,13 @@ fn failure(lines: &[String]) -> Option<(String, bool)> {
     };
     let at = start + lower[start..].iter().rposition(known)?;
     Some((lines[at].clone(), false))
+}
+
+/// What a container left as its termination message, which the pod's state keeps.
+fn last_words(pod: &Pod) -> Option<((String, bool), String)> {
+    let mut messages = pod.containers.iter().filter_map(|c| c.last_end()).map(|end| &end.message);
+    let told = messages.find_map(|m| failure(&m.lines().take(50).map(str::to_owned).collect::<Vec<_>>()))?;
+    Some((told, pod.meta.evidence.clone()))
 }
 
 /// Advice that runtimes print after a panic.
@@ -235,14 +248,15 @@ pub(super) fn analyze(scene: &Scene<'_>) -> Vec<Finding> {
                 )
             });
         }
-        let Some((text, fatal)) = failure(&log.lines) else { continue };
+        let said = log.and_then(|log| Some((failure(&log.lines)?, log.evidence.clone())));
+        let Some(((text, fatal), source)) = said.or_else(|| last_words(pod)) else { continue };
         let lower = text.to_lowercase();
         // Lack of space is the volume's finding, unless no volume is mounted.
         if NO_SPACE.iter().any(|n| lower.contains(n)) {
             if pod.claims.is_empty() {
                 findings.push(Finding {
                     onset: crash::onset(scene, pod),
-                    evidence: vec![log.evidence.clone(), pod.meta.evidence.clone()],
+                    evidence: vec![source, pod.meta.evidence.clone()],
                     remedy: Some("Raise the ephemeral storage or stop what fills it.".into()),
                     ..found(
                         entity,
@@ -262,7 +276,7 @@ pub(super) fn analyze(scene: &Scene<'_>) -> Vec<Finding> {
         let weight = if fatal && crashes { 1.0 } else { 0.8 };
         findings.push(Finding {
             onset: crash::onset(scene, pod),
-            evidence: vec![log.evidence.clone(), pod.meta.evidence.clone()],
+            evidence: vec![source, pod.meta.evidence.clone()],
             remedy: Some(signature.remedy.to_owned()),
             ..found(
                 entity,
@@ -298,8 +312,9 @@ pub(super) fn no_space(scene: &Scene<'_>) -> BTreeMap<Entity, Line> {
 
 static WAL: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?i)\b(wal|write[- ]ahead[- ]log|redo log|binlog|commit ?log|oplog)s?\b").ok());
-static AMOUNT: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"(?i)\b\d[\d.,_]*\s*(files?|segments?|records?|entries|[kmgt]i?b|bytes)\b").ok());
+static AMOUNT: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?i)\b\d[\d.,_]*\s*(?:[a-z-]+\s+){0,2}(files?|segments?|records?|entries|[kmgt]i?b|bytes)\b").ok()
+});
 
 /// The line in which a pod says how much of its write-ahead log waits to be compacted.
 pub(super) fn growth(scene: &Scene<'_>, pod: &Entity) -> Option<Line> {
@@ -313,7 +328,9 @@ pub(super) fn growth(scene: &Scene<'_>, pod: &Entity) -> Option<Line> {
             let lower = text.to_lowercase();
             let words = WAITING.iter().filter(|w| lower.contains(*w)).count();
             let telling = words + amount.find_iter(text).count();
-            if words > 0 && best.as_ref().is_none_or(|(b, _)| telling > *b) {
+            // Either it waits for something, or both count and size are told.
+            let tells = words > 0 || amount.find_iter(text).count() > 1;
+            if tells && best.as_ref().is_none_or(|(b, _)| telling > *b) {
                 let line = Line { pod: pod.clone(), text: text.clone(), evidence: log.evidence.clone() };
                 best = Some((telling, line));
             }

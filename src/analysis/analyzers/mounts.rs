@@ -35,7 +35,7 @@ fn waiting<'a>(scene: &Scene<'a>) -> Vec<(&'a Pod, &'a Event)> {
 #[derive(Debug)]
 pub(super) struct Missing {
     pub driver: String,
-    pods: Vec<String>,
+    pub pods: Vec<String>,
     evidence: Vec<String>,
     onset: Option<jiff::Timestamp>,
     said: bool,

@@ -3,7 +3,7 @@
 use super::{found, mounts};
 use crate::analysis::scene::Scene;
 use crate::analysis::snapshot::Workload;
-use crate::analysis::text::moment;
+use crate::analysis::text::{moment, some_of};
 use crate::analysis::topology::operator;
 use crate::domain::{Change, Entity, Finding};
 use std::collections::BTreeMap;
@@ -13,7 +13,8 @@ pub(super) fn analyze(scene: &Scene<'_>) -> Vec<Finding> {
     let mut missed: BTreeMap<Entity, String> = BTreeMap::new();
     for missing in mounts::missing_drivers(scene) {
         if let Some(operator) = operator(scene.snapshot, &missing.driver) {
-            let why = format!("nothing runs the CSI driver {}", missing.driver);
+            let pods = some_of(&missing.pods, 3);
+            let why = format!("nothing runs the CSI driver {}, so {pods} cannot mount", missing.driver);
             missed.insert(operator.meta.entity.clone(), why);
         }
     }

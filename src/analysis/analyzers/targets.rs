@@ -9,7 +9,7 @@ use crate::domain::Finding;
 pub(super) fn analyze(scene: &Scene<'_>) -> Vec<Finding> {
     let relevant =
         |t: &&Target| !t.up && (scene.is_subject(&t.entity()) || named(scene, t) || scene.hops(&t.entity()) <= 2);
-    scene.snapshot.targets.iter().filter(relevant).map(down).collect()
+    scene.snapshot.targets.iter().filter(relevant).map(|t| down(scene, t)).collect()
 }
 
 /// An alert on targets names its job, with or without the instance.
@@ -20,11 +20,13 @@ fn named(scene: &Scene<'_>, target: &Target) -> bool {
     })
 }
 
-fn down(target: &Target) -> Finding {
+fn down(scene: &Scene<'_>, target: &Target) -> Finding {
     let entity = target.entity();
     let (kind, category, specificity, symptom, remedy) = classify(&target.error.to_lowercase());
     Finding {
         symptom,
+        // Prometheus does not say since when; an alert about it does.
+        onset: (scene.is_subject(&entity) || named(scene, target)).then_some(scene.started_at),
         evidence: vec![target.evidence.clone()],
         remedy: (!symptom).then(|| remedy.to_owned()),
         ..found(

@@ -12,7 +12,7 @@ use super::json::{at, flag, items, text};
 use super::need::{Need, Seen};
 use crate::domain::Entity;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Most objects of one answer that are looked at.
 const MAX_ITEMS: usize = 5000;
@@ -46,8 +46,19 @@ pub(super) struct Snapshot {
     pub failures: Vec<Failure>,
     /// Complete, unfiltered lists: kind and namespace (empty: everywhere) to evidence id.
     lists: BTreeMap<(String, String), String>,
+    /// Where in their lists things stand.
+    index: Index,
     /// Evidence id to kind of evidence.
     pub kinds: BTreeMap<String, &'static str>,
+}
+
+/// Positions by entity, so that no analyzer searches.
+#[derive(Debug, Clone, Default)]
+struct Index {
+    pods: HashMap<Entity, usize>,
+    workloads: HashMap<Entity, usize>,
+    claims: HashMap<Entity, usize>,
+    events: HashMap<Entity, Vec<usize>>,
 }
 
 impl Snapshot {
@@ -67,7 +78,18 @@ impl Snapshot {
             snapshot.place(&entity.kind, value, evidence);
         }
         snapshot.dedup_events();
+        snapshot.build_index();
         snapshot
+    }
+
+    fn build_index(&mut self) {
+        let index = &mut self.index;
+        index.pods = self.pods.iter().enumerate().map(|(i, p)| (p.meta.entity.clone(), i)).collect();
+        index.workloads = self.workloads.iter().enumerate().map(|(i, w)| (w.meta.entity.clone(), i)).collect();
+        index.claims = self.claims.iter().enumerate().map(|(i, c)| (c.meta.entity.clone(), i)).collect();
+        for (i, event) in self.events.iter().enumerate() {
+            index.events.entry(event.entity.clone()).or_default().push(i);
+        }
     }
 
     fn take<'a>(&mut self, seen: &'a Seen, data: &'a Value, objects: &mut BTreeMap<Entity, (&'a Value, &'a str)>) {
@@ -151,15 +173,15 @@ impl Snapshot {
     }
 
     pub fn pod(&self, entity: &Entity) -> Option<&Pod> {
-        self.pods.iter().find(|p| p.meta.entity == *entity)
+        self.index.pods.get(entity).and_then(|i| self.pods.get(*i))
     }
 
     pub fn workload(&self, entity: &Entity) -> Option<&Workload> {
-        self.workloads.iter().find(|w| w.meta.entity == *entity)
+        self.index.workloads.get(entity).and_then(|i| self.workloads.get(*i))
     }
 
     pub fn claim(&self, entity: &Entity) -> Option<&Claim> {
-        self.claims.iter().find(|c| c.meta.entity == *entity)
+        self.index.claims.get(entity).and_then(|i| self.claims.get(*i))
     }
 
     pub fn node(&self, name: &str) -> Option<&Node> {
@@ -179,7 +201,7 @@ impl Snapshot {
 
     /// Events about a thing, oldest first.
     pub fn events_of<'a>(&'a self, entity: &'a Entity) -> impl DoubleEndedIterator<Item = &'a Event> {
-        self.events.iter().filter(move |e| e.entity == *entity)
+        self.index.events.get(entity).into_iter().flatten().filter_map(|i| self.events.get(*i))
     }
 
     /// The CSI driver behind a claim: from its volume, else its class, else its annotation.

@@ -208,6 +208,8 @@ pub(super) struct World {
     pub alerts: Vec<Value>,
     /// Refuse what contains this in its one-line form.
     pub refuse: Vec<(String, String)>,
+    /// Refuse what reads exactly so.
+    pub refuse_exactly: Vec<String>,
 }
 
 impl World {
@@ -239,6 +241,9 @@ impl World {
         let line = need.to_string();
         if let Some((_, why)) = self.refuse.iter().find(|(part, _)| line.contains(part)) {
             return Err(why.clone());
+        }
+        if self.refuse_exactly.contains(&line) {
+            return Err("403 Forbidden: cannot list at the cluster scope".into());
         }
         let field = |v: &Value, p: &str| v.pointer(p).and_then(Value::as_str).unwrap_or("").to_owned();
         let empty = json!({"resultType": "vector", "result": []});

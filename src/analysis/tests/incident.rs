@@ -178,3 +178,80 @@ fn without_the_logs_nothing_is_claimed_of_the_checkpoint() {
     assert!(blocked.count() >= 1);
     assert!(analysis.hypotheses.iter().any(|h| h.finding.cause_code == "volume_filling"));
 }
+
+fn causes_of(world: &World) -> Vec<(String, String)> {
+    let analysis = world.investigate(&alerts());
+    let causes = crate::analysis::rank::causes(&analysis);
+    causes.map(|h| (h.finding.cause_code.clone(), h.finding.entity.name.clone())).collect()
+}
+
+fn both() -> Vec<(String, String)> {
+    vec![("corrupt_data".into(), "graph-0".into()), ("scaled_to_zero".into(), "vault-ceph-operator".into())]
+}
+
+#[test]
+fn the_words_of_the_log_may_differ() {
+    for lines in [
+        vec![
+            "WAL directory holds 962 files, 15.0 GiB",
+            "ERROR checkpoint 1775044273271069 contains no data files",
+            "thread 'main' panicked at src/main.rs:40: called `Result::unwrap()` on an `Err` value: Storage",
+        ],
+        vec![
+            "recovering: 962 WAL files (14.9GB) to replay",
+            "panic: open checkpoint 1775044273271069/metadata: no such file or directory",
+            "",
+            "goroutine 1 [running]:",
+        ],
+        vec!["write-ahead log: 962 segments pending", "FATAL corrupt manifest"],
+    ] {
+        let mut world = world();
+        world.logs.clear();
+        assert_eq!(causes_of(&world.log("graph-0", &lines)), both(), "{lines:?}");
+    }
+}
+
+#[test]
+fn a_node_plugin_that_wants_no_pods_is_as_good_as_none() {
+    let mut world = world();
+    world.objects.push(workload("DaemonSet", "vault-ceph", "csi-rbdplugin", 0, 0));
+    world.objects.push(workload("DaemonSet", "vault-ceph", "csi-cephfsplugin", 0, 0));
+    world.objects.push(workload("DaemonSet", "monitoring", "node-exporter", 3, 3));
+    world.objects.push(workload("Deployment", "monitoring", "prometheus-operator", 0, 0));
+    assert_eq!(causes_of(&world), both());
+    let analysis = world.investigate(&alerts());
+    let csi = analysis.findings.iter().find(|f| f.cause_code == "csi_absent").unwrap();
+    assert!(csi.statement.contains("vault-ceph/csi-rbdplugin has 0 of 0"), "{}", csi.statement);
+}
+
+#[test]
+fn the_operator_is_found_in_its_namespace_when_the_cluster_may_not_be_listed() {
+    let mut world = world();
+    for kind in ["DaemonSet", "Deployment"] {
+        // Exactly the cluster-wide list: that of a namespace reads "every Deployment in …".
+        world.refuse_exactly.push(format!("every {kind}"));
+    }
+    assert_eq!(causes_of(&world), both());
+}
+
+#[test]
+fn a_running_operator_is_no_cause() {
+    let mut world = world();
+    for object in &mut world.objects {
+        if object["metadata"]["name"] == "vault-ceph-operator" {
+            object["spec"]["replicas"] = json!(1);
+        }
+    }
+    let codes: Vec<String> = causes_of(&world).into_iter().map(|(code, _)| code).collect();
+    assert_eq!(codes, ["corrupt_data", "csi_absent"]);
+}
+
+#[test]
+fn a_volume_that_is_full_to_the_brim_changes_nothing_in_the_order() {
+    let mut world = world();
+    let usage = json!({"namespace": "lab", "persistentvolumeclaim": "data-graph-0"});
+    world.metrics = vec![("data-graph-0".into(), 360, matrix(usage, 360, 120, |_| 1.0))];
+    assert_eq!(causes_of(&world), both());
+    let analysis = world.investigate(&alerts());
+    assert!(analysis.hypotheses[0].explains.iter().any(|f| f.cause_code == "volume_full"));
+}

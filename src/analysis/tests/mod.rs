@@ -1,6 +1,7 @@
 //! Behaviour of the investigator as a whole, on worlds made by hand.
 
 mod build;
+mod captured;
 mod incident;
 mod properties;
 mod tables;

@@ -480,3 +480,88 @@ fn an_alert_on_latency_is_never_called_groundless() {
     let analysis = expect(around(api()), &events, None);
     assert_eq!(verdict(&analysis), ReportVerdict::InsufficientEvidence);
 }
+
+/// A namespace of a hundred things that are as they should be.
+fn calm() -> World {
+    let mut world = World::of((0..4).map(|i| node(&format!("node-{i}"))));
+    for i in 0..20 {
+        let name = format!("svc-{i}");
+        let restarted = json!({"status": {"containerStatuses": [{"name": "app", "ready": true, "restartCount": 2,
+            "state": {"running": {"startedAt": at(-2000)}},
+            "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": at(-2001)}}}]}});
+        let one = pod("shop", &format!("{name}-1-x"), Some(&name));
+        world.objects.extend([
+            if i % 4 == 0 { with(one, restarted) } else { one },
+            workload("Deployment", "shop", &name, 1, 1),
+            replica_set("shop", &name, 1, "registry.example/api:1", -9000, 0),
+            replica_set("shop", &name, 2, "registry.example/api:2", -15, 1),
+            claim("shop", &format!("data-{i}"), "10Gi"),
+        ]);
+        // Complaints that were followed by success.
+        world.events.push(event(
+            "Pod",
+            "shop",
+            &format!("{name}-1-x"),
+            "FailedScheduling",
+            "0/4 nodes are available: 4 Insufficient cpu",
+            -20,
+            -19,
+        ));
+        world.events.push(event("Pod", "shop", &format!("{name}-1-x"), "FailedMount", "timed out", -18, -17));
+        world.events.push(event(
+            "Pod",
+            "shop",
+            &format!("{name}-1-x"),
+            "Unhealthy",
+            "Readiness probe failed",
+            -16,
+            -15,
+        ));
+    }
+    let done = json!({"spec": {"nodeName": "node-1"}, "status": {"phase": "Succeeded", "containerStatuses": [{"name": "app",
+        "ready": false, "restartCount": 0, "state": {"terminated": {"exitCode": 0, "reason": "Completed", "finishedAt": at(-5)}}}]}});
+    world.objects.push(with(pod("shop", "migrate-x", None), done));
+    world.objects.push(workload("Deployment", "shop", "resting", 0, 0));
+    world.objects.push(workload("Deployment", "shop", "rest-operator", 0, 0));
+    world
+}
+
+#[test]
+fn a_calm_namespace_has_no_findings() {
+    let events = vec![alert("KubePodNotReady", &[("namespace", "shop"), ("pod", "svc-1-1-x")])];
+    let analysis = expect(calm(), &events, None);
+    assert_eq!(codes(&analysis), [""; 0]);
+    assert_eq!(verdict(&analysis), ReportVerdict::NoFault);
+}
+
+#[test]
+fn trouble_elsewhere_is_not_taken_for_the_cause() {
+    let events = vec![alert("KubePodNotReady", &[("namespace", "shop"), ("pod", "svc-1-1-x")])];
+    let mut world = calm();
+    world.objects.push(waiting(pod("shop", "other-1-x", Some("other")), "ImagePullBackOff", "manifest unknown"));
+    let analysis = world.investigate(&events);
+    assert_eq!(codes(&analysis), ["image_ref_wrong"]);
+    assert_eq!(verdict(&analysis), ReportVerdict::NoFault);
+    assert_eq!(analysis.impact.services, [""; 0]);
+}
+
+#[test]
+fn an_alert_on_something_that_was_not_seen_is_about_its_namespace() {
+    let events = vec![alert("KubeHpaMaxedOut", &[("namespace", "shop"), ("horizontalpodautoscaler", "api")])];
+    let world = around(crash_looping(api(), 1)).log("api-1-x", &["panic: boom"]);
+    let analysis = expect(world, &events, Some("app_panic"));
+    assert!(analysis.hypotheses[0].confidence >= 0.4, "{}", analysis.hypotheses[0].confidence);
+}
+
+#[test]
+fn a_failed_job_says_why() {
+    let failed = json!({"metadata": {"ownerReferences": [{"kind": "Job", "name": "nightly"}]}, "status": {"phase": "Failed",
+        "containerStatuses": [{"name": "app", "ready": false, "restartCount": 0,
+            "state": {"terminated": {"exitCode": 1, "reason": "Error", "finishedAt": at(-5)}}}]}});
+    let world = World::of([with(pod("shop", "nightly-x", None), failed)]);
+    let mut world = world.log("nightly-x", &["FATAL: password authentication failed for user \"etl\""]);
+    // A pod that never restarted has only a present run.
+    world.logs[0].1 = false;
+    let events = vec![alert("KubeJobFailed", &[("namespace", "shop"), ("job_name", "nightly")])];
+    expect(world, &events, Some("dependency_auth"));
+}

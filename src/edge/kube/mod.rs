@@ -16,13 +16,14 @@ pub(crate) mod fake;
 use super::error::{EdgeError, EdgeErrorKind, shorten};
 use super::http::causes;
 use crate::domain::Secret;
+use ::kube::config::{KubeConfigOptions, Kubeconfig};
 use ::kube::{Client, Config, core::Request, core::params::ListParams};
 use arc_swap::ArcSwapOption;
 use futures::AsyncReadExt as _;
 use kinds::Kinds;
 use reqwest::header::{ACCEPT, HeaderValue};
 use serde_json::Value;
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::{Path, PathBuf}, sync::Arc, time::Duration};
 
 pub use kinds::ApiKind;
 pub use logs::{LogKeep, LogQuery, LogText};
@@ -53,17 +54,25 @@ impl std::fmt::Debug for KubeReader {
 }
 
 impl KubeReader {
-    /// The cluster that the surroundings name: `KUBECONFIG`, else `~/.kube/config`, else the
-    /// service account of the pod we run in. `None` when nothing of that is there.
+    /// The cluster that `kubeconfig` names, or else the surroundings: `KUBECONFIG`, `~/.kube/config`,
+    /// the service account of the pod we run in. `context` picks one of the kubeconfig's. `None`
+    /// when nothing of that is there.
     ///
     /// # Errors
     /// [`EdgeErrorKind::Invalid`] when something is there and cannot be used.
-    pub async fn infer() -> Result<Option<Self>, EdgeError> {
+    pub async fn infer(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Option<Self>, EdgeError> {
+        let options = KubeConfigOptions { context: context.map(str::to_owned), ..Default::default() };
+        if let Some(path) = kubeconfig {
+            let shown = path.display();
+            let read = Kubeconfig::read_from(path).map_err(|e| kubeconfig_error(&shown, &e))?;
+            let config = Config::from_custom_kubeconfig(read, &options).await;
+            return Self::with_config(config.map_err(|e| kubeconfig_error(&shown, &e))?).map(Some);
+        }
         let named = std::env::var_os("KUBECONFIG").filter(|v| !v.is_empty());
         let home = std::env::home_dir().map(|home| home.join(".kube").join("config")).filter(|p| p.exists());
         let config = if named.is_some() || home.is_some() {
             let shown = named.map(PathBuf::from).or(home).unwrap_or_default();
-            Config::from_kubeconfig(&Default::default()).await.map_err(|e| kubeconfig_error(&shown.display(), &e))?
+            Config::from_kubeconfig(&options).await.map_err(|e| kubeconfig_error(&shown.display(), &e))?
         } else if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
             Config::incluster().map_err(|e| {
                 invalid(format!("the pod's service account cannot be used: {}; mount its token", causes(&e)))

@@ -115,7 +115,7 @@ async fn logs_are_those_of_the_run_that_was_asked_for() {
     assert!(whole.ends_with(&tail));
     let short = pods.logs("typedb-0", &LogParams { limit_bytes: Some(10), ..previous.clone() }).await.unwrap();
     assert_eq!(short, "2026-04-01");
-    let recent = LogParams { since_seconds: Some(200), ..LogParams::default() };
+    let recent = LogParams { since_seconds: Some(60), ..LogParams::default() };
     let lines = pods.logs("sre-dispatch-7f6c5d9b4-8hxrm", &recent).await.unwrap();
     assert_eq!(lines.lines().count(), 1, "{lines}");
     for (pod, params, says) in [

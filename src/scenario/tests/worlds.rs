@@ -259,12 +259,12 @@ fn a_broken_folder_says_which_file_and_which_key() {
         ("cluster/a.yaml", "{apiVersion: v1, kind: Node, metadata: {}}".into(), "key `metadata.name`"),
         (
             "cluster/a.yaml",
-            "{apiVersion: v1, kind: Node, metadata: {name: n, creationTimestamp: soon}}".into(),
+            "{apiVersion: v1, kind: Node, metadata: {name: node-a, creationTimestamp: soon}}".into(),
             "key `metadata.creationTimestamp`",
         ),
         (
             "cluster/a.yaml",
-            "{apiVersion: v1, kind: Node, metadata: {name: n}}\n---\n{apiVersion: v1, kind: Node, metadata: {name: n}}"
+            "{apiVersion: v1, kind: Node, metadata: {name: node-a}}\n---\n{apiVersion: v1, kind: Node, metadata: {name: node-a}}"
                 .into(),
             "is there twice",
         ),

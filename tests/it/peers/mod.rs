@@ -182,6 +182,21 @@ async fn killing_firewarden_while_alertmanager_delivers_loses_nothing() {
     site.verify_audit();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs real Prometheus and Alertmanager: run ./tests/run"]
+async fn what_fires_while_firewarden_is_down_arrives_when_it_is_back() {
+    let stand = Stand::up().await;
+    let site = stand.site();
+    stand.exporter.fill("shop", "data-late-0", 93.0);
+    eventually("the second receiver gets its alerts without firewarden", CHAIN, async || {
+        (stand.second.names_of("data-late-0").len() == 2).then_some(())
+    })
+    .await;
+    let _server = site.up().await;
+    let inv = investigation_of(&site, "data-late-0", 2).await;
+    reported(&site, inv["id"].as_str().unwrap()).await;
+}
+
 fn delivery(event: &Value) -> (String, String, String) {
     let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
     (text(&event["fingerprint"]), text(&event["labels"]["alertname"]), instant(&event["starts_at"]))
