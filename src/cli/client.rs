@@ -79,7 +79,7 @@ impl Client {
     pub async fn follow(
         &self,
         id: &str,
-        mut look: impl FnMut(&Entry) -> Result<(), Failure>,
+        mut look: impl AsyncFnMut(&Entry) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let url = format!("{}/api/v1/investigations/{id}/stream", self.address());
         let mut last: Option<String> = None;
@@ -96,7 +96,7 @@ impl Client {
                             })?;
                             last = event.id.or(last);
                             broken = 0;
-                            look(&entry)?;
+                            look(&entry).await?;
                             if matches!(entry.body, Body::Closed { .. }) {
                                 return Ok(());
                             }
@@ -133,7 +133,9 @@ impl Client {
 
     fn failure(&self, error: &EdgeError) -> Failure {
         match error.kind() {
-            EdgeErrorKind::NotFound => Failure::usage(error.text(), "`firewarden investigations list` shows what there is"),
+            EdgeErrorKind::NotFound => {
+                Failure::usage(error.text(), "`firewarden investigations list` shows what there is")
+            }
             EdgeErrorKind::Denied => {
                 Failure::unreachable(error.text(), "FIREWARDEN_TOKEN must hold one of `access.tokens`")
             }

@@ -88,7 +88,7 @@ impl Investigations {
             }
             Self::Watch { id } => {
                 let mut watcher = Watcher::new(out.colour);
-                session.client()?.follow(plain(&id)?, |entry| out.lines(watcher.lines(entry))).await?;
+                session.client()?.follow(plain(&id)?, async |entry| out.lines(watcher.lines(entry))).await?;
             }
             Self::Report { id, written, markdown: raw } => {
                 let report = session.client()?.report(plain(&id)?).await?;

@@ -24,6 +24,7 @@ pub mod prompt;
 pub mod render;
 pub mod serve;
 pub mod session;
+mod stage;
 pub mod text;
 pub mod tools;
 pub mod version;
@@ -145,7 +146,7 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Init(command) => command.run(&session),
         Command::Check(command) => command.run(&session).await,
         Command::Policy(command) => command.run(&session),
-        Command::Prompt(command) => command.run(&session),
+        Command::Prompt(command) => command.run(&session).await,
         Command::Tools(command) => command.run(&session).await,
         Command::Events(command) => command.run(&session).await,
         Command::Investigations(command) => command.run(&session).await,

@@ -53,7 +53,9 @@ impl Policy {
                 let report = policy::run_tests(&bundle(session, dir)?, run.as_ref())
                     .map_err(|e| Failure::does_not_load(e, "`firewarden policy check` tells every mistake"))?;
                 let exit = if report.passed() { Exit::Fine } else { Exit::Found };
-                session.out.value(written.output, &report, || block(&report.render(), 1 << 20).lines().map(str::to_owned).collect())?;
+                session.out.value(written.output, &report, || {
+                    block(&report.render(), 1 << 20).lines().map(str::to_owned).collect()
+                })?;
                 Ok(exit)
             }
         }

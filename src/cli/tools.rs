@@ -5,7 +5,15 @@ use super::session::Session;
 use super::text::{block, line, wrap};
 use super::{Exit, Failure, Written, logging};
 use crate::app::{self, Parts};
-use crate::tools::{ToolError, ToolSpec};
+use crate::domain::{
+    AlertStatus, BlobRef, Clock as _, DecisionId, Entropy as _, EventId, Resource, ResourceType, Ruling, Severity,
+    SreEvent,
+};
+use crate::edge::{SystemClock, SystemEntropy};
+use crate::gate::{Gate, Pass};
+use crate::journal::Call;
+use crate::policy::{ActionInput, CallFacts, InvestigationFacts, RiskInput};
+use crate::tools::{ReadTool, ToolError, ToolSpec};
 use serde_json::{Map, Value, json};
 
 /// What may be called
@@ -143,22 +151,74 @@ fn aligned(rows: &[Vec<String>]) -> Vec<String> {
 
 async fn call(session: &Session, name: &str, args: &[String], format: Format) -> Result<Exit, Failure> {
     let config = session.config(logging::COMMAND)?;
-    let tools = Parts::load(&config).await?.tools;
-    let Some(tool) = tools.get(name) else {
-        let names: Vec<&str> = tools.specs().into_iter().map(|spec| spec.name.as_str()).collect();
+    let parts = Parts::load(&config).await?;
+    let Some(tool) = parts.tools.get(name) else {
+        let names: Vec<&str> = parts.tools.specs().into_iter().map(|spec| spec.name.as_str()).collect();
         let help = match names.is_empty() {
             true => "no peer is configured: set tools.kubernetes or tools.prometheus".to_owned(),
             false => format!("there are {}", names.join(", ")),
         };
         return Err(Failure::usage(format!("there is no tool `{name}` here"), help));
     };
-    let args = arguments(args, &tool.spec().params)?;
-    let seen = tools.call(name, &args).await.map_err(|error| match error {
-        ToolError::Invalid(_) => Failure::usage(error.for_reader(), format!("see `firewarden tools describe {name}`")),
-        _ => Failure::unreachable(error.for_reader(), ""),
+    let call = Call {
+        id: "call_by_hand".into(),
+        tool: name.to_owned(),
+        args: arguments(args, &tool.spec().params)?,
+        need: Value::Null,
+    };
+    let invalid =
+        |error: &ToolError| Failure::usage(error.for_reader(), format!("see `firewarden tools describe {name}`"));
+    parts.tools.validate(name, &call.args).map_err(|e| invalid(&e))?;
+    let (ruling, pass) = judge(&Gate::new(parts.policy.clone()), tool, &call);
+    let Some(pass) = pass else {
+        let reasons: Vec<String> = ruling.reasons.iter().map(|r| format!("{} ({})", r.reason, r.rule)).collect();
+        let help = "the policies decide; `firewarden policy test` runs their tests";
+        return Err(Failure::new(Exit::Found, format!("policy says {}: {}", ruling.verdict, reasons.join("; ")), help));
+    };
+    let seen = parts.tools.call(pass).await.map_err(|error| match &error {
+        ToolError::Invalid { .. } => invalid(&error),
+        ToolError::Refused { .. } | ToolError::Failed { .. } => Failure::unreachable(error.for_reader(), ""),
     })?;
     session.out.value(format, &seen, || block(&seen.text, 4 << 20).lines().map(str::to_owned).collect())?;
     Ok(Exit::Fine)
+}
+
+/// Puts a call by hand before the gate, as it would stand in an incident of the lowest severity.
+fn judge(gate: &Gate, tool: &dyn ReadTool, call: &Call) -> (Ruling, Option<Pass>) {
+    let (entropy, now) = (SystemEntropy::default(), SystemClock.now());
+    let event = SreEvent {
+        id: EventId::new(entropy.uuid(now)),
+        source: "terminal".into(),
+        fingerprint: "terminal".into(),
+        group_key: None,
+        status: AlertStatus::Firing,
+        severity: Severity::Info,
+        name: "by hand".into(),
+        subject: call.tool.clone(),
+        resource: Resource { kind: ResourceType::Unknown, id: String::new(), namespace: None, cluster: None },
+        title: "a call by hand".into(),
+        description: String::new(),
+        labels: Default::default(),
+        annotations: Default::default(),
+        starts_at: now,
+        ends_at: None,
+        received_at: now,
+        links: vec![],
+        raw: BlobRef::commit(&entropy.salt(), b"{}"),
+        raw_hmac: String::new(),
+    };
+    let decision = || DecisionId::new(entropy.uuid(now));
+    let risk = gate.assess(decision(), &RiskInput::of(&event, now, 1));
+    let spec = tool.spec();
+    let args = call.args.as_object().cloned().unwrap_or_default();
+    let asked = CallFacts {
+        tags: spec.tags.clone(),
+        targets: tool.target(&call.args),
+        ..CallFacts::new(call.id.clone(), call.tool.clone(), spec.effect, args)
+    };
+    let rules: Vec<String> = risk.reasons.iter().map(|reason| reason.rule.clone()).collect();
+    let input = ActionInput::for_call(&event, &risk.level, &rules, InvestigationFacts::default(), asked, now);
+    gate.read(decision(), call, &input)
 }
 
 /// `KEY=VALUE …` or one JSON object. A value is what the parameter's type says; without one, text.
@@ -167,13 +227,14 @@ fn arguments(words: &[String], schema: &Value) -> Result<Value, Failure> {
     if let [whole] = words
         && whole.trim_start().starts_with('{')
     {
-        return serde_json::from_str(whole).map_err(|e| Failure::usage(format!("the arguments are no JSON: {e}"), help));
+        return serde_json::from_str(whole)
+            .map_err(|e| Failure::usage(format!("the arguments are no JSON: {e}"), help));
     }
     let mut args = Map::new();
     for word in words {
-        let (key, value) = word.split_once('=').ok_or_else(|| {
-            Failure::usage(format!("`{}` is no argument: it has no `=`", line(word, 60)), help)
-        })?;
+        let (key, value) = word
+            .split_once('=')
+            .ok_or_else(|| Failure::usage(format!("`{}` is no argument: it has no `=`", line(word, 60)), help))?;
         let kind = schema["properties"][key]["type"].as_str().unwrap_or("string");
         let value = match kind {
             "string" => Value::String(value.to_owned()),

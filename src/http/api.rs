@@ -32,7 +32,11 @@ pub(super) async fn view(web: &Web, id: InvestigationId) -> Result<View, Problem
 }
 
 /// `GET /api/v1/events`.
-pub(super) async fn events(State(web): State<Arc<Web>>, _: Viewer, params: Params) -> Result<Json<Page<Value>>, Problem> {
+pub(super) async fn events(
+    State(web): State<Arc<Web>>,
+    _: Viewer,
+    params: Params,
+) -> Result<Json<Page<Value>>, Problem> {
     let params = params.only(&["subject", "source", "severity", "since", "limit", "cursor"])?;
     let filter = EventFilter {
         subject: params.text("subject"),
@@ -353,7 +357,9 @@ pub(super) async fn transcript(
                             room -= size;
                             payload(&web, &reference).await?
                         }
-                        false => json!({"omitted": true, "bytes": reference.bytes, "ask": "for fewer turns with limit"}),
+                        false => {
+                            json!({"omitted": true, "bytes": reference.bytes, "ask": "for fewer turns with limit"})
+                        }
                     }
                 }
             };

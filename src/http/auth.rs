@@ -295,7 +295,9 @@ mod tests {
         let refused = access().admit_delivery("alertmanager", &HeaderMap::new()).unwrap_err();
         assert_eq!((refused.status, refused.challenge), (StatusCode::UNAUTHORIZED, Some("Bearer")));
         assert!(Access::default().admit_delivery("alertmanager", &HeaderMap::new()).is_ok());
-        assert!(Access::default().admit_delivery("alertmanager", &headers(&[("origin", "https://evil.example")])).is_err());
+        assert!(
+            Access::default().admit_delivery("alertmanager", &headers(&[("origin", "https://evil.example")])).is_err()
+        );
     }
 
     #[test]

@@ -120,7 +120,9 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/readyz", get(health::readyz))
         .route("/health", get(health::health))
         .route("/metrics", get(health::metrics))
-        .fallback(|| async { Problem::not_found("There is no such path. README and /api/v1/investigations are good places to start.") })
+        .fallback(|| async {
+            Problem::not_found("There is no such path. README and /api/v1/investigations are good places to start.")
+        })
         .method_not_allowed_fallback(|| async {
             let detail = "This path takes another method: webhooks take POST, everything that reads takes GET.";
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Wrong method", detail)

@@ -21,7 +21,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let query = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
-        let query = query.map_err(|_| Problem::bad_request("The query string cannot be read. Encode it as `key=value&…`."))?;
+        let query =
+            query.map_err(|_| Problem::bad_request("The query string cannot be read. Encode it as `key=value&…`."))?;
         Ok(Self(query.0))
     }
 }
@@ -36,13 +37,17 @@ impl Params {
             let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
             let name: String = name.chars().take(80).collect();
             if !names.contains(&name.as_str()) {
-                return Err(Problem::bad_request(format!("There is no query parameter `{name}` here. Known: {known}.")));
+                return Err(Problem::bad_request(format!(
+                    "There is no query parameter `{name}` here. Known: {known}."
+                )));
             }
             if self.0[..index].iter().any(|(other, _)| *other == name) {
                 return Err(Problem::bad_request(format!("Query parameter `{name}` is there twice. Give it once.")));
             }
             if value.len() > MAX_VALUE {
-                return Err(Problem::bad_request(format!("Query parameter `{name}` is longer than {MAX_VALUE} bytes.")));
+                return Err(Problem::bad_request(format!(
+                    "Query parameter `{name}` is longer than {MAX_VALUE} bytes."
+                )));
             }
         }
         Ok(self)
