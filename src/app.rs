@@ -153,7 +153,9 @@ async fn kubernetes(config: Option<&Kubernetes>) -> Result<Option<KubeReader>, E
     match config {
         None => Ok(None),
         Some(Kubernetes { url: Some(url), bearer, .. }) => KubeReader::at(url, bearer.clone()).map(Some),
-        Some(Kubernetes { kubeconfig, context, .. }) => KubeReader::infer(kubeconfig.as_deref(), context.as_deref()).await,
+        Some(Kubernetes { kubeconfig, context, .. }) => {
+            KubeReader::infer(kubeconfig.as_deref(), context.as_deref()).await
+        }
     }
 }
 

@@ -173,7 +173,8 @@ impl Session<'_> {
         let reply = self.without_secrets(reply);
         let usage = counted(request, &reply);
         #[allow(clippy::cast_precision_loss)]
-        let cost_usd = (usage.tokens_in as f64 * model.input_per_mtok + usage.tokens_out as f64 * model.output_per_mtok)
+        let cost_usd = (usage.tokens_in as f64 * model.input_per_mtok
+            + usage.tokens_out as f64 * model.output_per_mtok)
             / 1_000_000.0;
         let proposal = self.proposal(turn, &request.tools, &reply)?;
         telemetry::model_turn(model.provider.name(), "answered", usage.tokens_in, usage.tokens_out);

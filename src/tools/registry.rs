@@ -3,9 +3,9 @@
 use super::manifest::{ManifestError, Manifests};
 use super::spec::{ReadTool, ToolError, ToolSpec};
 use super::{blank, bound, kubernetes, prometheus};
-use crate::gate::Pass;
 use crate::domain::{Clock, Digest, Effect, Observation, Redactor, ToolOffer};
 use crate::edge::{KubeReader, PrometheusReader};
+use crate::gate::Pass;
 use jsonschema::error::ValidationErrorKind;
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc};
