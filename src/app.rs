@@ -3,7 +3,7 @@
 mod sinks;
 
 use crate::analysis;
-use crate::config::{Config, Credential, Kubernetes, RouteModel};
+use crate::config::{Config, Credential, Kubernetes, Provider, RouteModel};
 use crate::domain::{Clock, Digest, Entropy, Redactor, Secret};
 use crate::edge::{Auth, EdgeError, KubeReader, PrometheusReader, SystemClock, SystemEntropy};
 use crate::engine::intake::Intake;
@@ -153,7 +153,9 @@ async fn kubernetes(config: Option<&Kubernetes>) -> Result<Option<KubeReader>, E
     match config {
         None => Ok(None),
         Some(Kubernetes { url: Some(url), bearer, .. }) => KubeReader::at(url, bearer.clone()).map(Some),
-        Some(Kubernetes { kubeconfig, context, .. }) => KubeReader::infer(kubeconfig.as_deref(), context.as_deref()).await,
+        Some(Kubernetes { kubeconfig, context, .. }) => {
+            KubeReader::infer(kubeconfig.as_deref(), context.as_deref()).await
+        }
     }
 }
 
@@ -173,6 +175,7 @@ fn models(config: &Config) -> Result<Vec<PricedModel>, ModelError> {
         options.timeout = model.timeout;
         Ok(PricedModel {
             provider: Arc::new(OpenAi::new(options)?) as Arc<dyn ModelProvider>,
+            pulse: Arc::default(),
             input_per_mtok: model.price.input_per_mtok,
             output_per_mtok: model.price.output_per_mtok,
         })
@@ -317,6 +320,8 @@ impl App {
 
     fn web(&self) -> Arc<Web> {
         let engine = self.engine.clone();
+        let ollama = self.config.models.iter().find(|model| model.provider == Provider::Ollama);
+        let ollama = ollama.map(|model| model.base_url.trim_end_matches("/v1").to_owned());
         Arc::new(Web {
             intake: self.intake.clone(),
             store: self.engine.store.clone(),
@@ -326,8 +331,8 @@ impl App {
             status: Arc::new(move || Status {
                 policies_loaded: true,
                 model_name: engine.models.first().map(|model| model.provider.model().to_owned()),
-                ollama_url: None,
-                llm_connected: false,
+                ollama_url: ollama.clone(),
+                llm_connected: engine.models.first().and_then(|model| model.pulse.answered()),
             }),
             metrics: self.metrics.clone(),
             render_markdown: analysis::markdown,

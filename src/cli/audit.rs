@@ -1,7 +1,9 @@
 //! `firewarden audit verify`: were all chains written as they stand, and may what they say happen?
 
 use super::output::{Format, Output};
-use super::{Exit, Failure};
+use super::session::Session;
+use super::{Exit, Failure, Written, logging};
+use crate::app;
 use crate::domain::BlobRef;
 use crate::journal::chain::{SYSTEM, follow};
 use crate::journal::{Entry, Head, semantics};
@@ -13,6 +15,30 @@ use serde::Serialize;
 const PAGE: u32 = 500;
 /// Failures that are listed.
 const MOST: usize = 100;
+
+/// Verify the journal
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Check every chain, every payload and what the entries say; beside a running server, too
+    Verify {
+        #[command(flatten)]
+        written: Written,
+    },
+}
+
+impl Command {
+    /// Runs it.
+    ///
+    /// # Errors
+    /// When there is no store, it does not answer, or nobody reads.
+    pub async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let Self::Verify { written } = self;
+        let loaded = session.loaded()?;
+        logging::begin(loaded.log(), logging::COMMAND);
+        let store = app::reader(&loaded.places()?.store).await?;
+        report(&OfStore(&store), written.output, &session.out).await
+    }
+}
 
 /// What is read to verify; nothing is changed.
 #[async_trait]
@@ -235,7 +261,7 @@ async fn payloads(ledger: &dyn Ledger, entry: &Entry, audit: &mut Audit) -> Resu
 /// # Errors
 /// When the store does not answer or nobody reads.
 pub async fn report(ledger: &dyn Ledger, format: Format, out: &Output) -> Result<Exit, Failure> {
-    let audit = verify(ledger).await.map_err(Failure::internal)?;
+    let audit = verify(ledger).await?;
     out.value(format, &audit, || audit.lines())?;
     Ok(if audit.pass { Exit::Fine } else { Exit::Found })
 }

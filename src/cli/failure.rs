@@ -67,6 +67,11 @@ impl Failure {
         Self::new(Exit::Internal, what, "if it stays, please report it with this text and `firewarden version`")
     }
 
+    /// The machine's fault, told with its remedy already.
+    pub fn internal_without_report(what: impl std::fmt::Display) -> Self {
+        Self::new(Exit::Internal, what, "")
+    }
+
     /// The exit code.
     pub fn exit(&self) -> Exit {
         match self {

@@ -18,17 +18,17 @@ pub struct Redactor {
 /// One alternation, compiled once. Group `keep` stays visible: the name of a secret is no secret.
 const PATTERNS: &str = r#"(?x)
   (?s:-----BEGIN\ [A-Z\ ]*PRIVATE\ KEY-----.*?(?:-----END\ [A-Z\ ]*PRIVATE\ KEY-----|\z))
-| \beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}
-| \b(?:AKIA|ASIA)[0-9A-Z]{16}\b
-| \bgh[pousr]_[A-Za-z0-9]{20,}
-| \bgithub_pat_[A-Za-z0-9_]{20,}
-| \bglpat-[A-Za-z0-9_-]{16,}
-| \bxox[abprs]-[A-Za-z0-9-]{10,}
-| \bsk-[A-Za-z0-9_-]{16,}
+| (?-u:\b)eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}
+| (?-u:\b)(?:AKIA|ASIA)[0-9A-Z]{16}(?-u:\b)
+| (?-u:\b)gh[pousr]_[A-Za-z0-9]{20,}
+| (?-u:\b)github_pat_[A-Za-z0-9_]{20,}
+| (?-u:\b)glpat-[A-Za-z0-9_-]{16,}
+| (?-u:\b)xox[abprs]-[A-Za-z0-9-]{10,}
+| (?-u:\b)sk-[A-Za-z0-9_-]{16,}
 | (?P<keep_url>[a-zA-Z][a-zA-Z0-9+.-]{1,20}://[^\s/:@"']{0,128}:)[^\s/@"']{1,256}(?P<at>@)
 | (?P<keep_auth>(?i:authorization|proxy-authorization)["']?\s{0,4}[:=]\s{0,4}["']?(?i:bearer|basic|token)\s{1,4})[^\s"',;]+
-| (?P<keep_bearer>\b(?i:bearer)\s{1,4})[A-Za-z0-9._~+/-]{12,}=*
-| (?P<keep_pair>(?i:password|passwd|passphrase|secret|api[_-]?key|apikey|access[_-]?key|private[_-]?key|client[_-]?secret|auth[_-]?token|access[_-]?token|refresh[_-]?token|session[_-]?token|\btoken|\bpwd)[A-Za-z0-9_-]{0,16}["']?\s{0,4}(?:=|:)\s{0,4}["']?)[^\s"',;&}\])<>\[{(]{4,}
+| (?P<keep_bearer>(?-u:\b)(?i:bearer)\s{1,4})[A-Za-z0-9._~+/-]{12,}=*
+| (?P<keep_pair>(?i:password|passwd|passphrase|secret|api[_-]?key|apikey|access[_-]?key|private[_-]?key|client[_-]?secret|auth[_-]?token|access[_-]?token|refresh[_-]?token|session[_-]?token|(?-u:\b)token|(?-u:\b)pwd)[A-Za-z0-9_-]{0,16}["']?\s{0,4}(?:=|:)\s{0,4}["']?)[^\s"',;&}\])<>\[{(]{4,}
 "#;
 
 impl Redactor {

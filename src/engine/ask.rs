@@ -42,6 +42,7 @@ impl Session<'_> {
             Ok(answer) => answer,
             Err(_) => Err(ModelError::Timeout { model: model.provider.name().to_owned(), after: self.patience() }),
         };
+        model.pulse.note(answer.is_ok());
         match answer {
             Ok(reply) => self.replied(turn, &model, &request, reply),
             Err(error) => {
@@ -172,7 +173,8 @@ impl Session<'_> {
         let reply = self.without_secrets(reply);
         let usage = counted(request, &reply);
         #[allow(clippy::cast_precision_loss)]
-        let cost_usd = (usage.tokens_in as f64 * model.input_per_mtok + usage.tokens_out as f64 * model.output_per_mtok)
+        let cost_usd = (usage.tokens_in as f64 * model.input_per_mtok
+            + usage.tokens_out as f64 * model.output_per_mtok)
             / 1_000_000.0;
         let proposal = self.proposal(turn, &request.tools, &reply)?;
         telemetry::model_turn(model.provider.name(), "answered", usage.tokens_in, usage.tokens_out);

@@ -29,6 +29,7 @@ use crate::tools::Registry;
 use arc_swap::ArcSwap;
 use routes::Routes;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Everything that an investigation works with.
 #[derive(Debug)]
@@ -64,10 +65,31 @@ pub struct Engine {
 pub struct PricedModel {
     /// The model.
     pub provider: Arc<dyn ModelProvider>,
+    /// How it did the last time.
+    pub pulse: Arc<Pulse>,
     /// US dollars for a million tokens sent.
     pub input_per_mtok: f64,
     /// US dollars for a million tokens received.
     pub output_per_mtok: f64,
+}
+
+/// Whether a model answered the last time it was asked.
+#[derive(Debug, Default)]
+pub struct Pulse(AtomicU8);
+
+impl Pulse {
+    /// Notes how it did.
+    pub fn note(&self, answered: bool) {
+        self.0.store(if answered { 1 } else { 2 }, Ordering::Relaxed);
+    }
+
+    /// `None` while nobody has asked.
+    pub fn answered(&self) -> Option<bool> {
+        match self.0.load(Ordering::Relaxed) {
+            0 => None,
+            state => Some(state == 1),
+        }
+    }
 }
 
 /// Why the work on an investigation stopped without an end.

@@ -82,7 +82,11 @@ impl Session<'_> {
             risk: self.inv.risk.map(|risk| risk.to_string()).unwrap_or_default(),
             verdict: report.verdict,
             summary: report.summary.clone(),
-            url: self.engine.public_url.as_ref().map(|base| format!("{base}/api/v1/investigations/{}/report", self.inv.chain)),
+            url: self
+                .engine
+                .public_url
+                .as_ref()
+                .map(|base| format!("{base}/api/v1/investigations/{}/report", self.inv.chain)),
         };
         for sink in &self.engine.sinks {
             let mut told = attempt(sink.as_ref(), &notice).await;

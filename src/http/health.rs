@@ -20,8 +20,8 @@ pub struct Status {
     pub model_name: Option<String>,
     /// Where Ollama is, if it is configured.
     pub ollama_url: Option<String>,
-    /// The model answered the last time it was asked.
-    pub llm_connected: bool,
+    /// Whether the model answered the last time it was asked; `None` while nobody has asked.
+    pub llm_connected: Option<bool>,
 }
 
 /// `GET /healthz`: the process answers.
@@ -57,7 +57,7 @@ pub(super) async fn readyz(State(web): State<Arc<Web>>) -> Result<Json<Value>, P
 /// `GET /health`; the model's fields only for who may read.
 pub(super) async fn health(State(web): State<Arc<Web>>, headers: HeaderMap) -> Json<Value> {
     let status = (web.status)();
-    let well = not_ready(&web).await.is_none() && (status.model_name.is_none() || status.llm_connected);
+    let well = not_ready(&web).await.is_none() && status.llm_connected != Some(false);
     let mut answer = json!({
         "status": if well { "healthy" } else { "degraded" },
         "service": SERVICE,
@@ -67,7 +67,7 @@ pub(super) async fn health(State(web): State<Arc<Web>>, headers: HeaderMap) -> J
     if let (Ok(_), Some(fields)) = (web.access.load().caller(&headers), answer.as_object_mut()) {
         fields.insert("model_name".into(), status.model_name.into());
         fields.insert("ollama_url".into(), status.ollama_url.into());
-        fields.insert("llm_connected".into(), status.llm_connected.into());
+        fields.insert("llm_connected".into(), (status.llm_connected == Some(true)).into());
     }
     Json(answer)
 }

@@ -82,8 +82,7 @@ struct Life {
 
 impl Life {
     fn new(dice: Vec<u8>, model: bool) -> Self {
-        let mut life =
-            Self { entries: vec![], state: Investigation::empty(CHAIN), second: 0, dice, rolled: 0, model };
+        let mut life = Self { entries: vec![], state: Investigation::empty(CHAIN), second: 0, dice, rolled: 0, model };
         life.write(Body::EventReceived {
             event: Box::new(event(1)),
             correlation_key: "k".into(),
@@ -117,7 +116,11 @@ impl Life {
             }
             self.second += 1;
             let step = self.step();
-            assert_eq!(step, next(&Investigation::fold(CHAIN, &self.entries).unwrap(), at(self.second)), "replay differs");
+            assert_eq!(
+                step,
+                next(&Investigation::fold(CHAIN, &self.entries).unwrap(), at(self.second)),
+                "replay differs"
+            );
             if step == Step::Done {
                 return;
             }
@@ -129,7 +132,8 @@ impl Life {
     fn perform(&mut self, step: Step) {
         match step {
             Step::Assess(phase) => {
-                let level = *[Risk::Low, Risk::Medium, Risk::High, Risk::Critical].get(usize::from(self.roll(4))).unwrap();
+                let level =
+                    *[Risk::Low, Risk::Medium, Risk::High, Risk::Critical].get(usize::from(self.roll(4))).unwrap();
                 let level = if self.roll(3) == 0 { level } else { Risk::Medium };
                 self.write(Body::RiskAssessed { phase, decision: decision(level), input: blob(1) });
             }
@@ -147,7 +151,8 @@ impl Life {
                 true => {
                     let round = self.state.survey.rounds + 1;
                     let revision = self.state.report.as_ref().map_or(1, |r| r.revision + 1);
-                    let calls = (0..self.roll(4)).map(|n| call(&format!("survey_{revision}_{round}_{n}"), json!({}))).collect();
+                    let calls =
+                        (0..self.roll(4)).map(|n| call(&format!("survey_{revision}_{round}_{n}"), json!({}))).collect();
                     self.write(Body::SurveyPlanned { round, calls });
                 }
                 false => self.write(Body::Surveyed {

@@ -3,9 +3,9 @@
 use super::manifest::{ManifestError, Manifests};
 use super::spec::{ReadTool, ToolError, ToolSpec};
 use super::{blank, bound, kubernetes, prometheus};
-use crate::gate::Pass;
 use crate::domain::{Clock, Digest, Effect, Observation, Redactor, ToolOffer};
 use crate::edge::{KubeReader, PrometheusReader};
+use crate::gate::Pass;
 use jsonschema::error::ValidationErrorKind;
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc};
@@ -283,7 +283,7 @@ mod tests {
     #[tokio::test]
     async fn offers_are_chosen_by_name_or_tag() {
         let registry = registry(Some(Fake::new().reader()));
-        assert_eq!(registry.offers(&[]).len(), 5);
+        assert_eq!(registry.offers::<&str>(&[]).len(), 5);
         assert_eq!(registry.offers(&["kubernetes"]).len(), 5);
         assert_eq!(registry.offers(&["kubernetes_logs", "prometheus"])[0].name, "kubernetes_logs");
         assert!(registry.offers(&["github"]).is_empty());
@@ -325,11 +325,11 @@ mod tests {
         );
         let registry = registry(Some(fake.reader()));
         let seen =
-            registry.call("kubernetes_get", &json!({"kind": "cm", "namespace": "n", "name": "c"})).await.unwrap();
+            registry.look("kubernetes_get", &json!({"kind": "cm", "namespace": "n", "name": "c"})).await.unwrap();
         assert_eq!(seen.redacted, 2);
         let shown = format!("{} {}", seen.data, seen.text);
         assert!(!shown.contains("horse") && !shown.contains("s3cr3t-value"), "{shown}");
-        let error = registry.call("kubernetes_list", &json!({"kind": "pods", "namespace": "n"})).await.unwrap_err();
+        let error = registry.look("kubernetes_list", &json!({"kind": "pods", "namespace": "n"})).await.unwrap_err();
         assert!(error.is_transient() && !error.for_reader().contains("s3cr3t"), "{error}");
         assert!(error.for_reader().len() <= ERROR_BYTES);
     }
@@ -342,7 +342,7 @@ mod tests {
             .collect();
         fake.on("/api/v1/configmaps", 200, json!({"kind": "ConfigMapList", "metadata": {}, "items": items}));
         let registry = registry(Some(fake.reader()));
-        let seen = registry.call("kubernetes_list", &json!({"kind": "configmaps", "limit": 1000})).await.unwrap();
+        let seen = registry.look("kubernetes_list", &json!({"kind": "configmaps", "limit": 1000})).await.unwrap();
         assert!(bound::size(&seen.data) <= bound::DATA_BYTES && seen.truncated);
         assert_eq!(seen.data["complete"], false);
         assert!(seen.text.len() <= 32 << 10 && seen.text.contains("items were left out"), "{}", seen.text);

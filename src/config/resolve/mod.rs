@@ -80,6 +80,23 @@ impl Loaded {
         r.finish(places)
     }
 
+    /// The address under which this machine reaches the server that this configuration starts.
+    ///
+    /// # Errors
+    /// When `server.listen` is no address.
+    pub fn local_address(&self) -> Result<String, ConfigError> {
+        let mut r = Resolver { loaded: self, problems: vec![] };
+        let mut listen = r.server().listen;
+        if listen.ip().is_unspecified() {
+            let loopback: std::net::IpAddr = match listen {
+                SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+            };
+            listen.set_ip(loopback);
+        }
+        r.finish(format!("http://{listen}"))
+    }
+
     /// How log lines look, before anything else is known.
     pub fn log(&self) -> file::LogFormat {
         self.file.telemetry.log

@@ -23,7 +23,11 @@ use futures::AsyncReadExt as _;
 use kinds::Kinds;
 use reqwest::header::{ACCEPT, HeaderValue};
 use serde_json::Value;
-use std::{path::{Path, PathBuf}, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 pub use kinds::ApiKind;
 pub use logs::{LogKeep, LogQuery, LogText};

@@ -228,7 +228,7 @@ impl Stage {
                 policies_loaded: true,
                 model_name: Some("m".into()),
                 ollama_url: None,
-                llm_connected: true,
+                llm_connected: Some(true),
             }),
             metrics: Some(recorder.handle()),
             render_markdown: |report| format!("# {}\n", report.summary),

@@ -1,9 +1,7 @@
 //! What the store promises, on real files.
 
 use super::*;
-use crate::domain::{
-    AlertStatus, Digest, EventId, InvestigationId, Resource, ResourceType, Severity, SreEvent,
-};
+use crate::domain::{AlertStatus, Digest, EventId, InvestigationId, Resource, ResourceType, Severity, SreEvent};
 use crate::journal::{Actor, Body, Draft, Investigation, Outcome, View, chain};
 use crate::store::{Admitted, Blobs, EventFilter, Events, Fate, InvestigationFilter, StoreReader};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -291,7 +289,8 @@ async fn pages_are_newest_first_and_join_without_gaps() {
         }
     }
     assert_eq!(names, ["A6", "A5", "A4", "A3", "A2", "A1", "A0"]);
-    let one = w.store.events(&EventFilter { subject: Some("d3".into()), limit: 9, ..Default::default() }).await.unwrap();
+    let one =
+        w.store.events(&EventFilter { subject: Some("d3".into()), limit: 9, ..Default::default() }).await.unwrap();
     assert_eq!(one.items.len(), 1);
 }
 

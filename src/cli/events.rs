@@ -1,0 +1,130 @@
+//! `firewarden events list|show`.
+
+use super::output::table;
+use super::session::Session;
+use super::{Exit, Failure, Written};
+use serde_json::Value;
+
+/// Alerts that a running server took in
+#[derive(Debug, clap::Subcommand)]
+pub enum Events {
+    /// The newest alerts
+    List {
+        /// Whom they concern
+        #[arg(long)]
+        subject: Option<String>,
+        /// Who sent them
+        #[arg(long)]
+        source: Option<String>,
+        /// How loud: critical, error, warning, info
+        #[arg(long)]
+        severity: Option<String>,
+        /// Received at or after, RFC 3339
+        #[arg(long)]
+        since: Option<String>,
+        #[command(flatten)]
+        paging: Paging,
+        #[command(flatten)]
+        written: Written,
+    },
+    /// One alert
+    Show {
+        /// Its id, evt_…
+        id: String,
+        #[command(flatten)]
+        written: Written,
+    },
+}
+
+/// How much of a list is wanted.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Paging {
+    /// At most so many
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub limit: u32,
+    /// Go on behind this cursor
+    #[arg(long)]
+    pub cursor: Option<String>,
+}
+
+impl Events {
+    /// Runs it.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses, or nobody reads.
+    pub async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        match self {
+            Self::List { subject, source, severity, since, paging, written } => {
+                let filters = [("subject", subject), ("source", source), ("severity", severity), ("since", since)];
+                let page = list(session, "/api/v1/events", filters, paging).await?;
+                let cells = |row: &Value| {
+                    let keys = ["received_at", "severity", "status", "name", "subject", "outcome", "investigation"];
+                    keys.iter().map(|key| word(row, key)).collect()
+                };
+                let heads = ["received", "severity", "status", "alert", "subject", "outcome", "investigation"];
+                session.out.value(written.output, &page, || rows(&page, &heads, cells))?;
+            }
+            Self::Show { id, written } => {
+                let event = session.client()?.get(&format!("/api/v1/events/{}", plain(&id)?), &[]).await?;
+                session.out.value(written.output, &event, || fields(&event))?;
+            }
+        }
+        Ok(Exit::Fine)
+    }
+}
+
+/// A page of a list.
+pub(super) async fn list<const N: usize>(
+    session: &Session,
+    path: &str,
+    filters: [(&str, Option<String>); N],
+    paging: Paging,
+) -> Result<Value, Failure> {
+    let limit = paging.limit.to_string();
+    let mut query: Vec<(&str, &str)> = vec![("limit", &limit)];
+    query.extend(filters.iter().filter_map(|(key, value)| value.as_deref().map(|value| (*key, value))));
+    query.extend(paging.cursor.as_deref().map(|cursor| ("cursor", cursor)));
+    session.client()?.get(path, &query).await
+}
+
+/// A page for people, and where it goes on.
+pub(super) fn rows(page: &Value, heads: &[&str], cells: impl Fn(&Value) -> Vec<String>) -> Vec<String> {
+    let items: Vec<Vec<String>> = page["items"].as_array().into_iter().flatten().map(cells).collect();
+    if items.is_empty() {
+        return vec!["none".to_owned()];
+    }
+    let mut lines = table(heads, &items);
+    if let Some(cursor) = page["next_cursor"].as_str() {
+        lines.push(format!("more: --cursor {}", super::text::line(cursor, 200)));
+    }
+    lines
+}
+
+/// A value in one word.
+pub(super) fn word(row: &Value, key: &str) -> String {
+    match &row[key] {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => match text.parse::<jiff::Timestamp>() {
+            // Seconds are enough for people.
+            Ok(at) => at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            Err(_) => text.clone(),
+        },
+        other => other.to_string(),
+    }
+}
+
+/// An object as `key  value` lines; what is nested stays JSON.
+pub(super) fn fields(value: &Value) -> Vec<String> {
+    let map = value.as_object().into_iter().flatten();
+    let rows: Vec<(&String, String)> = map.map(|(key, _)| (key, word(value, key))).collect();
+    let widest = rows.iter().map(|(key, _)| key.chars().count()).max().unwrap_or(0);
+    rows.iter()
+        .map(|(key, text)| format!("{}  {}", super::text::pad(key, widest), super::text::line(text, 2000)))
+        .collect()
+}
+
+/// An id that is safe in a path.
+pub(super) fn plain(id: &str) -> Result<&str, Failure> {
+    let fine = !id.is_empty() && id.len() <= 64 && id.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c));
+    fine.then_some(id).ok_or_else(|| Failure::usage("this is no id", "ids look like inv_0190… or evt_0190…"))
+}

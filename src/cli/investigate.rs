@@ -1,0 +1,242 @@
+//! `firewarden investigate`: one alert, in the terminal.
+
+use super::client::Client;
+use super::render::Watcher;
+use super::session::Session;
+use super::{Exit, Failure, Written, logging, markdown};
+use crate::analysis;
+use crate::app::{self, App, AppError};
+use crate::domain::{InvestigationId, Report};
+use crate::journal::{Body, Entry};
+use crate::sources::{AlertSource, Alertmanager, Mapping, Normalised, read_json};
+use crate::store::StoreError;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::io::{IsTerminal as _, Read as _};
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Entries that are read at once.
+const PAGE: u32 = 200;
+/// The store is asked so often even when nothing is heard of it.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Investigate one alert in the terminal; the report goes to stdout
+#[derive(Debug, clap::Args)]
+pub struct Investigate {
+    /// Who sent it
+    #[arg(long, value_name = "NAME", default_value = "alertmanager")]
+    source: String,
+    /// The sender's JSON; `-` is stdin
+    file: PathBuf,
+    #[command(flatten)]
+    written: Written,
+}
+
+impl Investigate {
+    /// Investigates it: here, or in the server that holds the store.
+    ///
+    /// # Errors
+    /// When the alert cannot be read, something does not load, or a server cannot be reached.
+    pub async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let source = source(&self.source)?;
+        let bytes = self.read()?;
+        let progress = Progress::new();
+        let reports = match self.elsewhere(session)? {
+            Some(client) => there(&client, source, &bytes, progress).await?,
+            None => {
+                let config = session.config(logging::COMMAND)?;
+                match App::build(config).await {
+                    Ok(app) => here(&app, source, &bytes, progress).await?,
+                    Err(AppError::Store(StoreError::Locked { holder, .. })) if holder.starts_with("http") => {
+                        there(&client_of(session, &holder)?, source, &bytes, progress).await?
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        };
+        for report in &reports {
+            session.out.value(self.written.output, report, || {
+                markdown::lines(&analysis::markdown(report), session.out.columns, session.out.colour)
+            })?;
+        }
+        Ok(Exit::Fine)
+    }
+
+    /// The server to send it to: the one that was named, or the one that holds the store.
+    fn elsewhere(&self, session: &Session) -> Result<Option<Client>, Failure> {
+        if session.global.server.is_some() {
+            return session.client().map(Some);
+        }
+        let store = session.places()?.store;
+        app::holder(&store).filter(|at| at.starts_with("http")).map(|at| client_of(session, &at)).transpose()
+    }
+
+    fn read(&self) -> Result<Vec<u8>, Failure> {
+        /// As the webhook.
+        const MOST: u64 = 32 << 20;
+        let mut bytes = vec![];
+        let read = match self.file.as_os_str() == "-" {
+            true => std::io::stdin().lock().take(MOST + 1).read_to_end(&mut bytes),
+            false => std::fs::File::open(&self.file).and_then(|file| file.take(MOST + 1).read_to_end(&mut bytes)),
+        };
+        read.map_err(|e| {
+            Failure::usage(format!("{} cannot be read: {e}", self.file.display()), "name a file, or - for stdin")
+        })?;
+        match bytes.len() as u64 > MOST {
+            true => Err(Failure::usage("the alert is larger than 32 MiB", "send fewer alerts at once")),
+            false => Ok(bytes),
+        }
+    }
+}
+
+fn client_of(session: &Session, address: &str) -> Result<Client, Failure> {
+    let global = super::Global { server: Some(address.to_owned()), ..session.global.clone() };
+    Session::new(global, session.out).client()
+}
+
+/// The sender called `name`.
+pub(super) fn source(name: &str) -> Result<&'static dyn AlertSource, Failure> {
+    match name {
+        "alertmanager" => Ok(&Alertmanager),
+        _ => Err(Failure::usage(
+            format!("no sender is called `{}`", super::text::line(name, 40)),
+            "there is alertmanager",
+        )),
+    }
+}
+
+/// Lines on stderr, when it is a terminal.
+#[derive(Debug)]
+struct Progress {
+    watcher: Watcher,
+    shown: bool,
+}
+
+impl Progress {
+    fn new() -> Self {
+        let shown = std::io::stderr().is_terminal();
+        // stdout may be a file: colours follow what is watched.
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let colour = if shown && !plain { super::text::Colour::On } else { super::text::Colour::Off };
+        Self { watcher: Watcher::new(colour), shown }
+    }
+
+    fn entry(&mut self, entry: &Entry) {
+        if self.shown {
+            self.watcher.lines(entry).iter().for_each(|line| super::output::note(line));
+        }
+    }
+}
+
+/// What the receipt of a body names.
+fn jobs(rows: impl Iterator<Item = Option<InvestigationId>>) -> Result<Vec<InvestigationId>, Failure> {
+    let jobs: BTreeSet<InvestigationId> = rows.flatten().collect();
+    match jobs.is_empty() {
+        true => Err(Failure::usage("nothing in it is an alert that fires", "a resolved alert opens no investigation")),
+        false => Ok(jobs.into_iter().collect()),
+    }
+}
+
+/// In the server that holds the store.
+async fn there(
+    client: &Client,
+    source: &dyn AlertSource,
+    bytes: &[u8],
+    mut progress: Progress,
+) -> Result<Vec<Report>, Failure> {
+    let body: Value = read_json(bytes).map_err(|e| Failure::usage(e, "send what the sender would send"))?;
+    let receipt = client.post(&format!("/webhook/{}", source.name()), &body).await?;
+    let rows = receipt["events"].as_array().into_iter().flatten();
+    let mut reports = vec![];
+    for id in jobs(rows.map(|row| row["job_id"].as_str().and_then(|id| id.parse().ok())))? {
+        let id = id.to_string();
+        client
+            .follow(&id, async |entry| {
+                progress.entry(entry);
+                Ok(())
+            })
+            .await?;
+        reports.push(client.report(&id).await?);
+    }
+    Ok(reports)
+}
+
+/// In this process.
+async fn here(
+    app: &App,
+    source: &dyn AlertSource,
+    bytes: &[u8],
+    mut progress: Progress,
+) -> Result<Vec<Report>, Failure> {
+    let (stop, stopped) = watch::channel(false);
+    let mut interrupted = super::serve::stop_on_signal()?;
+    let investigated = async {
+        let normalised = normalise(app, source, bytes)?;
+        let receipt = app.intake.accept(source.name(), normalised).await?;
+        let jobs = jobs(receipt.rows.iter().map(|row| row.job_id))?;
+        let working = app.work(stopped);
+        let mut reports = vec![];
+        for id in jobs {
+            let last = follow(app, &id.to_string(), |entry| progress.entry(entry)).await?;
+            let Some(last) = last else { continue };
+            let bytes = app.engine.store.blob(&last).await?;
+            let bytes = bytes.ok_or_else(|| Failure::internal(format!("the report of {id} is gone")))?;
+            reports.push(serde_json::from_slice(&bytes).map_err(Failure::internal)?);
+        }
+        stop.send_replace(true);
+        let _ = working.await;
+        Ok(reports)
+    };
+    tokio::select! {
+        reports = investigated => reports,
+        _ = interrupted.wait_for(|stop| *stop) => {
+            let help = "it is on disk: `firewarden serve` goes on with it";
+            Err(Failure::new(Exit::Internal, "interrupted", help))
+        }
+    }
+}
+
+/// The body in our words.
+pub(super) fn normalise(app: &App, source: &dyn AlertSource, bytes: &[u8]) -> Result<Normalised, Failure> {
+    let engine = &app.engine;
+    let mapping = Mapping {
+        at: engine.clock.now(),
+        entropy: engine.entropy.as_ref(),
+        redactor: engine.redactor.as_ref(),
+        hmac_key: app.hmac_key(),
+    };
+    let help = "send what the sender would send";
+    let body = read_json(bytes).map_err(|e| Failure::usage(e, help))?;
+    source.normalise(&body, bytes, &mapping).map_err(|e| Failure::usage(e, help))
+}
+
+/// Shows `look` each entry as it is written, until the investigation is closed. Answers its last
+/// report.
+pub(super) async fn follow(
+    app: &App,
+    chain: &str,
+    mut look: impl FnMut(&Entry),
+) -> Result<Option<crate::domain::BlobRef>, Failure> {
+    let store = &app.engine.store;
+    let mut news = store.watch();
+    let (mut after, mut last) = (0, None);
+    loop {
+        let entries = store.entries(chain, after, PAGE).await?;
+        let idle = entries.is_empty();
+        for entry in entries {
+            after = entry.seq;
+            look(&entry);
+            match &entry.body {
+                Body::Reported { report, .. } => last = Some(report.clone()),
+                Body::Closed { .. } => return Ok(last),
+                _ => {}
+            }
+        }
+        if idle {
+            // Whatever is heard, or nothing: the store knows.
+            let _ = tokio::time::timeout(LOOK_AGAIN, news.recv()).await;
+        }
+    }
+}

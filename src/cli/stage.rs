@@ -1,0 +1,87 @@
+//! A recorded world on stage: served on loopback, with a store in a temporary folder.
+
+use super::Failure;
+use crate::config::{Config, Kubernetes, Prometheus};
+use crate::domain::{Clock as _, Entropy as _};
+use crate::edge::{SystemClock, SystemEntropy};
+use crate::scenario::{ScenarioError, Served, World};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::net::TcpListener;
+
+/// The scenario that is played when none is named.
+pub(super) const USUAL: &str = "typedb-pvc-full";
+
+/// A world that is being played. Dropping it ends the play and removes the folder.
+#[derive(Debug)]
+pub(super) struct Stage {
+    /// The world.
+    pub(super) world: Arc<World>,
+    /// What the whole is to be built from.
+    pub(super) config: Config,
+    folder: Folder,
+    _served: Served,
+}
+
+impl Stage {
+    /// Serves the embedded scenario `name` and points `config` at it: cluster, metrics and store are
+    /// the recorded ones, nobody is told, and no credential is asked for.
+    ///
+    /// # Errors
+    /// When there is no such scenario, or no folder or listener for it.
+    pub(super) async fn set(name: &str, mut config: Config) -> Result<Self, Failure> {
+        let world = Arc::new(World::embedded(name, Some(SystemClock.now()))?);
+        let loopback = || TcpListener::bind(("127.0.0.1", 0));
+        let served = world.clone().serve(loopback().await?, loopback().await?)?;
+        let folder = Folder::new()?;
+        config.places.store = folder.0.join("firewarden.db");
+        config.kubernetes = Some(Kubernetes { url: Some(served.kube_url.clone()), ..Kubernetes::default() });
+        config.prometheus = Some(Prometheus { url: served.prometheus_url.clone(), credential: None });
+        config.notify.clear();
+        config.access.clear();
+        config.intake.tokens.clear();
+        config.server.public_url = None;
+        Ok(Self { world, config, folder, _served: served })
+    }
+
+    /// The store's file.
+    pub(super) fn store(&self) -> PathBuf {
+        self.folder.0.join("firewarden.db")
+    }
+}
+
+/// A folder of our own that goes with us.
+#[derive(Debug)]
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Result<Self, Failure> {
+        let name = format!("firewarden-{}", SystemEntropy::default().uuid(SystemClock.now()));
+        let path = std::env::temp_dir().join(name);
+        let private = |path: &Path| {
+            use std::os::unix::fs::DirBuilderExt as _;
+            std::fs::DirBuilder::new().mode(0o700).create(path)
+        };
+        private(&path).map_err(|e| {
+            let what = format!("{} cannot be made: {e}", path.display());
+            Failure::new(super::Exit::Internal, what, "TMPDIR names another folder for what is temporary")
+        })?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What cannot be removed is in the system's folder for such things.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+impl From<ScenarioError> for Failure {
+    fn from(error: ScenarioError) -> Self {
+        match error {
+            ScenarioError::Unknown { .. } => Self::usage(error, "`firewarden demo --list` shows what there is"),
+            _ => Self::does_not_load(error, ""),
+        }
+    }
+}
