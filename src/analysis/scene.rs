@@ -121,7 +121,7 @@ pub(super) fn subject_of(event: &SreEvent) -> Option<Entity> {
         let value = label(name);
         let own = *name == "pod" && exporter(label("job")) && exporter(value);
         let namespaced = *kind != "Node";
-        (!value.is_empty() && !own && !(namespaced && namespace.is_empty()))
+        (!(value.is_empty() || own || namespaced && namespace.is_empty()))
             .then(|| Entity::new(*kind, if namespaced { namespace } else { "" }, value))
     });
     let scraped = !label("instance").is_empty() && !label("job").is_empty() && !exporter(label("job"));

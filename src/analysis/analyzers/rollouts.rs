@@ -47,7 +47,7 @@ fn rollout(scene: &Scene<'_>, deployment: &Workload) -> Option<Finding> {
     let bad = |p: &&Pod| !p.healthy() || p.containers.iter().any(|c| crash::crashing(c, scene.now));
     let new_pods = pods(new);
     let bad_pods: Vec<&&Pod> = new_pods.iter().filter(|p| bad(p)).collect();
-    let old_bad = pods(old).iter().any(|p| bad(p));
+    let old_bad = pods(old).iter().any(bad);
     if bad_pods.is_empty() || old_bad {
         return None;
     }

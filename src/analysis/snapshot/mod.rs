@@ -194,9 +194,7 @@ impl Snapshot {
 
     /// The pods that mount a claim.
     pub fn users_of<'a>(&'a self, claim: &'a Entity) -> impl Iterator<Item = &'a Pod> {
-        self.pods
-            .iter()
-            .filter(|p| p.meta.entity.namespace == claim.namespace && p.claims.iter().any(|c| *c == claim.name))
+        self.pods.iter().filter(|p| p.meta.entity.namespace == claim.namespace && p.claims.contains(&claim.name))
     }
 
     /// Events about a thing, oldest first.

@@ -196,7 +196,7 @@ impl Pod {
         let init = items(v, "/status/initContainerStatuses").iter().take(32).map(|s| Container::read(s, init_specs));
         let containers: Vec<Container> = init
             // A finished init container is history.
-            .filter(|c| !c.terminated.as_ref().is_some_and(|t| t.exit_code == 0))
+            .filter(|c| c.terminated.as_ref().is_none_or(|t| t.exit_code != 0))
             .chain(statuses)
             .collect();
         let volumes = items(v, "/spec/volumes");

@@ -236,7 +236,7 @@ impl Journal for SqliteStore {
     }
 
     async fn append(&self, lease: &Lease, head: &Head, append: Append) -> Result<(), StoreError> {
-        let (lease, head) = (lease.clone(), head.clone());
+        let (lease, head, append) = (lease.clone(), head.clone(), Box::new(append));
         self.write("append to the journal", |reply| Command::Append { lease, head, append, reply }).await
     }
 

@@ -25,7 +25,7 @@ pub(super) enum Command {
     Claim { owner: String, now: Timestamp, until: Timestamp, reply: Reply<Option<Lease>> },
     Renew { lease: Lease, until: Timestamp, reply: Reply<()> },
     Release { lease: Lease, reply: Reply<()> },
-    Append { lease: Lease, head: Head, append: Append, reply: Reply<()> },
+    Append { lease: Lease, head: Head, append: Box<Append>, reply: Reply<()> },
     System { drafts: Vec<Draft>, blobs: Vec<Blob>, now: Timestamp, reply: Reply<()> },
     Signal { investigation: InvestigationId, from: String, signal: Signal, now: Timestamp, reply: Reply<bool> },
     DeadLetter { letter: DeadLetter, reply: Reply<()> },
@@ -221,7 +221,7 @@ async fn perform(
         Command::Renew { lease, until, reply } => sort(reply, chain::renew(tx, path, &lease, until).await),
         Command::Release { lease, reply } => sort(reply, chain::release(tx, path, &lease, news).await),
         Command::Append { lease, head, append, reply } => {
-            sort(reply, chain::append(tx, path, &lease, &head, append, news).await)
+            sort(reply, chain::append(tx, path, &lease, &head, *append, news).await)
         }
         Command::System { drafts, blobs, now, reply } => {
             sort(reply, chain::append_system(tx, path, drafts, blobs, now, news).await)
