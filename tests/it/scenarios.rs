@@ -112,7 +112,8 @@ fn judge(name: &str, run: &Run, expected: &Expected) {
     }
     for claim in &expected.forbidden_claims {
         assert!(!said.contains(claim), "{name}: says {claim:?}");
-        let leaked = run.observations.iter().any(|(_, text)| text.contains(claim) && claim.len() > 30 && !claim.contains(' '));
+        let leaked =
+            run.observations.iter().any(|(_, text)| text.contains(claim) && claim.len() > 30 && !claim.contains(' '));
         assert!(!leaked, "{name}: {claim:?} was stored");
     }
     assert!(run.requests.iter().all(|r| r.starts_with("GET ") || r.starts_with("POST /api/v1/query")), "only looked");
