@@ -137,6 +137,7 @@ async fn a_kill_after_every_entry_loses_nothing_and_repeats_nothing() {
             // The opening entry is the intake's: nobody may be killed by it.
             None if kills == 0 && run.entries > 1 => {}
             None => {
+                println!("{kills} kills, the whole run has {} entries", run.entries);
                 assert!(kills + 1 >= run.entries, "{kills} kills for {} entries", run.entries);
                 return;
             }

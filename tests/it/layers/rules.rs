@@ -52,14 +52,8 @@ const IMPURE: &[&str] = &[
     "std::thread",
 ];
 
-/// Concrete adapters, by the start of their names, and the folder that defines them.
-const ADAPTERS: &[(&str, &str)] = &[
-    ("SqliteStore", "src/store/"),
-    ("PostgresStore", "src/store/"),
-    ("OpenAi", "src/model/"),
-    ("Ollama", "src/model/"),
-    ("Rego", "src/policy/"),
-];
+/// What the program talks to its surroundings through. Whatever implements one is a concrete adapter.
+const PORTS: &[&str] = &["Journal", "Blobs", "Events", "StoreReader", "ModelProvider", "Policy"];
 
 /// Lines of one file, tests not counted.
 const MOST_LINES: usize = 500;
@@ -135,18 +129,34 @@ pub fn impure(sources: &[Source]) -> Vec<String> {
     broken
 }
 
+/// Concrete adapters, `SqliteStore` for instance, and the module of each.
+pub fn adapters(sources: &[Source]) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for source in sources {
+        for window in source.tokens().windows(4) {
+            let [(_, "impl" | "::" | ">"), (_, port), (_, "for"), (_, name)] = window else { continue };
+            // `impl<T: Journal> Store for T` names no type.
+            if PORTS.contains(port) && name.len() > 1 && name.starts_with(char::is_uppercase) {
+                found.insert((*name).to_owned(), source.module().to_owned());
+            }
+        }
+    }
+    found
+}
+
 /// Rule 4: only `app.rs` names concrete adapters.
-pub fn concrete(sources: &[Source]) -> Vec<String> {
+pub fn concrete(sources: &[Source], adapters: &BTreeMap<String, String>) -> Vec<String> {
     let mut broken = vec![];
     for source in sources.iter().filter(|s| s.module() != "app") {
-        for (adapter, home) in ADAPTERS {
-            if source.path.starts_with(home) {
-                continue;
-            }
-            for (line, token) in source.tokens() {
-                if token.starts_with(adapter) {
+        let tokens = source.tokens();
+        for (adapter, home) in adapters.iter().filter(|(_, home)| *home != source.module()) {
+            for (at, (_, token)) in tokens.iter().enumerate() {
+                if token != home || tokens.get(at + 1).is_none_or(|t| t.1 != "::") {
+                    continue;
+                }
+                for (line, _) in path_tokens(&tokens[at + 1..]).iter().filter(|t| t.1 == adapter) {
                     broken.push(format!(
-                        "{}:{line}: `{token}` is a concrete adapter: only src/app.rs names it",
+                        "{}:{line}: `{adapter}` is a concrete adapter: only src/app.rs names it",
                         source.path
                     ));
                 }
@@ -154,6 +164,23 @@ pub fn concrete(sources: &[Source]) -> Vec<String> {
         }
     }
     broken
+}
+
+/// The rest of a path or use tree: `::sqlite::{SqliteStore, other}`.
+fn path_tokens<'a, 'b>(tokens: &'b [(usize, &'a str)]) -> &'b [(usize, &'a str)] {
+    let mut depth = 0_usize;
+    let mut before = "";
+    for (n, (_, token)) in tokens.iter().enumerate() {
+        match *token {
+            "{" if before == "::" || depth > 0 => depth += 1,
+            "}" if depth > 0 => depth -= 1,
+            "::" => {}
+            _ if depth > 0 || before == "::" => {}
+            _ => return &tokens[..n],
+        }
+        before = token;
+    }
+    tokens
 }
 
 /// Rule 5: a file reads in one sitting.

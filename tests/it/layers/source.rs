@@ -5,9 +5,10 @@
 pub struct Source {
     /// `src/store/mod.rs`.
     pub path: String,
-    /// The shipped code: comments, contents of literals and `#[cfg(test)]` items are blanked out;
-    /// lines keep their numbers.
-    pub code: String,
+    /// The shipped code: comments, contents of literals and `#[cfg(test)]` items are blanked out.
+    code: String,
+    /// Identifiers and punctuation: line, start and end.
+    tokens: Vec<(usize, usize, usize)>,
     /// Lines that are no tests.
     pub lines: usize,
     /// Modules that exist only in tests, as declared here: `src/store/tests`.
@@ -30,7 +31,7 @@ impl Source {
         }
         let code = String::from_utf8_lossy(&code).into_owned();
         let lines = text.lines().count().saturating_sub(test_lines);
-        Self { path: path.to_owned(), code, lines, test_modules }
+        Self { path: path.to_owned(), tokens: tokenise(&code), code, lines, test_modules }
     }
 
     /// The top-level module that this file belongs to; `main` for the binary.
@@ -52,24 +53,7 @@ impl Source {
 
     /// Identifiers and punctuation, with their lines.
     pub fn tokens(&self) -> Vec<(usize, &str)> {
-        let mut found = vec![];
-        for (number, line) in self.code.lines().enumerate() {
-            let mut rest = line;
-            while let Some(first) = rest.chars().next() {
-                let word = |c: char| c.is_alphanumeric() || c == '_';
-                let length = match first {
-                    c if word(c) => rest.find(|c| !word(c)).unwrap_or(rest.len()),
-                    ':' if rest.starts_with("::") => 2,
-                    c => c.len_utf8(),
-                };
-                let (token, after) = rest.split_at(length);
-                if !token.trim().is_empty() {
-                    found.push((number + 1, token));
-                }
-                rest = after;
-            }
-        }
-        found
+        self.tokens.iter().map(|(line, start, end)| (*line, &self.code[*start..*end])).collect()
     }
 
     /// Top-level modules of this crate that the code names, with lines: `crate::x`, `crate::{x, y}`
@@ -99,6 +83,25 @@ impl Source {
         }
         found
     }
+}
+
+fn tokenise(code: &str) -> Vec<(usize, usize, usize)> {
+    let word = |c: char| c.is_alphanumeric() || c == '_';
+    let (mut found, mut line, mut at) = (vec![], 1, 0);
+    while let Some(first) = code[at..].chars().next() {
+        let rest = &code[at..];
+        let length = match first {
+            c if word(c) => rest.find(|c| !word(c)).unwrap_or(rest.len()),
+            ':' if rest.starts_with("::") => 2,
+            c => c.len_utf8(),
+        };
+        line += usize::from(first == '\n');
+        if !first.is_whitespace() {
+            found.push((line, at, at + length));
+        }
+        at += length;
+    }
+    found
 }
 
 /// `x` of `x::y`, `x` and `y` of `{x::{a, b}, y}`.

@@ -96,6 +96,8 @@ impl Stand {
                     format!("--storage.tsdb.path={}", path("tsdb")),
                     format!("--web.listen-address={prometheus}"),
                     format!("--web.external-url=http://{prometheus}"),
+                    // What fired before Prometheus knew its Alertmanager is not sent again for a minute otherwise.
+                    "--rules.alert.resend-delay=2s".to_owned(),
                 ],
                 dir.path(),
             ),
