@@ -59,10 +59,11 @@ impl Demo {
         let about = stage.world.about();
         let title = wrap(&format!("firewarden demo: {}", line(&about.title, 300)), out.columns);
         out.lines(title.iter().map(|text| out.colour.paint(Style::Bold, text)))?;
-        out.line(&format!(
-            "The world of `{}` is a recording, served as Kubernetes and Prometheus APIs; all else is real.",
+        let honest = format!(
+            "The world of {} is a recording, served as Kubernetes and Prometheus; everything else is real.",
             line(&about.id, 40)
-        ))?;
+        );
+        out.lines(wrap(&honest, out.columns))?;
 
         let app = Arc::new(App::build(stage.config.clone()).await?);
         let listener = match TcpListener::bind(("127.0.0.1", USUAL_PORT)).await {

@@ -127,7 +127,7 @@ impl Watcher {
                 }
             }
             Body::ReadFinished { call_id, evidence_id, excerpt, .. } => {
-                vec![self.row(&line(evidence_id, 8), &self.seen(call_id, gist(&line(excerpt, 300))))]
+                vec![self.row(&line(evidence_id, 8), &self.seen(call_id, &gist(&line(excerpt, 300))))]
             }
             Body::ReadFailed { call_id, evidence_id, error, .. } => {
                 let mut lines = vec![self.row(&line(evidence_id, 8), &self.seen(call_id, ""))];
@@ -255,7 +255,8 @@ impl Watcher {
         match (asked.is_empty(), what.is_empty()) {
             (true, _) => format!("{tool}  {what}"),
             (false, true) => format!("{tool}  {asked}"),
-            (false, false) => format!("{tool}  {asked}: {what}"),
+            // Both have room.
+            (false, false) => format!("{tool}  {}: {what}", cut(&asked, 34)),
         }
     }
 
@@ -298,22 +299,30 @@ fn asked(call: &Call) -> String {
     line(&args.collect::<Vec<_>>().join(" "), 60)
 }
 
-/// An excerpt without what the question says already: the heads of a table, the beginning of an
-/// object.
-fn gist(excerpt: &str) -> &str {
+/// An excerpt without what the question says already: the beginning of an object, the heads of a
+/// table. Figures keep their heads: `first 0.55 last 0.77`.
+fn gist(excerpt: &str) -> String {
     if excerpt.starts_with("apiVersion:") {
-        let parts = ["status: ", "spec: "].iter().find_map(|part| excerpt.find(&format!(" {part}")));
-        return parts.map_or("", |at| excerpt[at..].trim_start());
+        let part = ["status: ", "spec: "].iter().find_map(|part| excerpt.find(&format!(" {part}")));
+        return part.map_or(String::new(), |at| excerpt[at..].trim_start().to_owned());
     }
+    let words: Vec<&str> = excerpt.split(' ').collect();
     let head = |word: &str| word.len() > 1 && word.chars().all(|c| c.is_ascii_uppercase() || c == '-' || c == '/');
-    let heads: usize = excerpt.split(' ').take_while(|word| head(word)).map(|word| word.len() + 1).sum();
-    let rest = excerpt.get(heads..).unwrap_or("");
-    // One word is no table.
-    if excerpt.split(' ').nth(1).is_some_and(head) && head(excerpt.split(' ').next().unwrap_or("")) && !rest.is_empty()
-    {
-        rest
-    } else {
-        excerpt
+    let run = |from: usize| words[from..].iter().take_while(|word| head(word)).count();
+    // One word in capitals is no head of a table.
+    let Some((from, heads)) = (0..words.len()).map(|from| (from, run(from))).find(|(_, heads)| *heads > 1) else {
+        return excerpt.to_owned();
+    };
+    let rest = &words[from + heads..];
+    let figures = rest.iter().take_while(|word| word.parse::<f64>().is_ok()).count().min(heads);
+    match (figures, rest.is_empty()) {
+        (_, true) => excerpt.to_owned(),
+        (2.., false) => {
+            let pairs = words[from..].iter().zip(&rest[..figures]);
+            pairs.map(|(head, figure)| format!("{} {figure}", head.to_lowercase())).collect::<Vec<_>>().join("  ")
+        }
+        (_, false) if from == 0 => rest.join(" "),
+        (_, false) => excerpt.to_owned(),
     }
 }
 
