@@ -126,11 +126,13 @@ impl Audit {
             0 => String::new(),
             n => format!(", {n} not checked: the chain is broken"),
         };
-        let semantics = format!("{} investigations, {} reads{unchecked}", self.investigations, self.reads);
+        let n = |n: u64, word: &str| super::text::plural(n, word);
+        let semantics = format!("{}, {}{unchecked}", n(self.investigations, "investigation"), n(self.reads, "read"));
+        let chains = format!("{}, {}", n(self.chains, "chain"), n(self.entries, "entry"));
         let mut lines = vec![
-            row("chains", format!("{} chains, {} entries", self.chains, self.entries), ", no gaps"),
+            row("chains", chains, ", no gaps"),
             row("payloads", format!("{} match · {} missing", self.payloads_match, self.payloads_missing), ""),
-            row("semantics", semantics, ": each behind an allowing ruling, each with at most one result"),
+            row("semantics", semantics, ": each allowed by a ruling, one result each"),
         ];
         lines.extend(self.failures.iter().map(|f| {
             let entry = f.entry.map_or(String::new(), |n| format!(" entry {n}"));

@@ -83,7 +83,7 @@ impl Client {
     ) -> Result<(), Failure> {
         let url = format!("{}/api/v1/investigations/{id}/stream", self.address());
         let mut last: Option<String> = None;
-        let mut broken = 0;
+        let (mut broken, mut closed) = (0, false);
         loop {
             let opened = EventStream::open(&url, self.token.as_ref(), last.as_deref()).await;
             let error = match opened {
@@ -96,11 +96,11 @@ impl Client {
                             })?;
                             last = event.id.or(last);
                             broken = 0;
+                            closed = matches!(entry.body, Body::Closed { .. });
                             look(&entry).await?;
-                            if matches!(entry.body, Body::Closed { .. }) {
-                                return Ok(());
-                            }
                         }
+                        // It went on where it was opened again; now this is the end.
+                        Ok(None) if closed => return Ok(()),
                         // The server ends a stream early when it stops or lags; behind the end it answers 204.
                         Ok(None) => break None,
                         Err(error) => break Some(error),

@@ -6,7 +6,7 @@ use super::render::Watcher;
 use super::serve::stop_on_signal;
 use super::session::Session;
 use super::stage::{self, Stage};
-use super::text::{Style, line};
+use super::text::{Style, line, wrap};
 use super::{Exit, Failure, Written, audit, logging, markdown};
 use crate::analysis;
 use crate::app::{self, App};
@@ -57,11 +57,13 @@ impl Demo {
         let stage = Stage::set(&self.scenario, config).await?;
         let out = &session.out;
         let about = stage.world.about();
-        out.line(&session.out.colour.paint(Style::Bold, &format!("firewarden demo: {}", line(&about.title, 80))))?;
-        out.line(&format!(
-            "The world of `{}` is a recording, served as Kubernetes and Prometheus APIs; all else is real.",
+        let title = wrap(&format!("firewarden demo: {}", line(&about.title, 300)), out.columns);
+        out.lines(title.iter().map(|text| out.colour.paint(Style::Bold, text)))?;
+        let honest = format!(
+            "The world of {} is a recording, served as Kubernetes and Prometheus; everything else is real.",
             line(&about.id, 40)
-        ))?;
+        );
+        out.lines(wrap(&honest, out.columns))?;
 
         let app = Arc::new(App::build(stage.config.clone()).await?);
         let listener = match TcpListener::bind(("127.0.0.1", USUAL_PORT)).await {

@@ -66,7 +66,7 @@ impl Investigate {
 
     /// The server to send it to: the one that was named, or the one that holds the store.
     fn elsewhere(&self, session: &Session) -> Result<Option<Client>, Failure> {
-        if session.global.server.is_some() {
+        if session.global.server.as_ref().is_some_and(|url| !url.is_empty()) {
             return session.client().map(Some);
         }
         let store = session.places()?.store;
@@ -221,17 +221,20 @@ pub(super) async fn follow(
 ) -> Result<Option<crate::domain::BlobRef>, Failure> {
     let store = &app.engine.store;
     let mut news = store.watch();
-    let (mut after, mut last) = (0, None);
+    let (mut after, mut last, mut closed) = (0, None, false);
     loop {
         let entries = store.entries(chain, after, PAGE).await?;
         let idle = entries.is_empty();
+        if idle && closed {
+            return Ok(last);
+        }
         for entry in entries {
             after = entry.seq;
             look(&entry);
-            match &entry.body {
-                Body::Reported { report, .. } => last = Some(report.clone()),
-                Body::Closed { .. } => return Ok(last),
-                _ => {}
+            // What was closed may have been opened again.
+            closed = matches!(entry.body, Body::Closed { .. });
+            if let Body::Reported { report, .. } = &entry.body {
+                last = Some(report.clone());
             }
         }
         if idle {

@@ -1,6 +1,6 @@
 //! Markdown on a terminal: headings bold, text wrapped, tables aligned. Pure.
 
-use super::text::{Colour, Style, block, pad, wrap};
+use super::text::{Colour, Style, block, cut, pad, wrap};
 
 /// Most characters of a document that are shown.
 const MOST: usize = 400_000;
@@ -99,11 +99,23 @@ fn inline(text: &str, colour: Colour) -> String {
             (false, _) => out.push_str(part),
         }
     }
-    out.replace('`', "")
+    unescape(&out.replace('`', ""))
+}
+
+/// `\[` is `[`: a backslash before punctuation only says that it is punctuation.
+fn unescape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        if c != '\\' || !chars.peek().is_some_and(char::is_ascii_punctuation) {
+            out.push(c);
+        }
+    }
+    out
 }
 
 fn plain(text: &str) -> String {
-    text.replace("**", "").replace('`', "").trim().to_owned()
+    unescape(text.replace("**", "").replace('`', "").trim())
 }
 
 fn cells(row: &str) -> Vec<String> {
@@ -111,7 +123,7 @@ fn cells(row: &str) -> Vec<String> {
     inner.replace("\\|", "\u{1}").split('|').map(|cell| plain(cell).replace('\u{1}', "|")).collect()
 }
 
-/// Aligned columns; the widest one gives way when there is not enough room.
+/// Aligned columns; the widest one is cut when there is not enough room.
 fn table(rows: &[Vec<String>], columns: usize, colour: Colour) -> Vec<String> {
     let rule = |row: &[String]| row.iter().all(|c| !c.is_empty() && c.chars().all(|c| matches!(c, '-' | ':' | ' ')));
     let rows: Vec<&Vec<String>> = rows.iter().filter(|row| !rule(row)).collect();
@@ -126,15 +138,11 @@ fn table(rows: &[Vec<String>], columns: usize, colour: Colour) -> Vec<String> {
     }
     let mut out = vec![];
     for (number, row) in rows.iter().enumerate() {
-        let wrapped: Vec<Vec<String>> = (0..count).map(|n| wrap(&cell(row, n), widths[n])).collect();
-        let height = wrapped.iter().map(Vec::len).max().unwrap_or(0);
-        for line in 0..height {
-            let parts = wrapped.iter().zip(&widths);
-            let text: Vec<String> =
-                parts.map(|(cell, width)| pad(cell.get(line).map_or("", String::as_str), *width)).collect();
-            let text = text.join("  ").trim_end().to_owned();
-            out.push(if number == 0 { colour.paint(Style::Bold, &text) } else { text });
-        }
+        // One line for each row: whoever wants all of a cell has the report as JSON or Markdown.
+        let cells: Vec<String> =
+            widths.iter().enumerate().map(|(n, width)| pad(&cut(&cell(row, n), *width), *width)).collect();
+        let text = cells.join("  ").trim_end().to_owned();
+        out.push(if number == 0 { colour.paint(Style::Bold, &text) } else { text });
     }
     out
 }
@@ -145,7 +153,7 @@ mod tests {
 
     const REPORT: &str = "# PVCUsageHigh: volume `data-typedb-0` fills\n\n**Verdict:** likely (0.87). The operator was scaled to 0 and \
         nothing has scaled it back since, so that no volume can be mounted anywhere.\nSecond line of it.\n\n## Root causes\n\n\
-        1. **scaled_to_zero** Deployment ceph-csi/operator was scaled from 1 to 0 by kubectl-scale [E4, E9]\n   and stayed there.\n\
+        1. **scaled_to_zero** Deployment ceph-csi/operator was scaled from 1 to 0 by kubectl-scale \\[E4, E9\\]\n   and stayed there.\n\
         - item\n  - nested item that is long enough to be wrapped into a second line of text here\n\n```\nkubectl scale deploy \
         -n ceph-csi operator --replicas 1 --and-a-very-long-tail-that-stays-on-one-line\n```\n\n| Evidence | Tool | What |\n|---|:--|---|\n\
         | E1 | kubernetes_get | a long text that does not fit into its column and is therefore wrapped \\| cut |\n| E2 | x | y |\n\n\

@@ -4,11 +4,13 @@
 //! 00:00  alert     PVCUsageHigh  warning  data-typedb-0
 //! 00:00  risk      MEDIUM  on the alert alone
 //!                  risk/base/severity  warning is MEDIUM
-//! 00:01  E1        kubernetes_get  Bound, 20Gi
+//! 00:01  E1        kubernetes_list         every Pod in db: db-0 0/1 CrashLoopBackOff
 //! ```
 
-use super::text::{Colour, Style, cut, line, pad, wrap};
-use crate::domain::{Analysis, Reason, ReportVerdict, Risk, SreEvent, Verdict};
+use super::text::{Colour, Style, cut, line, pad, plural, wrap};
+use crate::analysis::Need;
+use crate::config::Span;
+use crate::domain::{Analysis, Budget, Reason, ReportVerdict, Risk, SreEvent, Verdict};
 use crate::journal::{Body, Call, Entry, Outcome, Phase, Proposal};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -19,20 +21,25 @@ pub const COLUMNS: usize = 100;
 const INDENT: usize = 5 + 2 + 8 + 2;
 /// Calls that are remembered for the line of their result.
 const CALLS: usize = 10_000;
+/// As wide as the longest tool's name.
+const TOOL: usize = 22;
 
 /// Turns entries into lines. It remembers when the first entry was, and which call is which.
 #[derive(Debug)]
 pub struct Watcher {
     colour: Colour,
     started: Option<Timestamp>,
-    calls: BTreeMap<String, String>,
+    /// Tool, and what it was asked.
+    calls: BTreeMap<String, (String, String)>,
+    /// What was said last of the risk: said again only when it changes.
+    reasons: Vec<Reason>,
     at: String,
 }
 
 impl Watcher {
     /// Has seen nothing yet.
     pub fn new(colour: Colour) -> Self {
-        Self { colour, started: None, calls: BTreeMap::new(), at: "00:00".into() }
+        Self { colour, started: None, calls: BTreeMap::new(), reasons: vec![], at: "00:00".into() }
     }
 
     /// The lines for `entry`; some entries have none.
@@ -54,7 +61,11 @@ impl Watcher {
                 let error = decision.error.as_ref().map(|e| format!("the policy failed: {}", line(e, 300)));
                 let mut lines = vec![self.row("risk", &format!("{}  {when}", self.risk(decision.level)))];
                 lines.extend(error.iter().flat_map(|error| self.below(error)));
-                lines.extend(self.reasons(&decision.reasons));
+                match self.reasons == decision.reasons {
+                    true => lines.extend(self.below("the same reasons")),
+                    false => lines.extend(self.reasons(&decision.reasons)),
+                }
+                self.reasons.clone_from(&decision.reasons);
                 lines
             }
             Body::RiskRaised { from, to } => {
@@ -63,16 +74,20 @@ impl Watcher {
             Body::Declined { reason } => self.text("declined", &line(reason, 600)),
             Body::Opened(frozen) => {
                 let model = frozen.model.as_deref().map_or("no model".into(), |m| format!("model {}", line(m, 40)));
-                let b = &frozen.budget;
-                let bounds = format!("at most {} reads and {} s, then {model}", b.survey_calls, b.survey_s);
-                self.text("begin", &format!("route {}: {bounds}, {} s in all", line(&frozen.route, 40), b.wall_s))
+                let Budget { survey_calls, survey_s, wall_s, .. } = frozen.budget;
+                let (survey, wall) = (Span::seconds(survey_s), Span::seconds(wall_s));
+                let text = format!(
+                    "route {}, {survey_calls} reads in {survey}, {model}, {wall} in all",
+                    line(&frozen.route, 40)
+                );
+                self.text("begin", &text)
             }
             Body::SurveyPlanned { round, calls } => {
                 self.remember(calls);
-                self.text("look", &format!("round {round}: {}", plural(calls.len(), "read")))
+                self.text("look", &format!("round {round}: {}", plural(calls.len() as u64, "read")))
             }
             Body::Surveyed { stopped, findings, top_cause, .. } => {
-                let mut text = plural(*findings as usize, "finding");
+                let mut text = plural(u64::from(*findings), "finding");
                 if stopped != "complete" {
                     text.push_str(&format!(", stopped for {}", line(stopped, 40)));
                 }
@@ -93,7 +108,7 @@ impl Watcher {
                             0 => String::new(),
                             n => format!(", {n} malformed"),
                         };
-                        format!("{}{rejected}", plural(accepted.len(), "read"))
+                        format!("{}{rejected}", plural(accepted.len() as u64, "read"))
                     }
                     Proposal::Report { .. } => "its report".into(),
                     Proposal::Invalid { remedy } => format!("nothing usable: {}", line(remedy, 160)),
@@ -112,12 +127,12 @@ impl Watcher {
                 }
             }
             Body::ReadFinished { call_id, evidence_id, excerpt, .. } => {
-                let tool = self.tool(call_id);
-                vec![self.row(&line(evidence_id, 8), &format!("{tool}  {}", line(excerpt, 300)))]
+                vec![self.row(&line(evidence_id, 8), &self.seen(call_id, &gist(&line(excerpt, 300))))]
             }
             Body::ReadFailed { call_id, evidence_id, error, .. } => {
-                let tool = self.tool(call_id);
-                vec![self.row(&line(evidence_id, 8), &format!("{tool}  failed: {}", line(error, 300)))]
+                let mut lines = vec![self.row(&line(evidence_id, 8), &self.seen(call_id, ""))];
+                lines.extend(self.below(&format!("failed: {}", line(error, 300))));
+                lines
             }
             Body::CallRejected { call, reason, ruling, .. } => match ruling {
                 Some(ruling) => self.ruled(&call.tool, ruling.verdict, &ruling.reasons),
@@ -228,13 +243,21 @@ impl Watcher {
     fn remember(&mut self, calls: &[Call]) {
         for call in calls {
             if self.calls.len() < CALLS {
-                self.calls.insert(call.id.clone(), line(&call.tool, 40));
+                self.calls.insert(call.id.clone(), (line(&call.tool, 40), asked(call)));
             }
         }
     }
 
-    fn tool(&self, call: &str) -> String {
-        self.calls.get(call).cloned().unwrap_or_else(|| line(call, 40))
+    /// Tool, what it was asked, and what came of it.
+    fn seen(&self, call: &str, what: &str) -> String {
+        let (tool, asked) = self.calls.get(call).cloned().unwrap_or_else(|| (line(call, 40), String::new()));
+        let tool = pad(&tool, TOOL);
+        match (asked.is_empty(), what.is_empty()) {
+            (true, _) => format!("{tool}  {what}"),
+            (false, true) => format!("{tool}  {asked}"),
+            // Both have room.
+            (false, false) => format!("{tool}  {}: {what}", cut(&asked, 34)),
+        }
     }
 
     fn risk(&self, risk: Risk) -> String {
@@ -265,6 +288,44 @@ impl Watcher {
     }
 }
 
+/// What a call asks, in words: the survey's own, else the arguments.
+fn asked(call: &Call) -> String {
+    if let Ok(need) = serde_json::from_value::<Need>(call.need.clone()) {
+        return line(&need.to_string(), 60);
+    }
+    let args = call.args.as_object().into_iter().flatten();
+    let args =
+        args.map(|(key, value)| format!("{key}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
+    line(&args.collect::<Vec<_>>().join(" "), 60)
+}
+
+/// An excerpt without what the question says already: the beginning of an object, the heads of a
+/// table. Figures keep their heads: `first 0.55 last 0.77`.
+fn gist(excerpt: &str) -> String {
+    if excerpt.starts_with("apiVersion:") {
+        let part = ["status: ", "spec: "].iter().find_map(|part| excerpt.find(&format!(" {part}")));
+        return part.map_or(String::new(), |at| excerpt[at..].trim_start().to_owned());
+    }
+    let words: Vec<&str> = excerpt.split(' ').collect();
+    let head = |word: &str| word.len() > 1 && word.chars().all(|c| c.is_ascii_uppercase() || c == '-' || c == '/');
+    let run = |from: usize| words[from..].iter().take_while(|word| head(word)).count();
+    // One word in capitals is no head of a table.
+    let Some((from, heads)) = (0..words.len()).map(|from| (from, run(from))).find(|(_, heads)| *heads > 1) else {
+        return excerpt.to_owned();
+    };
+    let rest = &words[from + heads..];
+    let figures = rest.iter().take_while(|word| word.parse::<f64>().is_ok()).count().min(heads);
+    match (figures, rest.is_empty()) {
+        (_, true) => excerpt.to_owned(),
+        (2.., false) => {
+            let pairs = words[from..].iter().zip(&rest[..figures]);
+            pairs.map(|(head, figure)| format!("{} {figure}", head.to_lowercase())).collect::<Vec<_>>().join("  ")
+        }
+        (_, false) if from == 0 => rest.join(" "),
+        (_, false) => excerpt.to_owned(),
+    }
+}
+
 /// A level in its colour.
 pub fn paint_risk(colour: Colour, risk: Risk) -> String {
     let style = match risk {
@@ -290,10 +351,6 @@ pub fn paint_verdict(colour: Colour, verdict: ReportVerdict) -> String {
 fn clock(started: Timestamp, at: Timestamp) -> String {
     let seconds = at.duration_since(started).as_secs().max(0);
     format!("{:02}:{:02}", seconds / 60, seconds % 60)
-}
-
-fn plural(n: usize, word: &str) -> String {
-    if n == 1 { format!("1 {word}") } else { format!("{n} {word}s") }
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ impl Session {
     pub fn client(&self) -> Result<Client, Failure> {
         let token = std::env::var("FIREWARDEN_TOKEN").ok().filter(|token| !token.is_empty());
         let token = token.map(|token| Secret::new(token, "env:FIREWARDEN_TOKEN"));
-        let address = match &self.global.server {
+        let address = match self.global.server.as_ref().filter(|url| !url.is_empty()) {
             Some(url) => url.clone(),
             None => self.loaded()?.local_address()?,
         };

@@ -76,7 +76,7 @@ pub(crate) fn event(name: &str, description: &str) -> SreEvent {
 }
 
 fn call(id: &str, tool: &str) -> Call {
-    Call { id: id.into(), tool: tool.into(), args: json!({}), need: json!(null) }
+    Call { id: id.into(), tool: tool.into(), args: json!({"kind": "Pod", "limit": 3}), need: json!(null) }
 }
 
 fn seen(call: &str, evidence: &str, excerpt: &str) -> Body {
@@ -154,6 +154,26 @@ fn a_whole_investigation_reads_calmly() {
     let shown = watch(Colour::Off, whole());
     assert!(shown.lines().all(|l| l.chars().count() <= COLUMNS), "{shown}");
     insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn an_excerpt_says_what_the_question_does_not() {
+    for (excerpt, gist_of) in [
+        ("NAME READY STATUS AGE web-0 1/1 Running 3d", "web-0 1/1 Running 3d"),
+        ("NAME UP-TO-DATE web 2", "web 2"),
+        ("ERROR in the log", "ERROR in the log"),
+        ("NAME", "NAME"),
+        ("NAME AGE", "NAME AGE"),
+        ("1 series over 6h FIRST LAST TREND/H SERIES 0.5 0.7 +0.1 {a=b}", "first 0.5  last 0.7  trend/h +0.1"),
+        ("2 series VALUE SERIES 0.7 {a=b}", "2 series VALUE SERIES 0.7 {a=b}"),
+        ("log: panicked HERE AND NOW at x", "log: panicked HERE AND NOW at x"),
+        ("", ""),
+        ("apiVersion: v1 kind: Pod metadata: name: a spec: b status: phase: Failed", "status: phase: Failed"),
+        ("apiVersion: v1 kind: Pod metadata: name: a", ""),
+        ("previous log of pod a", "previous log of pod a"),
+    ] {
+        assert_eq!(gist(excerpt), gist_of, "{excerpt}");
+    }
 }
 
 #[test]
