@@ -150,7 +150,8 @@ async fn what_was_written_passes() {
 async fn each_kind_of_tampering_is_named() {
     let mut out = String::new();
     let fine = written(Verdict::Allow);
-    let tampered: Vec<(&str, Box<dyn Fn(&mut Memory)>)> = vec![
+    type Tampering = Box<dyn Fn(&mut Memory)>;
+    let tampered: Vec<(&str, Tampering)> = vec![
         (
             "an entry was edited",
             Box::new(|m| m.chains.get_mut("inv_1").unwrap()[2].at = Timestamp::from_second(9).unwrap()),
