@@ -17,9 +17,9 @@ pub fn describe() {
     describe_histogram!("firewarden_report_seconds", "Time from the accepted alert to the first report.");
 }
 
-/// An alert was accepted.
-pub fn alert_accepted(source: &str, outcome: &'static str) {
-    counter!("firewarden_alerts_total", "source" => source.to_owned(), "outcome" => outcome).increment(1);
+/// Alerts of one body were accepted.
+pub fn alerts_accepted(source: &'static str, outcome: &'static str, alerts: u64) {
+    counter!("firewarden_alerts_total", "source" => source, "outcome" => outcome).increment(alerts);
 }
 
 /// A body was refused.

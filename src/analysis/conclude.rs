@@ -1,19 +1,25 @@
 //! All of it in order: findings, what explains what, ranking, and the story for people.
 
+use super::expression::{Holds, Reading};
 use super::need::Case;
 use super::rank::{causes, rank, verdict};
-use super::scene::{Scene, UNRELATED, is_about_state};
-use super::snapshot::Snapshot;
-use super::text::{clip, quote, seconds_between, some_of};
+use super::scene::{Scene, UNRELATED, is_about_state, namespace_of, subject_of};
+use super::snapshot::{Pod, Snapshot};
+use super::text::{clip, gist, moment, quote, seconds_between, some_of};
 use super::topology::Topology;
 use super::{analyzers, causal, facts, questions};
-use crate::domain::{Analysis, ChainStep, Entity, Finding, Impact, ReportVerdict, TimelineItem};
-use std::collections::BTreeSet;
+use crate::domain::{Analysis, ChainStep, Entity, Finding, Impact, ReportVerdict, SreEvent, TimelineItem};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most links of one cause's chain.
 const MAX_STEPS: usize = 8;
 /// Most lines of the timeline.
 const MAX_TIMELINE: usize = 30;
+
+/// Most alerts whose own expressions are read.
+const MAX_READ: usize = 10;
+/// How the last link of a chain begins.
+const ALERT_STEP: &str = "the alert ";
 
 /// What follows from all that was seen.
 pub fn conclude(case: &Case<'_>) -> Analysis {
@@ -23,36 +29,68 @@ pub fn conclude(case: &Case<'_>) -> Analysis {
     let findings = analyzers::run(&scene);
     let roots = causal::roots(&scene, &findings);
     let missing = questions::missing(&scene);
+    let readings: Vec<Option<Reading>> =
+        scene.events.iter().take(MAX_READ).map(|event| Reading::of(&scene, event)).collect();
     let mut analysis = Analysis { hypotheses: rank(&scene, &findings, &roots, missing), ..Analysis::default() };
     if missing == 0 && findings.iter().all(|f| scene.hops(&f.entity) >= UNRELATED) {
-        analysis.healthy = healthy(&scene);
+        analysis.healthy = healthy(&scene, &readings);
     }
-    analysis.chain = chain(&scene, &analysis);
-    analysis.timeline = timeline(&scene, &findings);
+    analysis.chain = chain(&scene, &analysis, readings.first().and_then(Option::as_ref));
+    analysis.timeline = timeline(&scene, &findings, &readings);
     analysis.impact = impact(&scene, &suffering(&scene, &analysis, &findings));
     analysis.facts = facts::facts(&scene);
     analysis.findings = findings;
     let settled =
         matches!(verdict(&analysis), ReportVerdict::Confirmed | ReportVerdict::Likely | ReportVerdict::NoFault);
-    analysis.open_questions = questions::open(case, &scene, &analysis, settled);
+    analysis.open_questions =
+        questions::open(case, &scene, &analysis, readings.first().and_then(Option::as_ref), settled);
     analysis
 }
 
 /// Evidence that everything the alerts name is well. Empty when one of it was not seen, or when an
 /// alert is about something that we did not look at.
-fn healthy(scene: &Scene<'_>) -> Vec<String> {
-    let mut evidence = Vec::new();
-    if scene.subjects.is_empty() || !scene.events.iter().all(is_about_state) {
-        return evidence;
-    }
-    for subject in &scene.subjects {
-        match well(scene, subject) {
+fn healthy(scene: &Scene<'_>, readings: &[Option<Reading>]) -> Vec<String> {
+    let mut evidence: Vec<String> = Vec::new();
+    for (nth, event) in scene.events.iter().enumerate() {
+        let reading = readings.get(nth).and_then(Option::as_ref);
+        let about_state = is_about_state(event);
+        // Errors and latency are not seen on objects: there the alert's own expression has to deny it.
+        if !about_state && !reading.is_some_and(|r| groundless(scene, event, r)) {
+            return Vec::new();
+        }
+        if let Some(reading) = reading.filter(|r| r.holds != Holds::Yes) {
+            evidence.extend(reading.evidence().cloned());
+        }
+        let seen = match subject_of(event) {
+            Some(subject) => well(scene, &subject),
+            None if about_state => None,
+            None => namespace_of(event).and_then(|namespace| all_well(scene, namespace)),
+        };
+        match seen {
             Some(ids) => evidence.extend(ids),
             None => return Vec::new(),
         }
     }
-    evidence.dedup();
+    dedup(&mut evidence);
     evidence
+}
+
+/// The alert's expression is not true, was not true all the time that was looked at, and what it
+/// compares is still measured.
+fn groundless(scene: &Scene<'_>, event: &SreEvent, reading: &Reading) -> bool {
+    let measured = reading.limit.is_none() || reading.value.is_some();
+    reading.holds == Holds::No && measured && active(scene, event, false).is_none()
+}
+
+/// Evidence that everything in a namespace is well.
+fn all_well(scene: &Scene<'_>, namespace: &str) -> Option<Vec<String>> {
+    let snapshot = scene.snapshot;
+    let pods = snapshot.listed("Pod", namespace)?;
+    let mut here = snapshot.pods.iter().filter(|p| p.meta.namespace() == namespace).peekable();
+    here.peek()?;
+    let mut workloads = snapshot.workloads.iter().filter(|w| w.meta.namespace() == namespace);
+    let well = here.all(|p| p.healthy()) && workloads.all(|w| w.ready >= w.replicas);
+    well.then(|| vec![pods.to_owned()])
 }
 
 fn well(scene: &Scene<'_>, subject: &Entity) -> Option<Vec<String>> {
@@ -91,8 +129,9 @@ fn well(scene: &Scene<'_>, subject: &Entity) -> Option<Vec<String>> {
     }
 }
 
-/// From each cause to what it led to; the alert ends the first chain.
-fn chain(scene: &Scene<'_>, analysis: &Analysis) -> Vec<ChainStep> {
+/// From each cause to what it led to; the alert ends the first chain, and is all of it without a
+/// cause.
+fn chain(scene: &Scene<'_>, analysis: &Analysis, reading: Option<&Reading>) -> Vec<ChainStep> {
     let mut steps: Vec<ChainStep> = Vec::new();
     for (nth, hypothesis) in causes(analysis).enumerate() {
         let mut told: Vec<(&str, usize, Vec<String>)> = Vec::new();
@@ -118,14 +157,28 @@ fn chain(scene: &Scene<'_>, analysis: &Analysis) -> Vec<ChainStep> {
             dedup(&mut steps[at].evidence_ids);
         }
         if nth == 0 {
-            steps.extend(alert_step(scene));
+            steps.extend(alert_step(scene, reading));
         }
+    }
+    if steps.is_empty() {
+        steps.extend(alert_step(scene, reading));
     }
     for (i, step) in steps.iter_mut().enumerate() {
         step.seq = u32::try_from(i + 1).unwrap_or(u32::MAX);
         step.inferred = step.evidence_ids.is_empty();
     }
     steps
+}
+
+/// What is known of the opening alert itself, from an analysis' chain.
+pub(super) fn of_alert(analysis: &Analysis) -> Option<&ChainStep> {
+    analysis.chain.iter().find(|step| step.event.starts_with(ALERT_STEP))
+}
+
+/// A finding as an entry that has its time beside it.
+fn story(finding: &Finding) -> String {
+    let gist = gist(&finding.statement);
+    finding.onset.map_or(gist.to_owned(), |at| gist.replacen(&format!(" at {}", moment(at)), "", 1))
 }
 
 fn step(finding: &Finding) -> ChainStep {
@@ -137,7 +190,7 @@ fn step(finding: &Finding) -> ChainStep {
     ChainStep {
         seq: 0,
         entity: finding.entity.clone(),
-        event: finding.statement.clone(),
+        event: story(finding),
         at: finding.onset,
         evidence_ids: finding.evidence.clone(),
         relation: relation.to_owned(),
@@ -145,34 +198,51 @@ fn step(finding: &Finding) -> ChainStep {
     }
 }
 
-fn alert_step(scene: &Scene<'_>) -> Option<ChainStep> {
-    let event = scene.events.first()?;
-    let active = scene.snapshot.alerts.iter().find(|a| {
-        a.firing
+/// The alert as Prometheus has it, firing or, if asked for, only pending.
+fn active<'a>(scene: &Scene<'a>, event: &SreEvent, only_firing: bool) -> Option<&'a str> {
+    let found = scene.snapshot.alerts.iter().find(|a| {
+        (a.firing || !only_firing)
             && a.labels.get("alertname").is_some_and(|name| *name == event.name)
             && a.labels.iter().all(|(k, v)| event.labels.get(k).is_none_or(|e| e == v))
     });
+    found.map(|a| a.evidence.as_str())
+}
+
+fn alert_step(scene: &Scene<'_>, reading: Option<&Reading>) -> Option<ChainStep> {
+    let event = scene.events.first()?;
     let entity = scene
         .subjects
         .first()
         .cloned()
         .unwrap_or_else(|| Entity::new("Alert", event.resource.namespace.clone().unwrap_or_default(), &event.name));
+    let mut text = format!("{ALERT_STEP}{} fires", clip(&event.name, 80));
+    let mut evidence: Vec<String> = active(scene, event, true).map(str::to_owned).into_iter().collect();
+    if let Some(reading) = reading {
+        let join = if reading.holds == Holds::Yes { ": " } else { ", but " };
+        text.push_str(join);
+        text.push_str(&reading.text());
+        evidence.extend(reading.evidence().cloned());
+        dedup(&mut evidence);
+    }
     Some(ChainStep {
         seq: 0,
         entity,
-        event: format!("the alert {} fires", clip(&event.name, 80)),
+        event: text,
         at: Some(event.starts_at),
-        evidence_ids: active.map(|a| a.evidence.clone()).into_iter().collect(),
+        evidence_ids: evidence,
         relation: "causes".into(),
         inferred: false,
     })
 }
 
-fn timeline(scene: &Scene<'_>, findings: &[Finding]) -> Vec<TimelineItem> {
+fn timeline(scene: &Scene<'_>, findings: &[Finding], readings: &[Option<Reading>]) -> Vec<TimelineItem> {
     let mut items: Vec<TimelineItem> = Vec::new();
     for event in scene.events.iter().take(10) {
         let text = format!("alert {} starts: {}", clip(&event.name, 80), quote(&event.title));
         items.push(TimelineItem { at: event.starts_at, source: "alert".into(), text, evidence_id: String::new() });
+    }
+    for (event, reading) in scene.events.iter().zip(readings) {
+        items.extend(reading.iter().flat_map(|reading| readings_of(event, reading)));
     }
     for finding in findings {
         let (Some(at), Some(id)) = (finding.onset, finding.evidence.first()) else { continue };
@@ -184,7 +254,7 @@ fn timeline(scene: &Scene<'_>, findings: &[Finding]) -> Vec<TimelineItem> {
         items.push(TimelineItem {
             at,
             source: source.to_owned(),
-            text: clip(&finding.statement, 200),
+            text: clip(&story(finding), 200),
             evidence_id: id.clone(),
         });
     }
@@ -198,6 +268,18 @@ fn timeline(scene: &Scene<'_>, findings: &[Finding]) -> Vec<TimelineItem> {
         items.sort_by(|a, b| (a.at, &a.text).cmp(&(b.at, &b.text)));
     }
     items
+}
+
+/// When an alert's expression turned, and what it says now.
+fn readings_of(event: &SreEvent, reading: &Reading) -> Vec<TimelineItem> {
+    let item = |at, text: String, id: &str| TimelineItem { at, source: "metric".into(), text, evidence_id: id.into() };
+    let name = clip(&event.name, 80);
+    let turned = reading.since.zip(reading.more.first()).map(|(at, course)| {
+        let what = if reading.holds == Holds::Yes { "becomes true" } else { "ceases to be true" };
+        item(at, format!("the expression of {name} {what}{}", reading.limit_text()), course)
+    });
+    let now = item(reading.at, format!("alert {name}: {}", reading.text()), &reading.evidence);
+    turned.into_iter().chain([now]).collect()
 }
 
 /// Edits of workloads within two hours before the alert; harmless ones, too, so that people can judge.
@@ -231,32 +313,36 @@ fn suffering<'f>(scene: &Scene<'_>, analysis: &'f Analysis, findings: &'f [Findi
 }
 
 fn impact(scene: &Scene<'_>, findings: &[&Finding]) -> Impact {
-    let mut services: BTreeSet<String> = BTreeSet::new();
-    let mut evidence = Vec::new();
-    let mut sick = 0_usize;
+    let snapshot = scene.snapshot;
+    let owner = |pod: &Pod| snapshot.controller_of(pod).unwrap_or_else(|| pod.meta.entity.clone());
+    let (mut evidence, mut owners, mut since) = (Vec::new(), BTreeSet::new(), None);
     for finding in findings {
-        if let Some(pod) = scene.snapshot.pod(&finding.entity).filter(|p| !p.healthy()) {
-            let owner = scene.snapshot.controller_of(pod).unwrap_or_else(|| pod.meta.entity.clone());
-            services.insert(format!("{}/{}", owner.namespace, owner.name));
-            evidence.push(pod.meta.evidence.clone());
-        }
-    }
-    for pod in scene.snapshot.pods.iter().filter(|p| !p.healthy()) {
-        let owner = scene.snapshot.controller_of(pod).unwrap_or_else(|| pod.meta.entity.clone());
-        sick += usize::from(services.contains(&format!("{}/{}", owner.namespace, owner.name)));
+        let Some(pod) = snapshot.pod(&finding.entity).filter(|p| !p.healthy()) else { continue };
+        owners.insert(owner(pod));
+        since = [since, finding.onset].into_iter().flatten().min();
+        evidence.push(pod.meta.evidence.clone());
     }
     dedup(&mut evidence);
     evidence.truncate(8);
-    let all: Vec<String> = services.iter().cloned().collect();
-    let statement = match sick {
-        0 => String::new(),
-        1 => format!("1 pod is not serving: {}", some_of(&all, 5)),
-        n => format!("{n} pods are not serving, of {}", some_of(&all, 5)),
-    };
+    // Of each workload: pods that do not serve, and all that should.
+    let mut counts: BTreeMap<&Entity, (usize, usize)> = owners.iter().map(|o| (o, (0, 0))).collect();
+    for pod in snapshot.pods.iter().filter(|p| p.phase != "Succeeded") {
+        if let Some((sick, all)) = counts.get_mut(&owner(pod)) {
+            *sick += usize::from(!pod.healthy());
+            *all += 1;
+        }
+    }
+    let name = |e: &Entity| format!("{}/{}", e.namespace, e.name);
+    let down: Vec<String> = counts.iter().filter(|(_, (sick, all))| sick == all).map(|(e, _)| name(e)).collect();
+    let partly = counts.iter().filter(|(_, (sick, all))| sick < all);
+    let partly: Vec<String> =
+        partly.map(|(e, (sick, all))| format!("{} ({sick} of {all} pods not ready)", name(e))).collect();
+    let said = |what: &str, names: &[String]| (!names.is_empty()).then(|| format!("{what}: {}", some_of(names, 5)));
+    let statement: Vec<String> = [said("down", &down), said("degraded", &partly)].into_iter().flatten().collect();
     Impact {
-        services: all.into_iter().take(20).collect(),
-        statement,
-        since: findings.iter().filter_map(|f| f.onset).min().filter(|_| sick > 0),
+        services: counts.keys().map(|e| name(e)).take(20).collect(),
+        since,
+        statement: statement.join("; "),
         evidence_ids: evidence,
     }
 }

@@ -4,8 +4,8 @@
 //! Every text in it may come from outside, so none of it reaches the page as markup: no HTML, no
 //! image, no link, no mention.
 
-use super::text::{clip, is_format, moment, percent};
-use crate::domain::{ChainStep, Report, ReportVerdict};
+use super::text::{clip, gist, is_format, moment, percent};
+use crate::domain::{Report, ReportVerdict, RootCause};
 use std::fmt::Write as _;
 
 /// Most rows of the evidence table.
@@ -15,11 +15,11 @@ const MAX_EVIDENCE: usize = 60;
 pub fn markdown(report: &Report) -> String {
     let mut page = String::new();
     head(&mut page, report);
-    chain(&mut page, &report.causal_chain);
-    doubts(&mut page, report);
-    evidence(&mut page, report);
+    chain(&mut page, report);
     timeline(&mut page, report);
+    doubts(&mut page, report);
     questions(&mut page, report);
+    evidence(&mut page, report);
     tail(&mut page, report);
     page
 }
@@ -30,24 +30,21 @@ macro_rules! line {
     ($page:expr, $($text:tt)*) => {{ let _ = writeln!($page, $($text)*); }};
 }
 
+/// What is broken, why, and what to do: one screen.
 fn head(page: &mut String, report: &Report) {
-    let subject = &report.incident.subject;
-    let place = subject.namespace.as_ref().map_or(String::new(), |n| format!("{n}/"));
-    let title = format!("{} on {} {place}{}", report.incident.alert, subject.kind, subject.name);
-    line!(page, "# {}", escape(&title));
+    line!(page, "# {}", escape(&title(report)));
     line!(page);
-    line!(page, "**{}** {}", verdict(report), escape(&report.summary));
+    line!(page, "{}", opening(report));
     line!(page);
     for cause in &report.root_causes {
-        let cited = cause.evidence_ids.join(", ");
         line!(
             page,
-            "- **{} {}** ({}): {} \\[{}\\]",
+            "- **{}** {}, {}: {} ({})",
             cause.id,
             code(&cause.cause_code),
             percent(cause.confidence),
-            escape(&cause.statement),
-            escape(&cited)
+            prose(&cause.statement),
+            escape(&cause.evidence_ids.join(", "))
         );
     }
     if !report.root_causes.is_empty() {
@@ -57,9 +54,8 @@ fn head(page: &mut String, report: &Report) {
         line!(page, "## What to do");
         line!(page);
         for (i, step) in report.recommendations.iter().enumerate() {
-            let of =
-                if step.addresses.is_empty() { String::new() } else { format!(" ({})", step.addresses.join(", ")) };
-            line!(page, "{}. {}: {}{}", i + 1, escape(&step.kind), escape(&step.text), escape(&of));
+            let of = if step.addresses.is_empty() { String::new() } else { format!(" {}", step.addresses.join(", ")) };
+            line!(page, "{}. **{}{}**: {}", i + 1, escape(&raised(&step.kind)), escape(&of), prose(&step.text));
         }
         line!(page);
     }
@@ -70,24 +66,51 @@ fn head(page: &mut String, report: &Report) {
             line!(
                 page,
                 "| {} | {} | {} | {} |",
-                code(&action.tool),
-                code(&action.target),
+                cell(&action.tool),
+                cell(&action.target),
                 escape(&action.state),
                 escape(&action.policy)
             );
         }
         line!(page);
     }
-    if !report.impact.statement.is_empty() {
-        let since = report.impact.since.map_or(String::new(), |at| format!(", since {}", moment(at)));
-        line!(page, "Impact: {}{}.", escape(&report.impact.statement), since);
-        line!(page);
-    }
-    line!(page, "Risk: {}.", report.risk.level);
-    for reason in &report.risk.reasons {
-        line!(page, "- {}: {}", code(&reason.rule), escape(&reason.reason));
-    }
+    let reasons: Vec<String> =
+        report.risk.reasons.iter().map(|r| format!("{} ({})", escape(&r.reason), code(&r.rule))).collect();
+    let why = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join("; ")) };
+    line!(page, "Risk {}{why}.", report.risk.level);
     line!(page);
+}
+
+fn title(report: &Report) -> String {
+    let (alert, subject) = (&report.incident.alert, &report.incident.subject);
+    match (subject.name.as_str(), subject.namespace.as_deref().filter(|n| !n.is_empty())) {
+        ("", None) => alert.clone(),
+        ("", Some(namespace)) => format!("{alert} in {namespace}"),
+        (name, None) => format!("{alert} on {} {name}", subject.kind),
+        (name, Some(namespace)) => format!("{alert} on {} {namespace}/{name}", subject.kind),
+    }
+}
+
+/// The verdict, who suffers, and the summary unless it only repeats the causes below it.
+fn opening(report: &Report) -> String {
+    let mut text = format!("**{}**", verdict(report));
+    let impact = &report.impact;
+    if !impact.statement.is_empty() {
+        let since = impact.since.map_or(String::new(), |at| format!(" Since {}.", moment(at)));
+        text.push_str(&format!(" {}.{since}", prose(&raised(&impact.statement))));
+    }
+    let summary = report.summary.to_lowercase();
+    let repeated = report.root_causes.iter().take(2).all(|c| summary.contains(&gist(&c.statement).to_lowercase()));
+    if report.root_causes.is_empty() || !repeated {
+        text.push_str(&format!(" {}", prose(&report.summary)));
+    }
+    text
+}
+
+/// With a capital letter in front.
+fn raised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or(String::new(), |first| first.to_uppercase().chain(chars).collect())
 }
 
 fn verdict(report: &Report) -> String {
@@ -97,24 +120,35 @@ fn verdict(report: &Report) -> String {
         ReportVerdict::Likely => format!("Likely ({}).", percent(top)),
         ReportVerdict::Possible => format!("Possible ({}).", percent(top)),
         ReportVerdict::InsufficientEvidence => "Cause unknown.".into(),
-        ReportVerdict::NoFault => "No fault found.".into(),
+        ReportVerdict::NoFault => "No fault.".into(),
         ReportVerdict::Declined => "Declined.".into(),
     }
 }
 
-fn chain(page: &mut String, steps: &[ChainStep]) {
-    if steps.is_empty() {
+/// The links in groups, one for each cause.
+fn chain(page: &mut String, report: &Report) {
+    if report.causal_chain.is_empty() {
         return;
     }
     line!(page, "## How it came about");
     line!(page);
-    for step in steps {
+    let mut causes = report.root_causes.iter().peekable();
+    for step in &report.causal_chain {
+        let begins =
+            |c: &&RootCause| c.entity == step.entity && c.onset == step.at && c.evidence_ids == step.evidence_ids;
+        if let Some(cause) = causes.next_if(begins) {
+            if step.seq > 1 {
+                line!(page);
+            }
+            line!(page, "{} of {}:", escape(&cause.id), escape(&cause.entity.to_string()));
+            line!(page);
+        }
         let at = step.at.map_or(String::new(), |at| format!("{}: ", moment(at)));
         let source = match step.inferred {
             true => "inferred".to_owned(),
             false => step.evidence_ids.join(", "),
         };
-        line!(page, "{}. {at}{} \\[{}\\]", step.seq, escape(&step.event), escape(&source));
+        line!(page, "{}. {at}{} ({})", step.seq, prose(&step.event), escape(&source));
     }
     line!(page);
 }
@@ -152,8 +186,8 @@ fn evidence(page: &mut String, report: &Report) {
             "| {} | {} | {} | {} |",
             escape(&item.id),
             escape(&item.kind),
-            code(&clip(&item.query, 120)),
-            code(&clip(&item.excerpt, 300))
+            cell(&clip(&item.query, 120)),
+            cell(&clip(&item.excerpt, 300))
         );
     }
     if let Some(more) = report.evidence.len().checked_sub(MAX_EVIDENCE).filter(|n| *n > 0) {
@@ -166,12 +200,13 @@ fn timeline(page: &mut String, report: &Report) {
     if report.timeline.is_empty() {
         return;
     }
-    line!(page, "## Timeline");
+    line!(page, "## Timeline (UTC)");
     line!(page);
     for item in &report.timeline {
         let cited =
-            if item.evidence_id.is_empty() { String::new() } else { format!(" \\[{}\\]", escape(&item.evidence_id)) };
-        line!(page, "- {} {}: {}{cited}", moment(item.at), escape(&item.source), escape(&item.text));
+            if item.evidence_id.is_empty() { String::new() } else { format!(" ({})", escape(&item.evidence_id)) };
+        let at = item.at.strftime("%Y-%m-%d %H:%M:%S");
+        line!(page, "- {at} {}: {}{cited}", escape(&item.source), prose(&item.text));
     }
     line!(page);
 }
@@ -184,7 +219,7 @@ fn questions(page: &mut String, report: &Report) {
     line!(page);
     for open in &report.open_questions {
         let blocked = open.blocked_by.as_ref().map_or(String::new(), |why| format!(" (blocked: {})", escape(why)));
-        line!(page, "- {} {}{blocked}", escape(&open.question), code(&open.how_to_answer));
+        line!(page, "- {} {}{blocked}", prose(&open.question), answer(&open.how_to_answer));
     }
     line!(page);
 }
@@ -201,35 +236,61 @@ fn tail(page: &mut String, report: &Report) {
     );
 }
 
+/// A command as code, a sentence as a sentence.
+fn answer(text: &str) -> String {
+    if text.starts_with("kubectl ") { code(text) } else { prose(text) }
+}
+
+/// A sentence of ours with quotations from outside: these are shown as code, where they read as
+/// they were.
+fn prose(text: &str) -> String {
+    if text.matches('"').count() % 2 == 1 {
+        return escape(text);
+    }
+    let parts = text.split('"').enumerate();
+    parts.map(|(i, part)| if i % 2 == 1 { code(part) } else { escape(part) }).collect()
+}
+
 /// Text from outside as text: nothing in it is markup, a link or a mention.
 fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len() + 16);
     let mut chars = text.chars().peekable();
+    let mut before = ' ';
     while let Some(c) = chars.next() {
+        let next = chars.peek().copied().unwrap_or(' ');
         match c {
             c if c == '\n' || c == '\r' || c == '\t' => safe.push(' '),
             c if c.is_control() || is_format(c) => {}
             '&' => safe.push_str("&amp;"),
             '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '#' | '|' | '!' | '~' | '{' | '}' => {
+            // Within a word it emphasises nothing.
+            '_' if before.is_alphanumeric() && next.is_alphanumeric() => safe.push('_'),
+            '!' if next != '[' => safe.push('!'),
+            // Only at the start of a line is it a quotation.
+            '>' if !safe.trim_start().is_empty() => safe.push('>'),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '#' | '|' | '!' | '~' | '{' | '}' | '>' => {
                 safe.push('\\');
                 safe.push(c);
             }
             // A word joiner keeps renderers from making links and mentions of their own accord.
-            '@' if chars.peek().is_some_and(|n| n.is_alphanumeric()) => safe.push_str("@\u{2060}"),
-            ':' if chars.peek() == Some(&'/') => safe.push_str(":\u{2060}"),
+            '@' if next.is_alphanumeric() => safe.push_str("@\u{2060}"),
+            ':' if next == '/' => safe.push_str(":\u{2060}"),
             '.' if safe.get(safe.len().saturating_sub(3)..).is_some_and(|w| w.eq_ignore_ascii_case("www")) => {
                 safe.push_str("\u{2060}.")
             }
             c => safe.push(c),
         }
+        before = c;
     }
     safe
 }
 
-/// Text from outside as code, in which nothing is markup. Pipes are escaped, since tables split
-/// on them even there.
+/// Code in a table, which splits on pipes even there.
+fn cell(text: &str) -> String {
+    code(text).replace('|', "\\|")
+}
+
+/// Text from outside as code, in which nothing is markup.
 fn code(text: &str) -> String {
     let line = clip(text, 400);
     if line.is_empty() {
@@ -248,7 +309,7 @@ fn code(text: &str) -> String {
     let longest = line.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest + 1);
     let pad = if line.contains('`') { " " } else { "" };
-    format!("{fence}{pad}{}{pad}{fence}", line.replace('|', "\\|"))
+    format!("{fence}{pad}{line}{pad}{fence}")
 }
 
 #[cfg(test)]
@@ -258,17 +319,21 @@ mod tests {
     #[test]
     fn hostile_text_is_shown_and_does_nothing() {
         for (hostile, harmless) in [
-            ("<img src=x onerror=alert(1)>", "&lt;img src=x onerror=alert(1)&gt;"),
+            ("<img src=x onerror=alert(1)>", "&lt;img src=x onerror=alert(1)>"),
             ("![b](http://evil/x.png)", "\\!\\[b\\](http:\u{2060}//evil/x.png)"),
             ("[click](javascript:alert(1))", "\\[click\\](javascript:alert(1))"),
             ("see www.evil.example", "see www\u{2060}.evil.example"),
             ("@org/team please", "@\u{2060}org/team please"),
             ("a\n# heading", "a \\# heading"),
             ("&lt;b&gt;", "&amp;lt;b&amp;gt;"),
+            ("> quoted", "\\> quoted"),
+            ("a_b _c_ wow!", "a_b \\_c\\_ wow!"),
         ] {
             assert_eq!(escape(hostile), harmless);
         }
-        assert_eq!(code("a `b` | c"), "`` a `b` \\| c ``");
+        assert_eq!(cell("a `b` | c"), "`` a `b` \\| c ``");
+        assert_eq!(prose("it says \"a|<b>\" here"), "it says `a|<\u{2060}b>` here");
+        assert_eq!(prose("\"<b"), "\"&lt;b");
         assert_eq!(code("```\n<b>"), "```` ``` <\u{2060}b> ````");
     }
 

@@ -10,6 +10,7 @@
 //! topology    who can affect whom, in hops
 //! analyzers/  one family of faults per file: snapshot -> findings
 //! causal      which finding explains which
+//! expression  what an alert's own rule says now
 //! rank        score, confidence, verdict
 //! conclude    all of it in order; chain, timeline, impact, open questions
 //! facts       the subject in the policy's words
@@ -19,6 +20,7 @@
 mod analyzers;
 mod causal;
 mod conclude;
+mod expression;
 mod facts;
 mod json;
 mod markdown;

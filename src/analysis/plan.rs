@@ -1,6 +1,7 @@
 //! What to look at next. Four rounds by construction: each round's questions follow from the
 //! answers to the rounds before it alone, so that no answer can enlarge an earlier round.
 
+use super::expression;
 use super::need::{Case, Need, Seen};
 use super::scene::{is_target_alert, namespace_of, subject_of, subjects};
 use super::snapshot::{Pod, Snapshot};
@@ -20,10 +21,10 @@ const TAIL: u32 = 200;
 pub fn plan(case: &Case<'_>) -> Vec<Need> {
     let seen: HashSet<&Need> = case.seen.iter().map(|s| &s.need).collect();
     let mut known: HashSet<Need> = HashSet::new();
+    let mut snapshot = Snapshot::default();
     for round in [first, second, third, fourth] {
-        let visible = case.seen.iter().filter(|s: &&Seen| known.contains(&s.need));
         let mut wanted = Vec::new();
-        for need in round(case, &Snapshot::of(visible)) {
+        for need in round(case, &snapshot) {
             if allowed(case, &need) && !known.contains(&need) && !wanted.contains(&need) {
                 wanted.push(need);
             }
@@ -33,6 +34,7 @@ pub fn plan(case: &Case<'_>) -> Vec<Need> {
             open.truncate(case.calls_left as usize);
             return open;
         }
+        snapshot.add(case.seen.iter().filter(|s: &&Seen| wanted.contains(&s.need)));
         known.extend(wanted);
     }
     Vec::new()
@@ -79,6 +81,7 @@ fn first(case: &Case<'_>, _: &Snapshot) -> Vec<Need> {
     }
     needs.push(Need::list("Node", None));
     needs.push(Need::Alerts);
+    needs.push(Need::Rules);
     for namespace in &namespaces {
         needs.push(Need::Query { promql: usage(namespace, None) });
         needs.push(Need::object("Namespace", None, namespace));
@@ -99,9 +102,10 @@ fn around(namespace: &str) -> Vec<Need> {
     needs
 }
 
-/// Logs of what fails, and the storage behind what cannot mount.
+/// What the alerts' own expressions say, logs of what fails, and the storage behind what cannot mount.
 fn second(case: &Case<'_>, snapshot: &Snapshot) -> Vec<Need> {
-    let mut needs = logs(case, snapshot);
+    let mut needs = expression::needs(case.events, snapshot);
+    needs.extend(logs(case, snapshot));
     needs.extend(storage(case, snapshot));
     for pod in snapshot.pods.iter().filter(|p| oom_killed(p)).take(2) {
         needs.push(Need::Range { promql: working_set(&pod.meta.entity), minutes: 360 });

@@ -1,9 +1,10 @@
 //! What stays open: questions without an answer, and what to look at next.
 
+use super::expression::{self, Holds, Reading};
 use super::need::{Case, Need};
 use super::scene::{Scene, is_target_alert};
 use super::snapshot::Failure;
-use super::text::clip;
+use super::text::{clip, moment};
 use crate::domain::{Analysis, Finding, OpenQuestion};
 
 /// Most open questions of one report.
@@ -31,10 +32,22 @@ pub(super) fn missing(scene: &Scene<'_>) -> usize {
         }
         Need::Logs { .. } | Need::Events { .. } => true,
     };
-    scene.snapshot.failures.iter().filter(|f| !is_absence(f)).filter(relevant).count()
+    scene
+        .snapshot
+        .failures
+        .iter()
+        .filter(|f| !is_absence(f) && !expression::asks(scene.snapshot, &f.need))
+        .filter(relevant)
+        .count()
 }
 
-pub(super) fn open(case: &Case<'_>, scene: &Scene<'_>, analysis: &Analysis, settled: bool) -> Vec<OpenQuestion> {
+pub(super) fn open(
+    case: &Case<'_>,
+    scene: &Scene<'_>,
+    analysis: &Analysis,
+    reading: Option<&Reading>,
+    settled: bool,
+) -> Vec<OpenQuestion> {
     let mut open: Vec<OpenQuestion> = Vec::new();
     if !settled && let Some(top) = analysis.hypotheses.first() {
         let finding = &top.finding;
@@ -48,9 +61,16 @@ pub(super) fn open(case: &Case<'_>, scene: &Scene<'_>, analysis: &Analysis, sett
         });
     }
     if analysis.hypotheses.is_empty() && analysis.healthy.is_empty() {
+        let (question, how) = match reading.map(|r| r.holds) {
+            Some(Holds::Yes) => ("What makes the alert's expression true?", "Graph its parts one by one"),
+            Some(Holds::NoLonger) => {
+                ("What made the alert's expression true for a while?", "Graph its parts one by one")
+            }
+            Some(Holds::No) | None => ("What does the alert's own expression show?", "Graph it"),
+        };
         open.push(OpenQuestion {
-            question: "What does the alert's own expression show?".into(),
-            how_to_answer: "Open the alert's rule and graph its expression around the start of the alert.".into(),
+            question: question.into(),
+            how_to_answer: format!("Open the alert's rule. {how} around {}.", moment(scene.started_at)),
             blocked_by: None,
         });
     }

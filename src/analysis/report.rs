@@ -4,9 +4,10 @@
 //! or declined; every cause cites evidence that is in the report; every link of the chain cites or
 //! says that it is inferred.
 
+use super::conclude::of_alert;
 use super::rank::{causes, rest, verdict};
 use super::scene::subject_of;
-use super::text::{clip, quote};
+use super::text::{clip, gist, quote};
 use crate::domain::{
     Alternative, Analysis, ChainStep, Digest, EvidenceItem, Finding, Hypothesis, Incident, InvestigationId,
     OpenQuestion, Provenance, QueryMade, Recommendation, Report, ReportAction, ReportVerdict, RiskSummary, RootCause,
@@ -144,11 +145,10 @@ fn statement(hypothesis: &Hypothesis) -> String {
     let volume = hypothesis.explains.iter().find(|f| f.cause_code.starts_with("volume_"));
     match volume.filter(|_| !hypothesis.finding.cause_code.starts_with("volume_")) {
         Some(volume) => {
-            let fills = volume.statement.split([',', ';']).next().unwrap_or(&volume.statement);
-            let (lead, said) =
-                hypothesis.finding.statement.split_once("; ").unwrap_or((&hypothesis.finding.statement, ""));
-            let said = if said.is_empty() { String::new() } else { format!("; {said}") };
-            format!("{fills} because {lead} and crashes before it can compact its write-ahead log{said}")
+            let fills = gist(&volume.statement);
+            let lead = gist(&hypothesis.finding.statement);
+            let said = &hypothesis.finding.statement[lead.len()..];
+            format!("{fills}, because {lead} and crashes before it can compact its write-ahead log{said}")
         }
         None => hypothesis.finding.statement.clone(),
     }
@@ -214,7 +214,12 @@ fn incident(frame: &ReportFrame<'_>) -> Incident {
     let subject = subject_of(event);
     let (kind, namespace, name) = match subject {
         Some(entity) => (entity.kind, Some(entity.namespace).filter(|n| !n.is_empty()), entity.name),
-        None => (event.resource.kind.to_string(), event.resource.namespace.clone(), event.resource.id.clone()),
+        None => {
+            let label = |name: &str| event.labels.get(name).cloned();
+            let id = Some(event.resource.id.clone()).filter(|id| !id.is_empty());
+            let name = id.or_else(|| label("service")).or_else(|| label("job")).unwrap_or_default();
+            (event.resource.kind.to_string(), event.resource.namespace.clone(), name)
+        }
     };
     Incident {
         id: frame.investigation_id.to_string(),
@@ -227,23 +232,29 @@ fn incident(frame: &ReportFrame<'_>) -> Incident {
 
 fn summary(verdict: ReportVerdict, analysis: &Analysis, causes: &[RootCause], frame: &ReportFrame<'_>) -> String {
     let alert = frame.events.first().map_or("The alert", |e| e.name.as_str());
+    // That an alert fires is no news, what its expression says is.
+    let told = of_alert(analysis).map(|step| step.event.as_str()).filter(|event| event.contains("its expression"));
     let text = match verdict {
         ReportVerdict::Declined => {
             let why = frame.risk.reasons.first().map_or(String::new(), |r| format!(": {}", r.reason));
             format!("Declined at risk {}{why}. No agent works on it; a person has to.", frame.risk.level)
         }
-        ReportVerdict::NoFault => {
-            format!("{alert} fired, but what it names was seen well. Nothing is wrong that we looked at.")
-        }
-        ReportVerdict::InsufficientEvidence => match analysis.hypotheses.first() {
-            Some(top) => format!("The cause is not known. What is seen: {}.", top.finding.statement),
-            None => format!("The cause of {alert} is not known: nothing that was seen explains it."),
+        ReportVerdict::NoFault => match told {
+            Some(told) => format!("{}. What it names was seen well: no fault.", capital(told)),
+            None => format!("{alert} fired, but what it names was seen well. Nothing is wrong that we looked at."),
         },
+        ReportVerdict::InsufficientEvidence => {
+            let read = told.map_or(String::new(), |told| format!(" Meanwhile {told}."));
+            match analysis.hypotheses.first() {
+                Some(top) => format!("The cause is not known. What is seen: {}.{read}", top.finding.statement),
+                None => format!("The cause of {alert} is not known: nothing that was seen explains it.{read}"),
+            }
+        }
         ReportVerdict::Possible | ReportVerdict::Likely | ReportVerdict::Confirmed => {
             // Several causes share the room: of each the first clause, without its quotation.
             let short = |c: &RootCause| match causes.len() {
                 0 | 1 => c.statement.clone(),
-                _ => c.statement.split("; ").next().unwrap_or(&c.statement).to_owned(),
+                _ => gist(&c.statement).to_owned(),
             };
             let mut text = capital(&causes.iter().take(2).map(short).collect::<Vec<_>>().join(". Independently: "));
             if let Some(more) = causes.len().checked_sub(2).filter(|n| *n > 0) {
@@ -259,14 +270,10 @@ fn summary(verdict: ReportVerdict, analysis: &Analysis, causes: &[RootCause], fr
 }
 
 fn capital(text: &str) -> String {
-    // Names keep their case: only an article is raised.
-    match text.strip_prefix("the ") {
-        Some(rest) => format!("The {rest}"),
-        None => match text.strip_prefix("no ") {
-            Some(rest) => format!("No {rest}"),
-            None => text.to_owned(),
-        },
-    }
+    // Names keep their case: only words of ours are raised.
+    const OURS: [(&str, &str); 3] = [("the ", "The "), ("no ", "No "), ("revision ", "Revision ")];
+    let ours = OURS.iter().find_map(|(word, raised)| Some((text.strip_prefix(word)?, raised)));
+    ours.map_or(text.to_owned(), |(rest, raised)| format!("{raised}{rest}"))
 }
 
 fn recommendations(causes: &[&Hypothesis], verdict: ReportVerdict, analysis: &Analysis) -> Vec<Recommendation> {
@@ -289,7 +296,7 @@ fn recommendations(causes: &[&Hypothesis], verdict: ReportVerdict, analysis: &An
     if verdict == ReportVerdict::NoFault {
         all.push(Recommendation {
             kind: "prevent".into(),
-            text: "Look at the alert's rule: it fired without a fault.".into(),
+            text: "Change nothing. Look at the alert's rule, and at when it was sent: it fired without a fault.".into(),
             addresses: Vec::new(),
         });
     }

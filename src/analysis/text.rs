@@ -36,6 +36,16 @@ pub(super) fn is_format(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{ad}')
 }
 
+/// A statement without its details: the first clause. What is quoted is no clause.
+pub(super) fn gist(statement: &str) -> &str {
+    let mut quoted = false;
+    let end = statement.char_indices().find(|(at, c)| {
+        quoted ^= *c == '"';
+        !quoted && statement[*at..].starts_with("; ")
+    });
+    end.map_or(statement, |(at, _)| &statement[..at])
+}
+
 /// `14.0 GiB`.
 pub(super) fn bytes(bytes: f64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -54,6 +64,23 @@ pub(super) fn bytes(bytes: f64) -> String {
 /// `78 %`, rounded down so that "100 %" means full.
 pub(super) fn percent(ratio: f64) -> String {
     format!("{:.0} %", (ratio * 100.0 + 1e-6).floor())
+}
+
+/// A measured value in at most four telling digits: `77.35`, `0.002`, `1.2e9`.
+pub(super) fn figure(value: f64) -> String {
+    let size = value.abs();
+    let (digits, plain) = match size {
+        s if s == 0.0 => return "0".into(),
+        s if !(1e-4..1e7).contains(&s) => (2, false),
+        s => ((3 - s.log10().floor() as i32).clamp(0, 7) as usize, true),
+    };
+    match plain {
+        false => format!("{value:.digits$e}"),
+        true => {
+            let text = format!("{value:.digits$}");
+            if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+        }
+    }
 }
 
 /// `3.5 h`, `20 min`, `2.1 d`.
@@ -95,11 +122,25 @@ mod tests {
     }
 
     #[test]
+    fn a_gist_is_the_first_clause() {
+        for (statement, first) in
+            [("a; b; c", "a"), ("a \"x; y\"; b", "a \"x; y\""), ("a", "a"), ("", ""), ("é; b", "é")]
+        {
+            assert_eq!(gist(statement), first);
+        }
+    }
+
+    #[test]
     fn figures_read_as_people_say_them() {
         assert_eq!(bytes(15.0 * 1024.0 * 1024.0 * 1024.0), "15 GiB");
         assert_eq!(bytes(1536.0), "1.5 KiB");
         assert_eq!(percent(0.999), "99 %");
         assert_eq!(percent(0.78), "78 %");
+        for (value, text) in
+            [(77.346, "77.35"), (0.002, "0.002"), (75.0, "75"), (123_456.0, "123456"), (2e9, "2.00e9"), (-0.5, "-0.5")]
+        {
+            assert_eq!(figure(value), text);
+        }
         assert_eq!(hours(0.5), "30 min");
         assert_eq!(hours(72.0), "3.0 d");
     }

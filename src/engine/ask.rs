@@ -18,7 +18,7 @@ const CHARS_PER_TOKEN: u64 = 4;
 impl Session<'_> {
     /// One turn: journals the request, sends it, journals what came back.
     pub(super) async fn ask(&mut self, turn: u32, must_answer: bool) -> Result<(), EngineError> {
-        let Some(model) = self.model() else {
+        let Some(model) = self.model(turn) else {
             return self.asked_in_vain(turn, must_answer, "the model of this investigation is no longer configured");
         };
         let offers = self.offers();
@@ -55,9 +55,13 @@ impl Session<'_> {
         }
     }
 
-    fn model(&self) -> Option<PricedModel> {
-        let name = self.inv.frozen.as_ref()?.model.as_ref()?;
-        self.engine.models.iter().find(|model| model.provider.name() == name).cloned()
+    /// The model whose turn it is: each failure of this turn passes it on to the next.
+    fn model(&self, turn: u32) -> Option<PricedModel> {
+        let frozen = self.inv.frozen.as_ref()?;
+        let order: Vec<&String> = frozen.model.iter().chain(&frozen.fallbacks).collect();
+        let failed = self.inv.turns.iter().find(|t| t.number == turn).map_or(0, |t| t.failures.len());
+        let name = order.get(failed % order.len().max(1))?;
+        self.engine.models.iter().find(|model| model.provider.name() == *name).cloned()
     }
 
     /// Notes a turn that never left the house; the work goes on without the model.

@@ -5,6 +5,7 @@ use super::driver::Session;
 use crate::domain::{Analysis, DecisionId, Risk, SreEvent};
 use crate::journal::{Body, Draft, Frozen, Phase};
 use crate::policy::RiskInput;
+use crate::telemetry;
 use std::collections::HashSet;
 
 impl Session<'_> {
@@ -20,6 +21,7 @@ impl Session<'_> {
         let Some(input) = risk_input(judged, now).map(|input| input.with_facts(&facts)) else { return Ok(()) };
         let decision = self.engine.gate.assess(DecisionId::new(self.engine.entropy.uuid(now)), &input);
         if let Some(error) = &decision.error {
+            telemetry::policy_failed();
             tracing::error!(investigation = %self.inv.chain, %error, "the policy failed, so the risk is CRITICAL");
         }
         let input = self.keep(&input)?;
@@ -52,10 +54,11 @@ impl Session<'_> {
         let Some(event) = self.inv.opening() else { return Ok(()) };
         let route = routes.route_for(event);
         let known = |name: &String| engine.models.iter().any(|m| m.provider.name() == name);
-        let model = match &route.model {
-            Some(name) => Some(name.clone()).filter(known),
-            None => engine.models.first().map(|m| m.provider.name().to_owned()),
+        let mut models = match &route.model {
+            Some(name) => vec![name.clone()].into_iter().filter(known).collect(),
+            None => engine.models.iter().map(|m| m.provider.name().to_owned()).collect::<Vec<_>>(),
         };
+        let fallbacks = models.split_off(models.len().min(1));
         let mut budget = engine.budget;
         if let Some(timeout) = route.timeout {
             budget.wall_s = timeout.as_secs();
@@ -64,7 +67,8 @@ impl Session<'_> {
             route: route.name.clone(),
             prompt: route.prompt.clone(),
             tools: route.tools.clone(),
-            model,
+            model: models.pop(),
+            fallbacks,
             budget,
             prompts_digest: engine.templates.digest(),
             tools_digest: engine.tools.digest(),

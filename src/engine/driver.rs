@@ -5,10 +5,11 @@
 //! anywhere: whoever claims the investigation folds what was committed and goes on.
 
 use super::{Engine, EngineError, failpoint};
-use crate::domain::{BlobRef, Digest, InvestigationId};
+use crate::domain::{BlobRef, Digest, InvestigationId, Risk};
 use crate::gate::Pass;
 use crate::journal::{Actor, Body, Draft, Head, Investigation, Progress, Step, View, chain, next};
 use crate::store::{Append, Blob, Lease, Signal, Waiting};
+use crate::telemetry;
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::HashMap;
@@ -122,7 +123,11 @@ impl<'e> Session<'e> {
             Step::Ask { turn, must_answer } => self.ask(turn, must_answer).await,
             Step::Report => self.report().await,
             Step::Notify(revision) => self.notify(revision).await,
-            Step::Close(outcome) => self.record(Draft::engine(Body::Closed { outcome })),
+            Step::Close(outcome) => {
+                let risk = self.inv.risk.map_or("none", Risk::as_str);
+                telemetry::investigation_closed(outcome.as_str(), risk);
+                self.record(Draft::engine(Body::Closed { outcome }))
+            }
             Step::Reopen(reason) => self.record(Draft::engine(Body::Reopened { reason })),
             Step::Done => Ok(()),
         }
@@ -133,7 +138,7 @@ impl<'e> Session<'e> {
         let entry = self.inv.head.seal(&self.inv.chain, self.engine.clock.now(), draft);
         let entry = entry.map_err(|e| corrupt(&self.inv.chain, e))?;
         self.inv.apply(&entry).map_err(|e| corrupt(&self.inv.chain, e))?;
-        crate::telemetry::entry_written(entry.body.kind());
+        telemetry::entry_written(entry.body.kind());
         self.pending.entries.push(entry);
         Ok(())
     }

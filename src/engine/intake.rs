@@ -62,6 +62,17 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// Each outcome with its alerts.
+    pub fn by_outcome(&self) -> [(Fate, usize); 5] {
+        [
+            (Fate::Opened, self.accepted),
+            (Fate::Merged, self.merged),
+            (Fate::Resolved, self.resolved),
+            (Fate::Ignored, self.ignored),
+            (Fate::Quarantined, self.quarantined),
+        ]
+    }
+
     fn count(&mut self, fate: Fate) {
         *match fate {
             Fate::Opened => &mut self.accepted,

@@ -6,6 +6,7 @@ use crate::domain::{DecisionId, Observation, Ruling, Verdict};
 use crate::gate::Pass;
 use crate::journal::{Actor, Body, Call, Draft};
 use crate::policy::{ActionInput, CallFacts, InvestigationFacts};
+use crate::telemetry;
 use crate::tools::ToolError;
 use futures::StreamExt;
 use std::time::Duration;
@@ -82,7 +83,12 @@ impl Session<'_> {
         let input = ActionInput::for_call(event, &self.level(), &rules, self.investigation_facts(), asked, now)
             .with_facts(facts);
         let id = DecisionId::new(self.engine.entropy.uuid(now));
-        Ok(self.engine.gate.read(id, call, &input))
+        let (ruling, pass) = self.engine.gate.read(id, call, &input);
+        if let Some(error) = &ruling.error {
+            telemetry::policy_failed();
+            tracing::error!(investigation = %self.inv.chain, %error, "the policy failed, so the call is denied");
+        }
+        Ok((ruling, pass))
     }
 
     fn investigation_facts(&self) -> InvestigationFacts {
@@ -145,7 +151,7 @@ impl Session<'_> {
             let evidence_id = format!("E{}", self.inv.evidence + 1);
             let body = match result {
                 Ok(seen) => {
-                    crate::telemetry::tool_called("ok", duration_ms);
+                    telemetry::tool_called("ok", duration_ms);
                     Body::ReadFinished {
                         call_id,
                         evidence_id,
@@ -158,7 +164,7 @@ impl Session<'_> {
                     }
                 }
                 Err(error) => {
-                    crate::telemetry::tool_called("failed", duration_ms);
+                    telemetry::tool_called("failed", duration_ms);
                     Body::ReadFailed { call_id, evidence_id, error: error.for_reader().to_owned(), duration_ms }
                 }
             };

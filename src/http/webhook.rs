@@ -6,6 +6,7 @@ use crate::engine::intake::Receipt;
 use crate::sources::clean::{beginning, clean_json};
 use crate::sources::{AlertSource, Alertmanager, Mapping, Normalised, SourceError, read_json};
 use crate::store::DeadLetter;
+use crate::telemetry;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
@@ -96,8 +97,26 @@ fn wait(query: Option<&str>) -> Option<Duration> {
     }
 }
 
-/// Takes in one body of `source`.
+/// Takes in one body of `source` and counts what became of it.
 async fn receive(
+    web: &Arc<Web>,
+    source: &'static dyn AlertSource,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Receipt, Problem> {
+    let received = take_in(web, source, headers, body).await;
+    match &received {
+        Ok(receipt) => {
+            for (outcome, alerts) in receipt.counters.by_outcome() {
+                telemetry::alerts_accepted(source.name(), outcome.as_str(), alerts as u64);
+            }
+        }
+        Err(problem) => telemetry::body_refused(problem.status.as_u16()),
+    }
+    received
+}
+
+async fn take_in(
     web: &Arc<Web>,
     source: &'static dyn AlertSource,
     headers: &HeaderMap,

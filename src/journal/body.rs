@@ -302,6 +302,9 @@ pub struct Frozen {
     pub tools: Vec<String>,
     /// The configured model's name; `None` works without one.
     pub model: Option<String>,
+    /// Models that are asked when that one fails, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallbacks: Vec<String>,
     /// What may be spent.
     pub budget: Budget,
     /// Digest of all prompts.

@@ -1,7 +1,7 @@
 //! [`next`]: what comes next. Pure and total, so that a restarted process goes on where the killed
 //! one stopped, and a test can ask about any state.
 
-use super::body::{Call, Outcome, Phase, Proposal};
+use super::body::{Call, Frozen, Outcome, Phase, Proposal};
 use super::state::{CallState, Investigation, Turn};
 use crate::domain::{AlertStatus, Budget, Risk};
 use jiff::Timestamp;
@@ -78,7 +78,7 @@ pub fn next(investigation: &Investigation, now: Timestamp) -> Step {
         return Step::Assess(Phase::Survey);
     }
     if frozen.model.is_some()
-        && let Some(step) = ask(inv, &frozen.budget, now)
+        && let Some(step) = ask(inv, frozen, now)
     {
         return step;
     }
@@ -98,13 +98,18 @@ fn deliver(inv: &Investigation) -> Option<Step> {
 }
 
 /// The model's next step; `None` when it has come to an end, well or not.
-fn ask(inv: &Investigation, budget: &Budget, now: Timestamp) -> Option<Step> {
+fn ask(inv: &Investigation, frozen: &Frozen, now: Timestamp) -> Option<Step> {
+    let budget = &frozen.budget;
     let turns: Vec<&Turn> = inv.turns.iter().filter(|t| t.number >= inv.first_turn).collect();
     let Some(last) = turns.last() else { return fresh(inv, budget, now, inv.first_turn) };
     match &last.proposal {
         None => {
-            let hopeless = last.failures.last().is_some_and(|(_, transient)| !transient);
-            match hopeless || last.failures.len() >= FAILURES_PER_TURN {
+            // Each failure passes the turn on to the next model; one alone gets a second try, unless
+            // it said that trying again is in vain.
+            let models = 1 + frozen.fallbacks.len();
+            let failed = last.failures.len();
+            let hopeless = last.failures.last().is_some_and(|(_, transient)| !transient) && failed >= models;
+            match hopeless || failed >= models.max(FAILURES_PER_TURN) {
                 true => None,
                 false => room(inv, budget, now).map(|_| Step::Ask { turn: last.number, must_answer: last.must_answer }),
             }

@@ -143,6 +143,7 @@ impl Life {
                 prompt: "incident".into(),
                 tools: vec![],
                 model: self.model.then(|| "m".into()),
+                fallbacks: vec![],
                 budget: Budget { turns: 6, tool_calls: 9, wall_s: 5_000, ..Budget::default() },
                 prompts_digest: Digest::of(""),
                 tools_digest: Digest::of(""),
@@ -322,6 +323,31 @@ fn a_recorded_turn_is_not_asked_again() {
         cost_usd: 0.0,
     });
     assert_eq!(life.step(), Step::Ask { turn: 2, must_answer: false });
+}
+
+#[test]
+fn a_failing_model_passes_its_turn_on() {
+    let mut life = Life::new(vec![2], true);
+    while !matches!(life.step(), Step::Ask { .. }) {
+        life.perform(life.step());
+    }
+    if let Some(frozen) = &mut life.state.frozen {
+        frozen.fallbacks = vec!["second".into(), "third".into()];
+    }
+    let asked = Body::ModelAsked {
+        turn: 1,
+        model: "m".into(),
+        request_digest: Digest::of("r"),
+        request: blob(4),
+        reserved_tokens: 100,
+        must_answer: false,
+    };
+    for _ in 0..3 {
+        assert_eq!(life.step(), Step::Ask { turn: 1, must_answer: false });
+        life.write(asked.clone());
+        life.write(Body::ModelFailed { turn: 1, error: "401".into(), transient: false });
+    }
+    assert_eq!(life.step(), Step::Report, "all three were asked");
 }
 
 #[test]

@@ -146,7 +146,7 @@ const SIGNATURES: [Signature; 10] = [
             &["unknown flag"],
         ],
         says: "rejects its configuration",
-        remedy: "Correct the setting that the line names.",
+        remedy: "Correct the setting that the log complains of.",
     },
     Signature {
         cause_code: "app_panic",
@@ -244,7 +244,11 @@ pub(super) fn analyze(scene: &Scene<'_>) -> Vec<Finding> {
                     "wal_growth",
                     "data",
                     0.35,
-                    format!("the write-ahead log of {} grows and is not compacted: {}", entity.name, quote(&line.text)),
+                    format!(
+                        "the write-ahead log of {} grows and is not compacted; its log says: {}",
+                        entity.name,
+                        quote(&line.text)
+                    ),
                 )
             });
         }

@@ -151,7 +151,9 @@ fn refine_rollouts(snapshot: &Snapshot, findings: &mut Vec<Finding>) {
             };
             if entity.and_then(|e| fleet_of(snapshot, &e)).as_ref() == Some(&rollout.entity) {
                 finding.change.clone_from(&rollout.change);
-                finding.evidence.extend(rollout.evidence.iter().cloned());
+                let more = rollout.evidence.iter().filter(|id| !finding.evidence.contains(id)).cloned();
+                let more: Vec<String> = more.collect();
+                finding.evidence.extend(more);
                 refined = true;
             }
         }

@@ -188,7 +188,7 @@ fn mount(scene: &Scene<'_>, pod: &Pod, event: &Event) -> Finding {
             "mount_failed",
             "dependency",
             0.3,
-            format!("{} waits for a volume ({} times told: {})", entity.name, event.count, quote(&event.message)),
+            format!("{} waits for a volume; {} times it was told {}", entity.name, event.count, quote(&event.message)),
         )
     }
 }

@@ -4,7 +4,7 @@ use super::{crash, found};
 use crate::analysis::json::{at, items, text};
 use crate::analysis::scene::Scene;
 use crate::analysis::snapshot::{Pod, Workload};
-use crate::analysis::text::{clip, moment, seconds_between};
+use crate::analysis::text::{clip, moment, quote, seconds_between};
 use crate::domain::{Change, Entity, Finding};
 use serde_json::Value;
 
@@ -65,7 +65,7 @@ fn rollout(scene: &Scene<'_>, deployment: &Workload) -> Option<Finding> {
         (false, false) => 0.8,
         (true, _) => 0.5,
     };
-    let what = if diff.is_empty() { "same template, new pods".to_owned() } else { diff.join("; ") };
+    let what = if diff.is_empty() { "same template, new pods".to_owned() } else { diff.join(", ") };
     let author = deployment.meta.last_edit().map(|e| e.manager.clone());
     let by = author.as_deref().map_or(String::new(), |a| format!(" by {a}"));
     Some(Finding {
@@ -86,7 +86,7 @@ fn rollout(scene: &Scene<'_>, deployment: &Workload) -> Option<Finding> {
             "change",
             specificity,
             format!(
-                "revision {} of {entity}, rolled out{by} at {}, fails in {} of {} pods while the one before was good ({what})",
+                "revision {} of {entity}, rolled out{by} at {}, fails in {} of {} pods while the one before was good; what changed: {what}",
                 new.revision.map_or("?".to_owned(), |r| r.to_string()),
                 moment(created),
                 bad_pods.len(),
@@ -105,9 +105,10 @@ fn template_diff(old: &Workload, new: &Workload) -> Vec<String> {
             lines.push(format!("container {name} is new"));
             continue;
         };
-        for (pointer, label) in [("/image", "image"), ("/command", "command"), ("/args", "args")] {
+        for (pointer, label) in [("/image", "image"), ("/command", "command")] {
             changed(&mut lines, label, at(before, pointer), at(container, pointer));
         }
+        arguments(&mut lines, items(before, "/args"), items(container, "/args"));
         for pointer in [
             "/resources/limits/memory",
             "/resources/limits/cpu",
@@ -134,7 +135,26 @@ fn changed(lines: &mut Vec<String>, label: &str, old: &Value, new: &Value) {
         other => clip(&other.to_string(), 80),
     };
     if old != new {
-        lines.push(format!("{label} {} -> {}", show(old), show(new)));
+        lines.push(format!("{label} from {} to {}", show(old), show(new)));
+    }
+}
+
+/// Arguments that came and went; their order is not compared.
+fn arguments(lines: &mut Vec<String>, old: &[Value], new: &[Value]) {
+    let show = |value: &Value| {
+        let text = value.as_str().unwrap_or_default();
+        match text.split_once('=') {
+            Some((name, _)) if looks_secret(name) => quote(&format!("{name}=…")),
+            _ => quote(&clip(text, 80)),
+        }
+    };
+    let without = |all: &[Value], others: &[Value]| -> Vec<String> {
+        all.iter().filter(|value| !others.contains(value)).take(4).map(show).collect()
+    };
+    for (values, what) in [(without(new, old), "adds"), (without(old, new), "removes")] {
+        if !values.is_empty() {
+            lines.push(format!("{what} args {}", values.join(" ")));
+        }
     }
 }
 

@@ -6,7 +6,7 @@ mod signals;
 pub(super) use objects::{
     Attachment, Claim, Container, CsiNode, Meta, Node, Pod, StorageClass, Taint, Termination, Volume, Workload,
 };
-pub(super) use signals::{ActiveAlert, Event, Log, Series, Target};
+pub(super) use signals::{ActiveAlert, Answer, Event, Log, Rule, Series, Target};
 
 use super::json::{at, flag, items, text};
 use super::need::{Need, Seen};
@@ -43,6 +43,12 @@ pub(super) struct Snapshot {
     pub series: Vec<Series>,
     pub targets: Vec<Target>,
     pub alerts: Vec<ActiveAlert>,
+    /// The evidence that every active alert was seen.
+    pub alerts_seen: Option<String>,
+    /// Alerting rules.
+    pub rules: Vec<Rule>,
+    /// What was answered to queries, empty answers included.
+    pub answers: Vec<Answer>,
     pub failures: Vec<Failure>,
     /// Complete, unfiltered lists: kind and namespace (empty: everywhere) to evidence id.
     lists: BTreeMap<(String, String), String>,
@@ -64,25 +70,60 @@ struct Index {
 impl Snapshot {
     pub(super) fn of<'a>(seen: impl IntoIterator<Item = &'a Seen>) -> Self {
         let mut snapshot = Self::default();
+        snapshot.add(seen);
+        snapshot
+    }
+
+    /// Adds what was seen after everything that is in already. Each answer is read once, however
+    /// many rounds look at it.
+    pub(super) fn add<'a>(&mut self, seen: impl IntoIterator<Item = &'a Seen>) {
         let mut objects: BTreeMap<Entity, (&'a Value, &'a str)> = BTreeMap::new();
         for seen in seen {
-            snapshot.kinds.insert(seen.id.clone(), seen.need.evidence_kind());
+            self.kinds.insert(seen.id.clone(), seen.need.evidence_kind());
             match &seen.outcome {
-                Ok(data) => snapshot.take(seen, data, &mut objects),
+                Ok(data) => self.take(seen, data, &mut objects),
                 Err(error) => {
-                    snapshot.failures.push(Failure { need: seen.need.clone(), error: error.clone() });
+                    self.failures.push(Failure { need: seen.need.clone(), error: error.clone() });
                 }
             }
         }
         for (entity, (value, evidence)) in objects {
-            snapshot.place(&entity.kind, value, evidence);
+            self.place(entity, value, evidence);
         }
-        snapshot.dedup_events();
-        snapshot.build_index();
-        snapshot
+        self.settle();
+        self.dedup_events();
+        self.build_index();
+    }
+
+    /// Each list in the order of its entities, each thing once, the latest sight of it.
+    fn settle(&mut self) {
+        fn latest<T>(list: &mut Vec<T>, entity: impl Fn(&T) -> &Entity) {
+            if list.is_sorted_by(|a, b| entity(a) < entity(b)) {
+                return;
+            }
+            list.sort_by(|a, b| entity(a).cmp(entity(b)));
+            list.dedup_by(|later, kept| {
+                let same = entity(later) == entity(kept);
+                if same {
+                    std::mem::swap(later, kept);
+                }
+                same
+            });
+        }
+        latest(&mut self.pods, |o| &o.meta.entity);
+        latest(&mut self.workloads, |o| &o.meta.entity);
+        latest(&mut self.claims, |o| &o.meta.entity);
+        latest(&mut self.volumes, |o| &o.meta.entity);
+        latest(&mut self.classes, |o| &o.meta.entity);
+        latest(&mut self.csi_nodes, |o| &o.meta.entity);
+        latest(&mut self.csi_drivers, |o| &o.entity);
+        latest(&mut self.attachments, |o| &o.meta.entity);
+        latest(&mut self.nodes, |o| &o.meta.entity);
+        latest(&mut self.namespaces, |o| &o.entity);
     }
 
     fn build_index(&mut self) {
+        self.index.events.clear();
         let index = &mut self.index;
         index.pods = self.pods.iter().enumerate().map(|(i, p)| (p.meta.entity.clone(), i)).collect();
         index.workloads = self.workloads.iter().enumerate().map(|(i, w)| (w.meta.entity.clone(), i)).collect();
@@ -122,7 +163,10 @@ impl Snapshot {
                 let events = items(data, "/items").iter().take(MAX_ITEMS);
                 self.events.extend(events.filter_map(|e| Event::read(e, id)));
             }
-            Need::Query { promql } => self.series.extend(Series::read_all(data, promql, 0, id)),
+            Need::Query { promql } => {
+                self.answers.push(Answer::read(data, promql, seen));
+                self.series.extend(Series::read_all(data, promql, 0, id));
+            }
             Need::Range { promql, minutes } => self.series.extend(Series::read_all(data, promql, *minutes, id)),
             Need::Targets => {
                 let targets = items(data, "/activeTargets").iter().take(MAX_ITEMS);
@@ -131,14 +175,19 @@ impl Snapshot {
             Need::Alerts => {
                 let alerts = items(data, "/alerts").iter().take(MAX_ITEMS);
                 self.alerts.extend(alerts.map(|a| ActiveAlert::read(a, id)));
+                self.alerts_seen = at(data, "/alerts").is_array().then(|| id.to_owned());
             }
-            Need::Rules => {}
+            Need::Rules => {
+                let rules = items(data, "/groups").iter().flat_map(|group| items(group, "/rules"));
+                self.rules.extend(rules.take(MAX_ITEMS).filter_map(|rule| Rule::read(rule, id)));
+            }
         }
     }
 
-    fn place(&mut self, kind: &str, value: &Value, evidence: &str) {
-        let Some(meta) = Meta::read(kind, value, evidence) else { return };
-        match kind {
+    fn place(&mut self, entity: Entity, value: &Value, evidence: &str) {
+        let kind = entity.kind.clone();
+        let meta = Meta::read(entity, value, evidence);
+        match kind.as_str() {
             "Pod" => self.pods.push(Pod::read(meta, value)),
             "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" => {
                 self.workloads.push(Workload::read(meta, value));

@@ -27,13 +27,11 @@ pub(in crate::analysis) struct Meta {
 }
 
 impl Meta {
-    pub(super) fn read(kind: &str, value: &Value, evidence: &str) -> Option<Self> {
-        let name = some(value, "/metadata/name")?;
-        let namespace = text(value, "/metadata/namespace");
+    pub(super) fn read(entity: Entity, value: &Value, evidence: &str) -> Self {
+        let namespace = entity.namespace.as_str();
         let owners = items(value, "/metadata/ownerReferences").iter().take(8);
         let edits = items(value, "/metadata/managedFields").iter().take(32);
-        Some(Self {
-            entity: Entity::new(kind, namespace, name),
+        Self {
             labels: map(value, "/metadata/labels"),
             annotations: map(value, "/metadata/annotations"),
             owners: owners.filter_map(|o| Some(Entity::new(some(o, "/kind")?, namespace, some(o, "/name")?))).collect(),
@@ -48,7 +46,8 @@ impl Meta {
                 })
                 .collect(),
             evidence: evidence.to_owned(),
-        })
+            entity,
+        }
     }
 
     /// The last edit of the specification that was not the control plane's own bookkeeping.

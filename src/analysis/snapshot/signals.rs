@@ -1,10 +1,16 @@
 //! What is no object: events, logs, series, targets, alerts.
 
 use crate::analysis::json::{at, flag, int, items, map, some, text, time};
+use crate::analysis::need::Seen;
 use crate::domain::Entity;
 use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;
+
+/// Most series of one answer that are looked at.
+const MAX_SERIES: usize = 500;
+/// Longest expression of a rule, in bytes. A cut one would ask something else.
+const MAX_EXPRESSION: usize = 4096;
 
 /// A Kubernetes event, `core/v1` or `events.k8s.io/v1`.
 #[derive(Debug, Clone)]
@@ -70,7 +76,7 @@ impl Series {
             };
             (t.is_finite() && f64::is_finite(v)).then_some((t, v))
         };
-        let results = items(data, "/result").iter().take(500);
+        let results = items(data, "/result").iter().take(MAX_SERIES);
         results
             .map(|r| {
                 let mut points: Vec<(f64, f64)> = items(r, "/values").iter().take(11_000).filter_map(point).collect();
@@ -158,6 +164,50 @@ pub(in crate::analysis) struct ActiveAlert {
 impl ActiveAlert {
     pub(super) fn read(v: &Value, evidence: &str) -> Self {
         Self { labels: map(v, "/labels"), firing: text(v, "/state") == "firing", evidence: evidence.to_owned() }
+    }
+}
+
+/// An alerting rule.
+#[derive(Debug, Clone)]
+pub(in crate::analysis) struct Rule {
+    pub name: String,
+    pub query: String,
+    pub labels: BTreeMap<String, String>,
+    pub evidence: String,
+}
+
+impl Rule {
+    pub(super) fn read(v: &Value, evidence: &str) -> Option<Self> {
+        let query = some(v, "/query").filter(|q| q.len() <= MAX_EXPRESSION)?;
+        let labels = map(v, "/labels");
+        (text(v, "/type") == "alerting").then(|| Self {
+            name: text(v, "/name").to_owned(),
+            query,
+            labels,
+            evidence: evidence.to_owned(),
+        })
+    }
+}
+
+/// That an instant query was answered.
+#[derive(Debug, Clone)]
+pub(in crate::analysis) struct Answer {
+    pub promql: String,
+    pub at: Timestamp,
+    /// Nothing of it was left out.
+    pub complete: bool,
+    pub evidence: String,
+}
+
+impl Answer {
+    pub(super) fn read(v: &Value, promql: &str, seen: &Seen) -> Self {
+        let result = at(v, "/result").as_array();
+        Self {
+            promql: promql.to_owned(),
+            at: seen.at,
+            complete: result.is_some_and(|r| r.len() < MAX_SERIES),
+            evidence: seen.id.clone(),
+        }
     }
 }
 

@@ -206,6 +206,8 @@ pub(super) struct World {
     pub metrics: Vec<(String, u32, Value)>,
     pub targets: Vec<Value>,
     pub alerts: Vec<Value>,
+    /// Name, expression.
+    pub rules: Vec<(String, String)>,
     /// Refuse what contains this in its one-line form.
     pub refuse: Vec<(String, String)>,
     /// Refuse what reads exactly so.
@@ -294,7 +296,10 @@ impl World {
             }
             Need::Targets => Ok(json!({"activeTargets": self.targets})),
             Need::Alerts => Ok(json!({"alerts": self.alerts})),
-            Need::Rules => Ok(json!({"groups": []})),
+            Need::Rules => {
+                let rule = |(name, query): &(String, String)| json!({"type": "alerting", "name": name, "query": query});
+                Ok(json!({"groups": [{"name": "all", "rules": self.rules.iter().map(rule).collect::<Vec<_>>()}]}))
+            }
         }
     }
 

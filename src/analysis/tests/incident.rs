@@ -81,6 +81,18 @@ pub(super) fn world() -> World {
     )
     .metric("data-graph-0", 360, matrix(usage.clone(), 360, 120, |x| 0.70 + 0.13 * x))
     .metric("data-graph-0", 60, matrix(usage, 60, 60, |x| 0.81 + 0.02 * x));
+    world.rules.push((
+        "PVCUsageHigh".into(),
+        "(kubelet_volume_stats_used_bytes / kubelet_volume_stats_capacity_bytes) * 100 > 75".into(),
+    ));
+    let percent = json!({"namespace": "lab", "persistentvolumeclaim": "data-graph-0", "node": "node-a"});
+    let mut world = world.metric(") * 100", 120, matrix(percent.clone(), 120, 60, |x| 74.0 + 9.0 * x)).metric(
+        "* 100 > 75",
+        0,
+        json!({"resultType": "vector", "result": [
+            {"metric": {"namespace": "lab", "persistentvolumeclaim": "other"}, "value": [start().as_second(), "99"]},
+            {"metric": percent, "value": [start().as_second(), "83"]}]}),
+    );
     world.alerts.push(json!({"labels": {"alertname": "PVCUsageHigh", "namespace": "lab",
         "persistentvolumeclaim": "data-graph-0"}, "state": "firing", "activeAt": at(-10)}));
     world

@@ -31,6 +31,9 @@ fn any_json() -> impl Strategy<Value = Value> {
         "Pending",
         "Running",
         "DaemonSet",
+        "PVCUsageHigh",
+        "alerting",
+        "usage > 75",
     ]);
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -95,6 +98,9 @@ fn any_json() -> impl Strategy<Value = Value> {
         "persistentvolumeclaim",
         "complete",
         "alerts",
+        "groups",
+        "rules",
+        "query",
         "object",
     ]);
     leaf.prop_recursive(6, 96, 6, move |inner| {
@@ -136,6 +142,8 @@ fn any_need() -> impl Strategy<Value = Need> {
         }),
         Just(Need::Range { promql: crate::analysis::plan::usage("lab", Some("data-graph-0")), minutes: 360 }),
         Just(Need::Query { promql: crate::analysis::plan::usage("lab", None) }),
+        Just(Need::Query { promql: "usage > 75".into() }),
+        Just(Need::Range { promql: "usage".into(), minutes: 120 }),
         Just(Need::Alerts),
         Just(Need::Targets),
         Just(Need::Rules),
@@ -243,7 +251,7 @@ fn without_alerts_or_peers_there_is_still_a_report() {
     let analysis = conclude(&blind);
     assert_eq!(analysis.open_questions.iter().filter(|q| q.blocked_by.as_deref() == Some("not configured")).count(), 2);
     let metrics_only = Case { kubernetes: false, ..case(&events, &[], 64) };
-    assert!(plan(&metrics_only).iter().all(|n| n.evidence_kind() == "metric"));
+    assert!(plan(&metrics_only).iter().all(|n| ["metric", "config"].contains(&n.evidence_kind())));
 }
 
 #[test]

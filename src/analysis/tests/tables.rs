@@ -418,7 +418,7 @@ fn interchangeable_pods_are_one_finding() {
     let analysis = world.investigate(&events);
     assert_eq!(analysis.findings.len(), 1);
     assert!(analysis.findings[0].statement.contains("4 more pods of Deployment shop/api"));
-    assert_eq!(analysis.impact.statement, "5 pods are not serving, of shop/api");
+    assert_eq!(analysis.impact.statement, "down: shop/api");
 }
 
 #[test]
@@ -479,6 +479,60 @@ fn an_alert_on_latency_is_never_called_groundless() {
     let events = vec![alert("HighLatency", &[("namespace", "shop"), ("pod", "api-1-x")])];
     let analysis = expect(around(api()), &events, None);
     assert_eq!(verdict(&analysis), ReportVerdict::InsufficientEvidence);
+}
+
+#[test]
+fn an_alert_on_errors_is_groundless_when_its_expression_was_never_true_and_all_is_well() {
+    let events = vec![alert("HighErrorRate", &[("namespace", "shop"), ("service", "api"), ("severity", "warning")])];
+    let labels = || json!({"namespace": "shop", "service": "api"});
+    let vector = |labels: Value, value: &str| json!({"resultType": "vector", "result": [{"metric": labels, "value": [start().as_second(), value]}]});
+    let well = || {
+        let mut world = World::of([
+            api(),
+            workload("Deployment", "shop", "api", 1, 1),
+            replica_set("shop", "api", 1, "registry.example/api:1.4.2", -90_000, 1),
+            node("node-a"),
+        ]);
+        world.rules.push(("HighErrorRate".into(), "errors / requests > 0.05".into()));
+        world
+    };
+    let quiet = || matrix(labels(), 120, 60, |_| 0.002);
+    let busy = || matrix(labels(), 120, 60, |x| if (0.4..0.6).contains(&x) { 0.3 } else { 0.002 });
+    let sick = || {
+        let mut world = well().metric("requests", 120, quiet());
+        world.objects.push(waiting(pod("shop", "web-1-x", None), "ContainerCreating", ""));
+        world
+    };
+    let firing = || {
+        let mut world = well().metric("requests", 120, quiet());
+        world.alerts.push(json!({"labels": {"alertname": "HighErrorRate", "service": "api"}, "state": "pending"}));
+        world
+    };
+    let others = json!({"namespace": "shop", "service": "web"});
+    for (what, world, groundless, told) in [
+        ("quiet", well().metric("requests", 120, quiet()), true, "is not true now and reads 0.002 (limit: > 0.05)"),
+        (
+            "another service",
+            well().metric("requests", 120, quiet()).metric("> 0.05", 0, vector(others, "0.4")),
+            true,
+            "is not true now",
+        ),
+        ("true", well().metric("> 0.05", 0, vector(labels(), "0.061")), false, "reads 0.061 (limit: > 0.05)"),
+        ("was true", well().metric("requests", 120, busy()), false, "is no longer true since 2026-04-01 11:1"),
+        ("nothing measured", well(), false, "is not true now"),
+        ("a sick pod", sick(), false, "is not true now"),
+        ("pending", firing(), false, "is not true now"),
+    ] {
+        let analysis = world.investigate(&events);
+        assert_eq!(verdict(&analysis) == ReportVerdict::NoFault, groundless, "{what}: {analysis:#?}");
+        let step = analysis.chain.last().unwrap();
+        assert!(step.event.contains(told) && !step.inferred, "{what}: {}", step.event);
+        assert!(analysis.timeline.iter().any(|t| t.text.contains(told)), "{what}: {:#?}", analysis.timeline);
+    }
+    // A rule of that name with other labels is another rule.
+    let mut world = well().metric("requests", 120, quiet());
+    world.rules = vec![("HighErrorRateOfOthers".into(), "errors / requests > 0.05".into())];
+    assert_eq!(verdict(&world.investigate(&events)), ReportVerdict::InsufficientEvidence);
 }
 
 /// A namespace of a hundred things that are as they should be.

@@ -96,6 +96,7 @@ fn written(read: Verdict) -> Memory {
             prompt: "incident".into(),
             tools: vec![],
             model: None,
+            fallbacks: vec![],
             budget: Budget::default(),
             prompts_digest: Digest::of("p"),
             tools_digest: Digest::of("t"),

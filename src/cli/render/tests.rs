@@ -98,6 +98,7 @@ fn frozen(model: Option<&str>) -> Body {
         prompt: "incident".into(),
         tools: vec![],
         model: model.map(str::to_owned),
+        fallbacks: vec![],
         budget: Budget::default(),
         prompts_digest: Digest::of("p"),
         tools_digest: Digest::of("t"),
