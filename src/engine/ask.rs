@@ -1,6 +1,6 @@
 //! Asking the model: render, send, read the answer. What it proposes is judged elsewhere.
 
-use super::driver::Session;
+use super::driver::{Session, Talk};
 use super::propose::{self, CallResult, Conversation, Interpretation, PastCall};
 use super::{EngineError, PricedModel};
 use crate::domain::{Analysis, ChatReply, ChatRequest, Digest, Observation, ProposedCall, ToolOffer, Usage};
@@ -100,27 +100,37 @@ impl Session<'_> {
         offers: &[ToolOffer],
         must_answer: bool,
     ) -> Result<Result<ChatRequest, String>, EngineError> {
-        let analysis = self.analysis().await?;
-        let turns = self.past_turns().await?;
-        let context = self.prompt_context(&analysis);
+        if self.talk.first_turn != self.inv.first_turn {
+            self.talk = Talk { first_turn: self.inv.first_turn, ..Talk::default() };
+        }
+        self.add_past_turns().await?;
         let frozen = self.inv.frozen.clone();
         let prompt = frozen.as_ref().map_or("incident", |frozen| frozen.prompt.as_str());
         let budget = frozen.as_ref().map(|frozen| frozen.budget).unwrap_or_default();
-        let templates = &self.engine.templates;
-        let rendered = templates.render("system", &context).and_then(|system| {
-            let last = if must_answer { Some(templates.render("final", &context)?) } else { None };
-            Ok((system, templates.render(prompt, &context)?, last))
-        });
-        let (system, user, last) = match rendered {
-            Ok(texts) => texts,
-            Err(error) => return Ok(Err(error.to_string())),
-        };
+        let mut last = None;
+        if self.talk.prompts.is_none() || must_answer {
+            let analysis = self.analysis().await?;
+            let context = self.prompt_context(&analysis);
+            let templates = &self.engine.templates;
+            let rendered = templates.render("system", &context).and_then(|system| {
+                let last = if must_answer { Some(templates.render("final", &context)?) } else { None };
+                Ok((system, templates.render(prompt, &context)?, last))
+            });
+            match rendered {
+                Ok((system, user, word)) => {
+                    last = word;
+                    self.talk.prompts.get_or_insert((system, user));
+                }
+                Err(error) => return Ok(Err(error.to_string())),
+            }
+        }
+        let (system, user) = self.talk.prompts.as_ref().map_or(("", ""), |(system, user)| (system, user));
         let nonce = self.nonce();
         let conversation = Conversation {
-            system: &system,
-            user: &user,
+            system,
+            user,
             nonce: &nonce,
-            turns: &turns,
+            turns: &self.talk.turns,
             offers,
             budget: &budget,
             max_tokens: ANSWER_TOKENS,
@@ -136,10 +146,11 @@ impl Session<'_> {
         }
     }
 
-    /// The turns of this revision, with what came of their calls.
-    async fn past_turns(&mut self) -> Result<Vec<propose::Turn>, EngineError> {
-        let over: Vec<_> = self.inv.turns.iter().filter(|t| t.number >= self.inv.first_turn).cloned().collect();
-        let mut turns = vec![];
+    /// Adds the turns of this revision that are over, with what came of their calls.
+    async fn add_past_turns(&mut self) -> Result<(), EngineError> {
+        let known = self.talk.turns.last().map_or(0, |turn| turn.number);
+        let from = self.inv.first_turn.max(known + 1);
+        let over: Vec<_> = self.inv.turns.iter().filter(|t| t.number >= from).cloned().collect();
         for turn in over {
             let (Some(reply), Some(proposal)) = (&turn.reply, &turn.proposal) else { continue };
             let Some(reply) = self.fetch::<ChatReply>(reply).await? else { continue };
@@ -162,9 +173,9 @@ impl Session<'_> {
                     Progress::Planned | Progress::Started => continue,
                 });
             }
-            turns.push(propose::Turn { number: turn.number, reply, results, remedy });
+            self.talk.turns.push(propose::Turn { number: turn.number, reply, results, remedy });
         }
-        Ok(turns)
+        Ok(())
     }
 
     fn replied(

@@ -4,7 +4,7 @@
 //! model, a sink) and at the end, so steps that only think share one `fsync`. Kill the process
 //! anywhere: whoever claims the investigation folds what was committed and goes on.
 
-use super::{Engine, EngineError, failpoint};
+use super::{Engine, EngineError, failpoint, propose};
 use crate::domain::{BlobRef, Digest, InvestigationId, Risk};
 use crate::gate::Pass;
 use crate::journal::{Actor, Body, Draft, Head, Investigation, Progress, Step, View, chain, next};
@@ -23,10 +23,24 @@ pub(super) struct Session<'e> {
     pub(super) engine: &'e Engine,
     pub(super) inv: Investigation,
     pub(super) passes: HashMap<String, Pass>,
+    /// What does not change from turn to turn of one revision.
+    pub(super) talk: Talk,
     lease: Lease,
     durable: Head,
     pending: Append,
     payloads: HashMap<Digest, Vec<u8>>,
+}
+
+/// The conversation of one revision as far as it stands: neither the prompts nor a turn that is over
+/// are worked out again.
+#[derive(Debug, Default)]
+pub(super) struct Talk {
+    /// The revision's first turn.
+    pub(super) first_turn: u32,
+    /// The rendered `system` prompt and the incident's.
+    pub(super) prompts: Option<(String, String)>,
+    /// Turns that are over.
+    pub(super) turns: Vec<propose::Turn>,
 }
 
 /// Works on the leased investigation until nothing is left to do.
@@ -73,6 +87,7 @@ impl<'e> Session<'e> {
             engine,
             inv,
             passes: HashMap::new(),
+            talk: Talk::default(),
             lease,
             durable: head,
             pending: Append::default(),
