@@ -216,7 +216,8 @@ fn recorder() -> Option<PrometheusHandle> {
     static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
     RECORDER
         .get_or_init(|| {
-            let handle = PrometheusBuilder::new().install_recorder().ok();
+            let buckets = PrometheusBuilder::new().set_buckets(&telemetry::SECONDS).ok()?;
+            let handle = buckets.install_recorder().ok();
             telemetry::describe();
             handle
         })

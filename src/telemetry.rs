@@ -2,6 +2,9 @@
 
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
+/// Upper bounds of the buckets of every histogram, in seconds.
+pub const SECONDS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0];
+
 /// Tells the exporter what the metrics mean. Call once, after the recorder is installed.
 pub fn describe() {
     describe_counter!("firewarden_alerts_total", "Alerts of accepted bodies, by source and outcome.");
