@@ -160,6 +160,9 @@ impl Watcher {
             Body::Reopened { reason } => self.text("reopened", &line(reason, 300)),
             Body::Started { version, .. } => self.text("started", &format!("firewarden {}", line(version, 40))),
             Body::Stopped {} => self.text("stopped", ""),
+            Body::Abandoned { investigation, reason } => {
+                self.text("given up", &format!("{investigation}: {}", line(reason, 300)))
+            }
             Body::Quarantined { source, reason, .. } => {
                 self.text("aside", &format!("an alert of {}: {}", line(source, 40), line(reason, 300)))
             }

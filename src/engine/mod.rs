@@ -107,3 +107,13 @@ pub enum EngineError {
         why: String,
     },
 }
+
+impl EngineError {
+    /// Another attempt may help.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_transient() || matches!(error, StoreError::Fenced { .. }),
+            Self::Corrupt { .. } => false,
+        }
+    }
+}

@@ -1,7 +1,8 @@
 //! What an entry can say. Past tense: it happened.
 
 use crate::domain::{
-    BlobRef, Budget, Digest, EventId, PolicyRef, ReportVerdict, Risk, RiskDecision, Ruling, SreEvent, Usage,
+    BlobRef, Budget, Digest, EventId, InvestigationId, PolicyRef, ReportVerdict, Risk, RiskDecision, Ruling, SreEvent,
+    Usage,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -216,6 +217,13 @@ pub enum Body {
     },
     /// The process stopped in good order.
     Stopped {},
+    /// An investigation could not be continued and was given up.
+    Abandoned {
+        /// The investigation.
+        investigation: InvestigationId,
+        /// Why.
+        reason: String,
+    },
     /// One alert of a body could not be mapped; it is kept with its reason.
     Quarantined {
         /// The sender.
@@ -254,6 +262,7 @@ impl Body {
             Self::Reopened { .. } => "Reopened",
             Self::Started { .. } => "Started",
             Self::Stopped {} => "Stopped",
+            Self::Abandoned { .. } => "Abandoned",
             Self::Quarantined { .. } => "Quarantined",
         }
     }

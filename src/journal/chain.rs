@@ -97,13 +97,33 @@ impl Entry {
             prev: &self.prev,
         };
         // By way of a `Value`: what is hashed is what a reader of the stored JSON sees.
-        let canonical = serde_json::to_value(&hashed).and_then(|value| serde_json_canonicalizer::to_vec(&value));
+        let canonical = serde_json::to_value(&hashed).and_then(|mut value| {
+            spell_out(&mut value);
+            serde_json_canonicalizer::to_vec(&value)
+        });
         match canonical {
             Ok(bytes) => Ok(Digest::of_parts([b"firewarden/entry/v1".as_slice(), &bytes])),
             Err(error) => {
                 Err(Broken { chain: self.chain.clone(), seq: self.seq, what: format!("is no JSON: {error}") })
             }
         }
+    }
+}
+
+/// Canonical JSON knows numbers as doubles. Integers that a double cannot tell apart are hashed as
+/// their digits, so that no change of one goes unnoticed.
+fn spell_out(value: &mut serde_json::Value) {
+    const EXACT: u64 = 1 << 53;
+    match value {
+        serde_json::Value::Number(number) => {
+            let size = number.as_u64().or_else(|| number.as_i64().map(i64::unsigned_abs));
+            if size.is_some_and(|size| size > EXACT) {
+                *value = serde_json::Value::String(format!("integer {number}"));
+            }
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(spell_out),
+        serde_json::Value::Object(map) => map.values_mut().for_each(spell_out),
+        serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::String(_) => {}
     }
 }
 
@@ -209,6 +229,21 @@ mod tests {
             assert!(verify("inv", &forged).is_err(), "edited and hashed again {n}");
         }
         assert!(verify("other", &entries).is_err());
+    }
+
+    #[test]
+    fn integers_beyond_a_double_are_told_apart() {
+        let call = |n: u64| {
+            let call = crate::journal::Call {
+                id: "c".into(),
+                tool: "t".into(),
+                args: serde_json::json!({ "n": n }),
+                need: serde_json::Value::Null,
+            };
+            chain([Body::SurveyPlanned { round: 1, calls: vec![call] }]).remove(0)
+        };
+        assert_ne!(call(9_007_199_254_740_993).hash, call(9_007_199_254_740_992).hash);
+        assert!(verify("inv", &[call(u64::MAX)]).is_ok());
     }
 
     proptest::proptest! {

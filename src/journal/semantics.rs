@@ -1,7 +1,7 @@
 //! What must hold in any chain that we wrote: links show that nothing was changed, these rules show
 //! that what was written is what may happen.
 
-use super::{Body, Entry, Investigation};
+use super::{Body, Call, Entry, Investigation, Proposal};
 use crate::domain::{Risk, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,8 @@ pub fn violations(chain: &str, entries: &[Entry]) -> Vec<String> {
     }
     let mut level: Option<Risk> = None;
     let mut open = false;
-    let mut allowed: BTreeMap<&str, (&str, &serde_json::Value)> = BTreeMap::new();
+    let mut planned: BTreeMap<&str, &Call> = BTreeMap::new();
+    let mut allowed: BTreeSet<&str> = BTreeSet::new();
     let mut evidence: BTreeSet<&str> = BTreeSet::new();
     let mut revision = 0;
     for entry in entries {
@@ -33,18 +34,25 @@ pub fn violations(chain: &str, entries: &[Entry]) -> Vec<String> {
                 }
                 open = true;
             }
+            Body::SurveyPlanned { calls, .. } => planned.extend(calls.iter().map(|call| (call.id.as_str(), call))),
+            Body::ModelReplied { proposal: Proposal::Calls { accepted, .. }, .. } => {
+                planned.extend(accepted.iter().map(|call| (call.id.as_str(), call)));
+            }
             Body::ReadStarted { call, ruling } => {
+                if planned.get(call.id.as_str()).is_none_or(|planned| *planned != call) {
+                    broken(format!("{} was made otherwise than it was proposed", call.id));
+                }
                 if ruling.verdict != Verdict::Allow {
                     broken(format!("{} was made though the ruling was {}", call.tool, ruling.verdict));
                 }
                 if !open {
                     broken(format!("{} was made before the work began", call.tool));
                 }
-                allowed.insert(&call.id, (&call.tool, &call.args));
+                allowed.insert(&call.id);
             }
             Body::ReadFinished { call_id, evidence_id, .. } | Body::ReadFailed { call_id, evidence_id, .. } => {
-                if !allowed.contains_key(call_id.as_str()) {
-                    broken(format!("{call_id} has a result and no allowing ruling before it"));
+                if !allowed.remove(call_id.as_str()) {
+                    broken(format!("{call_id} has a result and no allowing ruling of its own before it"));
                 }
                 if !evidence.insert(evidence_id) {
                     broken(format!("evidence id {evidence_id} was given out twice"));

@@ -123,6 +123,8 @@ pub struct Survey {
     pub analysis: Option<BlobRef>,
     /// The likeliest cause.
     pub top_cause: Option<String>,
+    /// How many alerts it knew of.
+    pub events: usize,
 }
 
 /// An investigation, as far as its journal tells.
@@ -326,6 +328,7 @@ impl Investigation {
             Body::Surveyed { analysis, top_cause, .. } => {
                 self.survey.analysis = Some(analysis.clone());
                 self.survey.top_cause.clone_from(top_cause);
+                self.survey.events = self.events.len();
             }
             Body::ModelAsked { turn, request, must_answer, reserved_tokens, .. } => {
                 let again = self.turns.last_mut().filter(|t| t.number == *turn && t.reply.is_none());
@@ -372,6 +375,7 @@ impl Investigation {
                 self.call(&call.id)?.progress = Progress::Started;
             }
             Body::ReadFinished { call_id, evidence_id, observation, excerpt, digest, truncated, redacted, .. } => {
+                self.started(call_id)?;
                 self.evidence += 1;
                 self.call(call_id)?.progress = Progress::Seen {
                     observation: observation.clone(),
@@ -384,6 +388,7 @@ impl Investigation {
                 };
             }
             Body::ReadFailed { call_id, evidence_id, error, .. } => {
+                self.started(call_id)?;
                 self.evidence += 1;
                 self.call(call_id)?.progress =
                     Progress::Failed { error: error.clone(), evidence_id: evidence_id.clone(), at: entry.at };
@@ -400,7 +405,8 @@ impl Investigation {
                     report: report.clone(),
                     at: entry.at,
                     risk: self.risk,
-                    events: self.events.len(),
+                    // What joined behind the survey was not looked at.
+                    events: if self.survey.analysis.is_some() { self.survey.events } else { self.events.len() },
                 });
                 self.reopened = false;
             }
@@ -415,10 +421,11 @@ impl Investigation {
                 self.closed_at = None;
                 // The world has moved on: look again.
                 self.survey = Survey::default();
+                self.opened_at = self.opened_at.map(|_| entry.at);
                 self.assessed_survey = false;
                 self.first_turn = self.turns.last().map_or(1, |turn| turn.number + 1);
             }
-            Body::Started { .. } | Body::Stopped {} | Body::Quarantined { .. } => {
+            Body::Started { .. } | Body::Stopped {} | Body::Abandoned { .. } | Body::Quarantined { .. } => {
                 return Err("it belongs to the system chain".into());
             }
         }
@@ -433,6 +440,13 @@ impl Investigation {
             self.calls.push(CallState { call: call.clone(), turn, progress: Progress::Planned });
         }
         Ok(())
+    }
+
+    fn started(&mut self, id: &str) -> Result<(), String> {
+        match self.call(id)?.progress {
+            Progress::Started => Ok(()),
+            _ => Err(format!("call {id} is not under way")),
+        }
     }
 
     fn call(&mut self, id: &str) -> Result<&mut CallState, String> {

@@ -60,11 +60,12 @@ pub fn next(investigation: &Investigation, now: Timestamp) -> Step {
     if inv.outcome.is_some() {
         return reason_to_reopen(inv).map_or(Step::Done, Step::Reopen);
     }
-    if inv.cancelled.is_some() {
-        return Step::Close(Outcome::Cancelled);
-    }
+    // Before anything a person may have stopped: people must hear of what policy calls CRITICAL.
     if inv.risk == Some(Risk::Critical) && inv.declined.is_none() {
         return Step::Decline;
+    }
+    if inv.cancelled.is_some() && inv.declined.is_none() {
+        return Step::Close(Outcome::Cancelled);
     }
     if inv.declined.is_some() {
         return deliver(inv).unwrap_or(Step::Close(Outcome::Declined));
@@ -170,8 +171,12 @@ fn calls<'a>(states: impl Iterator<Item = &'a CallState>) -> Vec<Call> {
 /// Why a closed investigation goes on: a later alert raised the risk, or names something that the
 /// report does not know.
 fn reason_to_reopen(inv: &Investigation) -> Option<String> {
-    if inv.cancelled.is_some() || inv.declined.is_some() {
+    if inv.declined.is_some() {
         return None;
+    }
+    if inv.cancelled.is_some() {
+        let critical = inv.risk == Some(Risk::Critical);
+        return critical.then(|| "a later alert raised the risk to CRITICAL".to_owned());
     }
     let report = inv.report.as_ref()?;
     if inv.risk > report.risk {

@@ -383,3 +383,36 @@ fn what_may_not_happen_is_found_in_a_chain_whose_links_hold() {
         assert!(found.contains(expected), "{expected} in {found}");
     }
 }
+
+#[test]
+fn what_policy_calls_critical_is_told_even_behind_a_cancel() {
+    let mut life = Life::new(vec![2], false);
+    life.write(Body::RiskAssessed { phase: Phase::Alert, decision: decision(Risk::Low), input: blob(1) });
+    life.write(Body::Cancelled { reason: "not now".into() });
+    life.perform(life.step());
+    assert_eq!(life.state.outcome, Some(Outcome::Cancelled));
+    life.write(Body::AlertsMerged { events: vec![event(7)] });
+    assert_eq!(life.step(), Step::Assess(Phase::Signal));
+    life.write(Body::RiskAssessed { phase: Phase::Signal, decision: decision(Risk::Critical), input: blob(1) });
+    while life.step() != Step::Done {
+        life.perform(life.step());
+    }
+    assert_eq!(life.state.outcome, Some(Outcome::Declined));
+    assert_eq!(life.state.notified, 1);
+}
+
+#[test]
+fn what_joins_behind_the_survey_is_looked_at_in_a_further_revision() {
+    let mut life = Life::new(vec![2], false);
+    while !matches!(life.step(), Step::Report) {
+        life.perform(life.step());
+    }
+    life.write(Body::AlertsMerged { events: vec![event(42)] });
+    while life.step() != Step::Done {
+        life.second += 1;
+        let step = life.step();
+        life.perform(step);
+    }
+    assert_eq!(life.state.report.as_ref().unwrap().revision, 2);
+    assert_eq!(life.state.survey.events, 2);
+}

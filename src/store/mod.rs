@@ -233,6 +233,13 @@ pub trait Journal: Send + Sync {
     /// `Fenced` when somebody else has it.
     async fn release(&self, lease: &Lease) -> Result<(), StoreError>;
 
+    /// Gives up an investigation that cannot be continued: closed as failed in the lists, with an
+    /// entry in the system chain. Later alerts of its key open a new one.
+    ///
+    /// # Errors
+    /// `Fenced` when somebody else has it.
+    async fn abandon(&self, lease: &Lease, reason: String, now: Timestamp) -> Result<(), StoreError>;
+
     /// Appends behind `head`.
     ///
     /// # Errors

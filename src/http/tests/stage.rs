@@ -76,6 +76,10 @@ impl Journal for Breakable {
     async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
         self.inner.release(lease).await
     }
+
+    async fn abandon(&self, lease: &Lease, reason: String, now: Timestamp) -> Result<(), StoreError> {
+        self.inner.abandon(lease, reason, now).await
+    }
     async fn append(&self, lease: &Lease, head: &Head, append: Append) -> Result<(), StoreError> {
         self.inner.append(lease, head, append).await
     }

@@ -4,7 +4,7 @@
 use super::writer::News;
 use super::{StoreError, unavailable};
 use crate::domain::InvestigationId;
-use crate::journal::{Draft, Entry, Head, chain::SYSTEM};
+use crate::journal::{Body, Draft, Entry, Head, Outcome, View, chain::SYSTEM};
 use crate::store::{Append, Blob, DeadLetter, Lease, Signal};
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
@@ -114,6 +114,43 @@ pub(super) async fn release(
     .map_err(unavailable(path, "release a lease"))?;
     news.work |= left == Some((1,));
     held(lease, left.is_some())
+}
+
+/// Gives up an investigation that cannot be continued: it is closed as failed in the lists, so that
+/// alerts of its key open a new one, and the system chain says why. Its own chain stays as it is.
+pub(super) async fn abandon(
+    tx: &mut SqliteConnection,
+    path: &Path,
+    lease: &Lease,
+    reason: String,
+    now: Timestamp,
+    news: &mut News,
+) -> Result<(), StoreError> {
+    let id = lease.investigation.to_string();
+    let row: Option<(String,)> = sqlx::query_as(
+        "UPDATE investigations SET owner = NULL, lease_until_us = NULL, wants_work = 0, state = 'closed', closed_us = ? \
+         WHERE id = ? AND epoch = ? RETURNING view",
+    )
+    .bind(now.as_microsecond())
+    .bind(&id)
+    .bind(lease.epoch)
+    .fetch_optional(&mut *tx)
+    .await
+    .map_err(unavailable(path, "give up an investigation"))?;
+    let Some((view,)) = row else { return held(lease, false) };
+    let mut view: View = from_json(path, "an investigation", &view)?;
+    view.state = "closed".into();
+    view.outcome = Some(Outcome::Failed);
+    view.summary = Some(reason.clone());
+    view.closed_at = Some(now);
+    sqlx::query("UPDATE investigations SET view = ? WHERE id = ?")
+        .bind(to_json(path, "an investigation", &view)?)
+        .bind(&id)
+        .execute(&mut *tx)
+        .await
+        .map_err(unavailable(path, "give up an investigation"))?;
+    let draft = Draft::engine(Body::Abandoned { investigation: lease.investigation, reason });
+    append_system(tx, path, vec![draft], vec![], now, news).await
 }
 
 fn held(lease: &Lease, still: bool) -> Result<(), StoreError> {

@@ -35,7 +35,16 @@ impl InstanceLock {
         };
         let file =
             OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path).map_err(unusable)?;
-        match file.try_lock() {
+        // Whoever only asks for the holder has the lock for a moment.
+        let mut locked = file.try_lock();
+        for _ in 0..5 {
+            if !matches!(locked, Err(TryLockError::WouldBlock)) {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            locked = file.try_lock();
+        }
+        match locked {
             Ok(()) => {
                 let lock = Self { file };
                 lock.announce("no server yet");

@@ -58,6 +58,24 @@ pub(super) fn unavailable(place: &Path, doing: &'static str) -> impl Fn(sqlx::Er
     move |source| StoreError::Unavailable { doing, place: place.clone(), source: Box::new(source) }
 }
 
+/// Alerts, transcripts and the key that vouches for them are for the user that runs firewarden.
+fn private_folder(folder: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+/// SQLite gives its log the rights of the database, so the database is made here.
+fn private_file(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
+}
+
 impl SqliteStore {
     /// Opens the file for reading and writing, alone: takes the instance lock, brings the schema up
     /// to date and voids the leases of earlier processes.
@@ -66,12 +84,16 @@ impl SqliteStore {
     /// When another process holds it, it was written by a newer program, or it cannot be written.
     pub async fn open(path: &Path, entropy: &dyn Entropy) -> Result<Self, StoreError> {
         if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(|error| StoreError::Unusable {
+            private_folder(folder).map_err(|error| StoreError::Unusable {
                 place: path.display().to_string(),
                 why: format!("its folder cannot be made: {error}"),
             })?;
         }
         let lock = lock::InstanceLock::take(path)?;
+        private_file(path).map_err(|error| StoreError::Unusable {
+            place: path.display().to_string(),
+            why: format!("it cannot be made: {error}"),
+        })?;
         let mut connection = Self::writing_connection(path).await?;
         Self::migrate(path, &mut connection).await?;
         let failed = unavailable(path, "prepare the database");
@@ -233,6 +255,11 @@ impl Journal for SqliteStore {
     async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
         let lease = lease.clone();
         self.write("release a lease", |reply| Command::Release { lease, reply }).await
+    }
+
+    async fn abandon(&self, lease: &Lease, reason: String, now: Timestamp) -> Result<(), StoreError> {
+        let lease = lease.clone();
+        self.write("give up an investigation", |reply| Command::Abandon { lease, reason, now, reply }).await
     }
 
     async fn append(&self, lease: &Lease, head: &Head, append: Append) -> Result<(), StoreError> {

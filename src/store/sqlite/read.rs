@@ -148,24 +148,23 @@ impl StoreReader for SqliteStore {
     }
 
     async fn chains(&self, after: &str, limit: u32) -> Result<Vec<(String, Head)>, StoreError> {
+        // From the lists as well as from the entries: a chain that one of them lacks shows.
         let rows: Vec<(String, i64, String)> = sqlx::query_as(
-            "SELECT chain, MAX(seq), json FROM entries WHERE chain > ? GROUP BY chain ORDER BY chain LIMIT ?",
+            "SELECT chain, seq, hash FROM (\
+               SELECT id AS chain, seq, hash FROM investigations \
+               UNION ALL \
+               SELECT chain, seq, COALESCE(json_extract(json, '$.hash'), '') FROM entries AS last \
+                WHERE (chain = 'system' OR NOT EXISTS (SELECT 1 FROM investigations WHERE id = chain)) \
+                  AND seq = (SELECT MAX(seq) FROM entries WHERE chain = last.chain)) \
+             WHERE chain > ? ORDER BY chain LIMIT ?",
         )
         .bind(after)
         .bind(i64::from(limit))
         .fetch_all(&self.readers)
         .await
         .map_err(unavailable(&self.path, "list chains"))?;
-        let head = |(chain, seq, json): (String, i64, String)| {
-            // What the list of investigations says of the head is checked against the entries here.
-            let hash = serde_json::from_str::<serde_json::Value>(&json)
-                .ok()
-                .and_then(|entry| entry.get("hash")?.as_str()?.parse::<Digest>().ok());
-            let hash = hash.ok_or_else(|| StoreError::Corrupt {
-                what: format!("entry {seq} of {chain}"),
-                place: self.path.display().to_string(),
-                why: "it carries no hash".into(),
-            })?;
+        let head = |(chain, seq, hash): (String, i64, String)| {
+            let hash = parse::<Digest>(&self.path, "the head of a chain", &hash)?;
             Ok((chain, Head { seq: u64::try_from(seq).unwrap_or(0), hash }))
         };
         rows.into_iter().map(head).collect()

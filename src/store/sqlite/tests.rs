@@ -342,3 +342,98 @@ async fn a_newer_database_is_refused_with_a_clear_text() {
     let refused = SqliteStore::open(&folder.path().join("fw.db"), &entropy).await.unwrap_err();
     assert!(refused.to_string().contains("written by a newer firewarden"), "{refused}");
 }
+
+#[tokio::test]
+async fn a_full_disk_refuses_and_works_again_when_there_is_room() {
+    let World { folder, entropy, store } = World::new().await;
+    drop(store);
+    let path = folder.path().join("fw.db");
+    let mut connection = SqliteStore::writing_connection(&path).await.unwrap();
+    let (pages,): (i64,) = sqlx::query_as("PRAGMA page_count").fetch_one(&mut connection).await.unwrap();
+    // SQLite's own way of running out of space; the connection that replaces this one has no limit.
+    let limit = format!("PRAGMA max_page_count = {}", pages + 2);
+    sqlx::query(sqlx::AssertSqlSafe(limit)).execute(&mut connection).await.unwrap();
+    let readers = SqliteStore::reading_pool(&path).await.unwrap();
+    let (watch, _) = broadcast::channel(16);
+    let work = std::sync::Arc::new(Notify::new());
+    let writer = Writer::start(connection, path.clone(), watch.clone(), work.clone());
+    let store = SqliteStore { path, readers, writer: Some(writer), watch, work, hmac_key: vec![], lock: None };
+    let w = World { folder, entropy, store };
+    let many = || (0..200).map(|n| w.arrival("A", &format!("d{n}"), Firing, 1)).collect::<Vec<_>>();
+    let refused = w.store.admit(many(), at(0)).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable { .. })), "{refused:?}");
+    assert_eq!(w.store.counts().await.unwrap().events, 0, "all or nothing");
+    assert_eq!(w.fates(many()).await.len(), 200, "there is room again");
+    w.store.ready().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_damaged_for_one_caller_does_not_stop_the_others() {
+    let w = std::sync::Arc::new(World::new().await);
+    w.admit(vec![w.arrival("A", "damaged", Firing, 1)]).await;
+    let mut direct = SqliteStore::writing_connection(&w.path()).await.unwrap();
+    sqlx::query("UPDATE events SET json = 'x'").execute(&mut direct).await.unwrap();
+    drop(direct);
+    let tasks: Vec<_> = (0..40)
+        .map(|n| {
+            let w = w.clone();
+            tokio::spawn(async move {
+                let arrival = match n % 4 {
+                    0 => w.arrival("A", "damaged", Resolved, 1),
+                    _ => w.arrival(&format!("B{n}"), &format!("d{n}"), Firing, 1),
+                };
+                (n, w.store.admit(vec![arrival], at(0)).await)
+            })
+        })
+        .collect();
+    for task in tasks {
+        let (n, answer) = task.await.unwrap();
+        match n % 4 {
+            0 => assert!(matches!(answer, Err(StoreError::Corrupt { .. })), "{answer:?}"),
+            _ => assert_eq!(answer.unwrap()[0].fate, Fate::Opened),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_given_up_is_closed_and_its_key_is_free() {
+    let w = World::new().await;
+    let open = w.admit(vec![w.arrival("A", "d1", Firing, 1)]).await.remove(0);
+    let lease = w.store.claim("me", at(0), at(60)).await.unwrap().unwrap();
+    w.store.abandon(&lease, "it made no sense".into(), at(5)).await.unwrap();
+    let view = w.store.investigation(open.investigation.unwrap()).await.unwrap().unwrap();
+    assert_eq!((view.state.as_str(), view.outcome), ("closed", Some(Outcome::Failed)));
+    assert_eq!(w.store.claim("me", at(9), at(60)).await.unwrap(), None);
+    let later = w.admit(vec![w.arrival("A", "d1", Firing, 6)]).await.remove(0);
+    assert_eq!(later.fate, Fate::Opened);
+    assert_eq!(w.store.entries(chain::SYSTEM, 0, 9).await.unwrap()[0].body.kind(), "Abandoned");
+}
+
+#[tokio::test]
+async fn a_chain_that_lost_its_tail_still_shows_its_length() {
+    let w = World::new().await;
+    let open = w.admit(vec![w.arrival("A", "d1", Firing, 1)]).await.remove(0);
+    let lease = w.store.claim("me", at(0), at(60)).await.unwrap().unwrap();
+    w.append(&lease, vec![Body::Declined { reason: "x".into() }]).await.unwrap();
+    let name = open.investigation.unwrap().to_string();
+    let mut direct = SqliteStore::writing_connection(&w.path()).await.unwrap();
+    sqlx::query("DELETE FROM entries WHERE seq = 2").execute(&mut direct).await.unwrap();
+    assert_eq!(w.store.chains("", 9).await.unwrap()[0].1.seq, 2);
+    sqlx::query("DELETE FROM entries").execute(&mut direct).await.unwrap();
+    assert_eq!(w.store.chains("", 9).await.unwrap()[0].0, name);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_database_is_for_its_owner() {
+    use std::os::unix::fs::PermissionsExt;
+    let w = World::new().await;
+    w.admit(vec![w.arrival("A", "d1", Firing, 1)]).await;
+    for entry in std::fs::read_dir(w.folder.path()).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_name().to_string_lossy().ends_with(".lock") {
+            continue;
+        }
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o077, 0, "{:?}", entry.file_name());
+    }
+}

@@ -1,7 +1,7 @@
 //! The only connection that writes. Commands wait in a queue; whatever waits is written in one
 //! transaction and answered when that is on disk, so many callers share one `fsync`.
 
-use super::{admit, chain, unavailable};
+use super::{SqliteStore, admit, chain, unavailable};
 use crate::domain::InvestigationId;
 use crate::journal::{Draft, Head};
 use crate::store::{Admitted, Append, Arrival, Blob, DeadLetter, Lease, Signal, StoreError};
@@ -28,6 +28,7 @@ pub(super) enum Command {
     Append { lease: Lease, head: Head, append: Box<Append>, reply: Reply<()> },
     System { drafts: Vec<Draft>, blobs: Vec<Blob>, now: Timestamp, reply: Reply<()> },
     Signal { investigation: InvestigationId, from: String, signal: Signal, now: Timestamp, reply: Reply<bool> },
+    Abandon { lease: Lease, reason: String, now: Timestamp, reply: Reply<()> },
     DeadLetter { letter: DeadLetter, reply: Reply<()> },
     Ping { reply: Reply<()> },
 }
@@ -119,6 +120,12 @@ async fn serve(
         let written = write_group(&mut connection, &path, group.drain(..), &mut finishes, &mut news).await;
         if let Err(failure) = &written {
             tracing::error!(error = %failure, "the store could not commit");
+            // A full disk makes SQLite roll back by itself, and the connection then no longer knows
+            // where it stands. A new one does; nothing that was answered is lost with the old one.
+            match SqliteStore::writing_connection(&path).await {
+                Ok(fresh) => drop(std::mem::replace(&mut connection, fresh)),
+                Err(error) => tracing::error!(%error, "the store cannot be opened again; the next write tries"),
+            }
         }
         for finish in finishes {
             finish(written.as_ref().err());
@@ -160,11 +167,9 @@ async fn write_group(
             finishes.push(refuse(command));
             continue;
         }
-        let done = perform(&mut tx, path, command, news).await;
-        if let Some(error) = done.1 {
-            failure = Some(error);
-        }
-        finishes.push(done.0);
+        let (finish, error) = apart(&mut tx, path, command, news).await;
+        failure = error;
+        finishes.push(finish);
     }
     match failure {
         Some(failure) => {
@@ -193,8 +198,32 @@ fn refuse(command: Command) -> Finish {
         Command::Renew { reply, .. } | Command::Release { reply, .. } => untried(reply),
         Command::Append { reply, .. } | Command::System { reply, .. } => untried(reply),
         Command::Signal { reply, .. } => untried(reply),
+        Command::Abandon { reply, .. } => untried(reply),
         Command::DeadLetter { reply, .. } | Command::Ping { reply } => untried(reply),
     }
+}
+
+/// Performs one command so that its failure takes back its own writes and nobody else's. Gives an
+/// error only when the whole transaction is lost.
+async fn apart(
+    tx: &mut SqliteConnection,
+    path: &Path,
+    command: Command,
+    news: &mut News,
+) -> (Finish, Option<StoreError>) {
+    if let Err(error) = sqlx::query("SAVEPOINT one").execute(&mut *tx).await {
+        let failure = unavailable(path, "begin a write")(error);
+        return (refuse(command), Some(failure));
+    }
+    let (finish, failed) = perform(tx, path, command, news).await;
+    let end = match failed {
+        None => sqlx::query("RELEASE one").execute(&mut *tx).await.map(|_| ()),
+        Some(_) => match sqlx::query("ROLLBACK TO one").execute(&mut *tx).await {
+            Ok(_) => sqlx::query("RELEASE one").execute(&mut *tx).await.map(|_| ()),
+            Err(error) => Err(error),
+        },
+    };
+    (finish, end.err().map(unavailable(path, "end a write")))
 }
 
 /// Separates what concerns one caller (a refusal: nothing was written for it) from what concerns
@@ -228,6 +257,9 @@ async fn perform(
         }
         Command::Signal { investigation, from, signal, now, reply } => {
             sort(reply, chain::signal(tx, path, investigation, &from, &signal, now, news).await)
+        }
+        Command::Abandon { lease, reason, now, reply } => {
+            sort(reply, chain::abandon(tx, path, &lease, reason, now, news).await)
         }
         Command::DeadLetter { letter, reply } => sort(reply, chain::dead_letter(tx, path, &letter).await),
         Command::Ping { reply } => sort(reply, chain::ping(tx, path).await),
