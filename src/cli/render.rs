@@ -4,11 +4,11 @@
 //! 00:00  alert     PVCUsageHigh  warning  data-typedb-0
 //! 00:00  risk      MEDIUM  on the alert alone
 //!                  risk/base/severity  warning is MEDIUM
-//! 00:01  E1        kubernetes_list         every Pod in db: db-0 0/1 CrashLoopBackOff
+//! 00:01  E1        every Pod in db: 3 Pods: 2 Running, 1 CrashLoopBackOff (db-0, 42 restarts)
 //! ```
 
+use self::evidence::Asked;
 use super::text::{Colour, Style, cut, line, pad, plural, wrap};
-use crate::analysis::Need;
 use crate::config::Span;
 use crate::domain::{Analysis, Budget, Reason, ReportVerdict, Risk, SreEvent, Verdict};
 use crate::journal::{Body, Call, Entry, Outcome, Phase, Proposal};
@@ -21,16 +21,13 @@ pub const COLUMNS: usize = 100;
 const INDENT: usize = 5 + 2 + 8 + 2;
 /// Calls that are remembered for the line of their result.
 const CALLS: usize = 10_000;
-/// As wide as the longest tool's name.
-const TOOL: usize = 22;
 
 /// Turns entries into lines. It remembers when the first entry was, and which call is which.
 #[derive(Debug)]
 pub struct Watcher {
     colour: Colour,
     started: Option<Timestamp>,
-    /// Tool, and what it was asked.
-    calls: BTreeMap<String, (String, String)>,
+    calls: BTreeMap<String, Asked>,
     /// What was said last of the risk: said again only when it changes.
     reasons: Vec<Reason>,
     at: String,
@@ -127,12 +124,10 @@ impl Watcher {
                 }
             }
             Body::ReadFinished { call_id, evidence_id, excerpt, .. } => {
-                vec![self.row(&line(evidence_id, 8), &self.seen(call_id, &gist(&line(excerpt, 300))))]
+                vec![self.evidence(evidence_id, call_id, excerpt)]
             }
             Body::ReadFailed { call_id, evidence_id, error, .. } => {
-                let mut lines = vec![self.row(&line(evidence_id, 8), &self.seen(call_id, ""))];
-                lines.extend(self.below(&format!("failed: {}", line(error, 300))));
-                lines
+                vec![self.evidence(evidence_id, call_id, &format!("failed: {error}"))]
             }
             Body::CallRejected { call, reason, ruling, .. } => match ruling {
                 Some(ruling) => self.ruled(&call.tool, ruling.verdict, &ruling.reasons),
@@ -246,21 +241,15 @@ impl Watcher {
     fn remember(&mut self, calls: &[Call]) {
         for call in calls {
             if self.calls.len() < CALLS {
-                self.calls.insert(call.id.clone(), (line(&call.tool, 40), asked(call)));
+                self.calls.insert(call.id.clone(), Asked::of(call));
             }
         }
     }
 
-    /// Tool, what it was asked, and what came of it.
-    fn seen(&self, call: &str, what: &str) -> String {
-        let (tool, asked) = self.calls.get(call).cloned().unwrap_or_else(|| (line(call, 40), String::new()));
-        let tool = pad(&tool, TOOL);
-        match (asked.is_empty(), what.is_empty()) {
-            (true, _) => format!("{tool}  {what}"),
-            (false, true) => format!("{tool}  {asked}"),
-            // Both have room.
-            (false, false) => format!("{tool}  {}: {what}", cut(&asked, 34)),
-        }
+    /// What was asked and what was seen.
+    fn evidence(&self, id: &str, call: &str, answer: &str) -> String {
+        let asked = self.calls.get(call).cloned().unwrap_or_else(|| Asked::unknown(call));
+        self.row(&line(id, 8), &asked.answered(answer, COLUMNS - INDENT))
     }
 
     fn risk(&self, risk: Risk) -> String {
@@ -291,44 +280,6 @@ impl Watcher {
     }
 }
 
-/// What a call asks, in words: the survey's own, else the arguments.
-fn asked(call: &Call) -> String {
-    if let Ok(need) = serde_json::from_value::<Need>(call.need.clone()) {
-        return line(&need.to_string(), 60);
-    }
-    let args = call.args.as_object().into_iter().flatten();
-    let args =
-        args.map(|(key, value)| format!("{key}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
-    line(&args.collect::<Vec<_>>().join(" "), 60)
-}
-
-/// An excerpt without what the question says already: the beginning of an object, the heads of a
-/// table. Figures keep their heads: `first 0.55 last 0.77`.
-fn gist(excerpt: &str) -> String {
-    if excerpt.starts_with("apiVersion:") {
-        let part = ["status: ", "spec: "].iter().find_map(|part| excerpt.find(&format!(" {part}")));
-        return part.map_or(String::new(), |at| excerpt[at..].trim_start().to_owned());
-    }
-    let words: Vec<&str> = excerpt.split(' ').collect();
-    let head = |word: &str| word.len() > 1 && word.chars().all(|c| c.is_ascii_uppercase() || c == '-' || c == '/');
-    let run = |from: usize| words[from..].iter().take_while(|word| head(word)).count();
-    // One word in capitals is no head of a table.
-    let Some((from, heads)) = (0..words.len()).map(|from| (from, run(from))).find(|(_, heads)| *heads > 1) else {
-        return excerpt.to_owned();
-    };
-    let rest = &words[from + heads..];
-    let figures = rest.iter().take_while(|word| word.parse::<f64>().is_ok()).count().min(heads);
-    match (figures, rest.is_empty()) {
-        (_, true) => excerpt.to_owned(),
-        (2.., false) => {
-            let pairs = words[from..].iter().zip(&rest[..figures]);
-            pairs.map(|(head, figure)| format!("{} {figure}", head.to_lowercase())).collect::<Vec<_>>().join("  ")
-        }
-        (_, false) if from == 0 => rest.join(" "),
-        (_, false) => excerpt.to_owned(),
-    }
-}
-
 /// A level in its colour.
 pub fn paint_risk(colour: Colour, risk: Risk) -> String {
     let style = match risk {
@@ -356,5 +307,6 @@ fn clock(started: Timestamp, at: Timestamp) -> String {
     format!("{:02}:{:02}", seconds / 60, seconds % 60)
 }
 
+mod evidence;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -189,10 +189,11 @@ impl Session<'_> {
     }
 }
 
-/// The gist: one line, shortened at a character's edge.
+/// The gist, which is the first line of what a tool says: shortened at a character's edge.
 fn excerpt(text: &str) -> String {
     let mut line = String::new();
-    for word in text.split_whitespace() {
+    let gist = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    for word in gist.split_whitespace() {
         if line.chars().count() + word.chars().count() >= EXCERPT {
             line.extend(word.chars().take(EXCERPT.saturating_sub(line.chars().count() + 1)));
             line.push('…');
@@ -204,4 +205,19 @@ fn excerpt(text: &str) -> String {
         line.push_str(word);
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_excerpt_is_the_first_line() {
+        for (text, told) in
+            [("6 Pods: \t all Running\nNAME  READY\n", "6 Pods: all Running"), ("\n \nlate\nlater", "late"), ("", "")]
+        {
+            assert_eq!(excerpt(text), told);
+        }
+        assert_eq!(excerpt(&"ä".repeat(999)).chars().count(), EXCERPT);
+    }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 const BLANK: &str = "[redacted]";
 
 /// Blanks secrets in `data` and returns how many: what the redactor knows, values of environment
-/// variables whose names tell, and the word after a telling flag.
+/// variables whose names tell, the word after a telling flag, and keys that span lines.
 pub fn data(data: &mut Value, redactor: &Redactor) -> u32 {
     pairs(data) + redactor.json(data)
 }
@@ -25,8 +25,13 @@ fn pairs(value: &mut Value) -> u32 {
         Value::Array(items) => {
             let mut count = 0;
             let mut after_flag = false;
+            let mut in_key = false;
             for item in items {
                 match item {
+                    Value::String(text) if in_key || starts_a_key(text) => {
+                        in_key = !text.contains("-----END ");
+                        count += blank(text);
+                    }
                     Value::String(text) => {
                         if after_flag && !text.starts_with('-') {
                             count += blank(text);
@@ -45,6 +50,11 @@ fn pairs(value: &mut Value) -> u32 {
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
     }
+}
+
+/// The first line of a private key that goes on in the next lines, as in a log.
+fn starts_a_key(text: &str) -> bool {
+    text.split_once("-----BEGIN ").is_some_and(|(_, rest)| rest.contains("PRIVATE KEY-----"))
 }
 
 fn blank(text: &mut String) -> u32 {
@@ -107,5 +117,12 @@ mod tests {
         assert_eq!(container["env"][4]["valueFrom"]["secretKeyRef"]["key"], "token");
         assert_eq!(container["args"], json!(["--password", "[redacted]", "--verbose", "--token", "--dry-run"]));
         assert_eq!(data(&mut pod, &redactor), 0);
+    }
+
+    #[test]
+    fn a_key_is_blank_over_all_its_lines() {
+        let mut log = json!({"lines": ["start", "key: -----BEGIN RSA PRIVATE KEY-----", "MIIEow==", "x", "-----END RSA PRIVATE KEY-----", "error"]});
+        assert_eq!(data(&mut log, &Redactor::new([]).unwrap()), 4);
+        assert_eq!(log["lines"], json!(["start", BLANK, BLANK, BLANK, BLANK, "error"]));
     }
 }

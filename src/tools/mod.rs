@@ -5,11 +5,13 @@
 //! - [`registry`]: the tools that exist here, and the one way to call them.
 //! - [`blank`]: the one place where secrets are taken out of what was read.
 //! - [`bound`]: sizes of what is kept and of what a reader gets.
+//! - [`gist`]: the one line that says what was seen.
 //! - [`render`]: tables, ages and a readable form of objects.
 //! - [`kubernetes`], [`prometheus`]: the reading tools.
 
 pub mod blank;
 pub mod bound;
+pub mod gist;
 pub mod kubernetes;
 pub mod manifest;
 pub mod prometheus;

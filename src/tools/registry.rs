@@ -2,7 +2,7 @@
 
 use super::manifest::{ManifestError, Manifests};
 use super::spec::{ReadTool, ToolError, ToolSpec};
-use super::{blank, bound, kubernetes, prometheus};
+use super::{blank, bound, gist, kubernetes, prometheus};
 use crate::domain::{Clock, Digest, Effect, Observation, Redactor, ToolOffer};
 use crate::edge::{KubeReader, PrometheusReader};
 use crate::gate::Pass;
@@ -179,9 +179,13 @@ impl Registry {
         let left_out = bound::data(&mut seen.data, bound::DATA_BYTES);
         seen.truncated |= left_out.is_some();
         seen.notes.extend(left_out);
-        let mut text = tool.text(args, &seen);
+        // Quoting can bring together what only together looks like a secret.
+        let said = tool.gist(args, &seen);
+        let (said, blanked) = self.redactor.text(&said);
+        redacted += blanked;
+        let mut text = format!("{}\n{}", gist::line(&said), tool.text(args, &seen));
         for note in &seen.notes {
-            if !text.is_empty() && !text.ends_with('\n') {
+            if !text.ends_with('\n') {
                 text.push('\n');
             }
             text.push_str(&format!("note: {note}"));

@@ -82,7 +82,10 @@ pub trait ReadTool: Send + Sync {
     /// [`ToolError`], in words that say what to do.
     async fn read(&self, args: &Value) -> Result<Seen, ToolError>;
 
-    /// What was seen, for a reader. `seen` is what [`Self::read`] gave, without secrets.
+    /// What was seen, in a line. `seen` is what [`Self::read`] gave, without secrets.
+    fn gist(&self, args: &Value, seen: &Seen) -> String;
+
+    /// The detail below the gist; nothing when the gist says it all. `seen` is what [`Self::read`] gave, without secrets.
     fn text(&self, args: &Value, seen: &Seen) -> String;
 }
 

@@ -79,6 +79,10 @@ fn call(id: &str, tool: &str) -> Call {
     Call { id: id.into(), tool: tool.into(), args: json!({"kind": "Pod", "limit": 3}), need: json!(null) }
 }
 
+fn asking(id: &str, need: serde_json::Value) -> Call {
+    Call { need, ..call(id, "kubernetes_get") }
+}
+
 fn seen(call: &str, evidence: &str, excerpt: &str) -> Body {
     Body::ReadFinished {
         call_id: call.into(),
@@ -127,6 +131,10 @@ fn received(name: &str, description: &str) -> Body {
 }
 
 fn whole() -> Vec<(i64, Body)> {
+    let claim = asking(
+        "s1",
+        json!({"need": "object", "kind": "PersistentVolumeClaim", "namespace": "f3iai", "name": "data-typedb-0"}),
+    );
     vec![
         (0, received("PVCUsageHigh", "[f3iai] The volume data-typedb-0 is 91 % full and will be full within two hours at this pace; the pod that mounts it has restarted 14 times")),
         (0, Body::RiskAssessed { phase: Phase::Alert, input: blob(), decision: decision(Risk::Medium, vec![
@@ -134,16 +142,19 @@ fn whole() -> Vec<(i64, Body)> {
             reason("risk/protected/namespace", "raise", "the namespace f3iai holds production data, and whoever looks there must take care not to disturb it", None),
         ]) }),
         (0, frozen(Some("main"))),
-        (0, Body::SurveyPlanned { round: 1, calls: vec![call("s1", "kubernetes_get"), call("s2", "prometheus_query_range")] }),
-        (0, Body::ReadStarted { call: call("s1", "kubernetes_get"), ruling: ruling(Verdict::Allow) }),
-        (1, seen("s1", "E1", "PersistentVolumeClaim f3iai/data-typedb-0 Bound 20Gi local-path")),
+        (0, Body::SurveyPlanned { round: 1, calls: vec![
+            claim.clone(),
+            asking("s2", json!({"need": "range", "promql": "kubelet_volume_stats_used_bytes{namespace=\"f3iai\"}", "minutes": 360})),
+        ] }),
+        (0, Body::ReadStarted { call: claim.clone(), ruling: ruling(Verdict::Allow) }),
+        (1, seen("s1", "E1", "PersistentVolumeClaim data-typedb-0: Bound, 20Gi, local-path")),
         (1, Body::ReadFailed { call_id: "s2".into(), evidence_id: "E2".into(), error: "prometheus: http://p:9090 cannot be reached (connection refused); check the address and that it runs, please".into(), duration_ms: 3 }),
         (2, Body::Surveyed { stopped: "calls".into(), analysis: blob(), findings: 4, top_cause: Some("the CSI driver's controller was scaled to 0, so no volume can be mounted".into()) }),
         (2, Body::RiskRaised { from: Risk::Medium, to: Risk::High }),
         (2, Body::ModelAsked { turn: 1, model: "main".into(), request_digest: Digest::of("r"), request: blob(), reserved_tokens: 100, must_answer: false }),
         (61, Body::ModelReplied { turn: 1, model: "m".into(), reply: blob(), proposal: Proposal::Calls { accepted: vec![call("c1", "kubernetes_logs")], rejected: vec![] }, usage: Usage { tokens_in: 1200, tokens_out: 80 }, cost_usd: 0.0012 }),
         (61, Body::CallRejected { call: call("c2", "kubernetes_get"), reason: "denied".into(), remedy: "no".into(), ruling: Some(ruling(Verdict::Deny)) }),
-        (62, seen("c1", "E3", "panicked at checkpoint: directory is empty")),
+        (62, seen("c1", "E3", "21 lines; last error: \"panicked at checkpoint: directory is empty\"")),
         (125, Body::Reported { revision: 1, verdict: ReportVerdict::Likely, summary: "The operator was scaled to 0 at 13:02; since then no CSI pod runs and the volume of typedb-0 cannot be mounted.".into(), report: blob() }),
         (125, Body::Notified { sink: "log".into(), revision: 1, error: None }),
         (125, Body::Closed { outcome: Outcome::Reported }),
@@ -155,26 +166,6 @@ fn a_whole_investigation_reads_calmly() {
     let shown = watch(Colour::Off, whole());
     assert!(shown.lines().all(|l| l.chars().count() <= COLUMNS), "{shown}");
     insta::assert_snapshot!(shown);
-}
-
-#[test]
-fn an_excerpt_says_what_the_question_does_not() {
-    for (excerpt, gist_of) in [
-        ("NAME READY STATUS AGE web-0 1/1 Running 3d", "web-0 1/1 Running 3d"),
-        ("NAME UP-TO-DATE web 2", "web 2"),
-        ("ERROR in the log", "ERROR in the log"),
-        ("NAME", "NAME"),
-        ("NAME AGE", "NAME AGE"),
-        ("1 series over 6h FIRST LAST TREND/H SERIES 0.5 0.7 +0.1 {a=b}", "first 0.5  last 0.7  trend/h +0.1"),
-        ("2 series VALUE SERIES 0.7 {a=b}", "2 series VALUE SERIES 0.7 {a=b}"),
-        ("log: panicked HERE AND NOW at x", "log: panicked HERE AND NOW at x"),
-        ("", ""),
-        ("apiVersion: v1 kind: Pod metadata: name: a spec: b status: phase: Failed", "status: phase: Failed"),
-        ("apiVersion: v1 kind: Pod metadata: name: a", ""),
-        ("previous log of pod a", "previous log of pod a"),
-    ] {
-        assert_eq!(gist(excerpt), gist_of, "{excerpt}");
-    }
 }
 
 #[test]

@@ -39,22 +39,18 @@ pub fn cells(kind: &str, object: &Value, now: Timestamp) -> Vec<String> {
             vec![pod.ready, pod.status, pod.restarts, text(&spec["nodeName"])]
         }
         "Deployment" => vec![
-            format!("{}/{}", count(&status["readyReplicas"]), wanted(spec)),
+            fraction(replicas(kind, object)),
             count(&status["updatedReplicas"]),
             count(&status["availableReplicas"]),
             images(spec),
         ],
         "StatefulSet" | "ReplicaSet" => {
-            vec![format!("{}/{}", count(&status["readyReplicas"]), wanted(spec)), images(spec)]
+            vec![fraction(replicas(kind, object)), images(spec)]
         }
-        "DaemonSet" => vec![
-            format!("{}/{}", count(&status["numberReady"]), count(&status["desiredNumberScheduled"])),
-            count(&status["updatedNumberScheduled"]),
-            images(spec),
-        ],
+        "DaemonSet" => vec![fraction(replicas(kind, object)), count(&status["updatedNumberScheduled"]), images(spec)],
         "Job" => vec![conditions(status), format!("{}/{}", count(&status["succeeded"]), text(&spec["completions"]))],
         "CronJob" => vec![text(&spec["schedule"]), text(&spec["suspend"]), age(&status["lastScheduleTime"], now)],
-        "Node" => node(object),
+        "Node" => node(object).into(),
         "PersistentVolumeClaim" => vec![
             text(&status["phase"]),
             text(&spec["volumeName"]),
@@ -105,6 +101,8 @@ pub struct PodState {
     pub status: String,
     /// `7 (4m ago)`.
     pub restarts: String,
+    /// The 7 of it.
+    pub restart_count: u64,
 }
 
 /// How `pod` stands at `now`.
@@ -150,10 +148,16 @@ pub fn pod(pod: &Value, now: Timestamp) -> PodState {
         word = if word == "NodeLost" { "Unknown".to_owned() } else { "Terminating".to_owned() };
     }
     let ago = last.filter(|_| restarts > 0).map(|at| format!(" ({} ago)", age(&at.into(), now))).unwrap_or_default();
-    PodState { ready: format!("{ready}/{total}"), status: word, restarts: format!("{restarts}{ago}") }
+    PodState {
+        ready: format!("{ready}/{total}"),
+        status: word,
+        restarts: format!("{restarts}{ago}"),
+        restart_count: restarts,
+    }
 }
 
-fn node(node: &Value) -> Vec<String> {
+/// Status, problems and version of a node.
+pub(super) fn node(node: &Value) -> [String; 3] {
     let mut status = Vec::new();
     let mut problems = Vec::new();
     for condition in items(&node["status"]["conditions"]) {
@@ -168,14 +172,24 @@ fn node(node: &Value) -> Vec<String> {
         status.push("SchedulingDisabled");
     }
     let version = node["status"]["nodeInfo"]["kubeletVersion"].as_str().unwrap_or_default();
-    vec![status.join(","), problems.join(","), version.to_owned()]
+    [status.join(","), problems.join(","), version.to_owned()]
 }
 
-fn wanted(spec: &Value) -> u64 {
-    spec["replicas"].as_u64().unwrap_or(1)
+/// How many pods of a workload are ready, and how many are wanted.
+pub(super) fn replicas(kind: &str, object: &Value) -> (u64, u64) {
+    let (spec, status) = (&object["spec"], &object["status"]);
+    let count = |value: &Value| value.as_u64().unwrap_or(0);
+    match kind {
+        "DaemonSet" => (count(&status["numberReady"]), count(&status["desiredNumberScheduled"])),
+        _ => (count(&status["readyReplicas"]), spec["replicas"].as_u64().unwrap_or(1)),
+    }
 }
 
-fn images(spec: &Value) -> String {
+fn fraction((ready, wanted): (u64, u64)) -> String {
+    format!("{ready}/{wanted}")
+}
+
+pub(super) fn images(spec: &Value) -> String {
     let images: Vec<&str> =
         items(&spec["template"]["spec"]["containers"]).filter_map(|c| c["image"].as_str()).collect();
     clip(&images.join(","), 120)

@@ -2,7 +2,7 @@
 
 use super::get::Which;
 use super::object::{items, meta};
-use super::{Cluster, arguments, columns, events, given, object};
+use super::{Cluster, arguments, columns, events, gist, given, object};
 use crate::tools::render::{age, table, yaml};
 use crate::tools::spec::{ReadTool, Seen, ToolError, ToolSpec};
 use async_trait::async_trait;
@@ -61,6 +61,10 @@ impl ReadTool for Describe {
         Ok(seen)
     }
 
+    fn gist(&self, _: &Value, seen: &Seen) -> String {
+        gist::description(&seen.data, self.0.clock.now())
+    }
+
     fn text(&self, _: &Value, seen: &Seen) -> String {
         let now = self.0.clock.now();
         let object = &seen.data["object"];
@@ -78,8 +82,10 @@ impl ReadTool for Describe {
             out.push_str("\nConditions:\n");
             out.push_str(&table(&["TYPE", "STATUS", "SINCE", "REASON", "MESSAGE"], &rows));
         }
-        out.push_str("\nEvents:\n");
-        out.push_str(&events::shown(items(&seen.data["events"]), now, false));
+        let events = events::shown(items(&seen.data["events"]), now, false);
+        if !events.is_empty() {
+            let _ = write!(out, "\nEvents:\n{events}");
+        }
         let mut rest = object::readable(object);
         if let Some(status) = rest["status"].as_object_mut() {
             for told in ["conditions", "containerStatuses", "initContainerStatuses"] {

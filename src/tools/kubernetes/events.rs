@@ -1,6 +1,6 @@
 //! What the cluster says happened.
 
-use super::{Cluster, arguments, given, object};
+use super::{Cluster, arguments, gist, given, object};
 use crate::tools::render::{age, table};
 use crate::tools::spec::{ReadTool, Seen, ToolError, ToolSpec};
 use async_trait::async_trait;
@@ -56,6 +56,10 @@ impl ReadTool for Events {
         Ok(seen)
     }
 
+    fn gist(&self, _: &Value, seen: &Seen) -> String {
+        gist::events(object::items(&seen.data["items"]), !seen.truncated)
+    }
+
     fn text(&self, args: &Value, seen: &Seen) -> String {
         let named = args["name"].as_str().is_some_and(|n| !n.is_empty());
         shown(object::items(&seen.data["items"]), self.0.clock.now(), !named)
@@ -86,7 +90,7 @@ fn last_seen(event: &Value) -> Option<&str> {
     .find_map(Value::as_str)
 }
 
-/// Events as a table, oldest first.
+/// Events as a table, oldest first; nothing when there are none.
 pub(super) fn shown<'e>(events: impl Iterator<Item = &'e Value>, now: Timestamp, with_object: bool) -> String {
     let rows: Vec<Vec<String>> = events
         .map(|event| {
@@ -107,7 +111,7 @@ pub(super) fn shown<'e>(events: impl Iterator<Item = &'e Value>, now: Timestamp,
         })
         .collect();
     match (rows.is_empty(), with_object) {
-        (true, _) => "no events (the cluster forgets them after an hour by default)\n".to_owned(),
+        (true, _) => String::new(),
         (false, true) => table(&["AGE", "TYPE", "REASON", "COUNT", "OBJECT", "MESSAGE"], &rows),
         (false, false) => table(&["AGE", "TYPE", "REASON", "COUNT", "MESSAGE"], &rows),
     }

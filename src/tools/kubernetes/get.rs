@@ -1,6 +1,6 @@
 //! One object.
 
-use super::{Cluster, arguments, given, object};
+use super::{Cluster, arguments, gist, given, object};
 use crate::tools::render::yaml;
 use crate::tools::spec::{ReadTool, Seen, ToolError, ToolSpec};
 use async_trait::async_trait;
@@ -42,6 +42,10 @@ impl ReadTool for Get {
             seen.notes.push("of a Secret only the metadata is read".to_owned());
         }
         Ok(seen)
+    }
+
+    fn gist(&self, _: &Value, seen: &Seen) -> String {
+        gist::object(&seen.data, self.0.clock.now())
     }
 
     fn text(&self, _: &Value, seen: &Seen) -> String {

@@ -1,6 +1,6 @@
 //! Objects of one kind.
 
-use super::{Cluster, arguments, columns, events, given, object};
+use super::{Cluster, arguments, columns, events, gist, given, object};
 use crate::edge::kube::ListQuery;
 use crate::tools::render::{age, table};
 use crate::tools::spec::{ReadTool, Seen, ToolError, ToolSpec};
@@ -64,19 +64,32 @@ impl ReadTool for List {
         Ok(seen)
     }
 
-    fn text(&self, args: &Value, seen: &Seen) -> String {
-        let now = self.0.clock.now();
-        let list = seen.data["kind"].as_str().unwrap_or_default();
-        let kind = list.strip_suffix("List").unwrap_or(list);
+    fn gist(&self, args: &Value, seen: &Seen) -> String {
+        let kind = kind(seen);
         let items: Vec<&Value> = object::items(&seen.data["items"]).collect();
+        let namespace = args["namespace"].as_str().map(str::trim).filter(|n| !n.is_empty());
         if items.is_empty() {
-            let place = match args["namespace"].as_str().filter(|n| !n.is_empty()) {
-                Some(namespace) => format!(" in namespace {namespace}"),
-                None => String::new(),
-            };
+            let place = namespace.map(|n| format!(" in namespace {n}")).unwrap_or_default();
             let selected =
                 ["label_selector", "field_selector"].iter().any(|s| args[*s].as_str().is_some_and(|s| !s.is_empty()));
-            return format!("no {kind}{place}{}\n", if selected { " matches the selector" } else { "" });
+            return format!("no {kind}{place}{}", if selected { " matches the selector" } else { "" });
+        }
+        match kind {
+            "Event" => gist::events(items.into_iter(), seen.data["complete"] != false),
+            kind => {
+                let namespaced = items.iter().any(|item| item["metadata"]["namespace"].is_string());
+                let namespace = namespace.filter(|_| namespaced);
+                gist::list(kind, &items, namespace, seen.data["complete"] != false, self.0.clock.now())
+            }
+        }
+    }
+
+    fn text(&self, args: &Value, seen: &Seen) -> String {
+        let now = self.0.clock.now();
+        let kind = kind(seen);
+        let items: Vec<&Value> = object::items(&seen.data["items"]).collect();
+        if items.is_empty() {
+            return String::new();
         }
         let spans = args["namespace"].as_str().is_none_or(str::is_empty);
         if kind == "Event" {
@@ -96,4 +109,10 @@ impl ReadTool for List {
             .collect();
         table(&heads, &rows)
     }
+}
+
+/// Of what kind the objects are.
+fn kind(seen: &Seen) -> &str {
+    let list = seen.data["kind"].as_str().unwrap_or_default();
+    list.strip_suffix("List").unwrap_or(list)
 }

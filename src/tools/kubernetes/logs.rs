@@ -1,6 +1,6 @@
 //! What a container said.
 
-use super::{Cluster, arguments, given};
+use super::{Cluster, arguments, gist, given};
 use crate::edge::kube::{LogKeep, LogQuery};
 use crate::tools::render::clip;
 use crate::tools::spec::{ReadTool, Seen, ToolError, ToolSpec};
@@ -94,6 +94,10 @@ impl ReadTool for Logs {
         }
         seen.truncated = cut || matching > count;
         Ok(seen)
+    }
+
+    fn gist(&self, args: &Value, seen: &Seen) -> String {
+        gist::log(&seen.data, args["grep"].as_str().is_some_and(|g| !g.trim().is_empty()))
     }
 
     fn text(&self, args: &Value, seen: &Seen) -> String {

@@ -2,12 +2,14 @@
 //!
 //! - [`object`]: an object without what nobody reads.
 //! - [`columns`]: what a list shows of each kind.
+//! - [`gist`]: what was seen, in a line.
 //! - [`get`], [`list`], [`describe`], [`events`], [`logs`]: the tools.
 
 pub mod columns;
 pub mod describe;
 pub mod events;
 pub mod get;
+mod gist;
 pub mod list;
 pub mod logs;
 pub mod object;

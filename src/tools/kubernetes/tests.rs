@@ -61,7 +61,7 @@ async fn other_kinds_have_their_columns() {
     let nodes = text(&registry, "kubernetes_list", json!({"kind": "nodes"})).await;
     let replicasets = text(&registry, "kubernetes_list", json!({"kind": "rs", "namespace": "shop"})).await;
     let events = text(&registry, "kubernetes_list", json!({"kind": "ev", "namespace": "shop", "limit": 1})).await;
-    assert!(events.starts_with("AGE") && events.contains("OBJECT"), "{events}");
+    assert!(events.starts_with("1 of more events, 1 warning: BackOff ×17") && events.contains("OBJECT"), "{events}");
     insta::assert_snapshot!("other_kinds", format!("{nodes}\n{replicasets}"));
 }
 
@@ -162,7 +162,7 @@ async fn logs_are_filtered_and_cut_to_what_was_asked() {
     let seen = call(json!({"head": 2})).await.unwrap();
     assert_eq!(seen.data["lines"], json!(["info line 0", "info line 1"]));
     let seen = call(json!({"previous": true})).await.unwrap();
-    assert!(seen.text.ends_with("same  (x5)\n") && seen.text.starts_with("previous log of pod"), "{}", seen.text);
+    assert!(seen.text.ends_with("same  (x5)\n") && seen.text.contains("\nprevious log of pod"), "{}", seen.text);
     let last = fake.asked().last().unwrap().clone();
     assert!(
         last.contains("previous=true") && last.contains("tailLines=300") && last.contains("container=app"),
@@ -257,4 +257,38 @@ async fn a_policy_sees_one_name_for_a_kind_however_it_is_spelled() {
         "scope": "Namespaced", "shortNames": ["certs"], "verbs": ["get", "list"]}]}]}]}));
     registry.warm().await.unwrap();
     assert_eq!((&list("certs")["kind"], list("certs").get("resolved")), (&json!("Certificate"), None));
+}
+
+#[tokio::test]
+async fn every_answer_begins_with_what_was_seen() {
+    let fake = shop();
+    fake.text("/api/v1/namespaces/shop/pods/api-65857d5d47-26pgn/log", 200, "start\npanic: connection refused\n");
+    fake.on(
+        "/apis/apps/v1/namespaces/shop/daemonsets",
+        200,
+        json!({"kind": "DaemonSetList", "metadata": {}, "items": []}),
+    );
+    fake.on("/api/v1/namespaces/shop", 200, json!({}));
+    let registry = registry(&fake);
+    let mut told = Vec::new();
+    for (tool, args) in [
+        ("kubernetes_list", json!({"kind": "po", "namespace": "shop"})),
+        ("kubernetes_list", json!({"kind": "rs", "namespace": "shop"})),
+        ("kubernetes_list", json!({"kind": "nodes"})),
+        ("kubernetes_list", json!({"kind": "ds", "namespace": "shop"})),
+        ("kubernetes_list", json!({"kind": "ds", "namespace": "shop", "label_selector": "a=b"})),
+        ("kubernetes_get", json!({"kind": "pvc", "namespace": "shop", "name": "data-postgres-0"})),
+        ("kubernetes_get", json!({"kind": "deploy", "namespace": "shop", "name": "api"})),
+        ("kubernetes_get", json!({"kind": "pod", "namespace": "shop", "name": "api-65857d5d47-26pgn"})),
+        ("kubernetes_describe", json!({"kind": "pod", "namespace": "shop", "name": "api-65857d5d47-26pgn"})),
+        ("kubernetes_events", json!({"namespace": "shop"})),
+        ("kubernetes_logs", json!({"namespace": "shop", "pod": "api-65857d5d47-26pgn"})),
+        ("kubernetes_logs", json!({"namespace": "shop", "pod": "api-65857d5d47-26pgn", "grep": "nothing like it"})),
+    ] {
+        let text = text(&registry, tool, args.clone()).await;
+        let first = text.lines().next().unwrap();
+        assert!(first.chars().count() <= crate::tools::gist::CHARS, "{first}");
+        told.push(format!("{tool} {args}\n    {first}"));
+    }
+    insta::assert_snapshot!("gists", told.join("\n"));
 }

@@ -2,7 +2,7 @@
 
 use super::series::{factored, number};
 use super::time::{self, Written, window, written};
-use super::{Server, arguments, promql, target};
+use super::{Server, arguments, gist, promql, target};
 use crate::tools::render::{age, clip, table};
 use crate::tools::spec::{ReadTool, Seen, ToolError, ToolSpec};
 use async_trait::async_trait;
@@ -79,14 +79,18 @@ impl ReadTool for Series {
         Ok(seen)
     }
 
+    fn gist(&self, _: &Value, seen: &Seen) -> String {
+        gist::series(&seen.data)
+    }
+
     fn text(&self, _: &Value, seen: &Seen) -> String {
         let series: Vec<&Value> = seen.data["series"].as_array().into_iter().flatten().collect();
         if series.is_empty() {
-            return "no series match\n".to_owned();
+            return String::new();
         }
         let (common, own) = factored(&series);
         let all = if series.len() > 1 { format!("all: {common}\n") } else { String::new() };
-        format!("{} series\n{all}{}\n", seen.data["total"], own.join("\n"))
+        format!("{all}{}\n", own.join("\n"))
     }
 }
 
@@ -106,6 +110,10 @@ impl ReadTool for Alerts {
         seen.data = json!({"alerts": alerts});
         seen.notes.extend(answer.warnings);
         Ok(seen)
+    }
+
+    fn gist(&self, _: &Value, seen: &Seen) -> String {
+        gist::alerts(items(&seen.data["alerts"]))
     }
 
     fn text(&self, _: &Value, seen: &Seen) -> String {
@@ -130,7 +138,7 @@ impl ReadTool for Alerts {
             })
             .collect();
         match rows.is_empty() {
-            true => "no alerts are pending or firing\n".to_owned(),
+            true => String::new(),
             false => table(&["ALERT", "STATE", "SEVERITY", "SINCE", "VALUE", "LABELS"], &rows),
         }
     }
@@ -176,6 +184,10 @@ impl ReadTool for Rules {
         Ok(seen)
     }
 
+    fn gist(&self, args: &Value, seen: &Seen) -> String {
+        gist::rules(&seen.data, args["name"].as_str().filter(|n| !n.trim().is_empty()))
+    }
+
     fn text(&self, _: &Value, seen: &Seen) -> String {
         let mut rows = Vec::new();
         for group in items(&seen.data["groups"]) {
@@ -193,7 +205,7 @@ impl ReadTool for Rules {
             }
         }
         match rows.is_empty() {
-            true => "no rules\n".to_owned(),
+            true => String::new(),
             false => table(&["GROUP", "RULE", "STATE", "FOR", "HEALTH", "QUERY"], &rows),
         }
     }
@@ -239,6 +251,10 @@ impl ReadTool for Targets {
         Ok(seen)
     }
 
+    fn gist(&self, args: &Value, seen: &Seen) -> String {
+        gist::targets(items(&seen.data["activeTargets"]), args["state"].as_str().filter(|s| !matches!(*s, "" | "any")))
+    }
+
     fn text(&self, _: &Value, seen: &Seen) -> String {
         let now = self.0.clock.now();
         let rows: Vec<Vec<String>> = items(&seen.data["activeTargets"])
@@ -253,7 +269,7 @@ impl ReadTool for Targets {
             })
             .collect();
         match rows.is_empty() {
-            true => "no targets in this state\n".to_owned(),
+            true => String::new(),
             false => table(&["JOB", "INSTANCE", "HEALTH", "SCRAPED", "ERROR"], &rows),
         }
     }

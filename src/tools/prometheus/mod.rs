@@ -2,8 +2,10 @@
 //!
 //! - [`time`]: instants, windows and steps as people write them.
 //! - [`series`]: samples bounded, summarised and shown.
+//! - [`gist`]: what was seen, in a line.
 //! - [`query`], [`range`], [`inventory`]: the tools.
 
+mod gist;
 pub mod inventory;
 pub mod query;
 pub mod range;

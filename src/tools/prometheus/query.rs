@@ -2,7 +2,7 @@
 
 use super::series::{factored, number};
 use super::time::{Written, instant, text, written};
-use super::{Server, arguments, promql, target};
+use super::{Server, arguments, gist, promql, target};
 use crate::tools::render::table;
 use crate::tools::spec::{ReadTool, Seen, ToolError, ToolSpec};
 use async_trait::async_trait;
@@ -62,19 +62,23 @@ impl ReadTool for Query {
         Ok(seen)
     }
 
+    fn gist(&self, _: &Value, seen: &Seen) -> String {
+        gist::query(&seen.data)
+    }
+
     fn text(&self, _: &Value, seen: &Seen) -> String {
         let result = &seen.data["result"];
         match seen.data["resultType"].as_str() {
             Some("vector") => vector(result.as_array().map_or(&[], Vec::as_slice)),
             Some("matrix") => super::range::shown(result.as_array().map_or(&[], Vec::as_slice)),
-            _ => format!("{}\n", result[1].as_str().unwrap_or("no result")),
+            _ => format!("{}\n", result[1].as_str().unwrap_or_default()),
         }
     }
 }
 
 fn vector(result: &[Value]) -> String {
     if result.is_empty() {
-        return "no series: nothing matches at this moment\n".to_owned();
+        return String::new();
     }
     let metrics: Vec<&Value> = result.iter().map(|r| &r["metric"]).collect();
     let (common, own) = factored(&metrics);
@@ -87,5 +91,5 @@ fn vector(result: &[Value]) -> String {
         })
         .collect();
     let all = if result.len() > 1 { format!("all: {common}\n") } else { String::new() };
-    format!("{} series\n{all}{}", result.len(), table(&["VALUE", "SERIES"], &rows))
+    format!("{all}{}", table(&["VALUE", "SERIES"], &rows))
 }

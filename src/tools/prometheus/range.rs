@@ -2,7 +2,7 @@
 
 use super::series::{SAMPLES, SERIES, bounded, factored, number};
 use super::time::{Written, step, text, window, written};
-use super::{Server, arguments, promql, target};
+use super::{Server, arguments, gist, promql, target};
 use crate::tools::render::{span, table};
 use crate::tools::spec::{ReadTool, Seen, ToolError, ToolSpec};
 use async_trait::async_trait;
@@ -59,6 +59,10 @@ impl ReadTool for QueryRange {
         Ok(seen)
     }
 
+    fn gist(&self, _: &Value, seen: &Seen) -> String {
+        gist::range(seen.data["result"].as_array().map_or(&[], Vec::as_slice))
+    }
+
     fn text(&self, _: &Value, seen: &Seen) -> String {
         shown(seen.data["result"].as_array().map_or(&[], Vec::as_slice))
     }
@@ -86,7 +90,7 @@ pub(super) fn bound(data: &mut Value, seen: &mut Seen) {
 /// One line per series: what it did.
 pub(super) fn shown(result: &[Value]) -> String {
     if result.is_empty() {
-        return "no series: nothing matches in this window\n".to_owned();
+        return String::new();
     }
     let metrics: Vec<&Value> = result.iter().map(|r| &r["metric"]).collect();
     let (common, own) = factored(&metrics);
@@ -102,16 +106,18 @@ pub(super) fn shown(result: &[Value]) -> String {
             vec![told("first"), told("last"), told("min"), told("max"), told("mean"), trend, told("points"), labels]
         })
         .collect();
-    let ends = |at: fn(&Vec<Value>) -> Option<&Value>| {
-        result.iter().filter_map(move |r| r["values"].as_array().and_then(at)?[0].as_f64())
-    };
-    let from = ends(|v| v.first()).fold(f64::INFINITY, f64::min);
-    let to = ends(|v| v.last()).fold(f64::NEG_INFINITY, f64::max);
-    let covers = match (jiff::Timestamp::from_second(from as i64), to >= from) {
-        (Ok(at), true) => format!(" from {at} over {}", span((to - from) as i64)),
+    let covers = match covered(result).map(|(from, to)| (jiff::Timestamp::from_second(from), to - from)) {
+        Some((Ok(from), length)) => format!("samples from {from} over {}\n", span(length)),
         _ => String::new(),
     };
     let all = if result.len() > 1 { format!("all: {common}\n") } else { String::new() };
     let heads = ["FIRST", "LAST", "MIN", "MAX", "MEAN", "TREND/H", "POINTS", "SERIES"];
-    format!("{} series{covers}\n{all}{}", result.len(), table(&heads, &rows))
+    format!("{covers}{all}{}", table(&heads, &rows))
+}
+
+/// Of the samples of all series, when the first and when the last was taken, in seconds.
+pub(super) fn covered(result: &[Value]) -> Option<(i64, i64)> {
+    let at = |samples: Option<&Value>| samples?[0].as_f64().map(|at| at as i64);
+    let samples = || result.iter().filter_map(|one| one["values"].as_array());
+    Some((samples().filter_map(|s| at(s.first())).min()?, samples().filter_map(|s| at(s.last())).max()?))
 }

@@ -171,3 +171,78 @@ async fn targets_come_broken_first_and_without_what_discovery_knew() {
     let down = registry.look("prometheus_targets", &json!({"state": "down"})).await.unwrap();
     assert!(down.data["activeTargets"].as_array().unwrap().iter().all(|t| t["health"] == "down"));
 }
+
+#[tokio::test]
+async fn every_answer_begins_with_what_was_seen() {
+    let mut told = Vec::new();
+    for version in ["2.42.0", "3.5.3"] {
+        for (name, tool, args) in [
+            ("query-vector", "prometheus_query", json!({"query": "up"})),
+            ("query-nan-inf", "prometheus_query", json!({"query": "up"})),
+            ("query-scalar", "prometheus_query", json!({"query": "up"})),
+            ("query-string", "prometheus_query", json!({"query": "up"})),
+            ("query-matrix", "prometheus_query", json!({"query": "up"})),
+            ("query-empty", "prometheus_query", json!({"query": "up"})),
+            ("query-range", "prometheus_query_range", json!({"query": "up"})),
+            ("query-range-empty", "prometheus_query_range", json!({"query": "up"})),
+            ("series", "prometheus_series", json!({"match": "up"})),
+            ("alerts", "prometheus_alerts", json!({})),
+            ("rules", "prometheus_rules", json!({})),
+            ("rules", "prometheus_rules", json!({"name": "PVCUsageHigh"})),
+            ("rules", "prometheus_rules", json!({"name": "nosuch"})),
+            ("targets", "prometheus_targets", json!({})),
+            ("targets", "prometheus_targets", json!({"state": "up"})),
+            ("targets", "prometheus_targets", json!({"state": "unknown"})),
+        ] {
+            let (reader, _) = replaying(fixture(version, name));
+            let text = registry(reader).look(tool, &args).await.unwrap().text;
+            let first = text.lines().next().unwrap();
+            assert!(first.chars().count() <= crate::tools::gist::CHARS, "{first}");
+            told.push(format!("{version} {name} {args}\n    {first}"));
+        }
+    }
+    insta::assert_snapshot!("gists", told.join("\n"));
+}
+
+#[test]
+fn metrics_are_told_with_what_tells_them_apart() {
+    use super::gist;
+    let series = |pvc: &str, first: f64, last: f64| {
+        let (low, high) = (first.min(last), first.max(last));
+        json!({"metric": {"namespace": "a", "persistentvolumeclaim": pvc, "job": "kubelet"}, "values": [[0, "0"], [21600, "1"]],
+            "summary": {"first": first, "last": last, "min": low, "max": high, "trend_per_hour": (last - first) / 6.0}})
+    };
+    for (seen, told) in [
+        (
+            vec![series("data-typedb-0", 0.5561, 0.772_99)],
+            "1 series over 6h: 0.556 → 0.773 (+0.0361/h, min 0.556, max 0.773)",
+        ),
+        (vec![series("d", 7.0, 7.0)], "1 series over 6h: 7 throughout"),
+        (vec![series("x", 9.0, 3.0), series("y", 1234.5, 1234.5)], "2 series over 6h: x 9 → 3, y 1235 throughout"),
+        (vec![json!({"metric": {}, "values": [[0, "NaN"]], "summary": {}})], "1 series over 0s: no finite sample"),
+        (vec![], "no series: nothing matches in this window"),
+    ] {
+        assert_eq!(gist::range(&seen), told);
+    }
+    let alert = |name: &str, state: &str| json!({"labels": {"alertname": name}, "state": state});
+    let (a, b, c) = (alert("PVCUsageHigh", "firing"), alert("KubePodCrashLooping", "firing"), alert("Slow", "pending"));
+    for (seen, told) in [
+        (vec![&a, &b, &b], "3 alerts firing: KubePodCrashLooping ×2, PVCUsageHigh"),
+        (vec![&a, &c, &c], "1 alert firing: PVCUsageHigh; 2 pending: Slow ×2"),
+        (vec![&c], "no alerts firing; 1 pending: Slow"),
+        (vec![], "no alerts are pending or firing"),
+    ] {
+        assert_eq!(gist::alerts(seen.into_iter()), told);
+    }
+    let target = |health: &str, error: &str| json!({"health": health, "lastError": error, "labels": {"job": "node", "instance": "a:1"}});
+    let (up, down, new) =
+        (target("up", ""), target("down", "Get \"http://a\": dial: connection refused"), target("unknown", ""));
+    for (seen, told) in [
+        (vec![&up, &up, &down], "3 targets: 2 up, 1 down (node/a:1: \"connection refused\")"),
+        (vec![&down, &new], "2 targets: 1 down, 1 not scraped yet (node/a:1: \"connection refused\", node/a:1)"),
+        (vec![&new], "1 target: 1 not scraped yet (node/a:1)"),
+        (vec![&up, &up], "2 targets: all up"),
+    ] {
+        assert_eq!(gist::targets(seen.into_iter(), None), told);
+    }
+}
