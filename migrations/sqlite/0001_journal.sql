@@ -10,6 +10,7 @@ CREATE TABLE events (
     id            TEXT PRIMARY KEY,
     delivery      TEXT NOT NULL UNIQUE,
     source        TEXT NOT NULL,
+    fingerprint   TEXT NOT NULL,
     subject       TEXT NOT NULL,
     severity      TEXT NOT NULL,
     status        TEXT NOT NULL,
@@ -17,8 +18,10 @@ CREATE TABLE events (
     investigation TEXT,
     deliveries    INTEGER NOT NULL DEFAULT 1,
     received_us   INTEGER NOT NULL,
+    seen_us       INTEGER NOT NULL,
     json          TEXT NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX events_by_fingerprint ON events (source, fingerprint, id);
 
 -- One row per investigation: what lists show, the head of its chain, and who works on it.
 CREATE TABLE investigations (

@@ -8,11 +8,13 @@ use crate::journal::{Head, Investigation, View};
 use crate::store::{Admitted, Arrival, Fate, Signal, opening_draft};
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 /// Alerts that one signal names: what becomes one entry stays readable.
 const EVENTS_PER_SIGNAL: usize = 200;
+/// An episode without a repeat for this long is over, in microseconds.
+const EPISODE_US: i64 = 5 * 60 * 1_000_000;
 
 pub(super) async fn admit(
     tx: &mut SqliteConnection,
@@ -23,11 +25,17 @@ pub(super) async fn admit(
 ) -> Result<Vec<Admitted>, StoreError> {
     let mut joined: BTreeMap<InvestigationId, (String, Vec<EventId>)> = BTreeMap::new();
     let mut answers = Vec::with_capacity(arrivals.len());
-    for arrival in arrivals {
+    let mut places = Places::default();
+    for mut arrival in arrivals {
+        if arrival.event.starts_at == arrival.event.received_at {
+            continue_episode(tx, path, &mut arrival.event, now).await?;
+        }
         let delivery = arrival.event.delivery_key();
         let known: Option<(String, String, Option<String>, String)> = sqlx::query_as(
-            "UPDATE events SET deliveries = deliveries + 1 WHERE delivery = ? RETURNING id, status, investigation, json",
+            "UPDATE events SET deliveries = deliveries + 1, seen_us = ? WHERE delivery = ? \
+             RETURNING id, status, investigation, json",
         )
+        .bind(now.as_microsecond())
         .bind(delivery.as_str())
         .fetch_optional(&mut *tx)
         .await
@@ -48,7 +56,7 @@ pub(super) async fn admit(
                 insert_event(tx, path, &arrival, delivery.as_str(), Fate::Resolved, None).await?;
                 Admitted { event: arrival.event.id, investigation: None, fate: Fate::Resolved }
             }
-            None => match belongs_to(tx, path, &arrival).await? {
+            None => match places.of(tx, path, &arrival).await? {
                 Some(investigation) => {
                     insert_event(tx, path, &arrival, delivery.as_str(), Fate::Merged, Some(investigation)).await?;
                     let joining = joined.entry(investigation).or_insert_with(|| (arrival.event.source.clone(), vec![]));
@@ -58,6 +66,7 @@ pub(super) async fn admit(
                 None => {
                     insert_event(tx, path, &arrival, delivery.as_str(), Fate::Opened, Some(arrival.candidate)).await?;
                     open(tx, path, &arrival, now, news).await?;
+                    places.opened(&arrival);
                     Admitted { event: arrival.event.id, investigation: Some(arrival.candidate), fate: Fate::Opened }
                 }
             },
@@ -73,13 +82,74 @@ pub(super) async fn admit(
     Ok(answers)
 }
 
+/// An alert whose sender names no start carries the time of its receipt. It then belongs to the open
+/// episode of its fingerprint, which ends when it is resolved or was not repeated for five minutes.
+async fn continue_episode(
+    tx: &mut SqliteConnection,
+    path: &Path,
+    event: &mut SreEvent,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let last: Option<(String, i64, String)> = sqlx::query_as(
+        "SELECT status, seen_us, json FROM events WHERE source = ? AND fingerprint = ? ORDER BY id DESC LIMIT 1",
+    )
+    .bind(&event.source)
+    .bind(&event.fingerprint)
+    .fetch_optional(&mut *tx)
+    .await
+    .map_err(unavailable(path, "look for an episode"))?;
+    let Some((status, seen_us, json)) = last else { return Ok(()) };
+    let fresh = now.as_microsecond().saturating_sub(seen_us) <= EPISODE_US;
+    if status == AlertStatus::Firing.as_str() && (fresh || event.status == AlertStatus::Resolved) {
+        event.starts_at = chain::from_json::<SreEvent>(path, "an alert", &json)?.starts_at;
+    }
+    Ok(())
+}
+
+/// Where the alerts of one body belong: most share a key or a resource, and the first has found it.
+#[derive(Default)]
+struct Places {
+    open: HashMap<String, InvestigationId>,
+}
+
+impl Places {
+    async fn of(
+        &mut self,
+        tx: &mut SqliteConnection,
+        path: &Path,
+        arrival: &Arrival,
+    ) -> Result<Option<InvestigationId>, StoreError> {
+        let resource = resource_key(&arrival.event);
+        let keys = [Some(&arrival.correlation_key), resource.as_ref()];
+        if let Some(known) = keys.into_iter().flatten().find_map(|key| self.open.get(key)) {
+            return Ok(Some(*known));
+        }
+        let (found, is_open) = match belongs_to(tx, path, arrival).await? {
+            Some((id, closed)) => (Some(id), closed.is_none()),
+            None => (None, false),
+        };
+        // An ended one fits by each alert's own start, so it is looked up for each.
+        if let Some(id) = found.filter(|_| is_open) {
+            self.open.insert(arrival.correlation_key.clone(), id);
+        }
+        Ok(found)
+    }
+
+    fn opened(&mut self, arrival: &Arrival) {
+        self.open.insert(arrival.correlation_key.clone(), arrival.candidate);
+        if let Some(resource) = resource_key(&arrival.event) {
+            self.open.insert(resource, arrival.candidate);
+        }
+    }
+}
+
 /// The investigation that a new firing alert belongs to: the last one of its key or of its resource,
 /// unless that one had ended before the alert began.
 async fn belongs_to(
     tx: &mut SqliteConnection,
     path: &Path,
     arrival: &Arrival,
-) -> Result<Option<InvestigationId>, StoreError> {
+) -> Result<Option<(InvestigationId, Option<i64>)>, StoreError> {
     let failed = unavailable(path, "look for an investigation");
     let by_key: Option<(String, Option<i64>)> =
         sqlx::query_as("SELECT id, closed_us FROM investigations WHERE correlation_key = ? ORDER BY id DESC LIMIT 1")
@@ -100,7 +170,7 @@ async fn belongs_to(
         .map_err(&failed)?
         .filter(|row| fits(row)),
     };
-    found.map(|(id, _)| chain::parse(path, "an investigation's id", &id)).transpose()
+    found.map(|(id, closed)| Ok((chain::parse(path, "an investigation's id", &id)?, closed))).transpose()
 }
 
 /// Alerts on one Kubernetes object are one incident. A bare `instance` does not count: exporters put
@@ -134,17 +204,19 @@ async fn insert_event(
     let event = &arrival.event;
     chain::insert_blob(tx, path, &arrival.raw).await?;
     sqlx::query(
-        "INSERT INTO events (id, delivery, source, subject, severity, status, fate, investigation, received_us, json) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO events (id, delivery, source, fingerprint, subject, severity, status, fate, investigation, \
+         received_us, seen_us, json) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(event.id.to_string())
     .bind(delivery)
     .bind(&event.source)
+    .bind(&event.fingerprint)
     .bind(&event.subject)
     .bind(event.severity.as_str())
     .bind(event.status.as_str())
     .bind(fate.as_str())
     .bind(investigation.map(|id| id.to_string()))
+    .bind(event.received_at.as_microsecond())
     .bind(event.received_at.as_microsecond())
     .bind(chain::to_json(path, "an alert", event)?)
     .execute(&mut *tx)

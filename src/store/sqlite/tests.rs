@@ -72,7 +72,7 @@ impl World {
             annotations: Default::default(),
             starts_at: at(starts),
             ends_at: (status == AlertStatus::Resolved).then(|| at(starts + 5)),
-            received_at: at(starts),
+            received_at: at(starts + 3),
             links: vec![],
             raw: raw.reference.clone(),
             raw_hmac: String::new(),
@@ -436,4 +436,23 @@ async fn the_database_is_for_its_owner() {
         }
         assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o077, 0, "{:?}", entry.file_name());
     }
+}
+
+#[tokio::test]
+async fn an_alert_without_a_start_belongs_to_its_open_episode() {
+    let w = World::new().await;
+    let without_start = |status, received: i64| {
+        let mut arrival = w.arrival("A", "d1", status, received);
+        arrival.event.starts_at = at(received);
+        arrival.event.received_at = at(received);
+        arrival
+    };
+    let admit = async |arrival, second| w.store.admit(vec![arrival], at(second)).await.unwrap().remove(0);
+    let first = admit(without_start(Firing, 1), 1).await;
+    assert_eq!(first.fate, Fate::Opened);
+    assert_eq!(admit(without_start(Firing, 100), 100).await, Admitted { fate: Fate::Ignored, ..first.clone() });
+    assert_eq!(admit(without_start(Firing, 390), 390).await.fate, Fate::Ignored, "repeated within five minutes");
+    assert_eq!(admit(without_start(Resolved, 5000), 5000).await, Admitted { fate: Fate::Resolved, ..first.clone() });
+    let again = admit(without_start(Firing, 5001), 5001).await;
+    assert_ne!(again.event, first.event, "the episode was over");
 }
