@@ -1,5 +1,6 @@
 //! L8: the only place that names concrete adapters. A configuration becomes a working whole here.
 
+mod rotation;
 mod sinks;
 
 use crate::analysis;
@@ -298,7 +299,8 @@ impl App {
         TcpListener::bind(address).await.map_err(|source| AppError::Listen { address, source })
     }
 
-    /// Receives alerts, works on them and answers the API, until `stop` turns true.
+    /// Receives alerts, works on them and answers the API, until `stop` turns true. Credentials in files
+    /// are read again every few seconds, and at once on SIGHUP.
     ///
     /// # Errors
     /// When the listener fails for good.
@@ -310,7 +312,10 @@ impl App {
         let stopped = async move {
             let _ = stop.wait_for(|stop| *stop).await;
         };
-        let served = http::serve(listener, self.web(), stopped).await;
+        let web = self.web();
+        let rotating = rotation::Rotation::new(self.access.clone(), &self.config).begin(web.clone());
+        let served = http::serve(listener, web, stopped).await;
+        rotating.abort();
         let _ = workers.await;
         let goodbye = vec![Draft::engine(Body::Stopped {})];
         if let Err(error) = self.store.append_system(goodbye, vec![], self.engine.clock.now()).await {

@@ -20,6 +20,8 @@ impl Serve {
     /// # Errors
     /// When something does not load, the address is taken, or the store is somebody else's.
     pub async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        // Taken from the first moment on: SIGHUP asks to read credentials again, and never ends the process.
+        let _hangup = signal(SignalKind::hangup())?;
         let mut sources = session.sources();
         if let Some(listen) = self.listen {
             sources.flags.push(("server.listen", "--listen", listen));

@@ -4,6 +4,7 @@ use super::error::{EdgeError, EdgeErrorKind};
 use crate::domain::Secret;
 use reqwest::{Method, StatusCode, Url, header, redirect};
 use serde_json::Value;
+use std::fmt;
 use std::time::Duration;
 
 /// How long a connection may take.
@@ -52,12 +53,20 @@ pub struct HttpAnswer {
 }
 
 /// One peer at one base address.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct HttpPeer {
     name: String,
     base: Url,
+    /// How texts call the address: a hook's address is a credential as a whole.
+    shown: String,
     auth: Option<Auth>,
     client: reqwest::Client,
+}
+
+impl fmt::Debug for HttpPeer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpPeer").field("name", &self.name).field("address", &self.shown).finish_non_exhaustive()
+    }
 }
 
 impl HttpPeer {
@@ -67,6 +76,31 @@ impl HttpPeer {
     /// # Errors
     /// [`EdgeErrorKind::Invalid`] when `base` is no http(s) address.
     pub fn new(name: &str, base: &str, auth: Option<Auth>) -> Result<Self, EdgeError> {
+        let within_origin = redirect::Policy::custom(|hop| {
+            let first = hop.previous().first().map(Url::origin);
+            match first.as_ref() == Some(&hop.url().origin()) && hop.previous().len() <= REDIRECTS {
+                true => hop.follow(),
+                false => hop.stop(),
+            }
+        });
+        let mut peer = Self::build(name, base, auth, within_origin)?;
+        peer.base.set_query(None);
+        peer.shown = peer.base.as_str().trim_end_matches('/').to_owned();
+        Ok(peer)
+    }
+
+    /// A client for the one address `url`, called with path and query exactly as written, without
+    /// following redirects. No text names the address: that of a hook is a credential.
+    ///
+    /// # Errors
+    /// [`EdgeErrorKind::Invalid`] when `url` is no http(s) address.
+    pub fn hook(name: &str, url: &str) -> Result<Self, EdgeError> {
+        let mut peer = Self::build(name, url, None, redirect::Policy::none())?;
+        peer.shown = "its address".to_owned();
+        Ok(peer)
+    }
+
+    fn build(name: &str, base: &str, auth: Option<Auth>, redirects: redirect::Policy) -> Result<Self, EdgeError> {
         let invalid = |text: &str| EdgeError::new(name, EdgeErrorKind::Invalid, text);
         let mut base = Url::parse(base.trim())
             .map_err(|e| invalid(&format!("its address is not a URL ({e}); write http://host:port[/prefix]")))?;
@@ -82,21 +116,14 @@ impl HttpPeer {
         // Cannot fail for an address with a host, which was checked above.
         let _ = base.set_username("");
         let _ = base.set_password(None);
-        base.set_query(None);
         base.set_fragment(None);
         let client = reqwest::Client::builder()
             .connect_timeout(CONNECT)
             .user_agent(concat!("firewarden/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::custom(|hop| {
-                let first = hop.previous().first().map(Url::origin);
-                match first.as_ref() == Some(&hop.url().origin()) && hop.previous().len() <= REDIRECTS {
-                    true => hop.follow(),
-                    false => hop.stop(),
-                }
-            }))
+            .redirect(redirects)
             .build()
             .map_err(|e| invalid(&format!("its client cannot be built: {}", causes(&e.without_url()))))?;
-        Ok(Self { name: name.to_owned(), base, auth, client })
+        Ok(Self { name: name.to_owned(), base, shown: String::new(), auth, client })
     }
 
     /// The peer's name.
@@ -104,9 +131,9 @@ impl HttpPeer {
         &self.name
     }
 
-    /// The peer's address, without credentials.
+    /// The peer's address, without credentials; that of a hook is not told.
     pub fn address(&self) -> &str {
-        self.base.as_str().trim_end_matches('/')
+        &self.shown
     }
 
     /// Gets `path` (below the base address) with `query`.
@@ -137,18 +164,34 @@ impl HttpPeer {
         self.send(self.client.request(Method::POST, self.url(path)).json(body), limits).await
     }
 
+    /// Posts `body` as JSON to the address as it was configured, and gives the status. What the answer
+    /// holds is not read.
+    ///
+    /// # Errors
+    /// [`EdgeErrorKind::Unreachable`] and [`EdgeErrorKind::Timeout`]; an answer of any status is an answer.
+    pub async fn post_hook(&self, body: &Value, total: Duration) -> Result<u16, EdgeError> {
+        let limits = Limits { total, body_bytes: 0 };
+        let request = self.client.request(Method::POST, self.base.clone()).json(body);
+        let answer = self.authorized(request).timeout(total).send().await.map_err(|e| self.failed(e, limits))?;
+        Ok(answer.status().as_u16())
+    }
+
     fn url(&self, path: &str) -> Url {
         let mut url = self.base.clone();
         url.set_path(&format!("{}/{}", self.base.path().trim_end_matches('/'), path.trim_start_matches('/')));
         url
     }
 
-    async fn send(&self, request: reqwest::RequestBuilder, limits: Limits) -> Result<HttpAnswer, EdgeError> {
-        let request = match &self.auth {
+    fn authorized(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        match &self.auth {
             Some(Auth::Bearer(token)) => request.bearer_auth(token.expose().trim()),
             Some(Auth::Basic { username, password }) => request.basic_auth(username, Some(password.expose())),
             None => request,
-        };
+        }
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder, limits: Limits) -> Result<HttpAnswer, EdgeError> {
+        let request = self.authorized(request);
         let mut answer = request.timeout(limits.total).send().await.map_err(|e| self.failed(e, limits))?;
         let status = answer.status();
         let media_type = answer.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
@@ -337,6 +380,24 @@ pub(crate) mod tests {
         let error = absent.get("/", &[("secret", "in-query")], Limits::default()).await.unwrap_err();
         assert_eq!(*error.kind(), EdgeErrorKind::Unreachable);
         assert!(error.is_transient() && !error.to_string().contains("in-query"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_hook_is_called_as_written_follows_nothing_and_is_never_named() {
+        let (address, asked) = peer(|_| {
+            b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_vec()
+        });
+        let hook = HttpPeer::hook("chat", &format!("{address}/hooks/T0/sesame?key=k3y&x=%20")).unwrap();
+        let total = Duration::from_secs(5);
+        assert_eq!(hook.post_hook(&Value::Null, total).await, Ok(302));
+        let asked = asked.lock().unwrap().clone();
+        assert_eq!(asked.len(), 1);
+        assert!(asked[0].starts_with("POST /hooks/T0/sesame?key=k3y&x=%20 HTTP/1.1"), "{asked:?}");
+        let absent = HttpPeer::hook("chat", "http://127.0.0.1:1/sesame?key=k3y").unwrap();
+        let error = absent.post_hook(&Value::Null, total).await.unwrap_err();
+        let shown = format!("{error} {error:?} {absent:?}");
+        assert_eq!(*error.kind(), EdgeErrorKind::Unreachable);
+        assert!(!shown.contains("sesame") && !shown.contains("k3y"), "{shown}");
     }
 
     #[test]

@@ -9,13 +9,15 @@ use crate::store::{EventFilter, InvestigationFilter, Page, Signal, Store, StoreE
 use axum::Json;
 use axum::body::Body as HttpBody;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const PAGE: u32 = 500;
+/// What a report may do as a page: be read.
+const PAGE_POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox";
 /// Payloads of one transcript answer, in bytes; what is beyond is left out and says so.
 const MAX_TRANSCRIPT: usize = 16 << 20;
 const MAX_CANCEL_BODY: usize = 64 << 10;
@@ -43,7 +45,7 @@ pub(super) async fn events(
         source: params.text("source"),
         severity: params.read::<Severity>("severity", "info, warning, error or critical")?,
         since: params.read("since", "an RFC 3339 time, 2026-01-31T12:00:00Z for instance")?,
-        cursor: params.text("cursor"),
+        cursor: params.cursor::<EventId>("the `next_cursor` of a page of events")?,
         limit: params.limit()?,
     };
     let page = web.store.events(&filter).await?;
@@ -154,7 +156,7 @@ pub(super) async fn investigations(
         risk: risk.map(|risk| risk.as_str().to_owned()),
         route: params.text("route"),
         subject: params.text("subject"),
-        cursor: params.text("cursor"),
+        cursor: params.cursor::<InvestigationId>("the `next_cursor` of a page of investigations")?,
         limit: params.limit()?,
     };
     Ok(Json(web.store.investigations(&filter).await?))
@@ -229,7 +231,7 @@ pub(super) async fn last_report(
     Ok(Some((bytes, report)))
 }
 
-/// `GET /api/v1/investigations/{id}/report`: JSON, or Markdown by `Accept`.
+/// `GET /api/v1/investigations/{id}/report`: JSON, Markdown or a page by `Accept`.
 pub(super) async fn report(
     State(web): State<Arc<Web>>,
     _: Viewer,
@@ -239,7 +241,8 @@ pub(super) async fn report(
     let id = parse_id(&id)?;
     let accept = headers.get(header::ACCEPT).map_or("*/*", |value| value.to_str().unwrap_or("*/*"));
     let wanted = preferred(accept).ok_or_else(|| {
-        let detail = "A report comes as `application/json` or `text/markdown`. Ask for one of them in `Accept`.";
+        let detail = "A report comes as `application/json`, `text/markdown` or `text/html`. Ask for one of them in \
+                      `Accept`.";
         Problem::new(StatusCode::NOT_ACCEPTABLE, "not-acceptable", "No such form", detail)
     })?;
     let view = view(&web, id).await?;
@@ -253,14 +256,44 @@ pub(super) async fn report(
     let content = match wanted {
         Form::Json => bytes,
         Form::Markdown => (web.render_markdown)(&report).into_bytes(),
+        Form::Html => page(&format!("Report on {id}"), &(web.render_markdown)(&report)).into_bytes(),
     };
-    Ok(([(header::CONTENT_TYPE, wanted.content_type()), (header::VARY, "accept")], content).into_response())
+    let headers = [(header::CONTENT_TYPE, wanted.content_type()), (header::VARY, "accept")];
+    let mut response = (headers, content).into_response();
+    if wanted == Form::Html {
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
+    }
+    Ok(response)
+}
+
+/// A page that runs nothing, loads nothing and goes nowhere.
+fn page(title: &str, text: &str) -> String {
+    let escape = |text: &str| {
+        text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+            match c {
+                '&' => out.push_str("&amp;"),
+                '<' => out.push_str("&lt;"),
+                '>' => out.push_str("&gt;"),
+                '"' => out.push_str("&quot;"),
+                '\'' => out.push_str("&#39;"),
+                c => out.push(c),
+            }
+            out
+        })
+    };
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{}</title></head>\n\
+         <body><pre>\n{}</pre></body></html>\n",
+        escape(title),
+        escape(text)
+    )
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     Json,
     Markdown,
+    Html,
 }
 
 impl Form {
@@ -268,6 +301,7 @@ impl Form {
         match self {
             Self::Json => "application/json",
             Self::Markdown => "text/markdown; charset=utf-8",
+            Self::Html => "text/html; charset=utf-8",
         }
     }
 }
@@ -280,6 +314,7 @@ fn preferred(accept: &str) -> Option<Form> {
         let form = match parts.next().unwrap_or_default().to_ascii_lowercase().as_str() {
             "application/json" | "application/*" | "*/*" => Form::Json,
             "text/markdown" | "text/x-markdown" | "text/plain" | "text/*" => Form::Markdown,
+            "text/html" | "application/xhtml+xml" => Form::Html,
             _ => continue,
         };
         let weight = parts.find_map(|part| part.strip_prefix("q=")).and_then(|q| q.parse().ok()).unwrap_or(1.0_f32);
@@ -410,7 +445,7 @@ mod tests {
             ("text/markdown", Some(Form::Markdown)),
             ("application/json, text/markdown", Some(Form::Json)),
             ("application/json;q=0.5, text/markdown", Some(Form::Markdown)),
-            ("text/html,application/xhtml+xml,*/*;q=0.8", Some(Form::Json)),
+            ("text/html,application/xhtml+xml,*/*;q=0.8", Some(Form::Html)),
             ("text/markdown;q=0, application/json;q=0.1", Some(Form::Json)),
             ("image/png", None),
             ("", None),

@@ -3,6 +3,7 @@
 use super::Problem;
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
+use std::fmt::Display;
 use std::str::FromStr;
 
 /// Rows of a list without `limit`.
@@ -67,6 +68,14 @@ impl Params {
         let shown: String = text.chars().take(80).collect();
         let wrong = |_| Problem::bad_request(format!("`{name}={shown}` is not understood. Expected: {expected}."));
         text.parse().map(Some).map_err(wrong)
+    }
+
+    /// After which row a page begins: an id of the listed kind, as it is written in the store.
+    ///
+    /// # Errors
+    /// When it is no such id; says what is expected.
+    pub(super) fn cursor<Id: FromStr + Display>(&self, expected: &str) -> Result<Option<String>, Problem> {
+        Ok(self.read::<Id>("cursor", expected)?.map(|id| id.to_string()))
     }
 
     /// How many rows are wanted.

@@ -1,6 +1,6 @@
 //! Alertmanager's webhook envelope, version 4, as Alertmanager 0.25 to 0.33 sends it.
 
-use super::clean::{LabelBounds, beginning, clean_json, clean_text};
+use super::clean::{LabelBounds, beginning, clean_json, clean_text, one_line};
 use super::resource::resource;
 use super::{AlertSource, Kept, MAX_ALERTS, Mapped, Mapping, Normalised, SourceError, kind_of};
 use crate::domain::{AlertStatus, BlobRef, Digest, EventId, Link, Severity, SreEvent};
@@ -78,7 +78,7 @@ fn event(alert: &Value, envelope: &Envelope, mapping: &Mapping<'_>) -> Result<(S
     let mut bounds = LabelBounds::default();
     let (labels, labels_left_out) = bounds.take(&map_of(fields, "labels")?);
     let (mut annotations, annotations_left_out) = bounds.take(&map_of(fields, "annotations")?);
-    let given = string(fields, "fingerprint")?.map(|text| beginning(text, MAX_NAME).to_owned());
+    let given = string(fields, "fingerprint")?.map(|text| one_line(text, MAX_NAME)).filter(|text| !text.is_empty());
     if labels.is_empty() && annotations.is_empty() && given.is_none() {
         return Err("the alert has neither labels nor annotations nor a fingerprint: nothing says what it is".into());
     }
@@ -86,8 +86,10 @@ fn event(alert: &Value, envelope: &Envelope, mapping: &Mapping<'_>) -> Result<(S
     let status = status(fields, envelope, ends_at, mapping.at)?;
     let starts_at = time(fields, "startsAt")?.unwrap_or(mapping.at);
 
-    let label = |key: &str| labels.get(key).map(String::as_str).filter(|text| !text.trim().is_empty());
-    let annotation = |key: &str| annotations.get(key).map(String::as_str).filter(|text| !text.trim().is_empty());
+    // A text that nobody can see says nothing.
+    let seen = |text: &&str| !one_line(text, MAX_NAME).is_empty();
+    let label = |key: &str| labels.get(key).map(String::as_str).filter(seen);
+    let annotation = |key: &str| annotations.get(key).map(String::as_str).filter(seen);
     let said = annotation("summary").or_else(|| annotation("description"));
     let name = label("alertname").or(said).unwrap_or("unnamed alert");
     let subject = ["service", "instance", "job"].iter().find_map(|key| label(key)).unwrap_or(name);
@@ -223,12 +225,6 @@ fn notes(labels: usize, annotations: usize, truncated: u64) -> String {
         notes.push(format!("Alertmanager left {truncated} alerts of this group out of the message (max_alerts)"));
     }
     notes.join("; ")
-}
-
-/// `text` as one line of at most `max` bytes.
-fn one_line(text: &str, max: usize) -> String {
-    let line: String = beginning(text, max).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    line.trim().to_owned()
 }
 
 /// HMAC-SHA256 in hexadecimal.

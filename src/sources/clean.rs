@@ -60,6 +60,38 @@ pub fn beginning(text: &str, max: usize) -> &str {
     text.get(..text.floor_char_boundary(max)).unwrap_or_default()
 }
 
+/// `text` as one line of at most `max` bytes, as people see it: control characters and separators of
+/// lines become spaces, and what is invisible or turns the direction of reading is left out.
+pub fn one_line(text: &str, max: usize) -> String {
+    let seen = text.chars().filter(|c| !is_invisible(*c));
+    let seen = seen.map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c });
+    let line: String = seen.collect();
+    beginning(line.trim(), max).trim_end().to_owned()
+}
+
+/// Characters without a shape of their own: joiners, fillers, marks of direction, selectors, tags.
+const fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{AD}'
+            | '\u{34F}'
+            | '\u{61C}'
+            | '\u{115F}'..='\u{1160}'
+            | '\u{17B4}'..='\u{17B5}'
+            | '\u{180B}'..='\u{180F}'
+            | '\u{200B}'..='\u{200F}'
+            | '\u{202A}'..='\u{202E}'
+            | '\u{2060}'..='\u{206F}'
+            | '\u{3164}'
+            | '\u{FE00}'..='\u{FE0F}'
+            | '\u{FEFF}'
+            | '\u{FFA0}'
+            | '\u{FFF0}'..='\u{FFFB}'
+            | '\u{1D173}'..='\u{1D17A}'
+            | '\u{E0000}'..='\u{E0FFF}'
+    )
+}
+
 /// `text` redacted, then cut. Of a huge text only twice the bound is looked at; what a secret that
 /// lies across that line has left is in the half that is cut off.
 pub fn clean_text(text: &str, max: usize, redactor: &Redactor) -> String {

@@ -1,5 +1,6 @@
 //! What an alert is about: by its labels, then by its name, then by its text.
 
+use super::clean::one_line;
 use crate::domain::{Resource, ResourceType};
 use std::collections::BTreeMap;
 
@@ -95,9 +96,9 @@ const IN_TEXTS: &[(&str, ResourceType)] = &[
 
 /// The thing that an alert with these `labels`, this `name` and this `text` is about.
 pub fn resource(labels: &BTreeMap<String, String>, name: &str, text: &str) -> Resource {
-    let label = |key: &str| labels.get(key).map(|v| v.trim()).filter(|v| !v.is_empty());
+    let label = |key: &str| labels.get(key).map(|v| one_line(v, usize::MAX)).filter(|v| !v.is_empty());
     let named = NAMING.iter().find_map(|(key, kind)| label(key).map(|id| (id, *kind)));
-    let (id, kind) = named.unwrap_or(("", Unknown));
+    let (id, kind) = named.unwrap_or((String::new(), Unknown));
     let kind = match kind {
         Unknown => TELLING
             .iter()
@@ -108,10 +109,10 @@ pub fn resource(labels: &BTreeMap<String, String>, name: &str, text: &str) -> Re
             .unwrap_or(Unknown),
         kind => kind,
     };
-    let first = |keys: &[&str]| keys.iter().find_map(|key| label(key)).map(str::to_owned);
+    let first = |keys: &[&str]| keys.iter().find_map(|key| label(key));
     Resource {
         kind,
-        id: id.to_owned(),
+        id,
         namespace: first(&["namespace", "exported_namespace", "kubernetes_namespace"]),
         cluster: first(&["cluster", "cluster_name"]),
     }

@@ -104,7 +104,9 @@ async fn an_investigation_shows_its_journal_its_report_and_its_state() {
         (report.header("content-type"), &report.json()["summary"]),
         ("application/json", &json!("the volume is full"))
     );
-    for (accept, status, text) in [("text/markdown", 200, "# the volume is full\n"), ("image/png", 406, "")] {
+    for (accept, status, text) in
+        [("text/markdown", 200, "# the volume is full\n"), ("image/png", 406, ""), ("text/html", 200, "")]
+    {
         let request = Request::get(format!("{path}/report")).header("host", "localhost").header("accept", accept);
         let answer = stage.send(request.body(HttpBody::empty()).unwrap()).await;
         assert_eq!(answer.status.as_u16(), status);
@@ -112,6 +114,36 @@ async fn an_investigation_shows_its_journal_its_report_and_its_state() {
     }
     let event = stage.get(&format!("/api/v1/events/{}", rows[0]["event_id"].as_str().unwrap())).await.json();
     assert_eq!(event["remediation_status"], json!("confirm:likely"));
+}
+
+#[tokio::test]
+async fn a_browser_gets_a_page_in_which_nothing_runs() {
+    let stage = Stage::open().await;
+    let rows = with_alerts(&stage, &["A"]).await;
+    stage.report("<script>alert('full & \"done\"')</script>").await;
+    let path = format!("/api/v1/investigations/{}/report", rows[0]["job_id"].as_str().unwrap());
+    let request = Request::get(path).header("host", "localhost").header("accept", "text/html,*/*;q=0.8");
+    let answer = stage.send(request.body(HttpBody::empty()).unwrap()).await;
+    assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, "text/html; charset=utf-8"));
+    let policy = answer.header("content-security-policy");
+    assert!(policy.contains("default-src 'none'") && policy.contains("sandbox"), "{policy}");
+    let text = answer.text();
+    let escaped = "<pre>\n# &lt;script&gt;alert(&#39;full &amp; &quot;done&quot;&#39;)&lt;/script&gt;";
+    assert!(text.contains(escaped) && !text.contains("<script"), "{text}");
+}
+
+#[tokio::test]
+async fn a_cursor_is_an_id_of_the_listed_kind() {
+    let stage = Stage::open().await;
+    let rows = with_alerts(&stage, &["A"]).await;
+    let (event, investigation) = (rows[0]["event_id"].as_str().unwrap(), rows[0]["job_id"].as_str().unwrap());
+    for (list, good, other) in [("events", event, investigation), ("investigations", investigation, event)] {
+        assert_eq!(stage.get(&format!("/api/v1/{list}?cursor={good}")).await.status.as_u16(), 200);
+        for wrong in [other, "zzz", "7", "%27%20OR%201"] {
+            let detail = stage.get(&format!("/api/v1/{list}?cursor={wrong}")).await.problem(400, "bad-request");
+            assert!(detail.contains("next_cursor"), "{detail}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -107,6 +107,20 @@ fn fields_come_from_where_the_contract_says() {
 }
 
 #[test]
+fn nothing_invisible_or_turning_stands_in_a_line_and_the_original_stays() {
+    let alert = json!({"status": "firing", "fingerprint": "f\u{200b}1", "labels": {
+        "alertname": "Disk\u{202e}lluF\r\nINFO forged", "service": "\u{200b}\u{feff}", "instance": "db\u{2066}-0\u{2028}x",
+        "pod": "db\u{200d}-0\u{1b}[31m", "namespace": "sh\u{202a}op", "cluster": "\u{2060}"},
+        "annotations": {"summary": "\u{e0041}It is\u{ad} full"}});
+    let event = one(alert);
+    assert_eq!((event.name.as_str(), event.subject.as_str()), ("DisklluF  INFO forged", "db-0 x"));
+    assert_eq!((event.title.as_str(), event.fingerprint.as_str()), ("It is full", "f1"));
+    assert_eq!((event.resource.id.as_str(), event.resource.namespace.as_deref()), ("db-0 [31m", Some("shop")));
+    assert_eq!(event.resource.cluster, None);
+    assert_eq!(event.labels["namespace"], "sh\u{202a}op");
+}
+
+#[test]
 fn severities_of_senders_become_four_words() {
     for (word, expected) in [
         (json!("critical"), Severity::Critical),

@@ -1,0 +1,198 @@
+//! Credentials in files are read again while the program runs, so that they can be exchanged.
+
+use crate::config::{Config, resolve_secret};
+use crate::domain::{Redactor, Secret};
+use crate::http::{Access, Web};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
+
+/// How often the files are looked at.
+const EVERY: Duration = Duration::from_secs(5);
+/// Most values of before that are still blanked out of texts, beside those of the start.
+const REMEMBERED: usize = 256;
+
+/// What was read last.
+#[derive(Debug)]
+pub(super) struct Rotation {
+    access: Access,
+    /// Every secret of the start: those of other peers, and the first values of ours.
+    first: Vec<Secret>,
+    /// Values that came later, the newest last.
+    later: VecDeque<Secret>,
+    /// Files that could not be read: each is complained about once.
+    failing: BTreeSet<String>,
+}
+
+/// What is in force after a change.
+type Renewed = (Access, Redactor);
+
+impl Rotation {
+    pub(super) fn new(access: Access, config: &Config) -> Self {
+        let first = config.secrets().into_iter().cloned().collect();
+        Self { access, first, later: VecDeque::new(), failing: BTreeSet::new() }
+    }
+
+    /// Reads every file again; what is now in force, if something changed. A file that cannot be read
+    /// leaves its credential as it is.
+    fn refresh(&mut self) -> Option<Renewed> {
+        let mut access = self.access.clone();
+        let mut fresh = vec![];
+        let intake = access.intake.iter_mut().map(|known| &mut known.token);
+        for secret in intake.chain(access.tokens.iter_mut().map(|known| &mut known.token)) {
+            let origin = secret.origin().to_owned();
+            if !origin.starts_with("file:") {
+                continue;
+            }
+            // The origin of a file is absolute: it stands in no folder and needs no variable.
+            match resolve_secret(&origin, Path::new("/"), &BTreeMap::new()) {
+                Ok(read) => {
+                    self.failing.remove(&origin);
+                    if read.expose() != secret.expose() {
+                        fresh.push(read.clone());
+                        *secret = read;
+                    }
+                }
+                Err(error) => {
+                    if self.failing.insert(origin) {
+                        tracing::warn!(error, "a credential cannot be read again; its last value stays in force");
+                    }
+                }
+            }
+        }
+        if fresh.is_empty() {
+            return None;
+        }
+        self.later.extend(fresh);
+        while self.later.len() > REMEMBERED {
+            self.later.pop_front();
+        }
+        match Redactor::new(self.first.iter().chain(&self.later).map(Secret::expose)) {
+            Ok(redactor) => {
+                self.access = access.clone();
+                Some((access, redactor))
+            }
+            Err(error) => {
+                // A credential that could not be kept out of texts is not put in force.
+                tracing::warn!(%error, "changed credentials cannot be looked for in texts; the last ones stay in force");
+                None
+            }
+        }
+    }
+
+    /// Keeps what is in force at `web` up to date, for ever: at every SIGHUP, and every few seconds.
+    /// From the return of this on, SIGHUP does not end the process any more.
+    pub(super) fn begin(mut self, web: Arc<Web>) -> JoinHandle<()> {
+        let hangup = signal(SignalKind::hangup());
+        let mut hangup = hangup.inspect_err(|error| tracing::warn!(%error, "SIGHUP cannot be listened for")).ok();
+        tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(EVERY);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                let hung_up = async {
+                    match hangup.as_mut() {
+                        Some(hangup) => hangup.recv().await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    _ = hung_up => tracing::info!("SIGHUP: credentials are read again"),
+                    _ = ticks.tick() => {}
+                }
+                let reading = tokio::task::spawn_blocking(move || {
+                    let renewed = self.refresh();
+                    (self, renewed)
+                });
+                let Ok((rotation, renewed)) = reading.await else {
+                    tracing::error!("credentials are not read again any more; restart to exchange one");
+                    return;
+                };
+                self = rotation;
+                if let Some((access, redactor)) = renewed {
+                    // First what blanks the new values out, then what lets them in.
+                    web.redactor.store(Arc::new(redactor));
+                    web.access.store(Arc::new(access));
+                    tracing::info!("changed credentials are in force");
+                }
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::App;
+    use super::*;
+    use crate::config::Sources;
+    use crate::edge::{Auth, HttpPeer, http::Limits};
+    use std::time::Instant;
+
+    fn config(folder: &Path) -> Config {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        std::fs::write(folder.join("intake"), "intake-0\n").unwrap();
+        std::fs::write(folder.join("token"), "token-00\n").unwrap();
+        let file = folder.join("firewarden.yaml");
+        let text = "store: {url: sqlite://fw.db}\nserver: {listen: \"127.0.0.1:0\"}\n\
+                    intake: {tokens: [{token: \"file:intake\"}]}\n\
+                    access: {tokens: [{name: ann, role: viewer, token: \"file:token\"}]}\n";
+        std::fs::write(&file, text).unwrap();
+        let sources = Sources { file: Some(file), env: BTreeMap::new(), flags: vec![], cwd: folder.to_owned() };
+        sources.load().unwrap().resolve().unwrap()
+    }
+
+    #[test]
+    fn what_cannot_be_read_stays_and_all_values_are_blanked_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path());
+        let mut rotation = Rotation::new(super::super::access(&config), &config);
+        assert!(rotation.refresh().is_none());
+        std::fs::remove_file(folder.path().join("token")).unwrap();
+        std::fs::write(folder.path().join("intake"), "intake-1").unwrap();
+        let (access, _) = rotation.refresh().unwrap();
+        assert_eq!((access.intake[0].token.expose(), access.tokens[0].token.expose()), ("intake-1", "token-00"));
+        assert_eq!(rotation.failing.len(), 1);
+        assert!(rotation.refresh().is_none());
+        std::fs::write(folder.path().join("token"), "token-11").unwrap();
+        let (access, redactor) = rotation.refresh().unwrap();
+        assert_eq!((access.tokens[0].token.expose(), rotation.failing.len()), ("token-11", 0));
+        let text = redactor.text("intake-0 intake-1 token-00 token-11").0.into_owned();
+        assert_eq!(text, ["[redacted]"; 4].join(" "));
+    }
+
+    #[tokio::test]
+    async fn a_changed_file_is_in_force_without_a_restart_and_sighup_ends_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let app = Arc::new(App::build(config(folder.path())).await.unwrap());
+        let listener = app.listen().await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let serving = tokio::spawn({
+            let app = app.clone();
+            async move { app.serve(listener, stopped).await }
+        });
+        let status = async |token: &str| {
+            let peer = HttpPeer::new("own", &address, Some(Auth::Bearer(Secret::new(token, "test")))).unwrap();
+            peer.get("/api/v1/events", &[], Limits::default()).await.unwrap().status
+        };
+        assert_eq!((status("token-00").await, status("token-11").await), (200, 401));
+        let process = std::process::id().to_string();
+        for (old, new, sighup) in [("token-00", "token-11", true), ("token-11", "token-22", false)] {
+            std::fs::write(folder.path().join("token"), new).unwrap();
+            if sighup {
+                assert!(std::process::Command::new("kill").args(["-HUP", &process]).status().unwrap().success());
+            }
+            let begun = Instant::now();
+            while status(new).await != 200 {
+                assert!(begun.elapsed() < 4 * EVERY, "{new} is not accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            assert_eq!(status(old).await, 401);
+        }
+        stop.send(true).unwrap();
+        serving.await.unwrap().unwrap();
+    }
+}
