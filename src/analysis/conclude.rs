@@ -1,6 +1,7 @@
 //! All of it in order: findings, what explains what, ranking, and the story for people.
 
 use super::expression::{Holds, Reading};
+use super::lookup::resolved;
 use super::need::Case;
 use super::rank::{causes, rank, verdict};
 use super::scene::{Scene, UNRELATED, is_about_state, namespace_of, subject_of};
@@ -62,7 +63,11 @@ fn healthy(scene: &Scene<'_>, readings: &[Option<Reading>]) -> Vec<String> {
             evidence.extend(reading.evidence().cloned());
         }
         let seen = match subject_of(event) {
-            Some(subject) => well(scene, &subject),
+            Some(subject) => {
+                let things = resolved(scene.snapshot, &subject);
+                let well: Option<Vec<Vec<String>>> = things.iter().map(|thing| well(scene, thing)).collect();
+                well.map(|ids| ids.concat())
+            }
             None if about_state => None,
             None => namespace_of(event).and_then(|namespace| all_well(scene, namespace)),
         };

@@ -1,6 +1,7 @@
 //! The subject in the policy's words: `resource` and `blast_radius` of the risk input, as far as
 //! the evidence shows them. A key that is not known is absent.
 
+use super::lookup::{lacks_namespace, resolved};
 use super::scene::{Scene, subject_of};
 use super::snapshot::{Meta, Pod};
 use crate::domain::Entity;
@@ -83,7 +84,7 @@ fn describe(scene: &Scene<'_>, subject: &Entity, resource: &Entity, pods: &[&Pod
     let cluster = scene
         .events
         .iter()
-        .find(|e| subject_of(e).as_ref() == Some(subject))
+        .find(|e| subject_of(e).is_some_and(|named| resolved(snapshot, &named).contains(subject)))
         .and_then(|e| e.resource.cluster.clone().or_else(|| e.labels.get("cluster").cloned()));
     if let Some(cluster) = cluster {
         value.insert("cluster".into(), json!(cluster));
@@ -120,6 +121,8 @@ fn radius(scene: &Scene<'_>, resource: &Entity, pods: &[&Pod]) -> Value {
     // Counting needs a complete list.
     let complete = match resource.kind.as_str() {
         "Pod" => !pods.is_empty(),
+        // It was not found.
+        _ if lacks_namespace(resource) => false,
         "Node" => scene.snapshot.listed("Pod", "").is_some(),
         _ => scene.snapshot.listed("Pod", &resource.namespace).is_some(),
     };

@@ -86,8 +86,16 @@ fn title(report: &Report) -> String {
     match (subject.name.as_str(), subject.namespace.as_deref().filter(|n| !n.is_empty())) {
         ("", None) => alert.clone(),
         ("", Some(namespace)) => format!("{alert} in {namespace}"),
-        (name, None) => format!("{alert} on {} {name}", subject.kind),
-        (name, Some(namespace)) => format!("{alert} on {} {namespace}/{name}", subject.kind),
+        (name, None) => format!("{alert} on {}{name}", kind_word(&subject.kind)),
+        (name, Some(namespace)) => format!("{alert} on {}{namespace}/{name}", kind_word(&subject.kind)),
+    }
+}
+
+/// A kind before a name; nothing for one that is not known.
+fn kind_word(kind: &str) -> String {
+    match kind {
+        "" | "unknown" => String::new(),
+        kind => format!("{kind} "),
     }
 }
 

@@ -7,6 +7,7 @@
 //! need        what can be asked of the world, and what came back
 //! plan        alert -> what to look at, in at most four rounds
 //! snapshot/   typed, tolerant view of the answers
+//! lookup      where the things that alerts name are
 //! topology    who can affect whom, in hops
 //! analyzers/  one family of faults per file: snapshot -> findings
 //! causal      which finding explains which
@@ -23,6 +24,7 @@ mod conclude;
 mod expression;
 mod facts;
 mod json;
+mod lookup;
 mod markdown;
 mod need;
 mod plan;

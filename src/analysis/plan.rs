@@ -2,8 +2,9 @@
 //! answers to the rounds before it alone, so that no answer can enlarge an earlier round.
 
 use super::expression;
+use super::lookup::{kinds_to_list, lacks_namespace, resolved, subjects};
 use super::need::{Case, Need, Seen};
-use super::scene::{is_target_alert, namespace_of, subject_of, subjects};
+use super::scene::{is_target_alert, namespace_of, subject_of};
 use super::snapshot::{Pod, Snapshot};
 use super::topology::{drivers, operator};
 use crate::domain::Entity;
@@ -58,18 +59,13 @@ fn namespaces(case: &Case<'_>) -> Vec<String> {
 }
 
 /// From the alerts alone: the subjects and what surrounds them.
-fn first(case: &Case<'_>, _: &Snapshot) -> Vec<Need> {
+fn first(case: &Case<'_>, snapshot: &Snapshot) -> Vec<Need> {
     let mut needs = Vec::new();
-    let subjects = subjects(case.events);
+    let subjects = subjects(case.events, snapshot);
     for subject in subjects.iter().take(5) {
-        let namespace = (!subject.namespace.is_empty()).then_some(subject.namespace.as_str());
-        if subject.kind != "Target" {
-            needs.push(Need::object(&subject.kind, namespace, &subject.name));
-        }
-        if subject.kind == "PersistentVolumeClaim" {
-            let promql = usage(&subject.namespace, Some(&subject.name));
-            needs.push(Need::Range { promql: promql.clone(), minutes: 360 });
-            needs.push(Need::Range { promql, minutes: 60 });
+        match lacks_namespace(subject) {
+            true => needs.extend(kinds_to_list(subject).iter().map(|kind| Need::list(kind, None))),
+            false => needs.extend(about(subject)),
         }
     }
     let namespaces = namespaces(case);
@@ -94,6 +90,41 @@ fn first(case: &Case<'_>, _: &Snapshot) -> Vec<Need> {
     needs
 }
 
+/// One thing that an alert names.
+fn about(subject: &Entity) -> Vec<Need> {
+    let mut needs = Vec::new();
+    let namespace = (!subject.namespace.is_empty()).then_some(subject.namespace.as_str());
+    if subject.kind != "Target" {
+        needs.push(Need::object(&subject.kind, namespace, &subject.name));
+    }
+    if subject.kind == "PersistentVolumeClaim" {
+        let promql = usage(&subject.namespace, Some(&subject.name));
+        needs.push(Need::Range { promql: promql.clone(), minutes: 360 });
+        needs.push(Need::Range { promql, minutes: 60 });
+    }
+    needs
+}
+
+/// What an alert names without its namespace, where the first round found it, and its surroundings.
+fn found(case: &Case<'_>, snapshot: &Snapshot) -> Vec<Need> {
+    let mut needs = Vec::new();
+    let mut known = namespaces(case);
+    let unplaced = case.events.iter().filter_map(subject_of).filter(lacks_namespace);
+    for subject in unplaced.flat_map(|s| resolved(snapshot, &s)).filter(|s| !lacks_namespace(s)) {
+        if !known.contains(&subject.namespace) {
+            if known.len() >= MAX_NAMESPACES {
+                continue;
+            }
+            needs.extend(around(&subject.namespace));
+            needs.push(Need::Query { promql: usage(&subject.namespace, None) });
+            needs.push(Need::object("Namespace", None, &subject.namespace));
+            known.push(subject.namespace.clone());
+        }
+        needs.extend(about(&subject));
+    }
+    needs
+}
+
 /// Everything that runs in a namespace.
 fn around(namespace: &str) -> Vec<Need> {
     const KINDS: [&str; 6] = ["Pod", "PersistentVolumeClaim", "Deployment", "StatefulSet", "ReplicaSet", "DaemonSet"];
@@ -105,13 +136,14 @@ fn around(namespace: &str) -> Vec<Need> {
 /// What the alerts' own expressions say, logs of what fails, and the storage behind what cannot mount.
 fn second(case: &Case<'_>, snapshot: &Snapshot) -> Vec<Need> {
     let mut needs = expression::needs(case.events, snapshot);
+    needs.extend(found(case, snapshot));
     needs.extend(logs(case, snapshot));
     needs.extend(storage(case, snapshot));
     for pod in snapshot.pods.iter().filter(|p| oom_killed(p)).take(2) {
         needs.push(Need::Range { promql: working_set(&pod.meta.entity), minutes: 360 });
     }
     let known = namespaces(case);
-    let of_targets = snapshot.targets.iter().filter(|t| !t.up && concerns(case, &t.entity()));
+    let of_targets = snapshot.targets.iter().filter(|t| !t.up && concerns(case, snapshot, &t.entity()));
     let mut more: Vec<&str> = of_targets.map(|t| t.label("namespace")).filter(|n| !n.is_empty()).collect();
     more.sort_unstable();
     more.dedup();
@@ -161,15 +193,18 @@ fn operators(snapshot: &Snapshot) -> Vec<Need> {
     needs
 }
 
-fn concerns(case: &Case<'_>, entity: &Entity) -> bool {
+fn concerns(case: &Case<'_>, snapshot: &Snapshot, entity: &Entity) -> bool {
     case.events.iter().any(|e| match subject_of(e) {
         Some(subject) if subject.kind == "Target" => subject.name == entity.name,
+        Some(subject) if lacks_namespace(&subject) => {
+            resolved(snapshot, &subject).iter().any(|s| s.namespace.is_empty() || s.namespace == entity.namespace)
+        }
         _ => namespace_of(e).is_none_or(|n| n == entity.namespace),
     })
 }
 
 fn logs(case: &Case<'_>, snapshot: &Snapshot) -> Vec<Need> {
-    let subjects = subjects(case.events);
+    let subjects = subjects(case.events, snapshot);
     let mut pods: Vec<(u8, &Pod)> = Vec::new();
     for pod in &snapshot.pods {
         let entity = &pod.meta.entity;
@@ -213,7 +248,7 @@ fn logs(case: &Case<'_>, snapshot: &Snapshot) -> Vec<Need> {
 
 fn storage(case: &Case<'_>, snapshot: &Snapshot) -> Vec<Need> {
     let mut needs = Vec::new();
-    let subjects = subjects(case.events);
+    let subjects = subjects(case.events, snapshot);
     let trouble = mounts_fail(snapshot);
     let sick: HashSet<(&str, &str)> = snapshot
         .pods

@@ -1,14 +1,18 @@
 //! What stays open: questions without an answer, and what to look at next.
 
 use super::expression::{self, Holds, Reading};
+use super::lookup::{is_looked_up, is_seen, kinds_to_list, lacks_namespace};
 use super::need::{Case, Need};
+use super::rank::nearby;
 use super::scene::{Scene, is_target_alert};
 use super::snapshot::Failure;
 use super::text::{clip, moment};
-use crate::domain::{Analysis, Finding, OpenQuestion};
+use crate::domain::{Analysis, Entity, Finding, OpenQuestion};
 
 /// Most open questions of one report.
 const MAX_OPEN: usize = 12;
+/// How a question after something that was not seen begins.
+const WHERE: &str = "Where is ";
 
 /// The world answered that there is nothing, which is an answer.
 fn is_absence(failure: &Failure) -> bool {
@@ -49,7 +53,10 @@ pub(super) fn open(
     settled: bool,
 ) -> Vec<OpenQuestion> {
     let mut open: Vec<OpenQuestion> = Vec::new();
-    if !settled && let Some(top) = analysis.hypotheses.first() {
+    if !settled {
+        open.extend(unseen(case, scene, analysis));
+    }
+    if !settled && let Some(top) = nearby(analysis) {
         let finding = &top.finding;
         open.push(OpenQuestion {
             question: match finding.symptom {
@@ -60,7 +67,7 @@ pub(super) fn open(
             blocked_by: None,
         });
     }
-    if analysis.hypotheses.is_empty() && analysis.healthy.is_empty() {
+    if nearby(analysis).is_none() && analysis.healthy.is_empty() {
         let (question, how) = match reading.map(|r| r.holds) {
             Some(Holds::Yes) => ("What makes the alert's expression true?", "Graph its parts one by one"),
             Some(Holds::NoLonger) => {
@@ -95,6 +102,68 @@ pub(super) fn open(
     }
     open.truncate(MAX_OPEN);
     open
+}
+
+/// What the alerts name and nothing was seen of.
+fn unseen(case: &Case<'_>, scene: &Scene<'_>, analysis: &Analysis) -> Vec<OpenQuestion> {
+    let told = |subject: &Entity| analysis.findings.iter().any(|f| f.entity == *subject);
+    let gone = |s: &&Entity| is_looked_up(s) && !is_seen(scene.snapshot, s) && !told(s);
+    let question = |subject: &Entity| OpenQuestion {
+        question: format!("{WHERE}{}?", clip(&subject.to_string(), 200)),
+        how_to_answer: search(subject),
+        blocked_by: Some(not_seen(case, scene, subject)),
+    };
+    scene.subjects.iter().filter(gone).take(3).map(question).collect()
+}
+
+/// What was looked for and not found, in words, from an analysis' open questions.
+pub(super) fn looked_for(analysis: &Analysis) -> impl Iterator<Item = &str> {
+    analysis.open_questions.iter().filter(|q| q.question.starts_with(WHERE)).filter_map(|q| q.blocked_by.as_deref())
+}
+
+fn not_seen(case: &Case<'_>, scene: &Scene<'_>, subject: &Entity) -> String {
+    let snapshot = scene.snapshot;
+    let (thing, name) = (clip(&subject.to_string(), 160), clip(&subject.name, 120));
+    if !case.kubernetes {
+        return format!("{thing} could not be looked at: Kubernetes is not configured");
+    }
+    let absent = |f: &Failure| {
+        let asked = |kind: &str, namespace: &Option<String>, name: &str| {
+            kind == subject.kind && namespace.as_deref().unwrap_or("") == subject.namespace && name == subject.name
+        };
+        is_absence(f) && matches!(&f.need, Need::Object { kind, namespace, name } if asked(kind, namespace, name))
+    };
+    let kinds = kinds_to_list(subject);
+    let listed = |kind: &&str| snapshot.listed(kind, &subject.namespace).is_some();
+    let all = !kinds.is_empty() && kinds.iter().all(listed) || subject.kind == "Node" && listed(&"Node");
+    match (all || snapshot.failures.iter().any(absent), subject.kind.as_str()) {
+        (true, "Node") => format!("no Node {name} was seen"),
+        (true, "Service") => format!("no workload of the name {name} was seen in any namespace"),
+        (true, kind) if lacks_namespace(subject) => format!("no {kind} {name} was seen in any namespace"),
+        (true, kind) => format!("no {kind} {name} was seen in namespace {}", clip(&subject.namespace, 70)),
+        (false, _) if kinds.is_empty() && lacks_namespace(subject) => {
+            format!("{thing} was not looked for: the alert does not say in which namespace it is")
+        }
+        (false, _) => format!("{thing} was not seen, but not all of its kind could be looked at"),
+    }
+}
+
+/// How a person would look for it. A name from an alert becomes part of a command only if it is one.
+fn search(subject: &Entity) -> String {
+    let plain = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b));
+    if !plain(&subject.name) || !plain(&subject.namespace) || subject.name.starts_with('-') {
+        return "Look for it by its name, and see where the alert's labels come from.".into();
+    }
+    let scope = match subject.namespace.as_str() {
+        _ if subject.kind == "Node" => String::new(),
+        "" => " -A".to_owned(),
+        namespace => format!(" -n {namespace}"),
+    };
+    let field = format!("--field-selector metadata.name={}", subject.name);
+    format!(
+        "Look for it: kubectl get {}{scope} {field}. If it is gone, see what the alert's labels come from.",
+        subject.kind.to_lowercase()
+    )
 }
 
 fn next_look(scene: &Scene<'_>, finding: &Finding) -> String {

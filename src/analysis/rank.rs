@@ -20,6 +20,9 @@ const SYMPTOM_CAP: f64 = 0.35;
 /// Nor is a fault without a path to what the alerts name.
 const UNRELATED_CAP: f64 = 0.39;
 
+/// Said of a fault without a path to what the alerts name.
+pub(super) const ELSEWHERE: &str = "seen elsewhere, with no path to the alert";
+
 /// The roots as hypotheses, likeliest first. `missing` counts relevant questions without answer.
 pub(super) fn rank(scene: &Scene<'_>, findings: &[Finding], roots: &[Root], missing: usize) -> Vec<Hypothesis> {
     let scores: Vec<f64> = roots.iter().map(|root| score(scene, findings, root)).collect();
@@ -32,7 +35,8 @@ pub(super) fn rank(scene: &Scene<'_>, findings: &[Finding], roots: &[Root], miss
             let rival = rivals.map(|j| scores[j]).fold(0.0, f64::max);
             let kinds = kinds(scene, findings, root);
             let mut confidence = confidence(scores[i], scores[i] - rival, kinds, missing, finding.symptom);
-            if nearest(scene, findings, root) >= UNRELATED {
+            let unrelated = nearest(scene, findings, root) >= UNRELATED;
+            if unrelated {
                 confidence = confidence.min(UNRELATED_CAP);
             }
             Hypothesis {
@@ -40,12 +44,13 @@ pub(super) fn rank(scene: &Scene<'_>, findings: &[Finding], roots: &[Root], miss
                 score: scores[i],
                 confidence,
                 explains: root.explains.iter().map(|(i, _)| findings[*i].clone()).collect(),
-                why_less_likely: None,
+                why_less_likely: unrelated.then(|| ELSEWHERE.to_owned()),
             }
         })
         .collect();
     hypotheses.sort_by(|a, b| {
-        (a.finding.symptom.cmp(&b.finding.symptom))
+        (is_elsewhere(a).cmp(&is_elsewhere(b)))
+            .then(a.finding.symptom.cmp(&b.finding.symptom))
             .then(b.score.total_cmp(&a.score))
             .then_with(|| a.finding.entity.cmp(&b.finding.entity))
             .then_with(|| a.finding.cause_code.cmp(&b.finding.cause_code))
@@ -55,7 +60,7 @@ pub(super) fn rank(scene: &Scene<'_>, findings: &[Finding], roots: &[Root], miss
         hypotheses.retain(|h| !h.finding.symptom);
     }
     let top = hypotheses.first().map(|h| (h.score, h.finding.clone()));
-    for hypothesis in hypotheses.iter_mut().skip(1) {
+    for hypothesis in hypotheses.iter_mut().skip(1).filter(|h| !is_elsewhere(h)) {
         hypothesis.why_less_likely = top.as_ref().map(|(score, best)| why_less(scene, hypothesis, *score, best));
     }
     hypotheses
@@ -141,12 +146,19 @@ fn why_less(scene: &Scene<'_>, hypothesis: &Hypothesis, top: f64, best: &Finding
     }
     let hops = scene.hops(&finding.entity);
     if hops > scene.hops(&best.entity) {
-        return match hops {
-            UNRELATED.. => "no path leads from it to what the alert names".into(),
-            _ => "farther from what the alert names".into(),
-        };
+        return "farther from what the alert names".into();
     }
     format!("the evidence weighs less ({} of the first)", percent(hypothesis.score / top.max(1e-9)))
+}
+
+/// No path leads from it to what the alerts name.
+pub(super) fn is_elsewhere(hypothesis: &Hypothesis) -> bool {
+    hypothesis.why_less_likely.as_deref() == Some(ELSEWHERE)
+}
+
+/// The likeliest of what has a path to what the alerts name.
+pub(super) fn nearby(analysis: &Analysis) -> Option<&Hypothesis> {
+    analysis.hypotheses.iter().find(|h| !is_elsewhere(h))
 }
 
 /// What an analysis permits to claim.

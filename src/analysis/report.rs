@@ -5,7 +5,8 @@
 //! says that it is inferred.
 
 use super::conclude::of_alert;
-use super::rank::{causes, rest, verdict};
+use super::questions::looked_for;
+use super::rank::{causes, is_elsewhere, nearby, rest, verdict};
 use super::scene::subject_of;
 use super::text::{clip, gist, quote};
 use crate::domain::{
@@ -75,7 +76,7 @@ pub fn report(analysis: &Analysis, frame: ReportFrame<'_>) -> Report {
     Report {
         schema_version: "rca_report/v1".into(),
         revision: frame.revision,
-        incident: incident(&frame),
+        incident: incident(analysis, &frame),
         verdict,
         summary: summary(verdict, analysis, &root_causes, &frame),
         recommendations: recommendations(&kept, verdict, analysis),
@@ -174,7 +175,7 @@ fn alternative(hypothesis: &Hypothesis, known: &BTreeSet<&str>) -> Alternative {
         cause_code: finding.cause_code.clone(),
         entity: finding.entity.clone(),
         confidence: hypothesis.confidence,
-        why_less_likely: match (finding.symptom, &hypothesis.why_less_likely) {
+        why_less_likely: match (finding.symptom && !is_elsewhere(hypothesis), &hypothesis.why_less_likely) {
             (true, _) => symptom(),
             (false, Some(why)) => why.clone(),
             (false, None) => "too little evidence".into(),
@@ -201,7 +202,7 @@ fn timeline(analysis: &Analysis, frame: &ReportFrame<'_>, known: &BTreeSet<&str>
         .collect()
 }
 
-fn incident(frame: &ReportFrame<'_>) -> Incident {
+fn incident(analysis: &Analysis, frame: &ReportFrame<'_>) -> Incident {
     let Some(event) = frame.events.first() else {
         return Incident {
             id: frame.investigation_id.to_string(),
@@ -211,7 +212,14 @@ fn incident(frame: &ReportFrame<'_>) -> Incident {
             subject: Subject { kind: "unknown".into(), namespace: None, name: String::new(), cluster: None },
         };
     };
-    let subject = subject_of(event);
+    // The survey may have found the namespace that the alert leaves out.
+    let found = of_alert(analysis).map(|step| &step.entity);
+    let subject = subject_of(event).map(|named| match found {
+        Some(found) if named.namespace.is_empty() && (&found.kind, &found.name) == (&named.kind, &named.name) => {
+            found.clone()
+        }
+        _ => named,
+    });
     let (kind, namespace, name) = match subject {
         Some(entity) => (entity.kind, Some(entity.namespace).filter(|n| !n.is_empty()), entity.name),
         None => {
@@ -245,9 +253,20 @@ fn summary(verdict: ReportVerdict, analysis: &Analysis, causes: &[RootCause], fr
         },
         ReportVerdict::InsufficientEvidence => {
             let read = told.map_or(String::new(), |told| format!(" Meanwhile {told}."));
-            match analysis.hypotheses.first() {
-                Some(top) => format!("The cause is not known. What is seen: {}.{read}", top.finding.statement),
-                None => format!("The cause of {alert} is not known: nothing that was seen explains it.{read}"),
+            let mut others = String::new();
+            let gone = looked_for(analysis).collect::<Vec<_>>().join(", ");
+            if analysis.hypotheses.iter().any(is_elsewhere) {
+                others.push_str(" Other trouble was seen elsewhere, with no path to the alert.");
+            }
+            match (nearby(analysis), gone.is_empty()) {
+                (Some(top), true) => format!("The cause is not known. What is seen: {}.{read}", top.finding.statement),
+                (Some(top), false) => {
+                    format!("The cause is not known: {gone}. What is seen: {}.{read}", top.finding.statement)
+                }
+                (None, true) => {
+                    format!("The cause of {alert} is not known: nothing that was seen explains it.{read}{others}")
+                }
+                (None, false) => format!("The cause of {alert} is not known: {gone}.{read}{others}"),
             }
         }
         ReportVerdict::Possible | ReportVerdict::Likely | ReportVerdict::Confirmed => {

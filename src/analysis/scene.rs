@@ -1,14 +1,12 @@
 //! What the alerts are about, beside what was seen.
 
+use super::lookup::{is_looked_up, lacks_namespace, owners_by_name, subjects};
 use super::need::Case;
 use super::snapshot::Snapshot;
 use super::topology::Topology;
 use crate::domain::{Entity, SreEvent};
 use jiff::Timestamp;
 use std::collections::HashMap;
-
-/// Most alerts that are resolved to subjects.
-const MAX_EVENTS: usize = 20;
 
 /// What an analyzer may look at.
 #[derive(Debug)]
@@ -26,6 +24,10 @@ pub(super) struct Scene<'a> {
     hops: HashMap<Entity, u32>,
     /// Something that an alert names was seen in its surroundings.
     anchored: bool,
+    /// Namespaces that an alert is about without naming a thing in them.
+    scopes: Vec<&'a str>,
+    /// An alert names neither a thing nor a namespace.
+    cluster_wide: bool,
 }
 
 /// From here on a thing has nothing to do with what the alerts name.
@@ -33,15 +35,25 @@ pub(super) const UNRELATED: u32 = 5;
 
 impl<'a> Scene<'a> {
     pub(super) fn new(case: &Case<'a>, snapshot: &'a Snapshot, topology: &'a Topology) -> Self {
-        let subjects = subjects(case.events);
+        let subjects = subjects(case.events, snapshot);
         let starts = || case.events.iter().map(|e| e.starts_at);
         let mut hops: HashMap<Entity, u32> = HashMap::new();
         let mut anchored = false;
         for subject in &subjects {
             hops.insert(subject.clone(), 0);
-            for (entity, far) in topology.causes_of(subject).into_iter().chain(topology.effects_of(subject)) {
-                anchored = true;
-                hops.entry(entity.clone()).and_modify(|h| *h = far.min(*h)).or_insert(far);
+            // Of a pod that is gone its makers are still there.
+            for known in owners_by_name(snapshot, subject).iter().chain([subject]) {
+                for (entity, far) in topology.causes_of(known).into_iter().chain(topology.effects_of(known)) {
+                    anchored = true;
+                    hops.entry(entity.clone()).and_modify(|h| *h = far.min(*h)).or_insert(far);
+                }
+            }
+        }
+        let unnamed = || case.events.iter().filter(|e| subject_of(e).is_none());
+        let scopes: Vec<&str> = unnamed().filter_map(namespace_of).collect();
+        if !anchored && !scopes.is_empty() {
+            for (entity, far) in topology.causes_of_all(|e| scopes.contains(&e.namespace.as_str())) {
+                hops.entry(entity.clone()).and_modify(|h| *h = (far + 1).min(*h)).or_insert(far + 1);
             }
         }
         Self {
@@ -54,6 +66,8 @@ impl<'a> Scene<'a> {
             now: case.now,
             hops,
             anchored,
+            scopes,
+            cluster_wide: unnamed().any(|e| namespace_of(e).is_none()),
         }
     }
 
@@ -62,16 +76,23 @@ impl<'a> Scene<'a> {
         if let Some(hops) = self.hops.get(entity) {
             return *hops;
         }
-        let namespaces: Vec<&str> = self.events.iter().filter_map(namespace_of).collect();
-        let here = namespaces.contains(&entity.namespace.as_str());
-        match (self.subjects.is_empty(), self.anchored, here) {
-            // An alert that names only a namespace is about all of it.
-            (true, _, true) => 1,
-            (true, _, false) => 2,
-            // What it names was not seen: its namespace is the best guess.
-            (false, false, true) => 2,
-            (false, true, true) => UNRELATED,
-            (false, _, false) => UNRELATED + 1,
+        let namespace = entity.namespace.as_str();
+        // An alert that names only a namespace is about all of it.
+        if !self.anchored && self.scopes.contains(&namespace) {
+            return 1;
+        }
+        if self.subjects.is_empty() && self.cluster_wide {
+            return 2;
+        }
+        // Of what is never looked up, an autoscaler or a target without pod, the namespace is the
+        // best guess. Of what was looked up and not seen nothing is guessed.
+        let guessed = |s: &Entity| !is_looked_up(s) && !namespace.is_empty() && s.namespace == namespace;
+        if !self.anchored && self.subjects.iter().any(guessed) {
+            return 2;
+        }
+        match self.events.iter().filter_map(namespace_of).any(|n| n == namespace) {
+            true => UNRELATED,
+            false => UNRELATED + 1,
         }
     }
 
@@ -87,18 +108,8 @@ pub(super) fn namespace_of(event: &SreEvent) -> Option<&str> {
     label.map(String::as_str).or(event.resource.namespace.as_deref()).filter(|n| !n.is_empty())
 }
 
-/// What the alerts name, without repeats.
-pub(super) fn subjects(events: &[SreEvent]) -> Vec<Entity> {
-    let mut found: Vec<Entity> = Vec::new();
-    for subject in events.iter().take(MAX_EVENTS).filter_map(subject_of) {
-        if !found.contains(&subject) {
-            found.push(subject);
-        }
-    }
-    found
-}
-
-/// What one alert names. The labels of an exporter's own pod and service are not the subject.
+/// What one alert names, without namespace where the alert leaves it out. The labels of an
+/// exporter's own pod and service are not the subject.
 pub(super) fn subject_of(event: &SreEvent) -> Option<Entity> {
     const LABELS: [(&str, &str); 9] = [
         ("persistentvolumeclaim", "PersistentVolumeClaim"),
@@ -117,15 +128,19 @@ pub(super) fn subject_of(event: &SreEvent) -> Option<Entity> {
         return Some(target_entity(namespace, label("job"), label("instance")));
     }
     let exporter = |value: &str| value.contains("kube-state-metrics") || value.contains("node-exporter");
-    let named = LABELS.iter().find_map(|(name, kind)| {
+    let mut named = LABELS.iter().filter_map(|(name, kind)| {
         let value = label(name);
         let own = *name == "pod" && exporter(label("job")) && exporter(value);
-        let namespaced = *kind != "Node";
-        (!(value.is_empty() || own || namespaced && namespace.is_empty()))
-            .then(|| Entity::new(*kind, if namespaced { namespace } else { "" }, value))
+        (!value.is_empty() && !own).then(|| Entity::new(*kind, if *kind == "Node" { "" } else { namespace }, value))
     });
+    // What can be found without a search goes first.
+    let named = named.clone().find(|e| !lacks_namespace(e)).or_else(|| named.next());
     let scraped = !label("instance").is_empty() && !label("job").is_empty() && !exporter(label("job"));
-    named.or_else(|| scraped.then(|| target_entity(namespace, label("job"), label("instance"))))
+    let service = || {
+        let value = label("service");
+        (!value.is_empty() && namespace.is_empty() && !exporter(value)).then(|| Entity::new("Service", "", value))
+    };
+    named.or_else(|| scraped.then(|| target_entity(namespace, label("job"), label("instance")))).or_else(service)
 }
 
 fn target_entity(namespace: &str, job: &str, instance: &str) -> Entity {

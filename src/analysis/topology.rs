@@ -124,19 +124,28 @@ impl Topology {
 
     /// Hops to everything that `from` can affect.
     pub fn effects_of(&self, from: &Entity) -> HashMap<&Entity, u32> {
-        self.walk(from, &self.out)
+        self.walk(self.index.get(from).copied(), &self.out)
     }
 
     /// Hops to everything that can affect `to`.
     pub fn causes_of(&self, to: &Entity) -> HashMap<&Entity, u32> {
-        self.walk(to, &self.into)
+        self.walk(self.index.get(to).copied(), &self.into)
     }
 
-    fn walk(&self, from: &Entity, edges: &[Vec<(usize, u32)>]) -> HashMap<&Entity, u32> {
-        let Some(&start) = self.index.get(from) else { return HashMap::new() };
+    /// Hops to everything that can affect one of what `chosen` picks, itself included.
+    pub fn causes_of_all(&self, chosen: impl Fn(&Entity) -> bool) -> HashMap<&Entity, u32> {
+        self.walk(self.index.iter().filter(|(entity, _)| chosen(entity)).map(|(_, at)| *at), &self.into)
+    }
+
+    fn walk(&self, from: impl IntoIterator<Item = usize>, edges: &[Vec<(usize, u32)>]) -> HashMap<&Entity, u32> {
+        let mut queue: VecDeque<usize> = from.into_iter().collect();
+        if queue.is_empty() {
+            return HashMap::new();
+        }
         let mut hops = vec![u32::MAX; edges.len()];
-        hops[start] = 0;
-        let mut queue = VecDeque::from([start]);
+        for start in &queue {
+            hops[*start] = 0;
+        }
         while let Some(here) = queue.pop_front() {
             for &(next, cost) in &edges[here] {
                 let total = hops[here].saturating_add(cost);

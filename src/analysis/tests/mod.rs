@@ -5,3 +5,4 @@ mod captured;
 mod incident;
 mod properties;
 mod tables;
+mod unseen;
