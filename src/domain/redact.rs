@@ -1,9 +1,13 @@
 //! The one door for text from outside: secrets are blanked out before anything is stored, hashed,
 //! shown or sent.
 
+mod key_material;
+
+use key_material::KeyMaterial;
 use regex::{Regex, RegexBuilder};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// What stands where a secret stood.
 const BLANK: &str = "[redacted]";
@@ -12,13 +16,13 @@ const BLANK: &str = "[redacted]";
 #[derive(Debug, Clone)]
 pub struct Redactor {
     patterns: Regex,
+    keys: KeyMaterial,
     values: Option<Regex>,
 }
 
 /// One alternation, compiled once. Group `keep` stays visible: the name of a secret is no secret.
 const PATTERNS: &str = r#"(?x)
-  (?s:-----BEGIN\ [A-Z\ ]*PRIVATE\ KEY-----.*?(?:-----END\ [A-Z\ ]*PRIVATE\ KEY-----|\z))
-| (?-u:\b)eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}
+  (?-u:\b)eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}
 | (?-u:\b)(?:AKIA|ASIA)[0-9A-Z]{16}(?-u:\b)
 | (?-u:\b)gh[pousr]_[A-Za-z0-9]{20,}
 | (?-u:\b)github_pat_[A-Za-z0-9_]{20,}
@@ -45,7 +49,7 @@ impl Redactor {
             true => None,
             false => Some(RegexBuilder::new(&values.join("|")).size_limit(64 << 20).build()?),
         };
-        Ok(Self { patterns: Regex::new(PATTERNS)?, values })
+        Ok(Self { patterns: Regex::new(PATTERNS)?, keys: KeyMaterial::new()?, values })
     }
 
     /// `text` without secrets, and how many were blanked out.
@@ -58,6 +62,9 @@ impl Redactor {
             }),
             None => Cow::Borrowed(text),
         };
+        let keys = self.keys.find(&known);
+        blanked += u32::try_from(keys.len()).unwrap_or(u32::MAX);
+        let known = if keys.is_empty() { known } else { Cow::Owned(without(&[known.as_ref()], &keys).concat()) };
         let shaped = self.patterns.replace_all(&known, |found: &regex::Captures<'_>| {
             let keep = ["keep_url", "keep_auth", "keep_bearer", "keep_pair"].iter().find_map(|name| found.name(name));
             let whole = found.get(0).map_or("", |m| m.as_str());
@@ -86,9 +93,12 @@ impl Redactor {
                     count
                 }
             },
-            Value::Array(items) => items.iter_mut().map(|item| self.json(item)).sum(),
+            Value::Array(items) => {
+                let count = self.across(items);
+                count + items.iter_mut().map(|item| self.json(item)).sum::<u32>()
+            }
             Value::Object(map) => {
-                let mut count = 0;
+                let mut count = self.keys_of(map);
                 for (key, item) in map.iter_mut() {
                     match item {
                         Value::String(text) if names_a_secret(key) && !text.is_empty() && text != BLANK => {
@@ -103,6 +113,91 @@ impl Redactor {
             Value::Null | Value::Bool(_) | Value::Number(_) => 0,
         }
     }
+
+    /// Blanks what goes from one text of a list into the next, such as a private key in the lines
+    /// of a log. The list gets shorter by what one secret filled.
+    fn across(&self, items: &mut Vec<Value>) -> u32 {
+        let mut count = 0;
+        if items.len() < 2 || !items.iter().all(Value::is_string) {
+            return 0;
+        }
+        for known in [true, false] {
+            let texts: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
+            let joined = texts.join("\n");
+            let found: Vec<Range<usize>> = match (known, &self.values) {
+                (true, Some(values)) => values.find_iter(&joined).map(|m| m.range()).collect(),
+                (true, None) => continue,
+                (false, _) => self.keys.find(&joined),
+            };
+            if !found.is_empty() {
+                count += u32::try_from(found.len()).unwrap_or(u32::MAX);
+                *items = without(&texts, &found).into_iter().map(Value::String).collect();
+            }
+        }
+        count
+    }
+
+    /// Blanks secrets in the names of `map`; two that become the same are numbered.
+    fn keys_of(&self, map: &mut Map<String, Value>) -> u32 {
+        if map.keys().all(|key| self.text(key).1 == 0) {
+            return 0;
+        }
+        let mut count = 0;
+        for (key, mut item) in std::mem::take(map) {
+            let (clean, blanked) = self.text(&key);
+            count += blanked;
+            if names_a_secret(&key)
+                && let Value::String(text) = &mut item
+                && !text.is_empty()
+            {
+                *text = BLANK.to_owned();
+            }
+            let mut name = clean.clone().into_owned();
+            let mut n = 1;
+            while map.contains_key(&name) {
+                n += 1;
+                name = format!("{clean} {n}");
+            }
+            map.insert(name, item);
+        }
+        count
+    }
+}
+
+/// `texts`, as if joined by newlines, with a mark in place of each of the `found` ranges, which are
+/// in order and apart. Texts that one range joins become one.
+fn without(texts: &[&str], found: &[Range<usize>]) -> Vec<String> {
+    let mut out = Vec::with_capacity(texts.len());
+    let mut found = found.iter().peekable();
+    let mut current = String::new();
+    let mut start = 0;
+    for text in texts {
+        let end = start + text.len();
+        let mut at = start;
+        let mut open = false;
+        while let Some(range) = found.peek().filter(|range| range.start <= end) {
+            // A range that began in a text before is marked there.
+            if range.start >= start {
+                current.push_str(&text[at - start..range.start - start]);
+                current.push_str(BLANK);
+            }
+            if range.end > end {
+                open = true;
+                break;
+            }
+            at = range.end;
+            found.next();
+        }
+        if !open {
+            current.push_str(&text[at - start..]);
+            out.push(std::mem::take(&mut current));
+        }
+        start = end + 1;
+    }
+    if !current.is_empty() {
+        out.push(current);
+    }
+    out
 }
 
 /// Keys whose whole value is a secret, however it looks.
@@ -176,7 +271,99 @@ mod tests {
         assert_eq!(value, json!({"env": [{"name": "X", "value": "[redacted]"}], "password": "[redacted]", "n": 1}));
     }
 
+    #[test]
+    fn a_key_in_the_lines_of_a_log_disappears_as_a_whole() {
+        let body = [
+            "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj".to_owned(),
+            "MzEfYyjiWA4R4/M2bS1GB4t7NXp98C3SC6dVMvDuictGeurT8jNbvJZHtCSuYEvu".to_owned(),
+            "NMoSfm76oqFvAp8Gy0iz5sxjZmSnXyCdPEovGhLa0VzMaQ8s+CLOyS56YyCFGeJZ".to_owned(),
+            "qgtzJ6GR3eqoYSW9b9UMvkBpZODSctWSNGj3P7jRFDO5VoTwCQAWbFnOjDfH5Ulg".to_owned(),
+            "p2PKSQnSJP3AJLQNFNe7br1X".to_owned(),
+        ];
+        let (begin, end) = ("-----BEGIN RSA PRIVATE KEY-----", "-----END RSA PRIVATE KEY-----");
+        for prefix in ["", "2026-07-01T10:00:00.123Z stderr F ", "    "] {
+            let mut block = vec![format!("{prefix}{begin}")];
+            block.extend(body.iter().map(|line| format!("{prefix}{line}")));
+            block.push(format!("{prefix}{end}"));
+            // All of it, a cut end, a cut head, only the middle.
+            for part in [&block[..], &block[..3], &block[4..], &block[5..], &block[1..4], &block[2..5]] {
+                let mut lines = vec!["started on port 8080".to_owned()];
+                lines.extend_from_slice(part);
+                lines.push("ready to accept connections".to_owned());
+                let mut value = json!({"lines": lines, "total_lines": 99});
+                assert!(redactor().json(&mut value) >= 1, "{lines:?}");
+                let kept = value["lines"].as_array().unwrap();
+                assert_eq!(
+                    (kept[0].as_str(), kept.last().unwrap().as_str()),
+                    (Some("started on port 8080"), Some("ready to accept connections")),
+                    "{value}"
+                );
+                assert!(!body.iter().any(|line| value.to_string().contains(line.as_str())), "{value}");
+                assert_eq!(redactor().json(&mut value), 0);
+                let joined = lines.join("\n");
+                let (text, _) = redactor().text(&joined);
+                assert!(text.contains("ready to") && !body.iter().any(|line| text.contains(line.as_str())), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn lists_keep_their_shape_where_nothing_is_secret() {
+        let digest = |n: u32| format!("pulled sha256:{}", format!("{n:02x}").repeat(32));
+        for list in [
+            json!(["expected -----BEGIN PRIVATE KEY----- in the file", "next try in 5 s", "gave up"]),
+            json!(["at com.example.Main.run(Main.java:17)", "password:", "enter it again"]),
+            json!((0..9).map(digest).collect::<Vec<_>>()),
+            json!(vec!["/usr/share/applications/organisation/department/thing/directory/file"; 5]),
+            json!(vec!["=".repeat(64); 5]),
+            json!(["sh", "-c", "one\ntwo\n"]),
+        ] {
+            let mut clean = list.clone();
+            let count = redactor().json(&mut clean);
+            assert_eq!(clean.as_array().unwrap().len(), list.as_array().unwrap().len());
+            assert!(count == 0 || list[0].as_str().unwrap().contains("BEGIN"), "{clean}");
+            assert_eq!(clean[1], list[1]);
+            assert_eq!(clean[2], list[2]);
+        }
+    }
+
+    #[test]
+    fn a_known_value_over_two_lines_and_in_a_name_disappears() {
+        let redactor = Redactor::new(["first-half\nsecond-half", "s3cr3t-value"]).unwrap();
+        let mut value = json!({"lines": ["a first-half", "second-half b", "c"],
+            "labels": {"s3cr3t-value": 1, "x s3cr3t-value": 2, "y": {"s3cr3t-value/a": 3}}, "n": {"a": 1}});
+        assert_eq!(redactor.json(&mut value), 4);
+        assert_eq!(
+            value,
+            json!({"lines": ["a [redacted] b", "c"],
+            "labels": {"[redacted]": 1, "x [redacted]": 2, "y": {"[redacted]/a": 3}}, "n": {"a": 1}})
+        );
+        let mut two =
+            json!({"ghp_0123456789abcdefghij0123456789abcdef": "a", "ghp_9123456789abcdefghij0123456789abcdef": "b"});
+        assert_eq!(redactor.json(&mut two), 2);
+        assert_eq!(two, json!({"[redacted]": "a", "[redacted] 2": "b"}));
+    }
+
+    #[test]
+    fn a_flood_of_marks_takes_no_time() {
+        let begun = std::time::Instant::now();
+        for line in ["-----BEGIN PRIVATE KEY-----\n", "-----END PRIVATE KEY-----\n", "a -----BEGIN PRIVATE KEY-----"] {
+            redactor().text(&line.repeat(20_000));
+        }
+        assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+    }
+
     proptest::proptest! {
+        #[test]
+        fn cutting_is_the_same_in_a_list_and_in_a_text(lines in proptest::collection::vec("[a-c]{0,3}s3cr3t-value[a-c]{0,2}|[a-z]{0,6}", 2..6)) {
+            let mut list = json!(lines);
+            redactor().json(&mut list);
+            let joined: Vec<&str> = list.as_array().unwrap().iter().filter_map(Value::as_str).collect();
+            let (joined, lines) = (joined.join("\n"), lines.join("\n"));
+            let (text, _) = redactor().text(&lines);
+            proptest::prop_assert_eq!(joined, text);
+        }
+
         #[test]
         fn no_known_value_survives(before in ".{0,40}", after in ".{0,40}") {
             let text = format!("{before}s3cr3t-value{after}");

@@ -3,9 +3,9 @@
 use super::driver::{Session, Talk};
 use super::propose::{self, CallResult, Conversation, Interpretation, PastCall};
 use super::{EngineError, PricedModel};
-use crate::domain::{Analysis, ChatReply, ChatRequest, Digest, Observation, ProposedCall, ToolOffer, Usage};
+use crate::domain::{Analysis, ChatReply, ChatRequest, Digest, Observation, ProposedCall, Redactor, ToolOffer, Usage};
 use crate::journal::{Actor, Body, Call, Draft, Progress, Proposal, Rejected};
-use crate::model::ModelError;
+use crate::model::{self, ModelError};
 use crate::telemetry;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -200,14 +200,8 @@ impl Session<'_> {
     }
 
     /// What a model says is text from outside, too.
-    fn without_secrets(&self, mut reply: ChatReply) -> ChatReply {
-        let redactor = &self.engine.redactor;
-        reply.content = redactor.text(&reply.content).0.into_owned();
-        reply.model = redactor.text(&reply.model).0.chars().take(100).collect();
-        for call in &mut reply.calls {
-            redactor.json(&mut call.args);
-        }
-        reply
+    fn without_secrets(&self, reply: ChatReply) -> ChatReply {
+        clean(reply, &self.engine.redactor)
     }
 
     fn proposal(&mut self, turn: u32, offers: &[ToolOffer], reply: &ChatReply) -> Result<Proposal, EngineError> {
@@ -237,6 +231,20 @@ impl Session<'_> {
     }
 }
 
+/// `reply` in bounds and without secrets, whichever provider gave it.
+fn clean(reply: ChatReply, redactor: &Redactor) -> ChatReply {
+    let mut reply = model::bounded(reply);
+    reply.content = redactor.text(&reply.content).0.into_owned();
+    reply.model = redactor.text(&reply.model).0.chars().take(100).collect();
+    for call in &mut reply.calls {
+        redactor.json(&mut call.args);
+        call.id = redactor.text(&call.id).0.into_owned();
+        call.tool = redactor.text(&call.tool).0.into_owned();
+    }
+    // A mark can be longer than what it replaces.
+    model::bounded(reply)
+}
+
 fn call_of(proposed: ProposedCall) -> Call {
     Call { id: proposed.id, tool: proposed.tool, args: proposed.args, need: Value::Null }
 }
@@ -250,5 +258,37 @@ fn counted(request: &ChatRequest, reply: &ChatReply) -> Usage {
     Usage {
         tokens_in: said.tokens_in.max(sent as u64 / CHARS_PER_TOKEN / 2),
         tokens_out: said.tokens_out.max((reply.content.len() + arguments) as u64 / CHARS_PER_TOKEN / 2),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::FinishReason;
+
+    #[test]
+    fn an_answer_of_any_provider_is_in_bounds_and_without_secrets() {
+        let redactor = Redactor::new(["s3cr3t-value"]).unwrap();
+        let mut deep = json!("s3cr3t-value");
+        for _ in 0..122 {
+            deep = json!({"a": deep});
+        }
+        let call = |args: Value| ProposedCall { id: "s3cr3t-value".into(), tool: "s3cr3t-value ".repeat(100), args };
+        let mut calls = vec![call(deep), call(json!({"s3cr3t-value": "s3cr3t-value"}))];
+        calls.extend((0..100).map(|_| call(json!({}))));
+        let reply = ChatReply {
+            model: "m".into(),
+            content: "s3cr3t-value".into(),
+            calls,
+            finish: FinishReason::ToolCalls,
+            usage: None,
+        };
+        let clean = clean(reply, &redactor);
+        assert_eq!(clean.calls.len(), model::MAX_CALLS);
+        assert!(clean.calls.iter().all(|call| call.tool.chars().count() <= model::MAX_NAME_CHARS));
+        assert_eq!(clean.calls[1].args, json!({"[redacted]": "[redacted]"}));
+        let text = serde_json::to_string(&clean).unwrap();
+        assert!(!text.contains("s3cr3t-value"), "{text}");
+        assert_eq!(serde_json::from_str::<ChatReply>(&text).unwrap(), clean);
     }
 }

@@ -6,11 +6,13 @@
 //!
 //! A provider never runs anything and trusts nothing: what it returns is a proposal.
 
+mod bounds;
 mod openai;
 mod replay;
 mod transport;
 mod wire;
 
+pub use bounds::{MAX_CALLS, MAX_NAME_CHARS, bounded, bounded_args};
 pub use openai::{OpenAi, OpenAiOptions};
 pub use replay::ReplayModel;
 

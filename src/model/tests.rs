@@ -288,7 +288,7 @@ async fn two_hundred_calls_are_not_kept() {
     let calls: Vec<Value> =
         (0..200).map(|n| json!({"function": {"name": format!("t{n}"), "arguments": "{}"}})).collect();
     let body = json!({"choices": [{"message": {"tool_calls": calls}}]});
-    assert_eq!(chat(vec![ok(&body)]).await.0.unwrap().calls.len(), 64);
+    assert_eq!(chat(vec![ok(&body)]).await.0.unwrap().calls.len(), MAX_CALLS);
 }
 
 #[tokio::test]

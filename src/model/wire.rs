@@ -4,11 +4,10 @@
 //! `created`, add words of their own, give arguments as objects and numbers as strings, and none of
 //! that is a reason to lose an answer.
 
+use super::bounds::{MAX_CALLS, bounded};
 use crate::domain::{ChatReply, ChatRequest, FinishReason, Message, ProposedCall, Role, Usage};
 use serde_json::{Map, Value, json};
 
-/// Calls of one answer that are kept; the engine accepts far fewer.
-const MAX_CALLS: usize = 64;
 /// More tokens than any conversation has: such a figure is a mistake.
 const ABSURD_TOKENS: u64 = 10_000_000;
 
@@ -123,13 +122,13 @@ pub(super) fn reply(asked_model: &str, body: &Value) -> Result<ChatReply, String
         }
     }
     let model = body.get("model").and_then(Value::as_str).filter(|name| !name.is_empty()).unwrap_or(asked_model);
-    Ok(ChatReply {
+    Ok(bounded(ChatReply {
         model: model.chars().filter(|c| !c.is_control()).take(200).collect(),
         content,
         calls,
         finish,
         usage: usage(body.get("usage")),
-    })
+    }))
 }
 
 /// Text, also when it comes in parts.

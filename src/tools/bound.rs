@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 /// Most bytes of an observation's data as JSON.
 pub const DATA_BYTES: usize = 8 << 20;
+/// Levels of nesting that are kept; JSON is read back up to 128.
+pub const LEVELS: usize = 64;
 
 /// `text` in at most `bytes` bytes. The head and the end stay, whole lines where possible, and a
 /// line between them says how much was left out. The second value tells whether anything was.
@@ -64,6 +66,25 @@ pub fn size(value: &Value) -> usize {
     // Writing JSON into a counter cannot fail.
     let _ = serde_json::to_writer(&mut count, value);
     count.0
+}
+
+/// Replaces what is nested deeper than [`LEVELS`] by a short text. Returns what was left out, in words.
+pub fn depth(data: &mut Value) -> Option<String> {
+    let cut = cut_below(data, LEVELS);
+    (cut > 0).then(|| format!("{cut} parts were nested deeper than {LEVELS} levels and left out"))
+}
+
+/// Goes no deeper than `levels`.
+fn cut_below(value: &mut Value, levels: usize) -> usize {
+    match value {
+        Value::Array(_) | Value::Object(_) if levels == 0 => {
+            *value = Value::String(format!("[nested deeper than {LEVELS} levels]"));
+            1
+        }
+        Value::Array(items) => items.iter_mut().map(|item| cut_below(item, levels - 1)).sum(),
+        Value::Object(map) => map.values_mut().map(|item| cut_below(item, levels - 1)).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+    }
 }
 
 /// Makes `data` fit into `bytes`: the longest list loses its end, and `complete` becomes false.

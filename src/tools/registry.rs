@@ -175,9 +175,11 @@ impl Registry {
             ))
         });
         let mut seen = seen.map_err(|e| self.clean(e))?;
+        let too_deep = bound::depth(&mut seen.data);
         let mut redacted = blank::data(&mut seen.data, &self.redactor);
         let left_out = bound::data(&mut seen.data, bound::DATA_BYTES);
-        seen.truncated |= left_out.is_some();
+        seen.truncated |= left_out.is_some() || too_deep.is_some();
+        seen.notes.extend(too_deep);
         seen.notes.extend(left_out);
         // Quoting can bring together what only together looks like a secret.
         let said = tool.gist(args, &seen);
@@ -336,6 +338,71 @@ mod tests {
         let error = registry.look("kubernetes_list", &json!({"kind": "pods", "namespace": "n"})).await.unwrap_err();
         assert!(error.is_transient() && !error.for_reader().contains("s3cr3t"), "{error}");
         assert!(error.for_reader().len() <= ERROR_BYTES);
+    }
+
+    #[tokio::test]
+    async fn what_is_nested_too_deep_is_cut_and_can_be_read_back() {
+        let fake = Fake::new();
+        let mut deep = json!("bottom");
+        for _ in 0..60 {
+            deep = json!({"d": [deep]});
+        }
+        fake.on(
+            "/api/v1/namespaces/n/configmaps/c",
+            200,
+            json!({"kind": "ConfigMap", "apiVersion": "v1",
+            "metadata": {"name": "c"}, "data": {"shallow": "here", "deep": deep}}),
+        );
+        let registry = registry(Some(fake.reader()));
+        let seen = registry.look("kubernetes_get", &json!({"kind": "cm", "namespace": "n", "name": "c"})).await;
+        let seen = seen.unwrap();
+        assert!(seen.truncated && seen.data.to_string().contains("[nested deeper than 64 levels]"));
+        let bytes = serde_json::to_vec(&seen).unwrap();
+        assert_eq!(serde_json::from_slice::<Observation>(&bytes).unwrap(), seen);
+        assert_eq!(bound::depth(&mut json!({"a": [[1]]})), None);
+    }
+
+    #[tokio::test]
+    async fn variables_whose_names_tell_are_blank_in_get_list_and_describe() {
+        let pod = json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "p", "namespace": "n"}, "spec": {
+            "initContainers": [{"name": "i", "image": "i:1", "env": [{"name": "ADMIN_TOKEN", "value": "init horse"}]}],
+            "containers": [{"name": "c", "image": "c:1", "args": ["--api-key", "args horse"],
+                "env": [{"name": "DB_PASSWORD", "value": "correct horse"}, {"name": "MODE", "value": "fast"}]}]}});
+        let fake = Fake::new();
+        fake.on("/api/v1/namespaces/n/pods/p", 200, pod.clone());
+        fake.on("/api/v1/namespaces/n/pods", 200, json!({"kind": "PodList", "metadata": {}, "items": [pod]}));
+        fake.on("/api/v1/namespaces/n/events", 200, json!({"kind": "EventList", "metadata": {}, "items": []}));
+        let registry = registry(Some(fake.reader()));
+        for (tool, args) in [
+            ("kubernetes_get", json!({"kind": "pod", "namespace": "n", "name": "p"})),
+            ("kubernetes_list", json!({"kind": "pods", "namespace": "n"})),
+            ("kubernetes_describe", json!({"kind": "pod", "namespace": "n", "name": "p"})),
+        ] {
+            let seen = registry.look(tool, &args).await.unwrap();
+            assert_eq!(seen.redacted, 3, "{tool}");
+            let data = seen.data.to_string();
+            assert!(data.contains("DB_PASSWORD") && data.contains("fast"), "{tool}: {data}");
+            assert!(!format!("{data} {}", seen.text).contains("horse"), "{tool}: {data} {}", seen.text);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_private_key_in_a_log_is_blank_in_data_and_text() {
+        let fake = Fake::new();
+        let body = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj";
+        let list = json!({"lines": ["up", "-----BEGIN PRIVATE KEY-----", body, body, "-----END PRIVATE KEY-----", "ready"],
+            "total_lines": 6});
+        fake.on(
+            "/api/v1/namespaces/n/configmaps/c",
+            200,
+            json!({"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "c"}, "data": list}),
+        );
+        let registry = registry(Some(fake.reader()));
+        let seen =
+            registry.look("kubernetes_get", &json!({"kind": "cm", "namespace": "n", "name": "c"})).await.unwrap();
+        assert_eq!(seen.data["data"]["lines"], json!(["up", "[redacted]", "ready"]));
+        assert_eq!((seen.data["data"]["total_lines"].as_u64(), seen.redacted), (Some(6), 1));
+        assert!(!seen.text.contains(&body[..20]), "{}", seen.text);
     }
 
     #[tokio::test]

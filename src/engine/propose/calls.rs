@@ -2,11 +2,16 @@
 
 use super::strict_json;
 use crate::domain::{ProposedCall, ToolOffer};
+use crate::model::{MAX_NAME_CHARS, bounded_args};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// Calls of one turn that may run; the rest is refused.
 pub const MAX_CALLS_PER_TURN: usize = 8;
+/// Refused calls of one turn that are kept.
+pub const MAX_REFUSED: usize = 16;
+/// Bytes of a refused call's arguments that are kept, as JSON.
+const MAX_REFUSED_BYTES: usize = 4 << 10;
 /// An identical call is made at most this often, less one.
 const REPETITIONS: usize = 3;
 /// The longest cycle of calls that is recognised.
@@ -60,11 +65,18 @@ pub fn check(proposed: &[ProposedCall], turn: u32, history: &[PastCall], offers:
         });
         match verdict {
             Ok(()) => checked.accept.push(call),
-            Err(remedy) => checked.rejected.push((call, remedy)),
+            Err(_) if checked.rejected.len() >= MAX_REFUSED => {}
+            Err(remedy) => checked.rejected.push((refused(call), remedy)),
         }
     }
     checked.repeating = repeated > 0 && checked.accept.is_empty();
     checked
+}
+
+/// What is kept of a call that is not run: nobody reads more of it.
+pub(super) fn refused(call: ProposedCall) -> ProposedCall {
+    let tool = call.tool.chars().take(MAX_NAME_CHARS).collect();
+    ProposedCall { tool, args: bounded_args(call.args, MAX_REFUSED_BYTES), id: call.id }
 }
 
 /// Our id of the `n`-th call (from 0) of a turn; the model's own ids are never used.
@@ -180,9 +192,19 @@ mod tests {
     fn the_ninth_call_of_a_turn_waits() {
         let calls: Vec<_> = (0..200).map(|n| call("get_pod", json!({"name": format!("p{n}")}))).collect();
         let checked = check(&calls, 1, &[], &offers());
-        assert_eq!((checked.accept.len(), checked.rejected.len()), (8, 192));
+        assert_eq!((checked.accept.len(), checked.rejected.len()), (8, MAX_REFUSED));
         assert!(checked.rejected[0].1.contains("at most 8 calls per turn"));
         assert_eq!(checked.rejected[0].0.id, "call_1_9");
+    }
+
+    #[test]
+    fn little_is_kept_of_what_is_refused() {
+        let long = call(&"x".repeat(500), json!({"name": "y".repeat(5_000)}));
+        let text = call("get_pod", json!("{".repeat(50_000)));
+        let checked = check(&[long, text, call("get_pod", json!({"nmae": "a"}))], 1, &[], &offers());
+        assert_eq!(checked.rejected[0].0.tool.len(), MAX_NAME_CHARS);
+        assert!(checked.rejected.iter().all(|(call, _)| call.args.to_string().len() <= MAX_REFUSED_BYTES));
+        assert_eq!(checked.rejected[2].0.args, json!({"nmae": "a"}));
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub fn interpret(reply: &ChatReply, turn: u32, history: &[PastCall], offers: &[T
     for report in reports {
         // What the schema admits can still contradict itself.
         let problems = submit::parse(&report.args).err().unwrap_or_default();
-        rejected.push((report, format!("the report was not taken: {}", problems.join("; "))));
+        rejected.push((calls::refused(report), format!("the report was not taken: {}", problems.join("; "))));
     }
     Interpretation::Calls { accept, rejected }
 }
