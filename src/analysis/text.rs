@@ -70,7 +70,7 @@ pub(super) fn percent(ratio: f64) -> String {
 pub(super) fn figure(value: f64) -> String {
     let size = value.abs();
     let (digits, plain) = match size {
-        s if s == 0.0 => return "0".into(),
+        0.0 => return "0".into(),
         s if !(1e-4..1e7).contains(&s) => (2, false),
         s => ((3 - s.log10().floor() as i32).clamp(0, 7) as usize, true),
     };

@@ -1,7 +1,7 @@
 //! What is said to a model and what it answers. The model is assumed hostile: everything in a
 //! [`ChatReply`] is a proposal.
 
-use super::{Digest, Usage};
+use super::Usage;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -67,13 +67,6 @@ pub struct ChatRequest {
     pub must_answer: bool,
     /// Most tokens of the answer.
     pub max_tokens: u32,
-}
-
-impl ChatRequest {
-    /// Digest of all that is sent.
-    pub fn digest(&self) -> Digest {
-        Digest::of(serde_json::to_vec(self).unwrap_or_default())
-    }
 }
 
 /// Why the model stopped.

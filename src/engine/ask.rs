@@ -3,10 +3,13 @@
 use super::driver::{Session, Talk};
 use super::propose::{self, CallResult, Conversation, Interpretation, PastCall};
 use super::{EngineError, PricedModel};
-use crate::domain::{Analysis, ChatReply, ChatRequest, Digest, Observation, ProposedCall, Redactor, ToolOffer, Usage};
+use crate::domain::{
+    Analysis, BlobRef, ChatReply, ChatRequest, Digest, Message, Observation, ProposedCall, Redactor, ToolOffer, Usage,
+};
 use crate::journal::{Actor, Body, Call, Draft, Progress, Proposal, Rejected};
 use crate::model::{self, ModelError};
 use crate::telemetry;
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -28,11 +31,12 @@ impl Session<'_> {
         };
         let size = request.messages.iter().map(|m| m.content.len()).sum::<usize>() + offers.len() * 600;
         let reserved_tokens = size as u64 / CHARS_PER_TOKEN + u64::from(request.max_tokens);
+        let (request_digest, kept) = self.keep_request(&request)?;
         let body = Body::ModelAsked {
             turn,
             model: model.provider.name().to_owned(),
-            request_digest: request.digest(),
-            request: self.keep(&request)?,
+            request_digest,
+            request: kept,
             reserved_tokens,
             must_answer,
         };
@@ -53,6 +57,30 @@ impl Session<'_> {
                 self.record(Draft::engine(Body::ModelFailed { turn, error, transient }))
             }
         }
+    }
+
+    /// Keeps a request as what it adds to the one before it: a conversation repeats itself, its
+    /// journal need not. The digest covers every message that is sent.
+    fn keep_request(&mut self, request: &ChatRequest) -> Result<(Digest, BlobRef), EngineError> {
+        // The demand for a last word is not part of what later requests repeat.
+        let staying = request.messages.len() - usize::from(request.must_answer).min(request.messages.len());
+        let sent = self.talk.said.len().min(staying);
+        self.talk.said.truncate(sent);
+        self.talk.said.extend(request.messages[sent..staying].iter().map(digest_of));
+        let rest = request.messages[staying..].iter().map(digest_of);
+        let tools = digest_of(&request.tools);
+        let parts: Vec<Digest> = self.talk.said.iter().cloned().chain(rest).chain([tools]).collect();
+        let kept = RequestKept {
+            continues: self.talk.request.clone().filter(|_| sent > 0),
+            messages_before: sent,
+            messages: &request.messages[sent..],
+            tools: &request.tools,
+            must_answer: request.must_answer,
+            max_tokens: request.max_tokens,
+        };
+        let kept = self.keep(&kept)?;
+        self.talk.request = Some(kept.clone());
+        Ok((Digest::of_parts(parts.iter().map(Digest::as_str)), kept))
     }
 
     /// The model whose turn it is: each failure of this turn passes it on to the next.
@@ -243,6 +271,24 @@ fn clean(reply: ChatReply, redactor: &Redactor) -> ChatReply {
     }
     // A mark can be longer than what it replaces.
     model::bounded(reply)
+}
+
+/// A request as it is kept.
+#[derive(Serialize)]
+struct RequestKept<'a> {
+    /// The request that this one repeats and adds to.
+    continues: Option<BlobRef>,
+    /// How many messages it repeats.
+    messages_before: usize,
+    /// The messages that it adds.
+    messages: &'a [Message],
+    tools: &'a [ToolOffer],
+    must_answer: bool,
+    max_tokens: u32,
+}
+
+fn digest_of<T: Serialize>(part: &T) -> Digest {
+    Digest::of(serde_json::to_vec(part).unwrap_or_default())
 }
 
 fn call_of(proposed: ProposedCall) -> Call {

@@ -35,10 +35,15 @@ impl Session<'_> {
 
     /// What the survey knows for the policy; empty before it.
     pub(super) async fn facts(&mut self) -> Result<serde_json::Map<String, serde_json::Value>, EngineError> {
-        match self.inv.survey.analysis.clone() {
-            None => Ok(serde_json::Map::new()),
-            Some(blob) => Ok(self.fetch::<Analysis>(&blob).await?.map(|analysis| analysis.facts).unwrap_or_default()),
+        let Some(blob) = self.inv.survey.analysis.clone() else { return Ok(serde_json::Map::new()) };
+        if let Some((of, facts)) = &self.known
+            && *of == blob
+        {
+            return Ok(facts.clone());
         }
+        let facts = self.fetch::<Analysis>(&blob).await?.map(|analysis| analysis.facts).unwrap_or_default();
+        self.known = Some((blob, facts.clone()));
+        Ok(facts)
     }
 
     pub(super) fn decline(&mut self) -> Result<(), EngineError> {

@@ -25,6 +25,8 @@ pub(super) struct Session<'e> {
     pub(super) passes: HashMap<String, Pass>,
     /// What does not change from turn to turn of one revision.
     pub(super) talk: Talk,
+    /// What the survey knows for the policy, and where that is kept.
+    pub(super) known: Option<(BlobRef, serde_json::Map<String, serde_json::Value>)>,
     lease: Lease,
     durable: Head,
     pending: Append,
@@ -41,6 +43,10 @@ pub(super) struct Talk {
     pub(super) prompts: Option<(String, String)>,
     /// Turns that are over.
     pub(super) turns: Vec<propose::Turn>,
+    /// Digests of the messages that were sent and stay.
+    pub(super) said: Vec<Digest>,
+    /// Where the last request is kept.
+    pub(super) request: Option<BlobRef>,
 }
 
 /// Works on the leased investigation until nothing is left to do.
@@ -88,6 +94,7 @@ impl<'e> Session<'e> {
             inv,
             passes: HashMap::new(),
             talk: Talk::default(),
+            known: None,
             lease,
             durable: head,
             pending: Append::default(),
