@@ -24,7 +24,7 @@ async fn the_demo_plays_a_whole_incident_and_leaves_nothing_behind() {
         "alert     PVCUsageHigh",
         "risk      MEDIUM  on the alert alone",
         "risk/base/severity",
-        "E1        kubernetes_get",
+        "E1        PersistentVolumeClaim",
         "findings  ",
         "report    revision 1: ",
         "data-typedb-0",
