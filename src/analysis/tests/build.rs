@@ -341,3 +341,33 @@ pub(super) fn codes(analysis: &Analysis) -> Vec<String> {
     codes.dedup();
     codes
 }
+
+pub(super) fn pod_alert() -> Vec<SreEvent> {
+    vec![alert("KubePodCrashLooping", &[("namespace", "shop"), ("pod", "api-1-x"), ("container", "app")])]
+}
+
+pub(super) fn api() -> Value {
+    pod("shop", "api-1-x", Some("api"))
+}
+
+pub(super) fn around(pod: Value) -> World {
+    World::of([
+        pod,
+        workload("Deployment", "shop", "api", 1, 0),
+        replica_set("shop", "api", 1, "registry.example/api:1.4.2", -90_000, 0),
+        node("node-a"),
+        node("node-b"),
+    ])
+}
+
+pub(super) fn pod_event(reason: &str, message: &str) -> Value {
+    event("Pod", "shop", "api-1-x", reason, message, -30, -1)
+}
+
+#[track_caller]
+pub(super) fn expect(world: World, events: &[SreEvent], root: Option<&str>) -> Analysis {
+    let analysis = world.investigate(events);
+    let top = analysis.hypotheses.iter().find(|h| !h.finding.symptom).map(|h| h.finding.cause_code.as_str());
+    assert_eq!(top, root, "{:#?}", analysis.findings);
+    analysis
+}

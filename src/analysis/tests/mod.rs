@@ -6,3 +6,4 @@ mod incident;
 mod properties;
 mod tables;
 mod unseen;
+mod weighing;
