@@ -3,7 +3,6 @@
 
 use crate::domain::{AlertStatus, Severity, SreEvent};
 use regex::{Regex, RegexBuilder};
-use serde::{Deserialize, Serialize};
 
 /// The route that takes what no other route takes.
 pub const DEFAULT: &str = "default";
@@ -13,40 +12,27 @@ pub const DEFAULT_PROMPT: &str = "incident";
 const MAX_MATCHER: usize = 4 << 10;
 const MAX_REGEX: usize = 1 << 20;
 
-/// A route as it is configured.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// A route, checked in form by the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     /// Its name, unique.
     pub name: String,
     /// All must match: `name="v"`, `!=`, `=~`, `!~`. A label that is not there is empty.
-    #[serde(default)]
     pub matchers: Vec<String>,
     /// One of these senders; none named means any.
-    #[serde(default)]
     pub sources: Vec<String>,
     /// One of these severities, as the sender gave it; none named means any.
-    #[serde(default)]
     pub severities: Vec<Severity>,
     /// Labels whose values make alerts one incident; none named means the sender's group.
-    #[serde(default)]
     pub correlate: Vec<String>,
     /// `incident` for `prompts/incident.md.j2`.
-    #[serde(default = "default_prompt")]
     pub prompt: String,
     /// The configured model's name; `None` is the first one configured.
-    #[serde(default)]
     pub model: Option<String>,
     /// Tools by name or tag; none named means all.
-    #[serde(default)]
     pub tools: Vec<String>,
     /// From opening to report; `None` is what the budget says.
-    #[serde(skip)]
     pub timeout: Option<std::time::Duration>,
-}
-
-fn default_prompt() -> String {
-    DEFAULT_PROMPT.to_owned()
 }
 
 impl Route {
@@ -58,7 +44,7 @@ impl Route {
             sources: vec![],
             severities: vec![],
             correlate: vec![],
-            prompt: default_prompt(),
+            prompt: DEFAULT_PROMPT.to_owned(),
             model: None,
             tools: vec![],
             timeout: None,
@@ -264,7 +250,7 @@ fn severity_as_sent(event: &SreEvent) -> Severity {
 }
 
 /// A route that an alert did not take, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missed {
     /// The route.
     pub route: String,
@@ -462,8 +448,6 @@ mod tests {
         );
         let own = Route { prompt: "mine".into(), ..Route::named("default") };
         assert_eq!(Routes::new(vec![own]).unwrap().route_for(&event(&[])).prompt, "mine");
-        let unknown = serde_json::from_value::<Route>(json!({"name": "a", "matcher": []})).unwrap_err();
-        assert!(unknown.to_string().contains("unknown field `matcher`"), "{unknown}");
     }
 
     proptest::proptest! {
