@@ -49,6 +49,9 @@ pub fn line(text: &str, most: usize) -> String {
     let mut length = 0;
     for word in clean.split_whitespace() {
         if !out.is_empty() {
+            if length >= most {
+                return ellipsis(out);
+            }
             out.push(' ');
             length += 1;
         }
@@ -217,6 +220,8 @@ mod tests {
             assert_eq!(line(dirty, 100), clean, "{dirty:?}");
         }
         assert_eq!(line("one two three", 8), "one two…");
+        // The blank between words counts, too.
+        assert_eq!((line("a b", 1).as_str(), line("a b", 2).as_str()), ("…", "a…"));
         assert_eq!(block("a\tb\x1b[1m\n  c  \n", 100), "a    b\n  c");
     }
 
