@@ -174,6 +174,7 @@ fn models(config: &Config) -> Result<Vec<PricedModel>, ModelError> {
         let mut options = OpenAiOptions::new(&model.name, &model.model, &model.base_url);
         options.api_key.clone_from(&model.api_key);
         options.timeout = model.timeout;
+        options.context_tokens = model.context_tokens;
         Ok(PricedModel {
             provider: Arc::new(OpenAi::new(options)?) as Arc<dyn ModelProvider>,
             pulse: Arc::default(),

@@ -144,6 +144,8 @@ pub(super) struct Model {
     #[serde(default = "model_timeout")]
     pub timeout: Span,
     #[serde(default)]
+    pub context_tokens: Option<u64>,
+    #[serde(default)]
     pub price: Price,
 }
 

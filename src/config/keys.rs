@@ -56,6 +56,7 @@ pub const KEYS: &[Key] = &[
     key("models[].host", "address", "null", "http://127.0.0.1:11434", "for ollama, instead of base_url: its address without /v1 (also OLLAMA_HOST, OLLAMA_BASE_URL)"),
     key("models[].api_key", "secret", "null", "env:OPENAI_API_KEY", "the credential; without base_url, null is OPENAI_API_KEY"),
     key("models[].timeout", "duration", "2m", "60s", "how long one answer may take"),
+    key("models[].context_tokens", "number", "null", "32768", "tokens that the model's context holds; what is said to it is cut to fit; null asks the server, else assumes room enough"),
     key("models[].price.input_per_mtok", "number", "0", "0.25", "US dollars for a million tokens sent"),
     key("models[].price.output_per_mtok", "number", "0", "2", "US dollars for a million tokens received"),
     key("budgets.per_investigation.turns", "number", "20", "10", "answers of the model"),

@@ -160,6 +160,8 @@ pub struct Model {
     pub api_key: Option<Secret>,
     /// How long one answer may take.
     pub timeout: Duration,
+    /// Tokens that its context holds, where somebody said so.
+    pub context_tokens: Option<u64>,
     /// What it costs.
     pub price: Price,
 }

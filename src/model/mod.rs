@@ -29,11 +29,21 @@ pub trait ModelProvider: Send + Sync + std::fmt::Debug {
     /// The model that is asked for.
     fn model(&self) -> &str;
 
+    /// What bounds a conversation with it, as far as it is known.
+    fn limits(&self) -> Limits;
+
     /// Asks once, and repeats what can be repeated. Ends within the provider's own time limit.
     ///
     /// # Errors
     /// A [`ModelError`]; nothing of a failed answer may be used.
     async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, ModelError>;
+}
+
+/// What bounds a conversation with a model.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Tokens that its context holds, question and answer together; `None` while nobody said.
+    pub context_tokens: Option<u64>,
 }
 
 /// Why a model gave no usable answer. No text here ever contains a key.

@@ -2,7 +2,7 @@
 
 use super::transport::{Endpoint, Fault, send};
 use super::wire::{self, Dialect};
-use super::{ModelError, ModelProvider};
+use super::{Limits, ModelError, ModelProvider};
 use crate::domain::{ChatReply, ChatRequest, Redactor, Secret};
 use async_openai::Client;
 use async_openai::error::OpenAIError;
@@ -38,6 +38,8 @@ pub struct OpenAiOptions {
     pub backoff: Vec<Duration>,
     /// Bytes of one answer.
     pub max_body: usize,
+    /// Tokens that the model's context holds, where somebody said so.
+    pub context_tokens: Option<u64>,
 }
 
 impl OpenAiOptions {
@@ -53,6 +55,7 @@ impl OpenAiOptions {
             timeout: Duration::from_secs(120),
             backoff: vec![Duration::from_millis(500), Duration::from_secs(2)],
             max_body: 8 << 20,
+            context_tokens: None,
         }
     }
 }
@@ -201,6 +204,10 @@ impl ModelProvider for OpenAi {
 
     fn model(&self) -> &str {
         &self.options.model
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { context_tokens: self.options.context_tokens }
     }
 
     async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, ModelError> {

@@ -1,6 +1,6 @@
 //! A model that follows a script: for demonstrations, tests and measurements.
 
-use super::{ModelError, ModelProvider};
+use super::{Limits, ModelError, ModelProvider};
 use crate::domain::{ChatReply, ChatRequest, FinishReason, ProposedCall, Role, Usage};
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -76,6 +76,10 @@ impl ModelProvider for ReplayModel {
 
     fn model(&self) -> &str {
         "script"
+    }
+
+    fn limits(&self) -> Limits {
+        Limits::default()
     }
 
     async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, ModelError> {

@@ -11,6 +11,8 @@ use std::time::Duration;
 const OLLAMA: &str = "http://127.0.0.1:11434";
 /// Where OpenAI answers.
 const OPENAI: &str = "https://api.openai.com/v1";
+/// Tokens that a report needs at least: instructions, the survey's evidence and an answer.
+const SMALLEST_CONTEXT: u64 = 8_192;
 
 impl Resolver<'_> {
     pub(super) fn models(&mut self) -> Vec<Model> {
@@ -39,6 +41,7 @@ impl Resolver<'_> {
                 base_url: self.openai_url(),
                 api_key: self.openai_key(),
                 timeout: Duration::from_secs(120),
+                context_tokens: None,
                 price: file::Price::default(),
             });
         }
@@ -78,6 +81,10 @@ impl Resolver<'_> {
         if model.timeout.0.is_zero() {
             self.problem(at!["models", n, "timeout"], "is zero", "120s is the default");
         }
+        if model.context_tokens.is_some_and(|tokens| tokens < SMALLEST_CONTEXT) {
+            let help = format!("an incident needs {SMALLEST_CONTEXT} tokens at least; null leaves it open");
+            self.problem(at!["models", n, "context_tokens"], "is too small", help);
+        }
         for (key, price) in
             [("input_per_mtok", model.price.input_per_mtok), ("output_per_mtok", model.price.output_per_mtok)]
         {
@@ -92,6 +99,7 @@ impl Resolver<'_> {
             base_url,
             api_key,
             timeout: model.timeout.0,
+            context_tokens: model.context_tokens,
             price: model.price,
         }
     }
