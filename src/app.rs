@@ -1,12 +1,13 @@
 //! L8: the only place that names concrete adapters. A configuration becomes a working whole here.
 
+mod peers;
 mod rotation;
 mod sinks;
 
 use crate::analysis;
-use crate::config::{Config, Credential, Kubernetes, Provider, RouteModel};
+use crate::config::{Config, Kubernetes, Provider, RouteModel};
 use crate::domain::{Clock, Digest, Entropy, Redactor, Secret};
-use crate::edge::{Auth, EdgeError, KubeReader, PrometheusReader, SystemClock, SystemEntropy};
+use crate::edge::{EdgeError, KubeReader, SystemClock, SystemEntropy};
 use crate::engine::intake::Intake;
 use crate::engine::notify::{LogSink, Sink};
 use crate::engine::routes::{Route, RouteError, Routes};
@@ -160,15 +161,6 @@ async fn kubernetes(config: Option<&Kubernetes>) -> Result<Option<KubeReader>, E
     }
 }
 
-fn prometheus(config: &Config) -> Result<Option<PrometheusReader>, EdgeError> {
-    let Some(peer) = &config.prometheus else { return Ok(None) };
-    let auth = peer.credential.clone().map(|credential| match credential {
-        Credential::Bearer(token) => Auth::Bearer(token),
-        Credential::Basic { username, password } => Auth::Basic { username, password },
-    });
-    PrometheusReader::new(&peer.url, auth).map(Some)
-}
-
 fn models(config: &Config) -> Result<Vec<PricedModel>, ModelError> {
     let model = |model: &crate::config::Model| {
         let mut options = OpenAiOptions::new(&model.name, &model.model, &model.base_url);
@@ -194,7 +186,11 @@ impl Parts {
         let redactor = Arc::new(Redactor::new(config.secrets().into_iter().map(Secret::expose))?);
         let sources = Sources {
             kubernetes: kubernetes(config.kubernetes.as_ref()).await?,
-            prometheus: prometheus(config)?,
+            prometheus: peers::prometheus(config)?,
+            loki: peers::loki(config)?,
+            elasticsearch: peers::elasticsearch(config)?,
+            http_probe: peers::http_probe(config)?,
+            runbooks: peers::runbooks(config)?,
             clock: Arc::new(SystemClock),
         };
         let templates = Templates::load(config.places.prompts.as_deref())?;

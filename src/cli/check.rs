@@ -247,7 +247,14 @@ async fn together(config: &Config) -> Part {
     let mut part = Part { name: "peers", about: String::new(), problems: vec![] };
     match Parts::load(config).await {
         Ok(parts) => {
-            let there = [("kubernetes", config.kubernetes.is_some()), ("prometheus", config.prometheus.is_some())];
+            let there = [
+                ("kubernetes", config.kubernetes.is_some()),
+                ("prometheus", config.prometheus.is_some()),
+                ("loki", config.loki.is_some()),
+                ("elasticsearch", config.elasticsearch.is_some()),
+                ("http_probe", !config.probe_targets.is_empty()),
+                ("runbooks", config.runbooks.is_some()),
+            ];
             let there: Vec<&str> = there.into_iter().filter_map(|(name, there)| there.then_some(name)).collect();
             let peers = if there.is_empty() { "no peer is configured".to_owned() } else { there.join(", ") };
             part.about =

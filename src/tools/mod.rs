@@ -7,16 +7,22 @@
 //! - [`bound`]: sizes of what is kept and of what a reader gets.
 //! - [`gist`]: the one line that says what was seen.
 //! - [`render`]: tables, ages and a readable form of objects.
-//! - [`kubernetes`], [`prometheus`]: the reading tools.
+//! - [`log`]: lines of a log, bounded while they stream by.
+//! - [`elasticsearch`], [`kubernetes`], [`loki`], [`probe`], [`prometheus`], [`runbooks`]: the reading tools.
 
 pub mod blank;
 pub mod bound;
+pub mod elasticsearch;
 pub mod gist;
 pub mod kubernetes;
+pub mod log;
+pub mod loki;
 pub mod manifest;
+pub mod probe;
 pub mod prometheus;
 pub mod registry;
 pub mod render;
+pub mod runbooks;
 pub mod spec;
 
 pub use manifest::{ManifestError, Manifests};
