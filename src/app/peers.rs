@@ -45,7 +45,7 @@ pub(super) fn http_probe(config: &Config) -> Result<Option<Prober>, EdgeError> {
 
 pub(super) fn runbooks(config: &Config) -> Result<Option<RunbookReader>, EdgeError> {
     let Some(runbooks) = &config.runbooks else { return Ok(None) };
-    let hosts = AllowedHosts::new(&runbooks.hosts)
-        .map_err(|why| EdgeError::new("runbooks", EdgeErrorKind::Invalid, why))?;
+    let hosts =
+        AllowedHosts::new(&runbooks.hosts).map_err(|why| EdgeError::new("runbooks", EdgeErrorKind::Invalid, why))?;
     Ok(Some(RunbookReader::new(hosts, runbooks.dir.clone(), Pinned::default())))
 }

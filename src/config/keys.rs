@@ -86,7 +86,7 @@ pub const KEYS: &[Key] = &[
     key("tools.elasticsearch.basic.username", "text", "", "firewarden", "instead of api_key"),
     key("tools.elasticsearch.basic.password", "secret", "", "env:ELASTICSEARCH_PASSWORD", "instead of api_key"),
     key("tools.elasticsearch.indices", "list of names or patterns", "[]", "[\"logs-*\"]", "what may be searched; required beside url"),
-    key("tools.elasticsearch.time_field", "name", "\"@timestamp\"", "timestamp", "the field that holds a document's time"),
+    key("tools.elasticsearch.time_field", "name", "@timestamp", "timestamp", "the field that holds a document's time"),
     key("tools.http_probe.targets[].name", "name", "", "shop", "unique; what a call names, never the address"),
     key("tools.http_probe.targets[].url", "address", "", "https://shop.example.org/healthz", "what is asked; redirects are shown, not followed"),
     key("tools.http_probe.targets[].method", "GET or HEAD", "GET", "HEAD", "how it is asked"),

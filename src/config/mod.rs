@@ -21,8 +21,8 @@ mod tree;
 mod units;
 
 pub use file::{LogFormat, Price, ProbeMethod, Provider, Role};
-pub use looking::{Elasticsearch, Loki, ProbeTarget, Runbooks};
 pub use load::{Loaded, Sources};
+pub use looking::{Elasticsearch, Loki, ProbeTarget, Runbooks};
 pub use secret::resolve as resolve_secret;
 pub use tree::Place;
 pub use units::{Size, Span};
@@ -248,6 +248,19 @@ impl Config {
         let notify = self.notify.iter().map(|n| &n.webhook);
         let kubernetes = self.kubernetes.iter().filter_map(|k| k.bearer.as_ref());
         access.chain(intake).chain(models).chain(peers).chain(probes).chain(kubernetes).chain(notify).collect()
+    }
+
+    /// Whether the peer that manifests call `name` is configured.
+    pub fn has_peer(&self, name: &str) -> bool {
+        match name {
+            "kubernetes" => self.kubernetes.is_some(),
+            "prometheus" => self.prometheus.is_some(),
+            "loki" => self.loki.is_some(),
+            "elasticsearch" => self.elasticsearch.is_some(),
+            "http_probe" => !self.probe_targets.is_empty(),
+            "runbooks" => self.runbooks.is_some(),
+            _ => false,
+        }
     }
 
     /// Refuses to open a door to the network that nobody watches.

@@ -99,13 +99,9 @@ fn said(error: &Value) -> String {
 /// hidden indices that the list does not speak of) fits nothing.
 fn covers(listed: &str, asked: &str) -> bool {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.*".contains(c);
-    if asked.is_empty() || asked.len() > 255 || asked.starts_with(['-', '_', '*']) && !listed.starts_with('*') || !asked.chars().all(plain) {
-        return false;
-    }
-    if asked.starts_with(['-', '_']) || (asked.starts_with('.') && !listed.starts_with('.')) {
-        return false;
-    }
-    glob(listed.as_bytes(), asked.as_bytes())
+    let hidden = asked.starts_with('.') && !listed.starts_with('.');
+    let named = !asked.is_empty() && asked.len() <= 255 && !asked.starts_with(['-', '_']) && asked.chars().all(plain);
+    named && !hidden && glob(listed.as_bytes(), asked.as_bytes())
 }
 
 /// `*` is any text; in time proportional to the product of both lengths.
@@ -204,11 +200,31 @@ mod tests {
     async fn errors_are_told_with_their_root() {
         let failed = |kind: &str, reason: &str| json!({"error": {"root_cause": [{"type": kind, "reason": reason}], "type": "search_phase_execution_exception", "reason": "all shards failed"}, "status": 400});
         for (status, body, kind, says) in [
-            (400, failed("query_shard_exception", "Failed to parse query [a AND]"), EdgeErrorKind::Invalid, "Failed to parse query"),
+            (
+                400,
+                failed("query_shard_exception", "Failed to parse query [a AND]"),
+                EdgeErrorKind::Invalid,
+                "Failed to parse query",
+            ),
             (401, failed("security_exception", "unable to authenticate"), EdgeErrorKind::Denied, "api_key"),
-            (404, failed("index_not_found_exception", "no such index [logs-x]"), EdgeErrorKind::NotFound, "no such index [logs-x]"),
-            (429, failed("circuit_breaking_exception", "Data too large"), EdgeErrorKind::Status { code: 429, reason: "search_phase_execution_exception".into() }, "Data too large"),
-            (503, json!({"error": "overloaded"}), EdgeErrorKind::Status { code: 503, reason: String::new() }, "overloaded"),
+            (
+                404,
+                failed("index_not_found_exception", "no such index [logs-x]"),
+                EdgeErrorKind::NotFound,
+                "no such index [logs-x]",
+            ),
+            (
+                429,
+                failed("circuit_breaking_exception", "Data too large"),
+                EdgeErrorKind::Status { code: 429, reason: "search_phase_execution_exception".into() },
+                "Data too large",
+            ),
+            (
+                503,
+                json!({"error": "overloaded"}),
+                EdgeErrorKind::Status { code: 503, reason: String::new() },
+                "overloaded",
+            ),
             (200, json!({"name": "x"}), EdgeErrorKind::BadBody, "no hits"),
             (502, json!("<html>"), EdgeErrorKind::Status { code: 502, reason: String::new() }, "502"),
         ] {

@@ -231,7 +231,18 @@ mod tests {
 
     #[test]
     fn a_list_holds_hosts_only() {
-        for wrong in ["https://a", "a/b", "u@a", "*.example.org", "0x7f.1", "a b", "a:99999", "", "ünder.example", "[::ffff:1.2.3.4]"] {
+        for wrong in [
+            "https://a",
+            "a/b",
+            "u@a",
+            "*.example.org",
+            "0x7f.1",
+            "a b",
+            "a:99999",
+            "",
+            "ünder.example",
+            "[::ffff:1.2.3.4]",
+        ] {
             assert!(AllowedHosts::new(&[wrong]).is_err(), "{wrong}");
         }
         assert!(AllowedHosts::new(&["a:443", "10.0.0.7", "A.example"]).is_ok());
@@ -270,11 +281,29 @@ mod tests {
 
     fn address() -> impl Strategy<Value = String> {
         let part = prop_oneof![
-            Just("runbooks.example.org".to_owned()), Just("wiki.corp:8443".to_owned()), Just("127.0.0.1:8080".to_owned()),
-            Just("evil.test".to_owned()), Just("169.254.169.254".to_owned()), Just("0177.1".to_owned()), Just("[::1]:8080".to_owned()),
-            Just("@".to_owned()), Just(":".to_owned()), Just("//".to_owned()), Just("/".to_owned()), Just("\\".to_owned()), Just("#".to_owned()),
-            Just("?".to_owned()), Just(".".to_owned()), Just("%2f".to_owned()), Just("%00".to_owned()), Just("\t".to_owned()), Just("\u{3002}".to_owned()),
-            Just("https:".to_owned()), Just("http:".to_owned()), Just("HTTPS://".to_owned()), "[a-z0-9.:@/\\\\%]{0,6}",
+            Just("runbooks.example.org".to_owned()),
+            Just("wiki.corp:8443".to_owned()),
+            Just("127.0.0.1:8080".to_owned()),
+            Just("evil.test".to_owned()),
+            Just("169.254.169.254".to_owned()),
+            Just("0177.1".to_owned()),
+            Just("[::1]:8080".to_owned()),
+            Just("@".to_owned()),
+            Just(":".to_owned()),
+            Just("//".to_owned()),
+            Just("/".to_owned()),
+            Just("\\".to_owned()),
+            Just("#".to_owned()),
+            Just("?".to_owned()),
+            Just(".".to_owned()),
+            Just("%2f".to_owned()),
+            Just("%00".to_owned()),
+            Just("\t".to_owned()),
+            Just("\u{3002}".to_owned()),
+            Just("https:".to_owned()),
+            Just("http:".to_owned()),
+            Just("HTTPS://".to_owned()),
+            "[a-z0-9.:@/\\\\%]{0,6}",
         ];
         (prop_oneof![Just("https://"), Just("http://"), Just("")], proptest::collection::vec(part, 1..6))
             .prop_map(|(scheme, parts)| format!("{scheme}{}", parts.concat()))

@@ -136,7 +136,8 @@ impl HttpPeer {
     /// [`EdgeErrorKind::Invalid`] when the value cannot stand in a header.
     pub fn with_header(mut self, name: &'static str, value: &str) -> Result<Self, EdgeError> {
         let value = header::HeaderValue::from_str(value.trim());
-        let value = value.map_err(|_| self.error(EdgeErrorKind::Invalid, &format!("its {name} holds what no header can")))?;
+        let value =
+            value.map_err(|_| self.error(EdgeErrorKind::Invalid, &format!("its {name} holds what no header can")))?;
         self.header = Some((header::HeaderName::from_static(name), value));
         Ok(self)
     }

@@ -144,7 +144,8 @@ impl LokiReader {
 
     fn read<'a, T: Deserialize<'a>>(&self, endpoint: &str, answer: &'a HttpAnswer) -> Result<T, EdgeError> {
         serde_json::from_slice(&answer.body).map_err(|e| {
-            let text = format!("the answer of {} to {endpoint} is none of Loki's ({e}); is it a Loki?", self.peer.address());
+            let text =
+                format!("the answer of {} to {endpoint} is none of Loki's ({e}); is it a Loki?", self.peer.address());
             self.peer.error(EdgeErrorKind::BadBody, &text)
         })
     }
@@ -186,7 +187,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Data<'a> {
         }
         let raw = Raw::deserialize(d)?;
         match raw.result_type.as_str() {
-            "streams" => Ok(Self::Streams { result: serde_json::from_str(raw.result.get()).map_err(D::Error::custom)? }),
+            "streams" => {
+                Ok(Self::Streams { result: serde_json::from_str(raw.result.get()).map_err(D::Error::custom)? })
+            }
             "matrix" => Ok(Self::Matrix { result: serde_json::from_str(raw.result.get()).map_err(D::Error::custom)? }),
             _ => Err(D::Error::custom("its result is neither streams nor a matrix")),
         }
@@ -236,8 +239,14 @@ mod tests {
         (LokiReader::new(&format!("{address}/prefix"), auth, Some("team-a")).unwrap(), asked)
     }
 
-    const ASKED: LokiQuery<'_> =
-        LokiQuery { query: r#"{app="shop"} |= "error""#, start: 1, end: 2_000_000_000, limit: 10, forward: false, step: 60.0 };
+    const ASKED: LokiQuery<'_> = LokiQuery {
+        query: r#"{app="shop"} |= "error""#,
+        start: 1,
+        end: 2_000_000_000,
+        limit: 10,
+        forward: false,
+        step: 60.0,
+    };
 
     #[tokio::test]
     async fn lines_of_all_streams_come_in_the_order_of_time() {
@@ -252,14 +261,20 @@ mod tests {
         let asked = asked.lock().unwrap().remove(0);
         assert!(asked.starts_with("GET /prefix/loki/api/v1/query_range?query=%7Bapp%3D%22shop%22%7D"), "{asked}");
         assert!(asked.contains("&start=1&end=2000000000&limit=10&direction=backward&step=60 "), "{asked}");
-        assert!(asked.contains("x-scope-orgid: team-a\r\n") && asked.contains("authorization: Bearer t0ken"), "{asked}");
+        assert!(
+            asked.contains("x-scope-orgid: team-a\r\n") && asked.contains("authorization: Bearer t0ken"),
+            "{asked}"
+        );
     }
 
     #[tokio::test]
     async fn counts_are_samples_and_labels_are_lists() {
-        let body = json!({"data": {"result": [{"metric": {"app": "a"}, "values": [[1, "2"]]}], "resultType": "matrix"}});
+        let body =
+            json!({"data": {"result": [{"metric": {"app": "a"}, "values": [[1, "2"]]}], "resultType": "matrix"}});
         let (reader, _) = answering(200, "application/json", body.to_string());
-        assert!(matches!(reader.query_range(ASKED).await.unwrap(), LokiFound::Matrix(m) if m[0]["metric"]["app"] == "a"));
+        assert!(
+            matches!(reader.query_range(ASKED).await.unwrap(), LokiFound::Matrix(m) if m[0]["metric"]["app"] == "a")
+        );
         let (reader, asked) = answering(200, "application/json", r#"{"status":"success","data":["app","pod"]}"#.into());
         assert_eq!(reader.labels(Some("app"), 1, 2).await.unwrap(), ["app", "pod"]);
         assert!(asked.lock().unwrap()[0].starts_with("GET /prefix/loki/api/v1/label/app/values?start=1&end=2 "));
@@ -277,7 +292,11 @@ mod tests {
             (504, "context deadline exceeded", EdgeErrorKind::Timeout),
             (500, "oops", EdgeErrorKind::Status { code: 500, reason: String::new() }),
             (200, "<html>sign in</html>", EdgeErrorKind::BadBody),
-            (200, r#"{"data":{"resultType":"streams","result":[{"stream":{},"values":[[1,"x"]]}]}}"#, EdgeErrorKind::BadBody),
+            (
+                200,
+                r#"{"data":{"resultType":"streams","result":[{"stream":{},"values":[[1,"x"]]}]}}"#,
+                EdgeErrorKind::BadBody,
+            ),
             (200, r#"{"data":{"resultType":"vector","result":[]}}"#, EdgeErrorKind::BadBody),
         ] {
             let (reader, _) = answering(status, "text/plain", said.to_owned());

@@ -98,8 +98,14 @@ impl RunbookReader {
         let mut url = first.clone();
         let mut trace = Trace::default();
         for _ in 0..=REDIRECTS {
-            let asked =
-                Asked { peer: PEER, method: Method::GET, url: &url, headers: &accept, total: TOTAL, body_bytes: PAGE_BYTES };
+            let asked = Asked {
+                peer: PEER,
+                method: Method::GET,
+                url: &url,
+                headers: &accept,
+                total: TOTAL,
+                body_bytes: PAGE_BYTES,
+            };
             // The addresses stay those of the first look-up: the host does not change.
             let answer = self.pinned.exchange(&asked, &mut trace).await?;
             let host = url.host_str().unwrap_or_default().to_owned();
@@ -112,7 +118,10 @@ impl RunbookReader {
                     }
                     let kind = answer.header(header::CONTENT_TYPE).split(';').next().unwrap_or_default();
                     let media_type = kind.trim().to_ascii_lowercase();
-                    if !(media_type.is_empty() || media_type.starts_with("text/") || media_type == "application/xhtml+xml") {
+                    if !(media_type.is_empty()
+                        || media_type.starts_with("text/")
+                        || media_type == "application/xhtml+xml")
+                    {
                         let text = format!("{host} answers with {media_type}, which is no text");
                         return Err(EdgeError::new(PEER, EdgeErrorKind::BadBody, text));
                     }
@@ -129,10 +138,13 @@ impl RunbookReader {
                     url = next;
                 }
                 401 | 403 => {
-                    let text = format!("{host} wants to know who asks ({}); firewarden signs in nowhere", answer.status);
+                    let text =
+                        format!("{host} wants to know who asks ({}); firewarden signs in nowhere", answer.status);
                     return Err(EdgeError::new(PEER, EdgeErrorKind::Denied, text));
                 }
-                404 | 410 => return Err(EdgeError::new(PEER, EdgeErrorKind::NotFound, format!("{host} has no such page"))),
+                404 | 410 => {
+                    return Err(EdgeError::new(PEER, EdgeErrorKind::NotFound, format!("{host} has no such page")));
+                }
                 code => {
                     let kind = EdgeErrorKind::Status { code, reason: String::new() };
                     return Err(EdgeError::new(PEER, kind, format!("{host} answers {code}")));
@@ -154,7 +166,8 @@ impl RunbookReader {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         cache.retain(|(_, known, _)| known != address);
         cache.push((now, address.to_owned(), page.clone()));
-        let bytes = |cache: &Vec<(Timestamp, String, Page)>| cache.iter().map(|(_, _, page)| page.text.len()).sum::<usize>();
+        let bytes =
+            |cache: &Vec<(Timestamp, String, Page)>| cache.iter().map(|(_, _, page)| page.text.len()).sum::<usize>();
         while cache.len() > PAGES || bytes(&cache) > KEPT_BYTES {
             cache.remove(0);
         }
@@ -167,7 +180,8 @@ impl RunbookReader {
     /// When the folder cannot be read.
     pub async fn documents(&self) -> Result<(Vec<Document>, bool), EdgeError> {
         let Some(dir) = self.dir.clone() else { return Ok((Vec::new(), false)) };
-        let wrong = |e: String| EdgeError::new(PEER, EdgeErrorKind::Unreachable, format!("the folder cannot be read: {e}"));
+        let wrong =
+            |e: String| EdgeError::new(PEER, EdgeErrorKind::Unreachable, format!("the folder cannot be read: {e}"));
         let read = tokio::task::spawn_blocking(move || documents(&dir));
         read.await.map_err(|e| wrong(e.to_string()))?.map_err(|e| wrong(e.to_string()))
     }

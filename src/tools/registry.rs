@@ -32,7 +32,15 @@ pub struct Sources {
 impl Sources {
     /// No peers at all.
     pub fn none(clock: Arc<dyn Clock>) -> Self {
-        Self { kubernetes: None, prometheus: None, loki: None, elasticsearch: None, http_probe: None, runbooks: None, clock }
+        Self {
+            kubernetes: None,
+            prometheus: None,
+            loki: None,
+            elasticsearch: None,
+            http_probe: None,
+            runbooks: None,
+            clock,
+        }
     }
 
     fn has(&self, peer: &str) -> bool {

@@ -98,14 +98,22 @@ impl Resolver<'_> {
         let mut names = BTreeSet::new();
         let targets = &self.loaded.file.tools.http_probe.targets;
         if targets.len() > MOST {
-            self.problem(at!["tools", "http_probe", "targets"], format!("lists more than {MOST}"), "keep the important ones");
+            self.problem(
+                at!["tools", "http_probe", "targets"],
+                format!("lists more than {MOST}"),
+                "keep the important ones",
+            );
         }
         let mut resolved = vec![];
         for (n, target) in targets.iter().enumerate() {
             self.name(at!["tools", "http_probe", "targets", n, "name"], &target.name, &mut names);
             self.address(at!["tools", "http_probe", "targets", n, "url"], &target.url);
             if target.timeout.0.is_zero() || target.timeout.0 > PROBE {
-                self.problem(at!["tools", "http_probe", "targets", n, "timeout"], "is not between 1ms and 30s", "10s is usual");
+                self.problem(
+                    at!["tools", "http_probe", "targets", n, "timeout"],
+                    "is not between 1ms and 30s",
+                    "10s is usual",
+                );
             }
             if target.expect_status.is_some_and(|status| !(100..600).contains(&status)) {
                 self.problem(at!["tools", "http_probe", "targets", n, "expect_status"], "is no status", "200 is usual");
@@ -135,7 +143,11 @@ impl Resolver<'_> {
     pub(super) fn runbooks(&mut self) -> Option<Runbooks> {
         let of = &self.loaded.file.tools.runbooks;
         if of.hosts.len() > MOST {
-            self.problem(at!["tools", "runbooks", "hosts"], format!("lists more than {MOST}"), "keep the important ones");
+            self.problem(
+                at!["tools", "runbooks", "hosts"],
+                format!("lists more than {MOST}"),
+                "keep the important ones",
+            );
         }
         for (n, host) in of.hosts.iter().enumerate() {
             if let Err(why) = AllowedHosts::new(&[host]) {

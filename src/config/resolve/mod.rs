@@ -11,8 +11,8 @@ use super::secret::{self, Reference};
 use super::suggest::nearest;
 use super::tree::{Place, Step, path_text};
 use super::{
-    AccessToken, Config, ConfigError, Intake, IntakeToken, Kubernetes, Loaded, Model, Notify, Places,
-    Problem, Prometheus, Route, RouteModel, Server,
+    AccessToken, Config, ConfigError, Intake, IntakeToken, Kubernetes, Loaded, Model, Notify, Places, Problem,
+    Prometheus, Route, RouteModel, Server,
 };
 use crate::domain::{Budget, Secret};
 use std::collections::BTreeSet;

@@ -112,7 +112,8 @@ impl Pinned {
             })?,
             None => Vec::new(),
         };
-        if let Some(elsewhere) = found.iter().find(|address| !may_lead_to(url, address.ip()) || address.port() != port) {
+        if let Some(elsewhere) = found.iter().find(|address| !may_lead_to(url, address.ip()) || address.port() != port)
+        {
             let text = format!(
                 "{} leads to {}, where no name of the configuration leads; is somebody answering for it?",
                 url.host_str().unwrap_or_default(),
@@ -169,7 +170,9 @@ impl Pinned {
         let shaking = Instant::now();
         let (config, watching) = self.tls().map_err(unreachable)?;
         let name = match asked.url.host() {
-            Some(Host::Domain(name)) => ServerName::try_from(name.to_owned()).map_err(|e| unreachable(e.to_string()))?,
+            Some(Host::Domain(name)) => {
+                ServerName::try_from(name.to_owned()).map_err(|e| unreachable(e.to_string()))?
+            }
             Some(Host::Ipv4(ip)) => ServerName::from(std::net::IpAddr::V4(ip)),
             Some(Host::Ipv6(ip)) => ServerName::from(std::net::IpAddr::V6(ip)),
             None => return Err(unreachable("its address names no host".to_owned())),
@@ -182,11 +185,19 @@ impl Pinned {
         self.ask(asked, TokioIo::new(stream), trace, begun).await
     }
 
-    async fn ask<S>(&self, asked: &Asked<'_>, io: TokioIo<S>, trace: &mut Trace, begun: Instant) -> Result<Answer, EdgeError>
+    async fn ask<S>(
+        &self,
+        asked: &Asked<'_>,
+        io: TokioIo<S>,
+        trace: &mut Trace,
+        begun: Instant,
+    ) -> Result<Answer, EdgeError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let broken = |e: &hyper::Error| EdgeError::new(asked.peer, EdgeErrorKind::Unreachable, format!("no answer: {}", causes(e)));
+        let broken = |e: &hyper::Error| {
+            EdgeError::new(asked.peer, EdgeErrorKind::Unreachable, format!("no answer: {}", causes(e)))
+        };
         let mut builder = http1::Builder::new();
         builder.max_buf_size(HEAD_BYTES);
         let (mut sender, connection) = builder.handshake(io).await.map_err(|e| broken(&e))?;

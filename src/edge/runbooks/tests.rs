@@ -14,7 +14,9 @@ fn now() -> Timestamp {
 }
 
 /// A reader over a server that is reached as localhost:3000.
-fn reader(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> (RunbookReader, Arc<Recorded>, crate::edge::http::tests::Asked) {
+fn reader(
+    answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static,
+) -> (RunbookReader, Arc<Recorded>, crate::edge::http::tests::Asked) {
     let (server, asked) = peer(answer);
     let network = Recorded::new(&[("localhost", &["127.0.0.1"]), ("wiki.corp", &["10.0.0.1"])], Some(&server));
     (RunbookReader::new(hosts(), None, Pinned::over(network.clone(), None)), network, asked)
@@ -110,8 +112,26 @@ async fn files_lie_in_the_folder_or_are_not_there() {
 
 fn hostile() -> impl Strategy<Value = String> {
     let part = prop_oneof![
-        "wiki\\.corp", "evil\\.test", "localhost:3000", "169\\.254\\.169\\.254", "\\[::1\\]", "0x7f\\.1", "@", ":", "//", "/", "\\\\",
-        "#", "\\?", "\\.", "%2e", "\t", "https:", "http://", "https://", "[a-z0-9.:@/%]{0,5}",
+        "wiki\\.corp",
+        "evil\\.test",
+        "localhost:3000",
+        "169\\.254\\.169\\.254",
+        "\\[::1\\]",
+        "0x7f\\.1",
+        "@",
+        ":",
+        "//",
+        "/",
+        "\\\\",
+        "#",
+        "\\?",
+        "\\.",
+        "%2e",
+        "\t",
+        "https:",
+        "http://",
+        "https://",
+        "[a-z0-9.:@/%]{0,5}",
     ];
     proptest::collection::vec(part, 1..7).prop_map(|parts| parts.concat())
 }
@@ -136,4 +156,3 @@ proptest! {
         }
     }
 }
-

@@ -59,7 +59,8 @@ impl Search {
     /// The indices of a call, each of which may be searched.
     fn indices(&self, asked: Option<&str>) -> Result<Vec<String>, ToolError> {
         let Some(asked) = asked else { return Ok(self.reader.indices().to_vec()) };
-        let patterns: Vec<String> = asked.split(',').map(|one| one.trim().to_owned()).filter(|one| !one.is_empty()).collect();
+        let patterns: Vec<String> =
+            asked.split(',').map(|one| one.trim().to_owned()).filter(|one| !one.is_empty()).collect();
         match patterns.iter().find(|pattern| !self.reader.may_search(pattern)) {
             Some(other) => {
                 let shown: String = other.chars().take(80).collect();
@@ -82,7 +83,9 @@ impl ReadTool for Search {
 
     fn target(&self, args: &Value) -> Vec<Value> {
         let name = args["index"].as_str().map_or_else(|| self.reader.indices().join(","), str::to_owned);
-        vec![json!({"cluster": null, "namespace": null, "api_version": null, "kind": "Elasticsearch", "name": name, "verb": "search"})]
+        vec![
+            json!({"cluster": null, "namespace": null, "api_version": null, "kind": "Elasticsearch", "name": name, "verb": "search"}),
+        ]
     }
 
     async fn read(&self, args: &Value) -> Result<Seen, ToolError> {
@@ -131,15 +134,23 @@ impl ReadTool for Search {
         let partial = found["timed_out"] == true || failed > 0;
         seen.data["partial"] = partial.into();
         if found["timed_out"] == true {
-            seen.notes.push("the search ran out of time: these are the hits that were found by then; ask for a shorter window".to_owned());
+            seen.notes.push(
+                "the search ran out of time: these are the hits that were found by then; ask for a shorter window"
+                    .to_owned(),
+            );
         }
         if failed > 0 {
             let why = shards["failures"][0]["reason"]["reason"].as_str().unwrap_or("no reason given");
-            seen.notes.push(format!("{failed} of {} shards failed, so hits are missing: {}", shards["total"], clip(why, 200)));
+            seen.notes.push(format!(
+                "{failed} of {} shards failed, so hits are missing: {}",
+                shards["total"],
+                clip(why, 200)
+            ));
         }
         if hits > count as u64 {
             let other = if args.oldest { "newer" } else { "older" };
-            seen.notes.push(format!("{count} of {} hits are shown; the {other} ones were not read", told(hits, at_least)));
+            seen.notes
+                .push(format!("{count} of {} hits are shown; the {other} ones were not read", told(hits, at_least)));
         }
         if redacted > 0 {
             seen.notes.push("values of telling fields are left out".to_owned());
@@ -153,7 +164,9 @@ impl ReadTool for Search {
         let partial = if data["partial"] == true { ", partial" } else { "" };
         match data["hits"].as_u64().unwrap_or(0) {
             0 => format!("no hits in this window{partial}"),
-            hits => format!("{} hits{partial}; {}", told(hits, data["hits_are_at_least"] == true), gist::log(data, false)),
+            hits => {
+                format!("{} hits{partial}; {}", told(hits, data["hits_are_at_least"] == true), gist::log(data, false))
+            }
         }
     }
 

@@ -38,8 +38,14 @@ fn found(hits: Value, total: Value, failed: u32, timed_out: bool) -> Value {
 #[tokio::test]
 async fn hits_are_lines_oldest_first_without_secrets() {
     let hits = json!([
-        hit(2, json!({"@timestamp": "2026-11-20T23:59:58Z", "message": "connection refused", "level": "error", "kubernetes": {"pod": {"name": "api-1"}}})),
-        hit(1, json!({"@timestamp": "2026-11-20T23:59:57Z", "message": "login", "db_password": "correct horse", "n": 7, "tags": ["a"]})),
+        hit(
+            2,
+            json!({"@timestamp": "2026-11-20T23:59:58Z", "message": "connection refused", "level": "error", "kubernetes": {"pod": {"name": "api-1"}}})
+        ),
+        hit(
+            1,
+            json!({"@timestamp": "2026-11-20T23:59:57Z", "message": "login", "db_password": "correct horse", "n": 7, "tags": ["a"]})
+        ),
     ]);
     let (registry, asked) = registry(found(hits, json!({"value": 2, "relation": "eq"}), 0, false));
     let args = json!({"query": "level:error", "filters": {"service.name": "api", "n": 7}, "fields": ["message", "level"], "index": "logs-shop-*, audit", "window": "2h"});
@@ -58,7 +64,12 @@ async fn a_part_of_the_hits_is_called_a_part() {
     let (registry, _) = registry(found(one, json!({"value": 10_000, "relation": "gte"}), 2, true));
     let seen = registry.look("elasticsearch_search", &json!({})).await.unwrap();
     assert!(seen.truncated && seen.data["partial"] == true);
-    for words in ["more than 10000 hits, partial", "ran out of time", "2 of 5 shards failed, so hits are missing: too many clauses", "1 of more than 10000 hits are shown"] {
+    for words in [
+        "more than 10000 hits, partial",
+        "ran out of time",
+        "2 of 5 shards failed, so hits are missing: too many clauses",
+        "1 of more than 10000 hits are shown",
+    ] {
         assert!(seen.text.contains(words), "{words}: {}", seen.text);
     }
 }
@@ -66,7 +77,8 @@ async fn a_part_of_the_hits_is_called_a_part() {
 #[tokio::test]
 async fn no_call_leaves_the_list_or_writes_its_own_query() {
     let (registry, asked) = registry(found(json!([]), json!(0), 0, false));
-    for index in ["secrets", "logs-a,secrets", "_all", "*", "logs-x:other", "../_cluster", "<logs-{now}>", ".security"] {
+    for index in ["secrets", "logs-a,secrets", "_all", "*", "logs-x:other", "../_cluster", "<logs-{now}>", ".security"]
+    {
         let refused = registry.look("elasticsearch_search", &json!({"index": index})).await;
         assert!(matches!(refused, Err(ToolError::Refused { .. })), "{index}");
     }

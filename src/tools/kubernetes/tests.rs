@@ -16,8 +16,7 @@ impl Clock for Recorded {
 }
 
 fn registry(fake: &Fake) -> Registry {
-    let sources =
-        Sources { kubernetes: Some(fake.reader().named("prod")), ..Sources::none(Arc::new(Recorded)) };
+    let sources = Sources { kubernetes: Some(fake.reader().named("prod")), ..Sources::none(Arc::new(Recorded)) };
     Registry::new(&Manifests::embedded().unwrap(), sources, Arc::new(Redactor::new([]).unwrap())).unwrap()
 }
 

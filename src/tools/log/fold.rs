@@ -186,19 +186,14 @@ impl Fold {
     }
 
     fn keep(&mut self, line: String) {
-        let over = |fold: &Self, more: usize| {
-            fold.kept.len() + usize::from(more > 0) > fold.wanted.lines || fold.kept_bytes + more > KEPT_BYTES
-        };
-        match self.wanted.keep {
-            Keep::First if self.left_out > 0 || over(self, line.len()) => {
-                self.left_out += 1;
-                return;
-            }
-            Keep::First | Keep::Last => {}
+        let full = self.kept.len() >= self.wanted.lines || self.kept_bytes + line.len() > KEPT_BYTES;
+        if self.wanted.keep == Keep::First && (full || self.left_out > 0) {
+            self.left_out += 1;
+            return;
         }
         self.kept_bytes += line.len();
         self.kept.push_back(line);
-        while self.wanted.keep == Keep::Last && over(self, 0) {
+        while self.kept.len() > self.wanted.lines || self.kept_bytes > KEPT_BYTES {
             let Some(gone) = self.kept.pop_front() else { break };
             self.kept_bytes -= gone.len();
             self.left_out += 1;
@@ -279,6 +274,9 @@ mod tests {
         assert_eq!(first.lines, ["line 0", "line 1", "line 2"]);
         assert_eq!((last.total, last.left_out, first.left_out), (1000, 997, 997));
         assert_eq!(last.forms, [(1000, "line <*>".to_owned())]);
+        let mut empty = fold(Keep::First, 2, None, 0);
+        empty.bytes(b"\n\n\nx\n");
+        assert_eq!(empty.finish().lines, ["", ""]);
     }
 
     #[test]

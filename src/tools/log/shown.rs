@@ -25,7 +25,8 @@ pub fn lines(data: &Value, first: bool, budget: usize) -> String {
     }
     let mut room = budget.saturating_sub(forms.chars().count() + 60);
     let mut taken = Vec::new();
-    let ends: Box<dyn Iterator<Item = &(&str, usize)>> = if first { Box::new(runs.iter()) } else { Box::new(runs.iter().rev()) };
+    let ends: Box<dyn Iterator<Item = &(&str, usize)>> =
+        if first { Box::new(runs.iter()) } else { Box::new(runs.iter().rev()) };
     for (line, same) in ends {
         let text = run(&crate::tools::render::clip(line, LINE), *same);
         let Some(left) = room.checked_sub(text.chars().count()) else { break };
@@ -101,7 +102,11 @@ mod tests {
             assert!(text.chars().count() <= 1000, "{}", text.len());
             assert!(text.starts_with("what the lines say, <*> where they differ:\nx3 error: <*>\nx9000 request <*>"));
             assert!(text.contains("x7 of other forms\n"), "{text}");
-            assert!(if first { text.contains("the first lines:\nrequest 0 ") } else { text.ends_with("request 1999 took long\n") });
+            assert!(if first {
+                text.contains("the first lines:\nrequest 0 ")
+            } else {
+                text.ends_with("request 1999 took long\n")
+            });
         }
     }
 

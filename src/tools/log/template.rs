@@ -14,6 +14,8 @@ const ERRORS: usize = 64;
 /// From so many characters on, a word of hexadecimal digits or of mixed case is an id.
 const HEX: usize = 8;
 const MIXED: usize = 20;
+/// A longer word is none.
+const WORD: usize = 80;
 
 /// Writes the form of `line` into `out`.
 pub fn form(line: &str, out: &mut String) {
@@ -68,7 +70,10 @@ fn differs(word: &[u8]) -> bool {
         lower += usize::from(byte.is_ascii_lowercase());
         hex += usize::from(byte.is_ascii_hexdigit());
     }
-    digits > 0 || (word.len() >= HEX && hex == word.len()) || (word.len() >= MIXED && upper > 2 && lower > 2)
+    word.len() > WORD
+        || digits > 0
+        || (word.len() >= HEX && hex == word.len())
+        || (word.len() >= MIXED && upper > 2 && lower > 2)
 }
 
 /// How often which form was seen.
@@ -151,7 +156,8 @@ mod tests {
         for n in 0..500 {
             forms.add(&format!("took {n} ms"), str::to_owned);
         }
-        let letters = |n: u32| -> String { format!("{n:010b}").chars().map(|c| if c == '1' { 'x' } else { 'y' }).collect() };
+        let letters =
+            |n: u32| -> String { format!("{n:010b}").chars().map(|c| if c == '1' { 'x' } else { 'y' }).collect() };
         for n in 0..600 {
             forms.add(&format!("word {}", letters(n)), str::to_owned);
         }

@@ -45,7 +45,9 @@ impl ReadTool for Labels {
         };
         if let Some(label) = label.filter(|label| !plain(label)) {
             let shown: String = label.chars().take(40).collect();
-            return Err(ToolError::invalid(format!("label: `{shown}` is no name of a label; leave it out to see the names")));
+            return Err(ToolError::invalid(format!(
+                "label: `{shown}` is no name of a label; leave it out to see the names"
+            )));
         }
         let (start, end) = self.0.window(&args.start, &args.end, &args.window)?;
         let mut found = self.0.reader.labels(label, start, end).await?;

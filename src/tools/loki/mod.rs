@@ -53,11 +53,18 @@ fn target(verb: &str) -> Vec<Value> {
 
 impl Logs {
     /// The window of a call, in nanoseconds since 1970.
-    fn window(&self, start: &Option<Written>, end: &Option<Written>, length: &Option<Written>) -> Result<(i64, i64), ToolError> {
+    fn window(
+        &self,
+        start: &Option<Written>,
+        end: &Option<Written>,
+        length: &Option<Written>,
+    ) -> Result<(i64, i64), ToolError> {
         let (start, end, length) = (text(start), text(end), text(length));
         let window = window(start.as_deref(), end.as_deref(), length.as_deref(), WINDOW, self.clock.now())?;
         if window.end - window.start > WINDOW_MAX {
-            return Err(ToolError::invalid("the window is longer than 31 days; send a shorter one, `window: 6h` for instance"));
+            return Err(ToolError::invalid(
+                "the window is longer than 31 days; send a shorter one, `window: 6h` for instance",
+            ));
         }
         // Milliseconds are exact in a float of today; nanoseconds are not.
         let nanoseconds = |seconds: f64| (seconds * 1000.0).round() as i64 * 1_000_000;

@@ -156,7 +156,9 @@ fn labels(streams: &[BTreeMap<String, String>]) -> (String, Vec<String>) {
         // Of one stream, everything is shared.
         [only] => (clip(only, 1000), vec![String::new()]),
         _ => {
-            let own = own.iter().map(|labels| if labels == "{}" { String::new() } else { format!("{} ", clip(labels, LABELS)) });
+            let own = own
+                .iter()
+                .map(|labels| if labels == "{}" { String::new() } else { format!("{} ", clip(labels, LABELS)) });
             (clip(&common, 1000), own.collect())
         }
     }

@@ -39,13 +39,17 @@ async fn lines_are_told_with_time_and_what_sets_streams_apart() {
     assert!(!seen.data.to_string().contains("hunter2222") && !seen.data.to_string().contains("s3cr3t"));
     assert_eq!(seen.data["lines"].as_array().unwrap().len(), 3);
     let asked = asked.lock().unwrap().remove(0);
-    assert!(asked.contains("&start=1795197600000000000&end=1795219200000000000&limit=1000&direction=backward"), "{asked}");
+    assert!(
+        asked.contains("&start=1795197600000000000&end=1795219200000000000&limit=1000&direction=backward"),
+        "{asked}"
+    );
 }
 
 #[tokio::test]
 async fn many_lines_are_few_words() {
-    let values: Vec<Value> =
-        (0..1000).map(|n| json!([(1_795_219_000_000_000_000i64 + n).to_string(), format!("GET /orders/{n} took {n} ms")])).collect();
+    let values: Vec<Value> = (0..1000)
+        .map(|n| json!([(1_795_219_000_000_000_000i64 + n).to_string(), format!("GET /orders/{n} took {n} ms")]))
+        .collect();
     let (registry, asked) = registry(streams(json!([{"stream": {"app": "shop"}, "values": values}])));
     let seen = registry.look("loki_query", &json!({"query": "{app=\"shop\"}"})).await.unwrap();
     assert!(seen.text.chars().count() <= 8000 && seen.truncated, "{}", seen.text.len());

@@ -117,7 +117,11 @@ impl ReadTool for Probe {
             _ => String::new(),
         };
         match data["status"].as_u64() {
-            None => format!("{target} fails at {}{certificate}: {}", data["failed_at"].as_str().unwrap_or_default(), data["error"].as_str().unwrap_or_default()),
+            None => format!(
+                "{target} fails at {}{certificate}: {}",
+                data["failed_at"].as_str().unwrap_or_default(),
+                data["error"].as_str().unwrap_or_default()
+            ),
             Some(status) => {
                 let wrong = match (data["ok"] == true, data["expect_status"].as_u64()) {
                     (true, _) => String::new(),
@@ -131,7 +135,8 @@ impl ReadTool for Probe {
 
     fn text(&self, _: &Value, seen: &Seen) -> String {
         let data = &seen.data;
-        let mut out = format!("{} {}", data["method"].as_str().unwrap_or_default(), data["url"].as_str().unwrap_or_default());
+        let mut out =
+            format!("{} {}", data["method"].as_str().unwrap_or_default(), data["url"].as_str().unwrap_or_default());
         if let Some(address) = data["address"].as_str() {
             let _ = write!(out, " at {address}");
         }
@@ -140,7 +145,8 @@ impl ReadTool for Probe {
         let timings: Vec<String> = timings.map(|(step, ms)| format!("{step} {ms}")).collect();
         let _ = writeln!(out, "milliseconds: {}", timings.join(", "));
         if let Some(certificate) = data["certificate"].as_object() {
-            let names: Vec<&str> = certificate["names"].as_array().into_iter().flatten().filter_map(Value::as_str).take(10).collect();
+            let names: Vec<&str> =
+                certificate["names"].as_array().into_iter().flatten().filter_map(Value::as_str).take(10).collect();
             let _ = writeln!(
                 out,
                 "certificate: for {}, issued by {}, good until {} ({} days left); {}",

@@ -48,7 +48,7 @@ impl Runbook {
                 Some(start) => alert.starts_with(start),
                 None => one == alert,
             });
-            listed || (self.alerts.is_empty() && plain(self.stem()) == plain(alert))
+            listed || (self.alerts.is_empty() && !plain(alert).is_empty() && plain(self.stem()) == plain(alert))
         });
         match (named, self.alerts.is_empty(), self.labels.len()) {
             (true, ..) => Some(100 + self.labels.len()),
@@ -73,7 +73,8 @@ impl Runbook {
 }
 
 fn front(text: &str) -> Option<(Front, &str)> {
-    let rest = text.trim_start_matches('\u{feff}').strip_prefix("---")?.trim_start_matches([' ', '\r']).strip_prefix('\n')?;
+    let rest =
+        text.trim_start_matches('\u{feff}').strip_prefix("---")?.trim_start_matches([' ', '\r']).strip_prefix('\n')?;
     let end = rest.find("\n---")?;
     let yaml = rest.get(..end).filter(|yaml| yaml.len() <= FRONT)?;
     let after = rest.get(end + 4..)?;
@@ -102,7 +103,8 @@ mod tests {
 
     #[test]
     fn a_runbook_says_what_it_is_for() {
-        let pvc = runbook("storage/a.md", "---\nalerts: [PVCUsageHigh, Volume*]\nowner: x\n---\n# Full volumes\nExpand.\n");
+        let pvc =
+            runbook("storage/a.md", "---\nalerts: [PVCUsageHigh, Volume*]\nowner: x\n---\n# Full volumes\nExpand.\n");
         assert_eq!((pvc.title.as_str(), pvc.text.as_str()), ("Full volumes", "# Full volumes\nExpand.\n"));
         let none = BTreeMap::new();
         for (alert, fits) in [("PVCUsageHigh", true), ("VolumeFull", true), ("pvcusagehigh", false), ("Other", false)] {
@@ -110,7 +112,9 @@ mod tests {
         }
         assert_eq!(pvc.fits(None, &none), None);
         let by_name = runbook("kube-pod-crash-looping.md", "no heading");
-        assert!(by_name.fits(Some("KubePodCrashLooping"), &none).is_some() && by_name.title == "kube-pod-crash-looping.md");
+        assert!(
+            by_name.fits(Some("KubePodCrashLooping"), &none).is_some() && by_name.title == "kube-pod-crash-looping.md"
+        );
         let shop = runbook("shop.md", "---\nlabels: {team: shop}\n---\ntext");
         let labels = BTreeMap::from([("team".to_owned(), "shop".to_owned())]);
         assert_eq!((shop.fits(Some("Any"), &labels), shop.fits(Some("Any"), &none)), (Some(1), None));

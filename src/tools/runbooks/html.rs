@@ -5,9 +5,38 @@ const UNSEEN: [&str; 11] =
     ["script", "style", "noscript", "template", "svg", "iframe", "object", "select", "textarea", "nav", "title"];
 /// Elements that begin a line.
 const BLOCKS: [&str; 32] = [
-    "p", "div", "br", "li", "ul", "ol", "tr", "table", "pre", "blockquote", "section", "article", "header", "footer",
-    "h1", "h2", "h3", "h4", "h5", "h6", "hr", "dt", "dd", "dl", "main", "aside", "figure", "form", "thead", "tbody",
-    "details", "summary",
+    "p",
+    "div",
+    "br",
+    "li",
+    "ul",
+    "ol",
+    "tr",
+    "table",
+    "pre",
+    "blockquote",
+    "section",
+    "article",
+    "header",
+    "footer",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "hr",
+    "dt",
+    "dd",
+    "dl",
+    "main",
+    "aside",
+    "figure",
+    "form",
+    "thead",
+    "tbody",
+    "details",
+    "summary",
 ];
 
 /// The title and the text of `page`. Takes time in proportion to it.
@@ -28,7 +57,8 @@ pub fn text(page: &str) -> (Option<String>, String) {
         let tag = &rest[1..end];
         rest = &rest[end + 1..];
         let closing = tag.starts_with('/');
-        let name: String = tag.trim_start_matches('/').chars().take_while(char::is_ascii_alphanumeric).take(16).collect();
+        let name: String =
+            tag.trim_start_matches('/').chars().take_while(char::is_ascii_alphanumeric).take(16).collect();
         let name = name.to_ascii_lowercase();
         let unseen = UNSEEN.into_iter().find(|unseen| *unseen == name && !closing && !tag.ends_with('/'));
         if name == "head" {
@@ -68,7 +98,10 @@ pub fn text(page: &str) -> (Option<String>, String) {
     if !rest.starts_with('<') {
         words(rest, &mut out);
     }
-    let lines = out.lines().map(str::trim).filter(|line| !line.is_empty() && !line.chars().all(|c| matches!(c, '#' | '-' | '|' | ' ')));
+    let lines = out
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.chars().all(|c| matches!(c, '#' | '-' | '|' | ' ')));
     (title, lines.collect::<Vec<_>>().join("\n"))
 }
 
@@ -181,7 +214,9 @@ mod tests {
 
     #[test]
     fn broken_pages_end() {
-        for page in ["<", "<script>never closed", "a<b", "<!-- x", "<p class=\"open", "&#xffffffff; &;&amp", "</", "<svg/>x"] {
+        for page in
+            ["<", "<script>never closed", "a<b", "<!-- x", "<p class=\"open", "&#xffffffff; &;&amp", "</", "<svg/>x"]
+        {
             let (_, said) = text(page);
             assert!(!said.contains("<script") && said.len() <= page.len(), "{page}: {said}");
         }

@@ -57,16 +57,22 @@ impl ReadTool for Fetch {
 
     fn target(&self, args: &Value) -> Vec<Value> {
         let name = args["url"].as_str().or(args["alert"].as_str());
-        vec![json!({"cluster": null, "namespace": null, "api_version": null, "kind": "Runbook", "name": name, "verb": "get"})]
+        vec![
+            json!({"cluster": null, "namespace": null, "api_version": null, "kind": "Runbook", "name": name, "verb": "get"}),
+        ]
     }
 
     async fn read(&self, args: &Value) -> Result<Seen, ToolError> {
         let args: Args = arguments(args)?;
         match (given(&args.url), given(&args.alert)) {
             (Some(url), _) if self.reader.has_hosts() => self.page(url).await,
-            (Some(_), None) => Err(ToolError::Refused { text: "no host of runbooks is configured; give the name of the alert instead".to_owned() }),
+            (Some(_), None) => Err(ToolError::Refused {
+                text: "no host of runbooks is configured; give the name of the alert instead".to_owned(),
+            }),
             (_, alert) if self.reader.has_dir() => self.file(alert, &args.labels).await,
-            _ => Err(ToolError::invalid("url: the address of the runbook is needed, as the alert's runbook_url gives it")),
+            _ => Err(ToolError::invalid(
+                "url: the address of the runbook is needed, as the alert's runbook_url gives it",
+            )),
         }
     }
 

@@ -31,7 +31,8 @@ async fn a_page_becomes_text_without_what_nobody_sees() {
     });
     let network = Recorded::new(&[("localhost", &["127.0.0.1"])], Some(&server));
     let registry = registry(&["localhost:3000"], None, network);
-    let seen = registry.look("runbook_fetch", &json!({"url": "http://localhost:3000/pvc", "alert": "A"})).await.unwrap();
+    let seen =
+        registry.look("runbook_fetch", &json!({"url": "http://localhost:3000/pvc", "alert": "A"})).await.unwrap();
     assert_eq!(
         seen.text,
         "runbook http://localhost:3000/pvc: \"Volumes\"\nsource: http://localhost:3000/pvc\n\nExpand it.\ntoken: [redacted]\n"
@@ -55,7 +56,11 @@ async fn a_file_is_found_by_alert_and_never_by_path() {
     assert!(seen.truncated && seen.text.len() <= 33 << 10 && seen.text.contains("its middle is left out"));
     for alert in ["../../etc/passwd", "/etc/passwd", "pvc.md", "..", "*"] {
         let seen = fetch(json!({"alert": alert})).await.unwrap();
-        assert!(seen.text.starts_with("no runbook for this alert\nthere are:\n") && !seen.text.contains("root:"), "{}", seen.text);
+        assert!(
+            seen.text.starts_with("no runbook for this alert\nthere are:\n") && !seen.text.contains("root:"),
+            "{}",
+            seen.text
+        );
     }
     let all = fetch(json!({})).await.unwrap();
     assert!(all.text.ends_with("kube-pod-crash-looping.md\npvc.md (PVCUsageHigh)\n"), "{}", all.text);
