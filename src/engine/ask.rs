@@ -42,6 +42,13 @@ impl Session<'_> {
         };
         self.record(Draft::engine(body))?;
         self.flush().await?;
+        if self.signalled {
+            self.take_signals().await?;
+        }
+        if self.inv.cancelled.is_some() {
+            let error = "not sent: the investigation was cancelled".to_owned();
+            return self.record(Draft::engine(Body::ModelFailed { turn, error, transient: true }));
+        }
         let answer = match tokio::time::timeout(self.patience(), model.provider.chat(&request)).await {
             Ok(answer) => answer,
             Err(_) => Err(ModelError::Timeout { model: model.provider.name().to_owned(), after: self.patience() }),
