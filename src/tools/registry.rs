@@ -9,6 +9,11 @@ use crate::gate::Pass;
 use jsonschema::error::ValidationErrorKind;
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc};
+use tokio::sync::Semaphore;
+
+/// Calls that are made at once, whoever makes them: a storm of alerts must not become a storm on the
+/// cluster that is in trouble already.
+const AT_ONCE: usize = 32;
 
 /// What the tools read from. A peer that is `None` has no tools.
 #[derive(Debug, Clone)]
@@ -31,6 +36,7 @@ pub struct Registry {
     tools: BTreeMap<String, Entry>,
     kubernetes: Option<KubeReader>,
     redactor: Arc<Redactor>,
+    slots: Semaphore,
 }
 
 impl std::fmt::Debug for Registry {
@@ -80,7 +86,7 @@ impl Registry {
                 tools.insert(spec.name.clone(), Entry { tool, schema });
             }
         }
-        Ok(Self { tools, kubernetes: sources.kubernetes, redactor })
+        Ok(Self { tools, kubernetes: sources.kubernetes, redactor, slots: Semaphore::new(AT_ONCE) })
     }
 
     /// The tool called `name`.
@@ -179,6 +185,8 @@ impl Registry {
         self.validate(name, args)?;
         let entry = self.entry(name)?;
         let (tool, spec) = (entry.tool.as_ref(), entry.tool.spec());
+        // Closed by nobody; without a slot the call is made all the same.
+        let _slot = self.slots.acquire().await;
         let seen = tokio::time::timeout(spec.timeout, tool.read(args)).await.unwrap_or_else(|_| {
             Err(ToolError::failed(
                 format!("{name} took longer than {:?}; ask for less or try again", spec.timeout),
