@@ -3,6 +3,7 @@
 
 mod disk;
 mod model;
+mod policy;
 
 use crate::support::http::{client, send};
 use crate::support::site::{SOON, Site};
