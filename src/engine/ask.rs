@@ -49,11 +49,14 @@ impl Session<'_> {
             let error = "not sent: the investigation was cancelled".to_owned();
             return self.record(Draft::engine(Body::ModelFailed { turn, error, transient: true }));
         }
-        let answer = match tokio::time::timeout(self.patience(), model.provider.chat(&request)).await {
+        let name = model.provider.name();
+        let (waiting, progress) = self.engine.live.begin(&self.inv.chain, turn, name, self.now());
+        let answer = match tokio::time::timeout(self.patience(), model.provider.chat(&request, &progress)).await {
             Ok(answer) => answer,
-            Err(_) => Err(ModelError::Timeout { model: model.provider.name().to_owned(), after: self.patience() }),
+            Err(_) => Err(ModelError::Timeout { model: name.to_owned(), after: self.patience() }),
         };
-        model.pulse.note(answer.is_ok());
+        drop(waiting);
+        model.pulse.note(&answer, self.now());
         match answer {
             Ok(reply) => self.replied(turn, &model, &request, reply),
             Err(error) => {
@@ -90,13 +93,17 @@ impl Session<'_> {
         Ok((Digest::of_parts(parts.iter().map(Digest::as_str)), kept))
     }
 
-    /// The model whose turn it is: each failure of this turn passes it on to the next.
+    /// The model whose turn it is: each failure of this turn passes it on to the next. One that rests
+    /// is passed over while another one does not.
     fn model(&self, turn: u32) -> Option<PricedModel> {
         let frozen = self.inv.frozen.as_ref()?;
         let order: Vec<&String> = frozen.model.iter().chain(&frozen.fallbacks).collect();
         let failed = self.inv.turns.iter().find(|t| t.number == turn).map_or(0, |t| t.failures.len());
-        let name = order.get(failed % order.len().max(1))?;
-        self.engine.models.iter().find(|model| model.provider.name() == *name).cloned()
+        let known = |name: &&String| self.engine.models.iter().find(|model| model.provider.name() == **name);
+        let (fit, rest): (Vec<_>, Vec<_>) =
+            order.iter().copied().filter_map(|name| known(&name)).partition(|model| !model.pulse.rests(self.now()));
+        let turned_to = if fit.is_empty() { rest } else { fit };
+        turned_to.get(failed % turned_to.len().max(1)).copied().cloned()
     }
 
     /// Notes a turn that never left the house; the work goes on without the model.
@@ -311,6 +318,7 @@ fn counted(request: &ChatRequest, reply: &ChatReply) -> Usage {
     Usage {
         tokens_in: said.tokens_in.max(sent as u64 / CHARS_PER_TOKEN / 2),
         tokens_out: said.tokens_out.max((reply.content.len() + arguments) as u64 / CHARS_PER_TOKEN / 2),
+        tokens_cached: said.tokens_cached,
     }
 }
 
