@@ -2,7 +2,7 @@
 //!
 //! - [`OpenAi`] talks to any server of the chat completions protocol: `openai` decides and repeats,
 //!   `dialect` knows what the server turned out not to understand, `transport` sends one request and
-//!   bounds its answer, `sse` and `assemble` make one answer of a stream, `wire` knows the shapes.
+//!   bounds its answer, `assemble` makes one answer of a stream, `wire` knows the shapes.
 //! - [`Ollama`] talks to Ollama in its own protocol.
 //! - [`ReplayModel`] answers from a script or a recorded conversation.
 //! - `pace` says when to repeat and when to wait; `error` why there is no answer.
@@ -19,7 +19,6 @@ mod openai;
 mod pace;
 mod progress;
 mod replay;
-mod sse;
 mod thoughts;
 mod transport;
 mod wire;

@@ -7,8 +7,8 @@
 
 use super::assemble::{Assembly, Cut};
 use super::fault::Fault;
-use super::sse::Decoder;
 use super::{Progress, wire};
+use crate::edge::sse::Decoder;
 use async_openai::config::Config;
 use async_openai::error::OpenAIError;
 use async_openai::middleware::HttpRequestFactory;
@@ -20,6 +20,9 @@ use std::time::Duration;
 
 /// Bytes of an error's body that are read.
 pub(super) const MAX_ERROR_BYTES: usize = 64 << 10;
+
+/// Bytes of one event of a stream.
+const MAX_EVENT_BYTES: usize = 4 << 20;
 
 impl From<Fault> for OpenAIError {
     fn from(fault: Fault) -> Self {
@@ -108,11 +111,11 @@ impl Exchange {
         let mut answer = if streams { Reading::stream() } else { Reading::Unknown(Vec::new()) };
         let mut bytes = 0_usize;
         while let Some(chunk) = self.chunk(&mut response).await? {
-            bytes += chunk.len();
+            bytes += chunk.as_ref().len();
             if bytes > self.max_body {
                 return Err(Fault::TooLarge);
             }
-            if answer.take(&chunk, &self.progress)? {
+            if answer.take(chunk.as_ref(), &self.progress)? {
                 break;
             }
         }
@@ -143,7 +146,7 @@ enum Reading {
 
 impl Reading {
     fn stream() -> Self {
-        Self::Stream(Decoder::default(), Box::default())
+        Self::Stream(Decoder::new(MAX_EVENT_BYTES), Box::default())
     }
 
     /// Takes the next bytes; whether nothing more is to come.
@@ -163,7 +166,7 @@ impl Reading {
             }
             Self::Stream(decoder, assembly) => {
                 for event in decoder.feed(chunk).map_err(|_| Fault::TooLarge)? {
-                    hear(assembly, &event, progress)?;
+                    hear(assembly, &event.data, progress)?;
                 }
                 Ok(assembly.is_over())
             }
@@ -182,7 +185,7 @@ impl Reading {
             Self::Stream(mut decoder, mut assembly) => {
                 // The last event of a stream that was cut is no JSON: the cut is what happened.
                 if let Some(event) = decoder.finish().filter(|_| !assembly.is_over()) {
-                    hear(&mut assembly, &event, progress).map_err(|_| cut())?;
+                    hear(&mut assembly, &event.data, progress).map_err(|_| cut())?;
                 }
                 let answer = assembly.finish().map_err(|Cut| cut())?;
                 Ok(answer.to_string().into_bytes())

@@ -1,28 +1,47 @@
 //! Server-sent events out of bytes, however the network splits them.
 
-/// Most bytes of one event.
-const MAX_EVENT_BYTES: usize = 4 << 20;
 /// At the very beginning it says only that this is UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// An event, or a line, is larger than [`MAX_EVENT_BYTES`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct TooLarge;
+/// One event.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Event {
+    /// Its id, to go on behind it.
+    pub id: Option<String>,
+    /// What kind it is, where that was said.
+    pub kind: Option<String>,
+    /// What it says.
+    pub data: String,
+}
 
-/// Reads the data of events. Names and ids are of no use here; comments keep connections alive.
+/// An event, or a line, is larger than allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooLarge;
+
+/// Reads events. Comments keep connections alive and mean nothing else.
 ///
 /// Lines are kept as bytes until they are whole, so a character that was split is whole again.
-#[derive(Debug, Default)]
-pub(super) struct Decoder {
+#[derive(Debug)]
+pub struct Decoder {
+    most: usize,
     begun: bool,
     line: Vec<u8>,
     after_cr: bool,
-    data: Option<Vec<u8>>,
+    event: Event,
+    has_data: bool,
 }
 
 impl Decoder {
-    /// The data of the events that end within `bytes`, oldest first.
-    pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<Vec<String>, TooLarge> {
+    /// For events of at most `most` bytes.
+    pub fn new(most: usize) -> Self {
+        Self { most, begun: false, line: vec![], after_cr: false, event: Event::default(), has_data: false }
+    }
+
+    /// The events that end within `bytes`, oldest first.
+    ///
+    /// # Errors
+    /// When one is too large; nothing more can be read then.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<Vec<Event>, TooLarge> {
         let mut events = Vec::new();
         for &byte in bytes {
             let newline_after_cr = std::mem::take(&mut self.after_cr) && byte == b'\n';
@@ -35,47 +54,51 @@ impl Decoder {
                 }
                 _ => self.line.push(byte),
             }
-            if self.line.len() + self.data.as_ref().map_or(0, Vec::len) > MAX_EVENT_BYTES {
+            if self.line.len() + self.event.data.len() > self.most {
                 return Err(TooLarge);
             }
         }
         Ok(events)
     }
 
-    /// What an end of the stream leaves: some servers forget the empty line behind their last event.
-    pub(super) fn finish(&mut self) -> Option<String> {
+    /// What an end of the stream leaves, for senders that forget the empty line behind their last
+    /// event. It may have been cut.
+    pub fn finish(&mut self) -> Option<Event> {
         let line = std::mem::take(&mut self.line);
         if !line.is_empty() {
             self.end_line(&line);
         }
-        self.event()
+        self.end_event()
     }
 
-    fn end_line(&mut self, line: &[u8]) -> Option<String> {
+    fn end_line(&mut self, line: &[u8]) -> Option<Event> {
         let line = match std::mem::replace(&mut self.begun, true) {
             false => line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line),
             true => line,
         };
         if line.is_empty() {
-            return self.event();
+            return self.end_event();
         }
-        let value = match line.strip_prefix(b"data") {
-            Some(b"") => b"",
-            Some([b':', b' ', value @ ..] | [b':', value @ ..]) => value,
-            Some(_) | None => return None,
-        };
-        match &mut self.data {
-            Some(data) => {
-                data.push(b'\n');
-                data.extend_from_slice(value);
+        let line = String::from_utf8_lossy(line);
+        let (field, value) = line.split_once(':').unwrap_or((&line, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match field {
+            "data" => {
+                if std::mem::replace(&mut self.has_data, true) {
+                    self.event.data.push('\n');
+                }
+                self.event.data.push_str(value);
             }
-            None => self.data = Some(value.to_vec()),
+            "id" => self.event.id = Some(value.to_owned()),
+            "event" => self.event.kind = Some(value.to_owned()),
+            _ => {}
         }
         None
     }
 
-    fn event(&mut self) -> Option<String> {
-        self.data.take().map(|data| String::from_utf8_lossy(&data).into_owned())
+    fn end_event(&mut self) -> Option<Event> {
+        let event = std::mem::take(&mut self.event);
+        std::mem::take(&mut self.has_data).then_some(event)
     }
 }
 
@@ -86,10 +109,10 @@ mod tests {
 
     /// All events of `parts`, fed one after the other.
     fn decode<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<String> {
-        let mut decoder = Decoder::default();
-        let mut events: Vec<String> = parts.into_iter().flat_map(|part| decoder.feed(part).unwrap()).collect();
+        let mut decoder = Decoder::new(1 << 20);
+        let mut events: Vec<Event> = parts.into_iter().flat_map(|part| decoder.feed(part).unwrap()).collect();
         events.extend(decoder.finish());
-        events
+        events.into_iter().map(|event| event.data).collect()
     }
 
     #[test]
@@ -145,12 +168,24 @@ mod tests {
     }
 
     #[test]
+    fn ids_and_kinds_belong_to_their_event() {
+        let mut decoder = Decoder::new(100);
+        let events = decoder.feed(b"id: 7\nevent: progress\ndata: a\n\nid: 8\n\ndata: b\n\n").unwrap();
+        let event = |id: Option<&str>, kind: Option<&str>, data: &str| Event {
+            id: id.map(str::to_owned),
+            kind: kind.map(str::to_owned),
+            data: data.into(),
+        };
+        assert_eq!(events, [event(Some("7"), Some("progress"), "a"), event(None, None, "b")]);
+    }
+
+    #[test]
     fn l11_an_event_without_end_is_refused() {
-        let mut decoder = Decoder::default();
-        assert_eq!(decoder.feed(&vec![b'x'; MAX_EVENT_BYTES]), Ok(vec![]));
+        let mut decoder = Decoder::new(1_000);
+        assert_eq!(decoder.feed(&[b'x'; 1_000]), Ok(vec![]));
         assert_eq!(decoder.feed(b"x"), Err(TooLarge));
-        let mut decoder = Decoder::default();
-        let line = format!("data: {}\n", "x".repeat(1 << 20));
+        let mut decoder = Decoder::new(1_000);
+        let line = format!("data: {}\n", "x".repeat(300));
         assert_eq!((0..5).filter_map(|_| decoder.feed(line.as_bytes()).err()).next(), Some(TooLarge));
     }
 }
