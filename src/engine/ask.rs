@@ -409,7 +409,9 @@ fn digest_of<T: Serialize>(part: &T) -> Digest {
 fn made_of(reply: ChatReply, turn: u32, states: &[CallState]) -> ChatReply {
     let mut calls: Vec<(usize, &Call)> = states
         .iter()
-        .filter_map(|state| Some(((0..states.len()).find(|n| propose::call_id(turn, *n) == state.call.id)?, &state.call)))
+        .filter_map(|state| {
+            Some(((0..states.len()).find(|n| propose::call_id(turn, *n) == state.call.id)?, &state.call))
+        })
         .collect();
     calls.sort_by_key(|(n, _)| *n);
     let call = |call: &Call| ProposedCall { id: call.id.clone(), tool: call.tool.clone(), args: call.args.clone() };

@@ -141,7 +141,8 @@ fn ask(inv: &Investigation, frozen: &Frozen, now: Timestamp) -> Option<Step> {
 
 /// A new turn, if the budget has room for one.
 fn fresh(inv: &Investigation, budget: &Budget, now: Timestamp, turn: u32) -> Option<Step> {
-    room(inv, budget, now).map(|must_answer| Step::Ask { turn, must_answer: must_answer || repeats(inv) || is_barren(inv) })
+    room(inv, budget, now)
+        .map(|must_answer| Step::Ask { turn, must_answer: must_answer || repeats(inv) || is_barren(inv) })
 }
 
 /// `None` without room; otherwise whether this turn must be the last.

@@ -287,7 +287,9 @@ mod tests {
 
     #[test]
     fn l07_a_name_that_only_looks_right_is_no_tool() {
-        for name in ["GET_POD", "get-pod", "get_pod\u{200b}", "get_\u{440}od", "functions.get_pod", "get_pods", "get_po"] {
+        for name in
+            ["GET_POD", "get-pod", "get_pod\u{200b}", "get_\u{440}od", "functions.get_pod", "get_pods", "get_po"]
+        {
             let checked = check(&[call(name, json!({"name": "a"}))], 1, &[], &offers());
             assert!(checked.accept.is_empty(), "{name}");
             assert!(checked.rejected[0].1.contains("no tool of this name; there are: get_pod"), "{name}");

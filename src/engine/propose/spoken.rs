@@ -190,7 +190,8 @@ fn bare(text: &str) -> Result<Option<Calls<'_>>, String> {
     if !text.starts_with(['{', '[']) {
         return Ok(None);
     }
-    let means_to_call = text.contains("\"name\"") && ["\"arguments\"", "\"parameters\""].iter().any(|k| text.contains(k));
+    let means_to_call =
+        text.contains("\"name\"") && ["\"arguments\"", "\"parameters\""].iter().any(|k| text.contains(k));
     let items = match json(text) {
         Ok(Value::Array(items)) => items,
         Ok(one) => vec![one],

@@ -19,15 +19,31 @@ struct Llama {
 
 impl Llama {
     async fn serve(context: u32) -> Self {
-        let root = std::env::var("FIREWARDEN_TEST_LLAMA")
-            .expect("FIREWARDEN_TEST_LLAMA names the folder that tests/peers/llama-root has filled; ./tests/run does both");
+        let root = std::env::var("FIREWARDEN_TEST_LLAMA").expect(
+            "FIREWARDEN_TEST_LLAMA names the folder that tests/peers/llama-root has filled; ./tests/run does both",
+        );
         let (dir, address) = (TempDir::new().unwrap(), free_address());
         let mut args = vec![root, "/usr/bin/llama-server".to_owned()];
         let (port, context) = (address.port().to_string(), context.to_string());
         args.extend(
             [
-                "-m", "/calls.gguf", "--jinja", "--chat-template-file", "/chat.jinja", "--alias", "calls-for-ever",
-                "--host", "127.0.0.1", "--port", &port, "-np", "1", "-t", "2", "-c", &context,
+                "-m",
+                "/calls.gguf",
+                "--jinja",
+                "--chat-template-file",
+                "/chat.jinja",
+                "--alias",
+                "calls-for-ever",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                &port,
+                "-np",
+                "1",
+                "-t",
+                "2",
+                "-c",
+                &context,
             ]
             .map(str::to_owned),
         );

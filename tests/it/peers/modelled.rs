@@ -69,7 +69,9 @@ impl Told {
     /// Tools that were called because the model wanted it.
     pub fn calls(&self) -> Vec<&str> {
         let started = |entry| match entry {
-            Entry { body: Body::ReadStarted { call, .. }, .. } if call.id.starts_with("call_") => Some(call.tool.as_str()),
+            Entry { body: Body::ReadStarted { call, .. }, .. } if call.id.starts_with("call_") => {
+                Some(call.tool.as_str())
+            }
             _ => None,
         };
         self.entries.iter().filter_map(started).collect()

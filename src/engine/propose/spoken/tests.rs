@@ -9,8 +9,10 @@ fn request() -> ChatRequest {
     let offer = |name: &str, parameters| ToolOffer { name: name.into(), description: String::new(), parameters };
     let get = json!({"type": "object", "required": ["name"], "additionalProperties": false,
                      "properties": {"name": {"type": "string"}, "lines": {"type": "integer"}}});
-    let tools =
-        vec![offer("get_pod", get), offer("top", json!({"type": "object", "properties": {}, "additionalProperties": false}))];
+    let tools = vec![
+        offer("get_pod", get),
+        offer("top", json!({"type": "object", "properties": {}, "additionalProperties": false})),
+    ];
     ChatRequest { messages: vec![], tools, must_answer: false, max_tokens: 1_000 }
 }
 
@@ -37,9 +39,15 @@ fn the_forms_of_weak_models_are_read() {
         // Hermes, Qwen 2.5 and 3.
         ("<tool_call>\n{\"name\": \"get_pod\", \"arguments\": {\"name\": \"a\"}}\n</tool_call>", vec![one]),
         ("I look first.\n\n<tool_call>{\"arguments\":{\"name\":\"a\"},\"name\":\"get_pod\"}</tool_call>\n", vec![one]),
-        ("<tool_call>{\"name\":\"get_pod\",\"arguments\":{\"name\":\"a\"}}</tool_call>\n<tool_call>{\"name\":\"get_pod\",\"arguments\":{\"lines\":9,\"name\":\"b\"}}</tool_call>", vec![one, two]),
+        (
+            "<tool_call>{\"name\":\"get_pod\",\"arguments\":{\"name\":\"a\"}}</tool_call>\n<tool_call>{\"name\":\"get_pod\",\"arguments\":{\"lines\":9,\"name\":\"b\"}}</tool_call>",
+            vec![one, two],
+        ),
         // Qwen 3 Coder.
-        ("<tool_call>\n<function=get_pod>\n<parameter=name>\nb\n</parameter>\n<parameter=lines>\n9\n</parameter>\n</function>\n</tool_call>", vec![two]),
+        (
+            "<tool_call>\n<function=get_pod>\n<parameter=name>\nb\n</parameter>\n<parameter=lines>\n9\n</parameter>\n</function>\n</tool_call>",
+            vec![r#"get_pod{"name":"b","lines":9}"#],
+        ),
         ("<function=get_pod>\n<parameter=name>\n7\n</parameter>\n</function>", vec![r#"get_pod{"name":"7"}"#]),
         ("<function=top>\n</function>", vec!["top{}"]),
         // Llama 3.
@@ -69,11 +77,20 @@ fn what_is_not_whole_or_does_not_fit_gets_a_remedy_and_nothing_runs() {
         ("<tool_call>{'name':'top','arguments':{}}</tool_call>".into(), "not valid JSON"),
         ("<tool_call>{\"name\":\"top\",\"arguments\":{},\"name\":\"get_pod\"}</tool_call>".into(), "stands twice"),
         ("<tool_call>{\"name\":\"get_pod\",\"arguments\":{\"name\":7}}</tool_call>".into(), "/name: "),
-        ("<tool_call>{\"name\":\"get_pod\",\"arguments\":{\"name\":\"a\",\"force\":true}}</tool_call>".into(), "'force' was unexpected"),
+        (
+            "<tool_call>{\"name\":\"get_pod\",\"arguments\":{\"name\":\"a\",\"force\":true}}</tool_call>".into(),
+            "'force' was unexpected",
+        ),
         ("<tool_call>{\"name\":\"delete_pod\",\"arguments\":{}}</tool_call>".into(), "no tool of this name"),
         ("<tool_call>{\"name\":\"top\"}</tool_call>".into(), "no arguments"),
-        ("<tool_call>{\"name\":\"top\",\"arguments\":{},\"parameters\":{}}</tool_call>".into(), "both arguments and parameters"),
-        ("<tool_call>{\"name\":\"top\",\"arguments\":{},\"approved\":true}</tool_call>".into(), "further key \"approved\""),
+        (
+            "<tool_call>{\"name\":\"top\",\"arguments\":{},\"parameters\":{}}</tool_call>".into(),
+            "both arguments and parameters",
+        ),
+        (
+            "<tool_call>{\"name\":\"top\",\"arguments\":{},\"approved\":true}</tool_call>".into(),
+            "further key \"approved\"",
+        ),
         ("<tool_call></tool_call>".into(), "says nothing"),
         (format!("{good} and so on"), "something stands behind"),
         (format!("{good}<tool_call>{{\"name\":\"to"), "a call is not complete"),
@@ -85,7 +102,10 @@ fn what_is_not_whole_or_does_not_fit_gets_a_remedy_and_nothing_runs() {
         ("<function=get_pod><parameter=name>a</function>".into(), "a parameter is not complete"),
         ("<function=get_pod>name: a</function>".into(), "between the parameters"),
         ("<function=get_pod><parameter=name>a</parameter><parameter=name>b</parameter></function>".into(), "twice"),
-        ("<function=get_pod><parameter=name>a</parameter><parameter=lines>1,\"x\":2</parameter></function>".into(), "no JSON"),
+        (
+            "<function=get_pod><parameter=name>a</parameter><parameter=lines>1,\"x\":2</parameter></function>".into(),
+            "no JSON",
+        ),
         ("{\"name\": \"get_pod\", \"arguments\": {\"name\": \"a\"".into(), "not valid JSON"),
         ("{\"name\": \"get_pod\", \"arguments\": {\"name\": \"a\"}} {}".into(), "not valid JSON"),
         ("[{\"name\": \"top\", \"arguments\": {}}, 7]".into(), "no object"),
@@ -100,7 +120,16 @@ fn what_is_not_whole_or_does_not_fit_gets_a_remedy_and_nothing_runs() {
 
 #[test]
 fn text_that_calls_nothing_is_left_alone() {
-    for content in ["", "I think it is DNS.", "{}", "[]", "{\"verdict\": \"likely\"}", "{\"name\": \"x\"}", "{ broken", "```json\n{\"a\":1}\n```"] {
+    for content in [
+        "",
+        "I think it is DNS.",
+        "{}",
+        "[]",
+        "{\"verdict\": \"likely\"}",
+        "{\"name\": \"x\"}",
+        "{ broken",
+        "```json\n{\"a\":1}\n```",
+    ] {
         assert_eq!(spoken(content), Spoken::Nothing, "{content}");
     }
 }
