@@ -14,7 +14,7 @@ use crate::engine::{Engine, PricedModel, worker};
 use crate::gate::Gate;
 use crate::http::{self, Access, AccessToken, Gates, IntakeToken, Status, Web};
 use crate::journal::{Body, Draft};
-use crate::model::{ModelError, ModelProvider, OpenAi, OpenAiOptions};
+use crate::model::{ModelError, ModelProvider, Ollama, OllamaOptions, OpenAi, OpenAiOptions, ReplayModel};
 use crate::policy::{Bundle, Policy, PolicyError, RegoPolicy};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Journal, Store, StoreError};
@@ -23,6 +23,7 @@ use crate::template::{TemplateError, Templates};
 use crate::tools::{ManifestError, Manifests, Registry, Sources};
 use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -172,18 +173,66 @@ fn prometheus(config: &Config) -> Result<Option<PrometheusReader>, EdgeError> {
 
 fn models(config: &Config) -> Result<Vec<PricedModel>, ModelError> {
     let model = |model: &crate::config::Model| {
-        let mut options = OpenAiOptions::new(&model.name, &model.model, &model.base_url);
-        options.api_key.clone_from(&model.api_key);
-        options.timeout = model.timeout;
-        options.context_tokens = model.context_tokens;
         Ok(PricedModel {
-            provider: Arc::new(OpenAi::new(options)?) as Arc<dyn ModelProvider>,
+            provider: provider(model)?,
             pulse: Arc::default(),
             input_per_mtok: model.price.input_per_mtok,
             output_per_mtok: model.price.output_per_mtok,
         })
     };
     config.models.iter().map(model).collect()
+}
+
+fn provider(model: &crate::config::Model) -> Result<Arc<dyn ModelProvider>, ModelError> {
+    let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy::default()));
+    Ok(match model.provider {
+        Provider::Openai => {
+            let options = OpenAiOptions {
+                api_key: model.api_key.clone(),
+                timeout: model.timeout,
+                context_tokens: model.context_tokens,
+                stream: model.stream,
+                pin: model.pin.clone(),
+                structured: model.structured,
+                cache: model.cache,
+                ..OpenAiOptions::new(&model.name, &model.model, &model.base_url)
+            };
+            Arc::new(OpenAi::new(options, clock, entropy)?)
+        }
+        Provider::Ollama => {
+            let options = OllamaOptions {
+                api_key: model.api_key.clone(),
+                timeout: model.timeout,
+                context_tokens: model.context_tokens,
+                stream: model.stream,
+                pin: model.pin.clone(),
+                structured: model.structured,
+                num_ctx: model.num_ctx,
+                pull: model.pull,
+                ..OllamaOptions::new(&model.name, &model.model, &model.base_url)
+            };
+            Arc::new(Ollama::new(options, clock, entropy)?)
+        }
+        Provider::Replay => {
+            let text = recording(model.file.as_deref().unwrap_or(Path::new("")))
+                .map_err(|what| ModelError::Settings { model: model.name.clone(), what })?;
+            Arc::new(ReplayModel::read(&model.name, &text)?.strict(model.strict))
+        }
+    })
+}
+
+/// A script or transcript.
+fn recording(path: &Path) -> Result<String, String> {
+    /// Twice what one transcript answers at most.
+    const MOST: u64 = 128 << 20;
+    let shown = path.display();
+    let mut text = String::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(MOST + 1).read_to_string(&mut text));
+    match read {
+        Err(error) => Err(format!("its file {shown} cannot be read ({error})")),
+        Ok(_) if text.len() as u64 > MOST => Err(format!("its file {shown} is larger than 128 MiB")),
+        Ok(_) => Ok(text),
+    }
 }
 
 impl Parts {
@@ -263,6 +312,7 @@ impl App {
             redactor: parts.redactor,
             clock: clock.clone(),
             entropy: entropy.clone(),
+            live: Arc::default(),
             public_url: config.server.public_url.clone(),
         });
         let intake = Arc::new(Intake::new(dynamic, routes, clock, entropy));
@@ -289,6 +339,11 @@ impl App {
                 tracing::warn!(error = error.for_reader(), "the cluster did not tell what kinds it serves");
             }
         });
+        // What a server can do is better known before the first incident than in its middle.
+        for model in &self.engine.models {
+            let provider = model.provider.clone();
+            tokio::spawn(async move { provider.prepare().await });
+        }
         tokio::spawn(worker::run(self.engine.clone(), owner, AT_ONCE, stop))
     }
 
@@ -329,7 +384,7 @@ impl App {
     fn web(&self) -> Arc<Web> {
         let engine = self.engine.clone();
         let ollama = self.config.models.iter().find(|model| model.provider == Provider::Ollama);
-        let ollama = ollama.map(|model| model.base_url.trim_end_matches("/v1").to_owned());
+        let ollama = ollama.map(|model| model.base_url.clone());
         Arc::new(Web {
             intake: self.intake.clone(),
             store: self.engine.store.clone(),
@@ -342,6 +397,7 @@ impl App {
                 ollama_url: ollama.clone(),
                 llm_connected: engine.models.first().and_then(|model| model.pulse.answered()),
             }),
+            live: self.engine.live.clone(),
             metrics: self.metrics.clone(),
             render_markdown: analysis::markdown,
             clock: self.engine.clock.clone(),

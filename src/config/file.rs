@@ -4,6 +4,7 @@
 use super::secret::Reference;
 use super::units::{Size, Span};
 use crate::domain::{Budget, Severity};
+use crate::model::{CacheMarks, Structured};
 use serde::{Deserialize, Serialize};
 
 /// The whole file.
@@ -125,8 +126,10 @@ fn incident() -> String {
 pub enum Provider {
     /// The OpenAI chat API, or anything compatible with it.
     Openai,
-    /// Ollama, by its OpenAI-compatible address.
+    /// Ollama, in its own protocol.
     Ollama,
+    /// Nobody: answers that were written or recorded.
+    Replay,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -145,8 +148,28 @@ pub(super) struct Model {
     pub timeout: Span,
     #[serde(default)]
     pub context_tokens: Option<u64>,
+    #[serde(default = "yes")]
+    pub stream: bool,
+    #[serde(default)]
+    pub structured: Structured,
+    #[serde(default)]
+    pub cache: CacheMarks,
+    #[serde(default)]
+    pub pin: Option<String>,
+    #[serde(default)]
+    pub num_ctx: Option<u64>,
+    #[serde(default)]
+    pub pull: bool,
+    #[serde(default)]
+    pub file: Option<String>,
+    #[serde(default)]
+    pub strict: bool,
     #[serde(default)]
     pub price: Price,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 fn model_timeout() -> Span {

@@ -17,7 +17,6 @@ pub(super) const LATER: &[(&str, &str, &str)] = &[
     ("routes[].max_total", "null", "leave it out"),
     ("routes[].max_per_day", "null", "leave it out"),
     ("routes[].github", "null", "leave it out: no pull requests are opened"),
-    ("models[].num_ctx", "null", "set the context length in the server's own configuration"),
     ("budgets.per_day.cost_usd", "20", "bound each investigation by budgets.per_investigation"),
     ("budgets.per_day.investigations", "200", "bound each investigation by budgets.per_investigation"),
     ("tools.kubernetes.write", "false", "leave it false: nothing is changed"),

@@ -25,6 +25,7 @@ pub use tree::Place;
 pub use units::{Size, Span};
 
 use crate::domain::{Budget, Secret, Severity};
+use crate::model::{CacheMarks, Structured};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -154,7 +155,8 @@ pub struct Model {
     pub provider: Provider,
     /// The server's name for it.
     pub model: String,
-    /// Address of the API, `/v1` included, without a slash at its end.
+    /// Address of the API, without a slash at its end: `/v1` included, for Ollama without it, for a
+    /// replay empty.
     pub base_url: String,
     /// The credential, where the server wants one.
     pub api_key: Option<Secret>,
@@ -162,6 +164,22 @@ pub struct Model {
     pub timeout: Duration,
     /// Tokens that its context holds, where somebody said so.
     pub context_tokens: Option<u64>,
+    /// Ask for answers piece by piece.
+    pub stream: bool,
+    /// How the final report is asked for.
+    pub structured: Structured,
+    /// Whether the server is told what repeats.
+    pub cache: CacheMarks,
+    /// What the answering model must call itself.
+    pub pin: Option<String>,
+    /// For Ollama: tokens that the context is to hold.
+    pub num_ctx: Option<u64>,
+    /// For Ollama: pull the model where it is missing.
+    pub pull: bool,
+    /// For a replay: the script or transcript.
+    pub file: Option<PathBuf>,
+    /// For a replay: refuse a request that differs from the recorded one.
+    pub strict: bool,
     /// What it costs.
     pub price: Price,
 }

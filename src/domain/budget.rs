@@ -34,6 +34,15 @@ pub struct Usage {
     pub tokens_in: u64,
     /// Tokens received.
     pub tokens_out: u64,
+    /// Of the tokens sent, those that the server still had.
+    #[serde(default, skip_serializing_if = "none")]
+    pub tokens_cached: u64,
+}
+
+/// Journals from before the figure was kept must hash the same.
+#[allow(clippy::trivially_copy_pass_by_ref)] // the shape that serde calls
+const fn none(tokens: &u64) -> bool {
+    *tokens == 0
 }
 
 /// What was spent so far.

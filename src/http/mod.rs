@@ -28,6 +28,7 @@ pub use serve::serve;
 
 use crate::domain::{Clock, Entropy, Redactor, Report};
 use crate::engine::intake::Intake;
+use crate::engine::live::Live;
 use crate::store::Store;
 use arc_swap::ArcSwap;
 use axum::Router;
@@ -57,6 +58,8 @@ pub struct Web {
     pub hmac_key: Vec<u8>,
     /// How the rest of the program is.
     pub status: Arc<dyn Fn() -> Status + Send + Sync>,
+    /// Who waits for a model right now.
+    pub live: Arc<Live>,
     /// The figures, if they are collected.
     pub metrics: Option<PrometheusHandle>,
     /// A report as people read it.

@@ -256,6 +256,27 @@ async fn the_stream_follows_resumes_and_ends() {
 }
 
 #[tokio::test]
+async fn the_stream_tells_how_far_a_models_answer_is() {
+    let stage = Stage::open().await;
+    let rows = with_alerts(&stage, &["A"]).await;
+    let id = rows[0]["job_id"].as_str().unwrap();
+    let (_waiting, progress) = stage.web.live.begin(id, 4, "main", stage.web.clock.now());
+    progress.piece();
+    let live = stage.raw(Request::get(format!("/api/v1/investigations/{id}/stream")).body(HttpBody::empty()).unwrap());
+    let mut stream = live.await.into_body().into_data_stream();
+    let mut text = String::new();
+    while !text.contains("\"tokens\"") {
+        let part = tokio::time::timeout(Duration::from_secs(20), stream.next()).await.expect("an event in time");
+        text.push_str(&String::from_utf8_lossy(&part.unwrap().unwrap()));
+    }
+    let (entry, told) = text.split_once("event: progress\n").expect("an event of its own kind");
+    assert!(entry.contains("EventReceived"), "{text}");
+    assert!(!told.contains("id:"), "it is in no journal: {told}");
+    let told: Value = serde_json::from_str(told.trim().strip_prefix("data: ").unwrap()).unwrap();
+    assert_eq!((&told["turn"], &told["model"], &told["tokens"]), (&json!(4), &json!("main"), &json!(1)));
+}
+
+#[tokio::test]
 async fn cancelling_leaves_a_signal_with_its_reason() {
     let stage = Stage::guarded().await;
     let as_who = |path: &str, token: &str, body: &str| {

@@ -119,7 +119,8 @@ fn completion(message: Value, finish: &str) -> Value {
     })
 }
 
-fn report() -> Value {
+/// A report on the recorded incident, as a model submits it.
+pub fn report() -> Value {
     let claim = json!({"kind": "PersistentVolumeClaim", "namespace": "f3iai", "name": "data-typedb-0"});
     json!({
         "verdict": "possible",
