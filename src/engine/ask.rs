@@ -287,7 +287,8 @@ struct RequestKept<'a> {
     max_tokens: u32,
 }
 
-fn digest_of<T: Serialize>(part: &T) -> Digest {
+/// The digest of one part of a request.
+pub(super) fn digest_of<T: Serialize>(part: &T) -> Digest {
     Digest::of(serde_json::to_vec(part).unwrap_or_default())
 }
 

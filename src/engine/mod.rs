@@ -5,6 +5,7 @@
 //! - [`driver`]: the loop: next step, perform, append, apply
 //! - [`assess`], [`survey`], [`read`], [`ask`], [`report`], [`notify`]: one file per step
 //! - [`propose`]: what a model is told and what is made of its answers
+//! - [`transcript`]: what it was told and answered, as the journal has it; [`trial`]: how good it is
 
 mod ask;
 mod assess;
@@ -18,11 +19,13 @@ mod read;
 mod report;
 pub mod routes;
 mod survey;
+pub mod transcript;
+pub mod trial;
 pub mod worker;
 
 use crate::domain::{Budget, Clock, Entropy, Redactor};
 use crate::gate::Gate;
-use crate::model::ModelProvider;
+use crate::model::{ModelProvider, Standing};
 use crate::store::{Store, StoreError};
 use crate::template::Templates;
 use crate::tools::Registry;
@@ -67,6 +70,8 @@ pub struct PricedModel {
     pub provider: Arc<dyn ModelProvider>,
     /// How it did the last time.
     pub pulse: Arc<Pulse>,
+    /// How it did when it was measured.
+    pub standing: Standing,
     /// US dollars for a million tokens sent.
     pub input_per_mtok: f64,
     /// US dollars for a million tokens received.

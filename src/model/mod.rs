@@ -3,17 +3,22 @@
 //! - [`OpenAi`] talks to any server of the chat completions protocol: `openai` decides and repeats,
 //!   `transport` sends one request and bounds its answer, `wire` knows the shapes.
 //! - [`ReplayModel`] answers from a script.
+//! - [`about()`] asks a server what it serves; a [`Profile`] keeps how a model did when it was measured.
 //!
 //! A provider never runs anything and trusts nothing: what it returns is a proposal.
 
+mod about;
 mod bounds;
 mod openai;
+pub mod profile;
 mod replay;
 mod transport;
 mod wire;
 
+pub use about::{About, about};
 pub use bounds::{MAX_CALLS, MAX_NAME_CHARS, bounded, bounded_args};
 pub use openai::{OpenAi, OpenAiOptions};
+pub use profile::{Grade, Profile, ProfileError, Standing};
 pub use replay::ReplayModel;
 
 use crate::domain::{ChatReply, ChatRequest};

@@ -106,7 +106,8 @@ pub(super) async fn send(
     Ok(http::Response::new(body).into())
 }
 
-async fn read(mut response: reqwest::Response, limit: usize) -> Result<Vec<u8>, Fault> {
+/// The body, at most `limit` bytes.
+pub(super) async fn read(mut response: reqwest::Response, limit: usize) -> Result<Vec<u8>, Fault> {
     if response.content_length().is_some_and(|length| length > limit as u64) {
         return Err(Fault::TooLarge);
     }
@@ -120,7 +121,8 @@ async fn read(mut response: reqwest::Response, limit: usize) -> Result<Vec<u8>, 
     Ok(body)
 }
 
-fn fault(error: reqwest::Error) -> Fault {
+/// What a failed exchange was.
+pub(super) fn fault(error: reqwest::Error) -> Fault {
     // The address is ours and known; the innermost cause is what helps.
     let mut cause: &dyn std::error::Error = &error;
     while let Some(source) = cause.source() {
