@@ -181,10 +181,7 @@ pub fn prometheus(config: &Config) -> Result<Option<PrometheusReader>, EdgeError
 ///
 /// # Errors
 /// When its settings cannot work.
-pub fn model(
-    model: &crate::config::Model,
-    measured_window: Option<u64>,
-) -> Result<Arc<dyn ModelProvider>, ModelError> {
+pub fn model(model: &crate::config::Model, measured_window: Option<u64>) -> Result<Arc<dyn ModelProvider>, ModelError> {
     let mut options = OpenAiOptions::new(&model.name, &model.model, &model.base_url);
     options.api_key.clone_from(&model.api_key);
     options.timeout = model.timeout;

@@ -109,7 +109,8 @@ pub fn server(of: &str, model: &str, answer: &Result<About, ModelError>) -> Find
             Finding::fail(of, "server", cause, error.to_string(), "")
         }
         Ok(about) => {
-            let window = about.context_tokens.map_or(String::new(), |n| format!(", window {n} tokens ({})", about.said_at));
+            let window =
+                about.context_tokens.map_or(String::new(), |n| format!(", window {n} tokens ({})", about.said_at));
             match about.serves(model) {
                 Some(true) => Finding::ok(of, "server", format!("serves {model}{window}")),
                 None => Finding::ok(of, "server", format!("answers, and keeps no list of models{window}")),

@@ -138,7 +138,13 @@ async fn kubernetes(config: &Config) -> Vec<Finding> {
         Ok(Some(reader)) => reader,
         Ok(None) if config.kubernetes.is_some() => {
             let about = "configured, but there is neither a kubeconfig nor a service account";
-            return vec![Finding::fail(OF, "server", Cause::DoesNotLoad, about, "set tools.kubernetes.kubeconfig or .url")];
+            return vec![Finding::fail(
+                OF,
+                "server",
+                Cause::DoesNotLoad,
+                about,
+                "set tools.kubernetes.kubeconfig or .url",
+            )];
         }
         Ok(None) => return vec![Finding::ok(OF, "configured", "no: there are no Kubernetes tools")],
         Err(error) => return vec![judge::failed(OF, "server", &error, "")],
@@ -168,7 +174,12 @@ async fn kubernetes(config: &Config) -> Vec<Finding> {
             Ok(_) if right == TOO_MUCH => {}
             Ok(may) => needed.push((right, may)),
             Err(error) => {
-                found.push(judge::failed(OF, &format!("may I {right}"), &error, "access reviews are open to everybody"));
+                found.push(judge::failed(
+                    OF,
+                    &format!("may I {right}"),
+                    &error,
+                    "access reviews are open to everybody",
+                ));
                 return found;
             }
         }

@@ -338,9 +338,8 @@ fn cuts(request: &Request, truncated: &HashMap<String, String>) -> Vec<Cut> {
             found.push(Cut { message: n, what: format!("{evidence}: the tool gave a part of what there is") });
         }
         let mut lines = message.content.lines().rev();
-        let marks = std::iter::from_fn(|| {
-            lines.find(|line| line.starts_with("[end untrusted ")).and_then(|_| lines.next())
-        });
+        let marks =
+            std::iter::from_fn(|| lines.find(|line| line.starts_with("[end untrusted ")).and_then(|_| lines.next()));
         let left_out = marks.filter_map(|line| line.strip_prefix("(… ")?.strip_suffix(" more characters left out)"));
         for chars in left_out.filter(|chars| chars.parse::<u64>().is_ok()) {
             found.push(Cut { message: n, what: format!("{chars} characters: more than one text of it may hold") });
@@ -399,7 +398,9 @@ impl Payloads<'_> {
         let said: usize = messages.iter().map(|message| message.content.len()).sum();
         let offered: usize = tools.iter().map(|tool| tool.description.len() + tool.parameters.to_string().len()).sum();
         Ok(match self.take(said + offered) {
-            true => Kept::There(Request { messages, new_from, tools, max_tokens, digest: digest.clone(), digest_holds }),
+            true => {
+                Kept::There(Request { messages, new_from, tools, max_tokens, digest: digest.clone(), digest_holds })
+            }
             false => Kept::missing("too large for this answer; ask for fewer turns with limit"),
         })
     }
@@ -437,7 +438,11 @@ mod tests {
         let request = Request {
             messages: vec![
                 say(Role::User, fence(&"x".repeat(50), "alert", "n", 10), None),
-                say(Role::Tool, format!("Evidence E7:\n{}", fence(&"y".repeat(50), "tool result", "n", 20)), Some("call_1_1")),
+                say(
+                    Role::Tool,
+                    format!("Evidence E7:\n{}", fence(&"y".repeat(50), "tool result", "n", 20)),
+                    Some("call_1_1"),
+                ),
                 say(Role::Tool, fence(liar, "tool result", "n", 100), Some("call_1_2")),
                 say(Role::Tool, "not run".into(), Some("call_1_3")),
             ],
@@ -448,7 +453,8 @@ mod tests {
             digest_holds: true,
         };
         let truncated = HashMap::from([("call_1_1".to_owned(), "E7".to_owned())]);
-        let told: Vec<(usize, String)> = cuts(&request, &truncated).into_iter().map(|cut| (cut.message, cut.what)).collect();
+        let told: Vec<(usize, String)> =
+            cuts(&request, &truncated).into_iter().map(|cut| (cut.message, cut.what)).collect();
         assert_eq!(
             told,
             [

@@ -40,12 +40,7 @@ impl About {
 ///
 /// # Errors
 /// When nobody answers there, or it does not accept the key.
-pub async fn about(
-    name: &str,
-    model: &str,
-    base_url: &str,
-    api_key: Option<&Secret>,
-) -> Result<About, ModelError> {
+pub async fn about(name: &str, model: &str, base_url: &str, api_key: Option<&Secret>) -> Result<About, ModelError> {
     let asker = Asker::new(name, base_url, api_key)?;
     let mut about = About::default();
     match asker.get("/models", true).await {
@@ -59,11 +54,8 @@ pub async fn about(
     }
     if about.context_tokens.is_none() && asker.root.is_some() {
         let question = json!({"model": model});
-        let (props, running, shown) = tokio::join!(
-            asker.get("/props", false),
-            asker.get("/api/ps", false),
-            asker.post("/api/show", &question),
-        );
+        let (props, running, shown) =
+            tokio::join!(asker.get("/props", false), asker.get("/api/ps", false), asker.post("/api/show", &question),);
         about.tell("/props", props.ok().and_then(|body| window_in_props(&body)));
         about.tell("/api/ps", running.ok().and_then(|body| window_running(&body, model)));
         about.tell("/api/show", shown.ok().and_then(|body| window_in_parameters(&body)));
@@ -141,8 +133,12 @@ impl<'a> Asker<'a> {
             Fault::Timeout => ModelError::Timeout { model, after: PATIENCE },
             Fault::TooLarge => ModelError::TooLarge { model, limit: MAX_BODY },
             Fault::NotJson(what) => ModelError::Malformed { model, what },
-            Fault::Status { status: 429, message, retry_after } => ModelError::RateLimited { model, retry_after, message },
-            Fault::Status { status, message, .. } if status >= 500 => ModelError::Unavailable { model, status, message },
+            Fault::Status { status: 429, message, retry_after } => {
+                ModelError::RateLimited { model, retry_after, message }
+            }
+            Fault::Status { status, message, .. } if status >= 500 => {
+                ModelError::Unavailable { model, status, message }
+            }
             Fault::Status { status, message, .. } => ModelError::Rejected { model, status, message },
         }
     }
@@ -187,7 +183,10 @@ mod tests {
     fn windows_are_found_where_servers_write_them() {
         for (body, tokens) in [
             (json!({"data": [{"id": "m", "max_model_len": 40_960}]}), Some(40_960)),
-            (json!({"data": [{"id": "x", "context_length": 1}, {"id": "m", "context_length": 128_000}]}), Some(128_000)),
+            (
+                json!({"data": [{"id": "x", "context_length": 1}, {"id": "m", "context_length": 128_000}]}),
+                Some(128_000),
+            ),
             (json!({"data": [{"id": "served-alias", "meta": {"n_ctx": 8_192, "n_ctx_train": 131_072}}]}), Some(8_192)),
             (json!({"data": [{"id": "m", "meta": {"n_ctx_train": 131_072}}]}), None),
             (json!({"data": [{"id": "a"}, {"id": "b", "context_length": 7}]}), None),
@@ -216,7 +215,10 @@ mod tests {
             assert_eq!(served(&body), names.map(|n| n.into_iter().map(str::to_owned).collect()), "{body}");
         }
         let about = About { models: Some(vec!["qwen3:latest".into()]), ..About::default() };
-        assert_eq!((about.serves("qwen3"), about.serves("qwen"), About::default().serves("x")), (Some(true), Some(false), None));
+        assert_eq!(
+            (about.serves("qwen3"), about.serves("qwen"), About::default().serves("x")),
+            (Some(true), Some(false), None)
+        );
         let mut about = About::default();
         about.tell("/models", Some(u64::MAX));
         about.tell("/props", Some(8192));

@@ -310,7 +310,13 @@ pub(crate) mod tests {
         kept.write(&path).unwrap();
         assert_eq!(Profile::read(&path).unwrap().unwrap(), kept);
         assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing is left beside it");
-        for text in ["", "verdict: ok", "[", &kept.yaml().unwrap().replace("/v1\n", "/v9\n"), &format!("{}\nmore: 1\n", kept.yaml().unwrap())] {
+        for text in [
+            "",
+            "verdict: ok",
+            "[",
+            &kept.yaml().unwrap().replace("/v1\n", "/v9\n"),
+            &format!("{}\nmore: 1\n", kept.yaml().unwrap()),
+        ] {
             std::fs::write(&path, text).unwrap();
             assert!(matches!(Profile::read(&path), Err(ProfileError::Form { .. })), "{text}");
         }
@@ -340,7 +346,10 @@ pub(crate) mod tests {
         }
         assert_eq!(without_credentials("https://u:p@h/v1?key=s#f"), "https://h/v1");
         let standing = Standing::of(&kept);
-        assert_eq!((standing.word(None), standing.word(Some("m-1-2026")), standing.word(Some("m-2"))), ("ok", "ok", "unknown"));
+        assert_eq!(
+            (standing.word(None), standing.word(Some("m-1-2026")), standing.word(Some("m-2"))),
+            ("ok", "ok", "unknown")
+        );
         assert_eq!(Standing::default().word(None), "unknown");
     }
 }

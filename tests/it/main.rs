@@ -3,6 +3,7 @@
 //! - [`layers`]: the rules of the house, read from the sources
 //! - [`crash`]: SIGKILL after every entry of a whole investigation
 //! - [`cli`]: the commands as people type them
+//! - [`doctor`]: what is missing, how good a model is, and what it was told
 //! - [`bad_input`]: what must not harm a running server
 //! - [`peers`]: real Prometheus and Alertmanager; run by `./tests/run`
 //! - [`figures`]: the figures of `docs/benchmarks.md`; run by `tests/bench/run`
@@ -20,6 +21,7 @@
 mod bad_input;
 mod cli;
 mod crash;
+mod doctor;
 mod figures;
 mod layers;
 mod peers;

@@ -77,6 +77,10 @@ impl KubeReader {
 fn text(answer: &Value, pointer: &str, path: &str) -> Result<String, EdgeError> {
     let found = answer.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
     found.map(|text| text.chars().take(200).collect()).ok_or_else(|| {
-        EdgeError::new(PEER, EdgeErrorKind::BadBody, format!("the answer to {path} lacks {pointer}; is it an API server?"))
+        EdgeError::new(
+            PEER,
+            EdgeErrorKind::BadBody,
+            format!("the answer to {path} lacks {pointer}; is it an API server?"),
+        )
     })
 }

@@ -2,18 +2,71 @@
 
 /// What a change is called once it is done.
 const DEEDS: [&str; 46] = [
-    "added", "applied", "approved", "changed", "cleaned", "closed", "cordoned", "created", "deleted", "deployed",
-    "disabled", "drained", "edited", "enabled", "escalated", "evicted", "executed", "expanded", "extended", "fixed",
-    "increased", "installed", "killed", "merged", "mitigated", "opened", "patched", "purged", "raised", "ran",
-    "rebooted", "redeployed", "remediated", "removed", "resized", "resolved", "restarted", "restored", "reverted",
-    "rolled", "scaled", "silenced", "stopped", "terminated", "updated", "upgraded",
+    "added",
+    "applied",
+    "approved",
+    "changed",
+    "cleaned",
+    "closed",
+    "cordoned",
+    "created",
+    "deleted",
+    "deployed",
+    "disabled",
+    "drained",
+    "edited",
+    "enabled",
+    "escalated",
+    "evicted",
+    "executed",
+    "expanded",
+    "extended",
+    "fixed",
+    "increased",
+    "installed",
+    "killed",
+    "merged",
+    "mitigated",
+    "opened",
+    "patched",
+    "purged",
+    "raised",
+    "ran",
+    "rebooted",
+    "redeployed",
+    "remediated",
+    "removed",
+    "resized",
+    "resolved",
+    "restarted",
+    "restored",
+    "reverted",
+    "rolled",
+    "scaled",
+    "silenced",
+    "stopped",
+    "terminated",
+    "updated",
+    "upgraded",
 ];
 /// Who claims it.
 const SELVES: [&str; 7] = ["i", "we", "i've", "we've", "ive", "firewarden", "assistant"];
 /// What may stand between the claimant and the deed.
 const BETWEEN: [&str; 14] = [
-    "already", "also", "and", "automatically", "had", "has", "have", "immediately", "just", "manually", "now", "safely",
-    "successfully", "then",
+    "already",
+    "also",
+    "and",
+    "automatically",
+    "had",
+    "has",
+    "have",
+    "immediately",
+    "just",
+    "manually",
+    "now",
+    "safely",
+    "successfully",
+    "then",
 ];
 /// What may stand between a deed and `by`.
 const NEAR: usize = 4;
@@ -46,7 +99,8 @@ pub fn claimed(text: &str) -> Option<String> {
 
 /// As [`claimed`], for advice: it says what to do, so a deed at its beginning is a claim as well.
 pub fn claimed_in_advice(text: &str) -> Option<String> {
-    let first: String = text.trim_start().chars().take_while(|c| c.is_alphabetic()).flat_map(char::to_lowercase).collect();
+    let first: String =
+        text.trim_start().chars().take_while(|c| c.is_alphabetic()).flat_map(char::to_lowercase).collect();
     claimed(text).or_else(|| DEEDS.contains(&first.as_str()).then_some(first))
 }
 

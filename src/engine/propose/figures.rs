@@ -12,8 +12,30 @@ const MAX_BYTES: usize = 512 << 10;
 const SMALL: f64 = 9.0;
 /// Words before a number that names something: it is not rounded.
 const NAMING: [&str; 24] = [
-    "build", "code", "codes", "errno", "error", "exit", "gid", "http", "id", "issue", "line", "no", "number", "pid",
-    "port", "ports", "pr", "request", "revision", "signal", "status", "uid", "generation", "ticket",
+    "build",
+    "code",
+    "codes",
+    "errno",
+    "error",
+    "exit",
+    "gid",
+    "http",
+    "id",
+    "issue",
+    "line",
+    "no",
+    "number",
+    "pid",
+    "port",
+    "ports",
+    "pr",
+    "request",
+    "revision",
+    "signal",
+    "status",
+    "uid",
+    "generation",
+    "ticket",
 ];
 /// Number words from ten on; smaller ones are counts that people estimate in words.
 const SPELLED: [(&str, f64); 18] = [
@@ -38,9 +60,8 @@ const SPELLED: [(&str, f64); 18] = [
 ];
 const DIGITS: [&str; 9] = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
 /// Words of size that stand for no figure in particular; a claim may use them where the evidence does.
-const SIZES: [&str; 10] = [
-    "dozen", "dozens", "hundred", "hundreds", "thousand", "thousands", "million", "millions", "billion", "billions",
-];
+const SIZES: [&str; 10] =
+    ["dozen", "dozens", "hundred", "hundreds", "thousand", "thousands", "million", "millions", "billion", "billions"];
 
 /// A number as it stands in a text.
 #[derive(Debug, Clone, PartialEq)]
@@ -239,7 +260,8 @@ fn word(chars: &[char], i: usize, everywhere: bool, out: &mut Vec<Token>) -> usi
     let Some((_, tens)) = SPELLED.iter().find(|(spelled, _)| *spelled == word) else { return end };
     let second_end = run(chars, end + 1, char::is_alphabetic);
     let second: String = chars.get(end + 1..second_end).unwrap_or_default().iter().collect();
-    let ones = DIGITS.iter().position(|digit| *digit == second).filter(|_| *tens >= 20.0 && chars.get(end) == Some(&'-'));
+    let ones =
+        DIGITS.iter().position(|digit| *digit == second).filter(|_| *tens >= 20.0 && chars.get(end) == Some(&'-'));
     let (value, end) = ones.map_or((*tens, end), |ones| (tens + ones as f64 + 1.0, second_end));
     let (unit, after) = unit(chars, end);
     let text = chars[i..end].iter().collect();

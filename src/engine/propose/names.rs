@@ -33,17 +33,21 @@ pub fn strange(sentence: &str, cited: &[&Figures], all: &[&Figures]) -> Option<S
         !parts.all(|part| part.is_empty() || cited.iter().any(|text| quotes(text.text(), part)))
     });
     quoted.or_else(|| {
-        rest.split_whitespace().filter_map(named).find(|name| {
-            if TERMS.contains(&name.to_lowercase().as_str()) || name.split(['/', '-', ',', ':']).all(is_evidence_id) {
-                return false;
-            }
-            if name.contains("://") || name.starts_with('/') {
-                return !cited.iter().any(|text| quotes(text.text(), name));
-            }
-            let parts: Vec<&str> = name.split('/').collect();
-            let (last, before) = parts.split_last().unwrap_or((&"", &[]));
-            (has_digit(last) && !held(cited, last)) || before.iter().any(|part| has_digit(part) && !held(all, part))
-        }).map(str::to_owned)
+        rest.split_whitespace()
+            .filter_map(named)
+            .find(|name| {
+                if TERMS.contains(&name.to_lowercase().as_str()) || name.split(['/', '-', ',', ':']).all(is_evidence_id)
+                {
+                    return false;
+                }
+                if name.contains("://") || name.starts_with('/') {
+                    return !cited.iter().any(|text| quotes(text.text(), name));
+                }
+                let parts: Vec<&str> = name.split('/').collect();
+                let (last, before) = parts.split_last().unwrap_or((&"", &[]));
+                (has_digit(last) && !held(cited, last)) || before.iter().any(|part| has_digit(part) && !held(all, part))
+            })
+            .map(str::to_owned)
     })
 }
 

@@ -93,7 +93,8 @@ fn moments(text: &str) -> Vec<Moment> {
         let read = || -> Option<(Moment, usize)> {
             let (hour, minute) = (small(at + 11)?, small(at + 14)?);
             let second = if is(at + 16, b":") { small(at + 17) } else { None };
-            let date = DateTime::new(number(at, 4)?, small(at + 5)?, small(at + 8)?, hour, minute, second.unwrap_or(0), 0);
+            let date =
+                DateTime::new(number(at, 4)?, small(at + 5)?, small(at + 8)?, hour, minute, second.unwrap_or(0), 0);
             let mut end = if second.is_some() { at + 19 } else { at + 16 };
             if is(end, b".") {
                 end += 1 + bytes[end + 1..].iter().take_while(|b| b.is_ascii_digit()).count();

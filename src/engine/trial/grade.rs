@@ -89,8 +89,12 @@ mod tests {
             (7, 3, 4, 1, 0, Some(9_000), Grade::Weak, "window: 9000"),
         ] {
             let score = |kind: &str, passed, of| (kind.to_owned(), Score { passed, of });
-            let scores =
-                [score("tools", tools, 7), score("report", report, 3), score("hierarchy", hierarchy, 4), score("needle", needle, 1)];
+            let scores = [
+                score("tools", tools, 7),
+                score("report", report, 3),
+                score("hierarchy", hierarchy, 4),
+                score("needle", needle, 1),
+            ];
             let (given, reasons) = grade(&Results { scores: &scores.into(), skipped, window_tokens: window });
             assert_eq!(given, expected, "{reasons:?}");
             assert!(reasons.concat().starts_with(why), "{reasons:?}");

@@ -12,7 +12,9 @@ pub mod grade;
 pub mod tasks;
 
 use crate::domain::{ChatReply, ChatRequest, Clock};
-use crate::model::profile::{FORM, PROBED, PROBED_AT_LEAST, Profile, Score, Speed, TaskResult, Window, without_credentials};
+use crate::model::profile::{
+    FORM, PROBED, PROBED_AT_LEAST, Profile, Score, Speed, TaskResult, Window, without_credentials,
+};
 use crate::model::{ModelError, ModelProvider};
 use grade::{Results, grade, thresholds};
 use std::collections::BTreeMap;
@@ -136,12 +138,7 @@ impl Trial<'_> {
         answer
     }
 
-    async fn give(
-        &self,
-        task: &Task,
-        began: jiff::Timestamp,
-        seen: &mut Seen,
-    ) -> Result<TaskResult, ModelError> {
+    async fn give(&self, task: &Task, began: jiff::Timestamp, seen: &mut Seen) -> Result<TaskResult, ModelError> {
         let result = |passed: bool, why: String| TaskResult {
             task: task.name.to_owned(),
             kind: task.kind.as_str().to_owned(),
@@ -178,11 +175,7 @@ impl Trial<'_> {
 
     /// The window that somebody told, tried at half of it; else the largest text that is read from its
     /// first line on.
-    async fn window(
-        &self,
-        began: jiff::Timestamp,
-        seen: &mut Seen,
-    ) -> Result<(Window, Vec<TaskResult>), ModelError> {
+    async fn window(&self, began: jiff::Timestamp, seen: &mut Seen) -> Result<(Window, Vec<TaskResult>), ModelError> {
         if let Some((tokens, from)) = self.window {
             let task = tasks::needle((tokens / 2).min(MAX_NEEDLE));
             let result = self.give(&task, began, seen).await?;
@@ -222,7 +215,8 @@ impl Seen {
         let said: usize = request.messages.iter().map(|message| message.content.len()).sum();
         let offered: usize = request.tools.iter().map(|tool| tool.parameters.to_string().len()).sum();
         #[allow(clippy::cast_precision_loss)]
-        let (least, most) = (said as f64 / CHARS_PER_TOKEN.end(), 500.0 + (said + offered) as f64 / CHARS_PER_TOKEN.start());
+        let (least, most) =
+            (said as f64 / CHARS_PER_TOKEN.end(), 500.0 + (said + offered) as f64 / CHARS_PER_TOKEN.start());
         #[allow(clippy::cast_precision_loss)]
         let sent = usage.tokens_in as f64;
         self.plausible += u32::from((least..=most).contains(&sent) && usage.tokens_out > 0);

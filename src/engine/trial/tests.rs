@@ -48,7 +48,11 @@ impl ModelProvider for Scripted {
     }
     async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, ModelError> {
         if self.0 == Manner::Absent {
-            return Err(ModelError::Unreachable { model: "main".into(), base_url: "http://h".into(), why: "no".into() });
+            return Err(ModelError::Unreachable {
+                model: "main".into(),
+                base_url: "http://h".into(),
+                why: "no".into(),
+            });
         }
         let name = tasks::all().into_iter().find(|task| task.request == *request).map_or("", |task| task.name);
         let sent: usize = request.messages.iter().map(|message| message.content.len()).sum();

@@ -1,11 +1,11 @@
 //! A scripted language model behind the OpenAI-compatible HTTP interface.
 
 use axum::extract::State;
-use axum::routing::post;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use tokio::task::JoinHandle;
 
 /// What the model does in each turn.
@@ -30,6 +30,7 @@ pub struct Model {
 struct Asked {
     script: Script,
     requests: AtomicUsize,
+    bodies: Mutex<Vec<Value>>,
 }
 
 impl Drop for Model {
@@ -42,8 +43,11 @@ impl Model {
     pub async fn serve(script: Script) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
-        let state = Arc::new(Asked { script, requests: AtomicUsize::new(0) });
-        let router = Router::new().route("/v1/chat/completions", post(answer)).with_state(state.clone());
+        let state = Arc::new(Asked { script, requests: AtomicUsize::new(0), bodies: Mutex::default() });
+        let router = Router::new()
+            .route("/v1/chat/completions", post(answer))
+            .route("/v1/models", get(models))
+            .with_state(state.clone());
         let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { base_url, state, task }
     }
@@ -53,15 +57,25 @@ impl Model {
         self.state.requests.load(Ordering::SeqCst)
     }
 
+    /// What it was sent, in order.
+    pub fn bodies(&self) -> Vec<Value> {
+        self.state.bodies.lock().unwrap().clone()
+    }
+
     /// The entry for `models:`.
     pub fn config(&self) -> Value {
         json!({"name": "main", "provider": "openai", "model": "scripted-1", "base_url": self.base_url, "api_key": "env:SCRIPTED_KEY"})
     }
 }
 
+async fn models() -> Json<Value> {
+    Json(json!({"object": "list", "data": [{"id": "scripted-1", "object": "model", "max_model_len": 32_768}]}))
+}
+
 async fn answer(State(asked): State<Arc<Asked>>, body: String) -> Result<Json<Value>, String> {
     let number = asked.requests.fetch_add(1, Ordering::SeqCst);
     let request: Value = serde_json::from_str(&body).map_err(|error| error.to_string())?;
+    asked.bodies.lock().unwrap().push(request.clone());
     // The turn is told by what the request repeats, so a restarted asker gets the same answer.
     let turn = request["messages"].as_array().map_or(0, |m| m.iter().filter(|m| m["role"] == "assistant").count());
     match asked.script {

@@ -229,8 +229,10 @@ fn chained(events: &[(&str, &str)], ours: &Analysis) -> (Vec<String>, Verificati
     args["causal_chain"] = events
         .iter()
         .enumerate()
-        .map(|(n, (event, relation))| json!({"entity": pod(n), "event": event, "relation": relation,
-            "evidence_ids": [format!("E{}", n + 1)], "inferred": false}))
+        .map(|(n, (event, relation))| {
+            json!({"entity": pod(n), "event": event, "relation": relation,
+            "evidence_ids": [format!("E{}", n + 1)], "inferred": false})
+        })
         .collect();
     let (report, verification) = verify(parse(&args).unwrap(), &evidence, ours);
     (report.causal_chain.into_iter().map(|step| step.entity.name).collect(), verification)
@@ -266,10 +268,7 @@ fn a_step_that_came_before_its_cause_is_removed() {
     let (left, verification) = chained(&[("fails", causes), ("follows at 10:45 UTC", causes), ("ends", causes)], &ours);
     assert_eq!(left, ["a-0", "c-0"]);
     assert_eq!(verification.removed, 1);
-    assert_eq!(
-        verification.checks,
-        ["chain step 2 removed: by the evidence it came before its cause, chain step 1"]
-    );
+    assert_eq!(verification.checks, ["chain step 2 removed: by the evidence it came before its cause, chain step 1"]);
     assert_eq!(verification.claims, verification.supported + verification.removed);
     // What amplifies may come later; and times within the tolerance are one moment.
     assert_eq!(chained(&[("fails", "amplifies"), ("follows at 10:45 UTC", causes)], &ours).0, ["a-0", "b-0"]);
@@ -293,8 +292,7 @@ fn a_chain_goes_with_its_cause_and_is_counted() {
 fn claimed_actions_are_marked_and_never_deeds() {
     let (report, verification) = checked(|args| {
         args["summary"] = json!("I restarted typedb-0.");
-        args["recommendations"] =
-            json!([{"type": "fix", "text": "I have expanded the volume; nothing is left to do.", "addresses": ["C1"]},
+        args["recommendations"] = json!([{"type": "fix", "text": "I have expanded the volume; nothing is left to do.", "addresses": ["C1"]},
                    {"type": "fix", "text": "Deleted the WAL."}, {"type": "prevent", "text": "Watch the volume."}]);
         args["open_questions"][0]["question"] = json!("We rolled back; did it help?");
     });
