@@ -7,10 +7,11 @@ use super::stage::{self, Folder, Stage};
 use super::text::block;
 use super::{Exit, Failure, Written, logging};
 use crate::app::App;
-use crate::config::Config;
-use crate::domain::{Analysis, Clock as _, Digest, Report, RiskSummary};
+use crate::config::{Config, RouteModel};
+use crate::domain::{Analysis, Clock as _, Digest, Report, RiskSummary, SreEvent};
 use crate::edge::SystemClock;
-use crate::engine::propose::{Case, submit_offer};
+use crate::engine::offered;
+use crate::engine::propose::{Case, Room, choice, submit_offer};
 use crate::journal::{Entry, Investigation};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -116,6 +117,10 @@ impl Sizes {
 pub(super) struct Rehearsal {
     app: App,
     context: Value,
+    /// The tools of its route, by name or tag.
+    wanted: Vec<String>,
+    /// Its first alert.
+    opening: SreEvent,
     /// Keeps the recorded world, or the temporary store, as long as it is needed.
     _stage: Option<Stage>,
     _folder: Option<Folder>,
@@ -143,6 +148,7 @@ impl Rehearsal {
         let folder = Folder::new()?;
         config.places.store = folder.path().join("firewarden.db");
         config.models.clear();
+        config.routes.iter_mut().for_each(|route| route.model = RouteModel::Without);
         config.notify.clear();
         let rehearsal = Self::play(config, bytes, SystemClock.now()).await?;
         Ok(Self { _folder: Some(folder), ..rehearsal })
@@ -172,13 +178,16 @@ impl Rehearsal {
             evidence: &report.evidence,
             not_collected: &report.provenance.collections_failed,
             budget: &budget,
+            room: Room::default(),
             nonce: "0123456789abcdef",
             now,
         };
         let mut context = case.context();
         context["reason"] = json!("the budget of turns is used up");
         context["evidence_ids"] = report.evidence.iter().map(|item| item.id.as_str()).collect();
-        Ok(Self { app, context, _stage: None, _folder: None })
+        let wanted = inv.frozen.as_ref().map(|frozen| frozen.tools.clone()).unwrap_or_default();
+        let opening = inv.opening().cloned().ok_or_else(|| Failure::internal("the investigation has no alert"))?;
+        Ok(Self { app, context, wanted, opening, _stage: None, _folder: None })
     }
 
     /// Renders a prompt for it.
@@ -193,11 +202,11 @@ impl Rehearsal {
         let tokens = |chars: usize| chars.div_ceil(CHARS_PER_TOKEN);
         let engine = &self.app.engine;
         let text = self.render(name)?;
-        let mut offers = engine.tools.offers::<&str>(&[]);
+        let system = self.render("system")?;
+        let mut offers = offered(&engine.tools, &self.wanted, Some(&self.opening), system.len());
         offers.push(submit_offer());
-        let tools: usize =
-            offers.iter().map(|o| o.name.len() + o.description.len() + o.parameters.to_string().len()).sum();
-        let head = self.render("system")?.chars().count() + tools;
+        let tools: usize = offers.iter().map(choice::size).sum();
+        let head = system.chars().count() + tools;
         let incident = if name == "system" { "incident" } else { name };
         let incident = self.render(incident)?.chars().count();
         let sizes = Sizes {

@@ -50,6 +50,15 @@ fn turn(out: &mut String, turn: &Value) {
     for cut in list(&turn["cut"]) {
         out.push_str(&format!("\nCut in message {}: {}.\n", cut["message"], text(&cut["what"])));
     }
+    for shorter in list(&turn["compacted"]) {
+        let calls: Vec<String> = list(&shorter["calls"]).iter().map(text).collect();
+        out.push_str(&format!(
+            "\nMade shorter before this turn, from {} to {} characters: the results of {}.\n",
+            shorter["chars_before"],
+            shorter["chars_after"],
+            calls.join(", ")
+        ));
+    }
     answer(out, turn);
 }
 

@@ -23,6 +23,8 @@ pub mod transcript;
 pub mod trial;
 pub mod worker;
 
+pub use ask::offered;
+
 use crate::domain::{Budget, Clock, Entropy, Redactor};
 use crate::gate::Gate;
 use crate::model::{ModelProvider, Standing};

@@ -63,6 +63,8 @@ pub struct Exchange {
     pub outcome: Option<Outcome>,
     /// What the model did not get to see of the messages that this request adds.
     pub cut: Vec<Cut>,
+    /// What was made shorter before this turn, since the conversation had grown too long.
+    pub compacted: Vec<Compaction>,
     #[serde(skip)]
     asked_last: Timestamp,
     #[serde(skip)]
@@ -175,6 +177,17 @@ pub struct Cut {
     pub what: String,
 }
 
+/// Earlier results that were made shorter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Compaction {
+    /// The calls whose results they are, by our ids.
+    pub calls: Vec<String>,
+    /// Characters of the conversation before.
+    pub chars_before: u64,
+    /// Characters of the conversation after.
+    pub chars_after: u64,
+}
+
 /// A request as it is kept. Fields of later versions are of no concern here.
 #[derive(Debug, Deserialize)]
 struct RequestKept {
@@ -222,6 +235,7 @@ pub async fn read(
         if let Kept::There(request) = &turn.request {
             turn.cut = cuts(request, &turns.truncated);
         }
+        turn.compacted = turns.compacted.remove(&turn.turn).unwrap_or_default();
         items.push(turn);
     }
     let more = rest.peek().is_some();
@@ -243,6 +257,8 @@ struct Turns {
     tools_digest: Option<Digest>,
     /// Calls whose tool left something out, and the evidence that they became.
     truncated: HashMap<String, String>,
+    /// What was made shorter, by the turn before which it was.
+    compacted: HashMap<u32, Vec<Compaction>>,
 }
 
 impl Turns {
@@ -282,6 +298,7 @@ impl Turns {
                         reply: None,
                         outcome: None,
                         cut: vec![],
+                        compacted: vec![],
                         asked_last: entry.at,
                         request_ref: request.clone(),
                         digest: request_digest.clone(),
@@ -301,11 +318,16 @@ impl Turns {
                     last.outcome = Some(outcome(proposal));
                 }
             }
-            Body::ModelFailed { turn, error, transient } => {
+            Body::ModelFailed { turn, error, transient, .. } => {
                 if let Some(at) = open(&mut self.list, *turn) {
                     let failure = Failure { at: entry.at, error: error.clone(), transient: *transient };
                     self.list[at].failures.push(failure);
                 }
+            }
+            Body::Compacted { turn, calls, chars_before, chars_after } => {
+                let (chars_before, chars_after) = (*chars_before, *chars_after);
+                let compaction = Compaction { calls: calls.clone(), chars_before, chars_after };
+                self.compacted.entry(*turn).or_default().push(compaction);
             }
             Body::ReadFinished { call_id, evidence_id, truncated: true, .. } => {
                 self.truncated.insert(call_id.clone(), evidence_id.clone());
@@ -343,6 +365,11 @@ fn cuts(request: &Request, truncated: &HashMap<String, String>) -> Vec<Cut> {
         let left_out = marks.filter_map(|line| line.strip_prefix("(… ")?.strip_suffix(" more characters left out)"));
         for chars in left_out.filter(|chars| chars.parse::<u64>().is_ok()) {
             found.push(Cut { message: n, what: format!("{chars} characters: more than one text of it may hold") });
+        }
+        // What was too long for a result is read on by its evidence id.
+        let ends = |line: &&str| line.starts_with("[lines ") && line.contains(" left out: evidence_read");
+        if let Some(mark) = message.content.lines().filter(|_| message.role == Role::Tool).find(ends) {
+            found.push(Cut { message: n, what: mark.trim_matches(['[', ']']).chars().take(200).collect() });
         }
         if message.role == Role::Tool && message.content == "not run" {
             found.push(Cut { message: n, what: "the call was not run".to_owned() });
@@ -445,6 +472,11 @@ mod tests {
                 ),
                 say(Role::Tool, fence(liar, "tool result", "n", 100), Some("call_1_2")),
                 say(Role::Tool, "not run".into(), Some("call_1_3")),
+                say(
+                    Role::Tool,
+                    "Evidence E8:\na\n[lines 2 to 9 of 10 left out: evidence_read x]\nj".into(),
+                    Some("call_1_4"),
+                ),
             ],
             new_from: 1,
             tools: vec![],
@@ -461,6 +493,7 @@ mod tests {
                 (1, "E7: the tool gave a part of what there is".to_owned()),
                 (1, "30 characters: more than one text of it may hold".to_owned()),
                 (3, "the call was not run".to_owned()),
+                (4, "lines 2 to 9 of 10 left out: evidence_read x".to_owned()),
             ]
         );
     }

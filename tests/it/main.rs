@@ -3,6 +3,7 @@
 //! - [`layers`]: the rules of the house, read from the sources
 //! - [`crash`]: SIGKILL after every entry of a whole investigation
 //! - [`cli`]: the commands as people type them
+//! - [`conversation`]: what a model is told, request after request
 //! - [`doctor`]: what is missing, how good a model is, and what it was told
 //! - [`bad_input`]: what must not harm a running server
 //! - [`peers`]: real Prometheus and Alertmanager; run by `./tests/run`
@@ -20,6 +21,7 @@
 
 mod bad_input;
 mod cli;
+mod conversation;
 mod crash;
 mod doctor;
 mod figures;

@@ -13,6 +13,8 @@ use tokio::task::JoinHandle;
 pub enum Script {
     /// So many turns with two reads each, then a report.
     ReadsThenReport(usize),
+    /// The calls of each turn, then a report.
+    Calls(Vec<Vec<(&'static str, Value)>>),
     /// Bodies that are no answer at all, one after the other.
     Garbage,
 }
@@ -57,7 +59,7 @@ impl Model {
         self.state.requests.load(Ordering::SeqCst)
     }
 
-    /// What it was sent, in order.
+    /// What it was asked, oldest first.
     pub fn bodies(&self) -> Vec<Value> {
         self.state.bodies.lock().unwrap().clone()
     }
@@ -75,10 +77,10 @@ async fn models() -> Json<Value> {
 async fn answer(State(asked): State<Arc<Asked>>, body: String) -> Result<Json<Value>, String> {
     let number = asked.requests.fetch_add(1, Ordering::SeqCst);
     let request: Value = serde_json::from_str(&body).map_err(|error| error.to_string())?;
-    asked.bodies.lock().unwrap().push(request.clone());
     // The turn is told by what the request repeats, so a restarted asker gets the same answer.
     let turn = request["messages"].as_array().map_or(0, |m| m.iter().filter(|m| m["role"] == "assistant").count());
-    match asked.script {
+    asked.bodies.lock().unwrap().push(request);
+    match &asked.script {
         Script::Garbage => match number % 4 {
             0 => Err("<html>502 Bad Gateway</html>".into()),
             1 => Ok(Json(json!({"choices": "none", "id": 7}))),
@@ -88,14 +90,18 @@ async fn answer(State(asked): State<Arc<Asked>>, body: String) -> Result<Json<Va
             ))),
             _ => Ok(Json(completion(calls(&[("delete_everything", "{\"now\": tru".into())], turn), "tool_calls"))),
         },
-        Script::ReadsThenReport(turns) if turn < turns => {
+        Script::ReadsThenReport(turns) if turn < *turns => {
             let reads = [
                 ("prometheus_query", json!({"query": format!("vector({turn})")}).to_string()),
                 ("prometheus_query", json!({"query": format!("vector({turn}) + 1")}).to_string()),
             ];
             Ok(Json(completion(calls(&reads, turn), "tool_calls")))
         }
-        Script::ReadsThenReport(_) => {
+        Script::Calls(turns) if turn < turns.len() => {
+            let list: Vec<(&str, String)> = turns[turn].iter().map(|(name, args)| (*name, args.to_string())).collect();
+            Ok(Json(completion(calls(&list, turn), "tool_calls")))
+        }
+        Script::ReadsThenReport(_) | Script::Calls(_) => {
             Ok(Json(completion(calls(&[("submit_report", report().to_string())], turn), "tool_calls")))
         }
     }
