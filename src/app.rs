@@ -14,7 +14,9 @@ use crate::engine::{Engine, PricedModel, worker};
 use crate::gate::Gate;
 use crate::http::{self, Access, AccessToken, Gates, IntakeToken, Status, Web};
 use crate::journal::{Body, Draft};
-use crate::model::{ModelError, ModelProvider, Ollama, OllamaOptions, OpenAi, OpenAiOptions, ReplayModel};
+use crate::model::{
+    ModelError, ModelProvider, Ollama, OllamaOptions, OpenAi, OpenAiOptions, Profile, ProfileError, ReplayModel, Standing,
+};
 use crate::policy::{Bundle, Policy, PolicyError, RegoPolicy};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Journal, Store, StoreError};
@@ -152,7 +154,11 @@ pub fn routes(config: &Config) -> Result<Routes, RouteError> {
     Routes::new(config.routes.iter().map(route).collect())
 }
 
-async fn kubernetes(config: Option<&Kubernetes>) -> Result<Option<KubeReader>, EdgeError> {
+/// The cluster that is configured, if one is.
+///
+/// # Errors
+/// When its settings cannot work.
+pub async fn kubernetes(config: Option<&Kubernetes>) -> Result<Option<KubeReader>, EdgeError> {
     match config {
         None => Ok(None),
         Some(Kubernetes { url: Some(url), bearer, .. }) => KubeReader::at(url, bearer.clone()).map(Some),
@@ -162,7 +168,11 @@ async fn kubernetes(config: Option<&Kubernetes>) -> Result<Option<KubeReader>, E
     }
 }
 
-fn prometheus(config: &Config) -> Result<Option<PrometheusReader>, EdgeError> {
+/// The Prometheus that is configured, if one is.
+///
+/// # Errors
+/// When its settings cannot work.
+pub fn prometheus(config: &Config) -> Result<Option<PrometheusReader>, EdgeError> {
     let Some(peer) = &config.prometheus else { return Ok(None) };
     let auth = peer.credential.clone().map(|credential| match credential {
         Credential::Bearer(token) => Auth::Bearer(token),
@@ -171,26 +181,47 @@ fn prometheus(config: &Config) -> Result<Option<PrometheusReader>, EdgeError> {
     PrometheusReader::new(&peer.url, auth).map(Some)
 }
 
+/// The measurement of `model` that is kept beside the store at `store`; `None` without one, and when
+/// it is about another model or address.
+///
+/// # Errors
+/// When it is there and cannot be used.
+pub fn profile(model: &crate::config::Model, store: &Path) -> Result<Option<Profile>, ProfileError> {
+    let kept = Profile::read(&Profile::path(store, &model.name))?;
+    Ok(kept.filter(|profile| profile.is_of(&model.name, &model.model, &model.base_url)))
+}
+
 fn models(config: &Config) -> Result<Vec<PricedModel>, ModelError> {
-    let model = |model: &crate::config::Model| {
+    let priced = |model: &crate::config::Model| {
+        let profile = profile(model, &config.places.store).unwrap_or_else(|error| {
+            // It counts as not measured, which permits less than any good measurement.
+            tracing::warn!(model = %model.name, %error, "the model's profile is not used");
+            None
+        });
         Ok(PricedModel {
-            provider: provider(model)?,
+            provider: self::model(model, profile.as_ref().and_then(Profile::window_tokens))?,
             pulse: Arc::default(),
+            standing: profile.as_ref().map(Standing::of).unwrap_or_default(),
             input_per_mtok: model.price.input_per_mtok,
             output_per_mtok: model.price.output_per_mtok,
         })
     };
-    config.models.iter().map(model).collect()
+    config.models.iter().map(priced).collect()
 }
 
-fn provider(model: &crate::config::Model) -> Result<Arc<dyn ModelProvider>, ModelError> {
+/// The model that `model` configures. `measured_window` counts where the configuration says nothing.
+///
+/// # Errors
+/// When its settings cannot work.
+pub fn model(model: &crate::config::Model, measured_window: Option<u64>) -> Result<Arc<dyn ModelProvider>, ModelError> {
+    let context_tokens = model.context_tokens.or(measured_window);
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy::default()));
     Ok(match model.provider {
         Provider::Openai => {
             let options = OpenAiOptions {
                 api_key: model.api_key.clone(),
                 timeout: model.timeout,
-                context_tokens: model.context_tokens,
+                context_tokens,
                 stream: model.stream,
                 pin: model.pin.clone(),
                 structured: model.structured,
@@ -203,7 +234,7 @@ fn provider(model: &crate::config::Model) -> Result<Arc<dyn ModelProvider>, Mode
             let options = OllamaOptions {
                 api_key: model.api_key.clone(),
                 timeout: model.timeout,
-                context_tokens: model.context_tokens,
+                context_tokens,
                 stream: model.stream,
                 pin: model.pin.clone(),
                 structured: model.structured,
@@ -441,6 +472,15 @@ pub async fn reader(path: &Path) -> Result<SqliteStore, StoreError> {
 /// The address of the server that holds the store, if one does.
 pub fn holder(path: &Path) -> Option<String> {
     SqliteStore::holder(path)
+}
+
+/// Tries whether the store at `path` can commit, and tells the versions of database and schema. The
+/// schema stays as it is; `None` when there is no store yet.
+///
+/// # Errors
+/// When it cannot be used, or somebody else holds it.
+pub async fn probe_store(path: &Path) -> Result<Option<String>, StoreError> {
+    SqliteStore::probe(path).await
 }
 
 /// Digest of everything that decides: policy, prompts, tools. Two programs with one digest decide

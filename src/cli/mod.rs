@@ -1,16 +1,17 @@
 //! L9: one file per command.
 //!
 //! - what is typed: this file; what it is run with: [`session`]
-//! - commands: [`serve`], [`demo`], [`investigate`], [`init`], [`check`], [`policy`], [`prompt`], [`tools`],
-//!   [`events`], [`investigations`], [`audit`], [`version`]
+//! - commands: [`serve`], [`demo`], [`investigate`], [`init`], [`check`], [`doctor`], [`policy`], [`prompt`],
+//!   [`tools`], [`events`], [`investigations`], [`audit`], [`version`]
 //! - a running server: [`client`]
-//! - what is seen: [`render`] (the journal), [`markdown`], [`output`] (tables, JSON, YAML), [`text`]
+//! - what is seen: [`render`] (the journal), [`transcript`], [`markdown`], [`output`] (tables, JSON, YAML), [`text`]
 //! - how it ends: [`failure`]
 
 pub mod audit;
 pub mod check;
 pub mod client;
 pub mod demo;
+pub mod doctor;
 pub mod events;
 mod failure;
 pub mod init;
@@ -28,6 +29,7 @@ mod stage;
 mod status;
 pub mod text;
 pub mod tools;
+pub mod transcript;
 pub mod version;
 
 pub use failure::{Exit, Failure};
@@ -83,6 +85,8 @@ enum Command {
     Init(init::Init),
     /// Tell everything that is wrong with configuration, policies, prompts, tools and routes
     Check(check::Check),
+    /// Ask every configured peer; tell what is missing and how to mend it
+    Doctor(doctor::Doctor),
     /// Check and test policies
     #[command(subcommand)]
     Policy(policy::Policy),
@@ -146,6 +150,7 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Investigate(command) => command.run(&session).await,
         Command::Init(command) => command.run(&session),
         Command::Check(command) => command.run(&session).await,
+        Command::Doctor(command) => command.run(&session).await,
         Command::Policy(command) => command.run(&session),
         Command::Prompt(command) => command.run(&session).await,
         Command::Tools(command) => command.run(&session).await,
@@ -162,5 +167,7 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
     }
 }
 
+#[cfg(test)]
+mod sinks_tests;
 #[cfg(test)]
 mod tests;

@@ -97,6 +97,22 @@ impl PrometheusReader {
         self.ask("targets", &[("state", "active")]).await
     }
 
+    /// Version and build.
+    ///
+    /// # Errors
+    /// See [`EdgeErrorKind`].
+    pub async fn build_info(&self) -> Result<PrometheusData, EdgeError> {
+        self.ask("status/buildinfo", &[]).await
+    }
+
+    /// The Alertmanagers that it sends alerts to.
+    ///
+    /// # Errors
+    /// See [`EdgeErrorKind`].
+    pub async fn alertmanagers(&self) -> Result<PrometheusData, EdgeError> {
+        self.ask("alertmanagers", &[]).await
+    }
+
     async fn ask(&self, endpoint: &str, params: &[(&str, &str)]) -> Result<PrometheusData, EdgeError> {
         let path = format!("/api/v1/{endpoint}");
         let length: usize = params.iter().map(|(key, value)| key.len() + value.len() + 2).sum();

@@ -5,12 +5,13 @@ use super::propose::choice::{self, Candidate};
 use super::propose::{self, CallResult, Conversation, Interpretation, Opening, PastCall, Reading, Room};
 use super::{EngineError, PricedModel};
 use crate::domain::{
-    Analysis, BlobRef, ChatReply, ChatRequest, Digest, Message, Observation, ProposedCall, Redactor, ToolOffer, Usage,
+    Analysis, BlobRef, ChatReply, ChatRequest, Digest, Message, Observation, ProposedCall, Redactor, SreEvent,
+    ToolOffer, Usage,
 };
 use crate::journal::{Actor, Body, Call, CallState, Draft, Progress, Proposal, Rejected};
 use crate::model::{self, ModelError};
 use crate::telemetry;
-use crate::tools::evidence;
+use crate::tools::{Registry, evidence};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -192,25 +193,8 @@ impl Session<'_> {
 
     /// The tools of the route that only look, and that this kind of alert needs.
     fn offers(&self, system_chars: usize) -> Vec<ToolOffer> {
-        let tools = &self.engine.tools;
         let wanted = self.inv.frozen.as_ref().map_or(&[][..], |frozen| &frozen.tools);
-        let tags: BTreeMap<&str, &[String]> =
-            tools.specs().into_iter().map(|spec| (spec.name.as_str(), spec.tags.as_slice())).collect();
-        let mut offers = tools.offers(wanted);
-        if !wanted.is_empty() {
-            // A route that names its tools does not have to name the one that looks at none.
-            let known = offers.iter().any(|offer| offer.name == evidence::EVIDENCE_READ);
-            offers.extend(tools.offers(&[evidence::EVIDENCE_READ]).into_iter().filter(|_| !known));
-        }
-        let candidates: Vec<Candidate> = offers
-            .into_iter()
-            .map(|offer| Candidate {
-                tags: tags.get(offer.name.as_str()).map(|t| t.to_vec()).unwrap_or_default(),
-                offer,
-            })
-            .collect();
-        let families = self.inv.opening().map(choice::families).unwrap_or_default();
-        choice::choose(&candidates, &families, wanted, system_chars)
+        offered(&self.engine.tools, wanted, self.inv.opening(), system_chars)
     }
 
     /// Applies what the journal says was made shorter.
@@ -373,6 +357,25 @@ impl Session<'_> {
     }
 }
 
+/// The tools among `wanted` (by name or tag; empty is all) that only look and that an alert such as
+/// `opening` needs, as many as fit beside a `system` prompt of `system_chars` characters.
+pub fn offered(tools: &Registry, wanted: &[String], opening: Option<&SreEvent>, system_chars: usize) -> Vec<ToolOffer> {
+    let tags: BTreeMap<&str, &[String]> =
+        tools.specs().into_iter().map(|spec| (spec.name.as_str(), spec.tags.as_slice())).collect();
+    let mut offers = tools.offers(wanted);
+    if !wanted.is_empty() {
+        // A route that names its tools does not have to name the one that looks at none.
+        let known = offers.iter().any(|offer| offer.name == evidence::EVIDENCE_READ);
+        offers.extend(tools.offers(&[evidence::EVIDENCE_READ]).into_iter().filter(|_| !known));
+    }
+    let candidates: Vec<Candidate> = offers
+        .into_iter()
+        .map(|offer| Candidate { tags: tags.get(offer.name.as_str()).map(|t| t.to_vec()).unwrap_or_default(), offer })
+        .collect();
+    let families = opening.map(choice::families).unwrap_or_default();
+    choice::choose(&candidates, &families, wanted, system_chars)
+}
+
 /// `reply` in bounds and without secrets, whichever provider gave it.
 fn clean(reply: ChatReply, redactor: &Redactor) -> ChatReply {
     let mut reply = model::bounded(reply);
@@ -401,7 +404,8 @@ struct RequestKept<'a> {
     max_tokens: u32,
 }
 
-fn digest_of<T: Serialize>(part: &T) -> Digest {
+/// The digest of one part of a request.
+pub(super) fn digest_of<T: Serialize>(part: &T) -> Digest {
     Digest::of(serde_json::to_vec(part).unwrap_or_default())
 }
 

@@ -6,6 +6,7 @@
 //! - [`assess`], [`survey`], [`read`], [`ask`], [`report`], [`notify`]: one file per step
 //! - [`live`]: who waits for a model right now
 //! - [`propose`]: what a model is told and what is made of its answers
+//! - [`transcript`]: what it was told and answered, as the journal has it; [`trial`]: how good it is
 
 mod ask;
 mod assess;
@@ -20,11 +21,15 @@ mod read;
 mod report;
 pub mod routes;
 mod survey;
+pub mod transcript;
+pub mod trial;
 pub mod worker;
+
+pub use ask::offered;
 
 use crate::domain::{Budget, Clock, Entropy, Redactor};
 use crate::gate::Gate;
-use crate::model::{ModelError, ModelProvider};
+use crate::model::{ModelError, ModelProvider, Standing};
 use crate::store::{Store, StoreError};
 use crate::template::Templates;
 use crate::tools::Registry;
@@ -72,6 +77,8 @@ pub struct PricedModel {
     pub provider: Arc<dyn ModelProvider>,
     /// How it did when it was asked.
     pub pulse: Arc<Pulse>,
+    /// How it did when it was measured.
+    pub standing: Standing,
     /// US dollars for a million tokens sent.
     pub input_per_mtok: f64,
     /// US dollars for a million tokens received.

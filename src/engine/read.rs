@@ -99,7 +99,7 @@ impl Session<'_> {
 
     fn investigation_facts(&self) -> InvestigationFacts {
         let inv = &self.inv;
-        let model = inv.frozen.as_ref().and_then(|frozen| frozen.model.clone());
+        let (model, model_profile) = self.standing();
         InvestigationFacts {
             id: inv.chain.clone(),
             turns: u64::from(inv.spent.turns),
@@ -108,10 +108,23 @@ impl Session<'_> {
             tokens_in: inv.spent.tokens_in,
             tokens_out: inv.spent.tokens_out,
             cost_usd: inv.spent.cost_usd,
-            model_profile: if model.is_some() { "ok".into() } else { "none".into() },
+            model_profile: model_profile.to_owned(),
             model,
             ..InvestigationFacts::default()
         }
+    }
+
+    /// The model whose word this is, and how it did when it was measured.
+    fn standing(&self) -> (Option<String>, &'static str) {
+        let order: Vec<&String> =
+            self.inv.frozen.iter().flat_map(|frozen| frozen.model.iter().chain(&frozen.fallbacks)).collect();
+        // Each failure of a turn passed it on to the next in order.
+        let answered = self.inv.turns.iter().rev().find(|turn| turn.reply.is_some());
+        let passed_on = answered.map_or(0, |turn| turn.failures.len());
+        let Some(name) = order.get(passed_on % order.len().max(1)) else { return (None, "none") };
+        let known = self.engine.models.iter().find(|model| model.provider.name() == **name);
+        let answers_as = answered.and(self.inv.model_seen.as_deref());
+        (Some((*name).clone()), known.map_or("unknown", |model| model.standing.word(answers_as)))
     }
 
     /// Makes calls that were allowed. After a restart they are judged again: a pass is never stored.

@@ -116,7 +116,7 @@ pub fn router(web: Arc<Web>) -> Router {
         .route(investigation, get(api::investigation))
         .route(&below("journal"), get(api::journal))
         .route(&below("report"), get(api::report))
-        .route(&below("transcript"), get(api::transcript))
+        .route(&below("transcript"), get(api::transcript_of))
         .route(&below("stream"), get(stream::stream))
         .route(&below("cancel"), post(api::cancel))
         .route("/healthz", get(health::healthz))

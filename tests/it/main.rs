@@ -4,6 +4,7 @@
 //! - [`crash`]: SIGKILL after every entry of a whole investigation
 //! - [`cli`]: the commands as people type them
 //! - [`conversation`]: what a model is told, request after request
+//! - [`doctor`]: what is missing, how good a model is, and what it was told
 //! - [`bad_input`]: what must not harm a running server
 //! - [`faults`]: every named fault of a model has its test
 //! - [`peers`]: programs of others, Prometheus for one; run by `./tests/run`
@@ -23,6 +24,7 @@ mod bad_input;
 mod cli;
 mod conversation;
 mod crash;
+mod doctor;
 mod faults;
 mod figures;
 mod layers;

@@ -133,6 +133,33 @@ impl SqliteStore {
         Ok(Self { path: path.to_owned(), readers, writer: None, watch, work, hmac_key, lock: None })
     }
 
+    /// Commits without a change, alone, and tells the versions of SQLite and of the schema, which stays
+    /// as it is. `None` when there is no such file.
+    ///
+    /// # Errors
+    /// When another process holds it, it is no database of ours, or it cannot be written.
+    pub async fn probe(path: &Path) -> Result<Option<String>, StoreError> {
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let _lock = lock::InstanceLock::take(path)?;
+        let mut connection = Self::writing_connection(path).await?;
+        let foreign = |error: sqlx::Error| StoreError::Unusable {
+            place: path.display().to_string(),
+            why: format!("it is no database of firewarden, or it cannot be written ({error})"),
+        };
+        sqlx::query("UPDATE meta SET value = value WHERE key = 'hmac_key'")
+            .execute(&mut connection)
+            .await
+            .map_err(foreign)?;
+        let (sqlite, schema): (String, i64) =
+            sqlx::query_as("SELECT sqlite_version(), (SELECT max(version) FROM _sqlx_migrations)")
+                .fetch_one(&mut connection)
+                .await
+                .map_err(foreign)?;
+        Ok(Some(format!("SQLite {sqlite}, schema {schema}")))
+    }
+
     /// The key under which the original bytes of deliveries are vouched for.
     pub fn hmac_key(&self) -> &[u8] {
         &self.hmac_key
