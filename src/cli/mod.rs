@@ -25,6 +25,7 @@ pub mod render;
 pub mod serve;
 pub mod session;
 mod stage;
+mod status;
 pub mod text;
 pub mod tools;
 pub mod version;

@@ -37,6 +37,8 @@ struct Follower {
     after: u64,
     ready: VecDeque<Entry>,
     closed: bool,
+    /// Whether what is awaited was told since the last entry.
+    told: bool,
     news: Receiver<(String, u64)>,
     stopping: watch::Receiver<bool>,
     _place: OwnedSemaphorePermit,
@@ -71,6 +73,7 @@ pub(super) async fn stream(
         after,
         ready: VecDeque::new(),
         closed: false,
+        told: false,
         news,
         stopping: web.gates.stopping.subscribe(),
         web,
@@ -96,6 +99,7 @@ impl Follower {
         loop {
             if let Some(entry) = self.ready.pop_front() {
                 self.after = entry.seq;
+                self.told = false;
                 self.closed = match entry.body {
                     Body::Closed { .. } => true,
                     Body::Reopened { .. } => false,
@@ -136,7 +140,14 @@ impl Follower {
     async fn wait(&mut self) -> Option<Awaited> {
         let web = self.web.clone();
         let awaited = || web.live.of(&self.chain, web.clock.now());
-        let patience = if awaited().is_some() { TELL_PROGRESS } else { LOOK_AGAIN };
+        let patience = match awaited() {
+            Some(_) if self.told => TELL_PROGRESS,
+            Some(first) => {
+                self.told = true;
+                return Some(first);
+            }
+            None => LOOK_AGAIN,
+        };
         let called = async {
             loop {
                 match self.news.recv().await {

@@ -33,7 +33,7 @@ async fn a_scripted_investigation_ends_in_a_verified_report() {
 
     let reported = loop {
         let request = conversation.request(None);
-        let reply = model.chat(&request).await.unwrap();
+        let reply = model.chat(&request, &Default::default()).await.unwrap();
         let number = u32::try_from(turns.len()).unwrap() + 1;
         let (results, remedy) = match interpret(&reply, number, &history, &request.tools) {
             Interpretation::Report(report) => break report,

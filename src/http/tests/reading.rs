@@ -256,6 +256,27 @@ async fn the_stream_follows_resumes_and_ends() {
 }
 
 #[tokio::test]
+async fn the_stream_tells_how_far_a_models_answer_is() {
+    let stage = Stage::open().await;
+    let rows = with_alerts(&stage, &["A"]).await;
+    let id = rows[0]["job_id"].as_str().unwrap();
+    let (_waiting, progress) = stage.web.live.begin(id, 4, "main", stage.web.clock.now());
+    progress.piece();
+    let request = Request::get(format!("/api/v1/investigations/{id}/stream")).header("host", "localhost");
+    let live = stage.raw(request.body(HttpBody::empty()).unwrap()).await;
+    let mut stream = live.into_body().into_data_stream();
+    let (mut decoder, mut events) = (crate::edge::sse::Decoder::new(1 << 20), vec![]);
+    while events.len() < 2 {
+        let part = tokio::time::timeout(Duration::from_secs(20), stream.next()).await.expect("an event in time");
+        events.extend(decoder.feed(&part.unwrap().unwrap()).unwrap());
+    }
+    assert!(events[0].kind.is_none() && events[0].data.contains("EventReceived"), "{events:?}");
+    assert_eq!((events[1].kind.as_deref(), &events[1].id), (Some("progress"), &None), "it is in no journal");
+    let told: Value = serde_json::from_str(&events[1].data).unwrap();
+    assert_eq!((&told["turn"], &told["model"], &told["tokens"]), (&json!(4), &json!("main"), &json!(1)));
+}
+
+#[tokio::test]
 async fn cancelling_leaves_a_signal_with_its_reason() {
     let stage = Stage::guarded().await;
     let as_who = |path: &str, token: &str, body: &str| {

@@ -235,6 +235,7 @@ impl Stage {
                 llm_connected: Some(true),
             }),
             metrics: Some(recorder.handle()),
+            live: Arc::default(),
             render_markdown: |report| format!("# {}\n", report.summary),
             clock,
             entropy,
