@@ -4,6 +4,7 @@
 //! - [`crash`]: SIGKILL after every entry of a whole investigation
 //! - [`cli`]: the commands as people type them
 //! - [`conversation`]: what a model is told, request after request
+//! - [`replayed`]: a recorded investigation without a network
 //! - [`bad_input`]: what must not harm a running server
 //! - [`peers`]: real Prometheus and Alertmanager; run by `./tests/run`
 //! - [`figures`]: the figures of `docs/benchmarks.md`; run by `tests/bench/run`
@@ -25,5 +26,6 @@ mod crash;
 mod figures;
 mod layers;
 mod peers;
+mod replayed;
 mod scenarios;
 mod support;
