@@ -14,6 +14,10 @@ pub fn describe() {
     describe_counter!("firewarden_tool_calls_total", "Reading calls that were made, by result.");
     describe_histogram!("firewarden_tool_call_seconds", "Time that reading calls took.");
     describe_counter!("firewarden_model_turns_total", "Turns of models, by model and result.");
+    describe_counter!(
+        "firewarden_model_calls_recovered_total",
+        "Calls that models wrote into their text and that were taken from there."
+    );
     describe_counter!("firewarden_model_tokens_total", "Tokens, by model and direction.");
     describe_counter!("firewarden_model_results_shortened_total", "Results shortened in conversations to save room.");
     describe_counter!("firewarden_policy_errors_total", "Evaluations that failed and therefore denied.");
@@ -59,6 +63,11 @@ pub fn model_turn(model: &str, result: &'static str, tokens_in: u64, tokens_out:
 /// Results in a conversation were made shorter.
 pub fn compacted(results: u64) {
     counter!("firewarden_model_results_shortened_total").increment(results);
+}
+
+/// Calls were taken from a model's text, where they stood whole.
+pub fn calls_recovered(model: &str, calls: u64) {
+    counter!("firewarden_model_calls_recovered_total", "model" => model.to_owned()).increment(calls);
 }
 
 /// The policy could not answer.

@@ -99,13 +99,14 @@ impl Watcher {
             }
             Body::ModelReplied { turn, proposal, usage, cost_usd, .. } => {
                 let what = match proposal {
-                    Proposal::Calls { accepted, rejected } => {
+                    Proposal::Calls { accepted, rejected, recovered } => {
                         self.remember(accepted);
+                        let from_text = if *recovered { ", taken from its text" } else { "" };
                         let rejected = match rejected.len() {
                             0 => String::new(),
                             n => format!(", {n} malformed"),
                         };
-                        format!("{}{rejected}", plural(accepted.len() as u64, "read"))
+                        format!("{}{rejected}{from_text}", plural(accepted.len() as u64, "read"))
                     }
                     Proposal::Report { .. } => "its report".into(),
                     Proposal::Invalid { remedy } => format!("nothing usable: {}", line(remedy, 160)),

@@ -2,12 +2,12 @@
 
 use super::driver::{Session, Talk};
 use super::propose::choice::{self, Candidate};
-use super::propose::{self, CallResult, Conversation, Interpretation, Opening, PastCall, Room};
+use super::propose::{self, CallResult, Conversation, Interpretation, Opening, PastCall, Reading, Room};
 use super::{EngineError, PricedModel};
 use crate::domain::{
     Analysis, BlobRef, ChatReply, ChatRequest, Digest, Message, Observation, ProposedCall, Redactor, ToolOffer, Usage,
 };
-use crate::journal::{Actor, Body, Call, Draft, Progress, Proposal, Rejected};
+use crate::journal::{Actor, Body, Call, CallState, Draft, Progress, Proposal, Rejected};
 use crate::model::{self, ModelError};
 use crate::telemetry;
 use crate::tools::evidence;
@@ -274,12 +274,16 @@ impl Session<'_> {
     /// A turn that is over, with what came of its calls; `None` while it is not.
     async fn past_turn(&mut self, turn: &crate::journal::Turn) -> Result<Option<propose::Turn>, EngineError> {
         let (Some(reply), Some(proposal)) = (&turn.reply, &turn.proposal) else { return Ok(None) };
-        let Some(reply) = self.fetch::<ChatReply>(reply).await? else { return Ok(None) };
+        let Some(mut reply) = self.fetch::<ChatReply>(reply).await? else { return Ok(None) };
         let remedy = match proposal {
             Proposal::Invalid { remedy } => Some(remedy.clone()),
             Proposal::Calls { .. } | Proposal::Report { .. } => None,
         };
         let states: Vec<_> = self.inv.calls.iter().filter(|c| c.turn == Some(turn.number)).cloned().collect();
+        if matches!(proposal, Proposal::Calls { recovered: true, .. }) {
+            // Said back as calls, so that the model learns the form that runs.
+            reply = made_of(reply, turn.number, &states);
+        }
         let mut results = vec![];
         for state in states {
             let passage = state.call.tool == evidence::EVIDENCE_READ;
@@ -311,7 +315,7 @@ impl Session<'_> {
         let cost_usd = (usage.tokens_in as f64 * model.input_per_mtok
             + usage.tokens_out as f64 * model.output_per_mtok)
             / 1_000_000.0;
-        let proposal = self.proposal(turn, &request.tools, &reply)?;
+        let proposal = self.proposal(turn, model.provider.name(), request, &reply)?;
         telemetry::model_turn(model.provider.name(), "answered", usage.tokens_in, usage.tokens_out);
         let name = reply.model.clone();
         let reply = self.keep(&reply)?;
@@ -324,21 +328,37 @@ impl Session<'_> {
         clean(reply, &self.engine.redactor)
     }
 
-    fn proposal(&mut self, turn: u32, offers: &[ToolOffer], reply: &ChatReply) -> Result<Proposal, EngineError> {
+    fn proposal(
+        &mut self,
+        turn: u32,
+        model: &str,
+        request: &ChatRequest,
+        reply: &ChatReply,
+    ) -> Result<Proposal, EngineError> {
         let of_model = self.inv.calls.iter().filter(|c| c.turn.is_some_and(|t| t >= self.inv.first_turn));
-        let history: Vec<PastCall> =
-            of_model.map(|c| PastCall { tool: c.call.tool.clone(), args: c.call.args.clone() }).collect();
+        let past = |c: &CallState| PastCall {
+            tool: c.call.tool.clone(),
+            args: c.call.args.clone(),
+            result: c.result().map(str::to_owned),
+        };
+        let history: Vec<PastCall> = of_model.map(past).collect();
         let refused = |rejected: Vec<(ProposedCall, String)>| {
             rejected.into_iter().map(|(proposed, remedy)| Rejected { call: call_of(proposed), remedy }).collect()
         };
-        Ok(match propose::interpret(reply, turn, &history, offers) {
+        let Reading { wants, recovered } = propose::interpret(reply, turn, &history, request);
+        if recovered > 0 {
+            telemetry::calls_recovered(model, recovered as u64);
+        }
+        let recovered = recovered > 0;
+        Ok(match wants {
             Interpretation::Calls { accept, rejected } => {
-                Proposal::Calls { accepted: accept.into_iter().map(call_of).collect(), rejected: refused(rejected) }
+                let accepted = accept.into_iter().map(call_of).collect();
+                Proposal::Calls { accepted, rejected: refused(rejected), recovered }
             }
             Interpretation::Repetition { rejected } => {
-                Proposal::Calls { accepted: vec![], rejected: refused(rejected) }
+                Proposal::Calls { accepted: vec![], rejected: refused(rejected), recovered }
             }
-            Interpretation::Report(report) => Proposal::Report { report: self.keep(&report)? },
+            Interpretation::Report(report) => Proposal::Report { report: self.keep(&report)?, recovered },
             Interpretation::Invalid { remedy } => Proposal::Invalid { remedy },
         })
     }
@@ -393,6 +413,19 @@ struct RequestKept<'a> {
 
 fn digest_of<T: Serialize>(part: &T) -> Digest {
     Digest::of(serde_json::to_vec(part).unwrap_or_default())
+}
+
+/// `reply` as if it had made the calls that were taken from its text.
+fn made_of(reply: ChatReply, turn: u32, states: &[CallState]) -> ChatReply {
+    let mut calls: Vec<(usize, &Call)> = states
+        .iter()
+        .filter_map(|state| {
+            Some(((0..states.len()).find(|n| propose::call_id(turn, *n) == state.call.id)?, &state.call))
+        })
+        .collect();
+    calls.sort_by_key(|(n, _)| *n);
+    let call = |call: &Call| ProposedCall { id: call.id.clone(), tool: call.tool.clone(), args: call.args.clone() };
+    ChatReply { content: String::new(), calls: calls.into_iter().map(|(_, made)| call(made)).collect(), ..reply }
 }
 
 fn call_of(proposed: ProposedCall) -> Call {

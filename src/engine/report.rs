@@ -47,7 +47,7 @@ impl Session<'_> {
     async fn submitted(&mut self) -> Result<Option<ModelReport>, EngineError> {
         let last = self.inv.turns.iter().rev().find(|turn| turn.number >= self.inv.first_turn);
         match last.and_then(|turn| turn.proposal.clone()) {
-            Some(Proposal::Report { report }) => self.fetch(&report).await,
+            Some(Proposal::Report { report, .. }) => self.fetch(&report).await,
             Some(Proposal::Calls { .. } | Proposal::Invalid { .. }) | None => Ok(None),
         }
     }
@@ -89,7 +89,7 @@ impl Session<'_> {
             cost_usd: inv.spent.cost_usd,
             duration_ms: since(self.now()).unwrap_or(0),
             time_to_first_evidence_ms: first,
-            collections_failed: self.gaps(),
+            collections_failed: self.gaps().into_iter().chain(self.without_model()).collect(),
         }
     }
 }

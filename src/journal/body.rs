@@ -292,7 +292,7 @@ impl Body {
             Self::Surveyed { analysis, .. } => vec![analysis],
             Self::ModelAsked { request, .. } => vec![request],
             Self::ModelReplied { reply, proposal, .. } => match proposal {
-                Proposal::Report { report } => vec![reply, report],
+                Proposal::Report { report, .. } => vec![reply, report],
                 Proposal::Calls { .. } | Proposal::Invalid { .. } => vec![reply],
             },
             Self::ReadFinished { observation, .. } => vec![observation],
@@ -375,11 +375,17 @@ pub enum Proposal {
         /// Ill-formed calls.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         rejected: Vec<Rejected>,
+        /// They stood in the text of the answer, whole, and were taken from there.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        recovered: bool,
     },
     /// It has come to an end.
     Report {
         /// The report as submitted, well-formed but not verified.
         report: BlobRef,
+        /// The call that submits it stood in the text of the answer.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        recovered: bool,
     },
     /// Neither.
     Invalid {

@@ -70,6 +70,16 @@ pub struct CallState {
 }
 
 impl CallState {
+    /// What came of it, in a form that can be compared: the same for the same answer. `None` while
+    /// nothing has, and when it was not made.
+    pub fn result(&self) -> Option<&str> {
+        match &self.progress {
+            Progress::Seen { digest, .. } => Some(digest.as_str()),
+            Progress::Failed { error, .. } => Some(error),
+            Progress::Planned | Progress::Started | Progress::Rejected { .. } => None,
+        }
+    }
+
     /// Nothing more will come of it.
     pub fn is_settled(&self) -> bool {
         !matches!(self.progress, Progress::Planned | Progress::Started)
@@ -362,7 +372,7 @@ impl Investigation {
                 self.spent.tokens_in = self.spent.tokens_in.saturating_add(usage.tokens_in);
                 self.spent.tokens_out = self.spent.tokens_out.saturating_add(usage.tokens_out);
                 self.spent.cost_usd += cost_usd.max(0.0);
-                if let Proposal::Calls { accepted, rejected } = proposal {
+                if let Proposal::Calls { accepted, rejected, .. } = proposal {
                     self.plan(accepted, Some(*turn))?;
                     for Rejected { call, remedy } in rejected {
                         let progress = Progress::Rejected { remedy: remedy.clone() };

@@ -2,7 +2,7 @@
 //! one stopped, and a test can ask about any state.
 
 use super::body::{Call, Frozen, Outcome, Phase, Proposal};
-use super::state::{CallState, Investigation, Turn};
+use super::state::{CallState, Investigation, Progress, Turn};
 use crate::domain::{AlertStatus, Budget, Risk};
 use jiff::Timestamp;
 
@@ -10,8 +10,13 @@ use jiff::Timestamp;
 const FAILURES_PER_TURN: usize = 2;
 /// Unusable answers in a row before the work goes on without the model.
 const INVALID_IN_A_ROW: usize = 3;
-/// The same call with the same arguments this often ends the looking around.
-const SAME_CALL: usize = 3;
+/// The same call with the same result this often ends the looking around, and so does the same cycle
+/// of calls.
+const REPETITIONS: usize = 3;
+/// The longest cycle of calls that is recognised.
+const MAX_CYCLE: usize = 4;
+/// Turns in a row that brought nothing new end the looking around.
+const BARREN_TURNS: usize = 2;
 
 /// What is to be done. Imperative: it has not happened yet.
 #[derive(Debug, Clone, PartialEq)]
@@ -136,7 +141,8 @@ fn ask(inv: &Investigation, frozen: &Frozen, now: Timestamp) -> Option<Step> {
 
 /// A new turn, if the budget has room for one.
 fn fresh(inv: &Investigation, budget: &Budget, now: Timestamp, turn: u32) -> Option<Step> {
-    room(inv, budget, now).map(|must_answer| Step::Ask { turn, must_answer: must_answer || repeats(inv) })
+    room(inv, budget, now)
+        .map(|must_answer| Step::Ask { turn, must_answer: must_answer || repeats(inv) || is_barren(inv) })
 }
 
 /// `None` without room; otherwise whether this turn must be the last.
@@ -157,11 +163,44 @@ fn room(inv: &Investigation, budget: &Budget, now: Timestamp) -> Option<bool> {
     }
 }
 
-/// Whether the model goes round in circles.
+/// Whether the model goes round in circles, within a turn or across turns: the same call with the same
+/// result, or the same few calls in the same order, whatever came of them. A refused call repeats what
+/// it asks for.
 fn repeats(inv: &Investigation) -> bool {
     let of_model: Vec<&CallState> = inv.calls.iter().filter(|c| c.turn.is_some_and(|t| t >= inv.first_turn)).collect();
-    let same = |a: &CallState, b: &CallState| a.call.tool == b.call.tool && a.call.args == b.call.args;
-    of_model.iter().any(|call| of_model.iter().filter(|other| same(call, other)).count() >= SAME_CALL)
+    let often = |call: &&CallState| of_model.iter().filter(|other| repeated(call, other)).count() >= REPETITIONS;
+    let circles = |length: usize| {
+        let periodic = |calls: &[&CallState]| (length..calls.len()).all(|i| asks_the_same(calls[i - length], calls[i]));
+        of_model.windows(length * REPETITIONS).any(periodic)
+    };
+    of_model.iter().any(often) || (2..=MAX_CYCLE).any(circles)
+}
+
+/// Whether `later` asks what `call` asked, and learns nothing else.
+fn repeated(call: &CallState, later: &CallState) -> bool {
+    let refused = matches!(later.progress, Progress::Rejected { .. });
+    asks_the_same(call, later) && (refused || call.result() == later.result())
+}
+
+fn asks_the_same(a: &CallState, b: &CallState) -> bool {
+    a.call.tool == b.call.tool && a.call.args == b.call.args
+}
+
+/// Whether the last turns brought nothing new: no call of them showed anything that the same call had
+/// not shown before.
+fn is_barren(inv: &Investigation) -> bool {
+    let answered = inv.turns.iter().rev().take_while(|t| t.number >= inv.first_turn && t.proposal.is_some());
+    let last: Vec<&Turn> = answered.take(BARREN_TURNS).collect();
+    last.len() == BARREN_TURNS && last.iter().all(|turn| !brought_something(inv, turn.number))
+}
+
+fn brought_something(inv: &Investigation, turn: u32) -> bool {
+    let known = |seen: &CallState| {
+        let before = inv.calls.iter().filter(|c| c.turn.is_some_and(|t| t >= inv.first_turn && t < turn));
+        before.into_iter().any(|call| repeated(call, seen))
+    };
+    let seen = inv.calls.iter().filter(|c| c.turn == Some(turn) && matches!(c.progress, Progress::Seen { .. }));
+    seen.into_iter().any(|call| !known(call))
 }
 
 fn calls<'a>(states: impl Iterator<Item = &'a CallState>) -> Vec<Call> {

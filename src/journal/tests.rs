@@ -8,6 +8,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
+mod loops;
+
 const CHAIN: &str = "inv_00000000-0000-7000-8000-000000000001";
 
 fn at(second: i64) -> Timestamp {
@@ -225,10 +227,11 @@ impl Life {
                         });
                     }
                     2 => Proposal::Invalid { remedy: "say it again".into() },
-                    3 => Proposal::Report { report: blob(5) },
+                    3 => Proposal::Report { report: blob(5), recovered: false },
                     n => Proposal::Calls {
                         accepted: (0..2).map(|i| call(&format!("call_{turn}_{i}"), json!({"n": n}))).collect(),
                         rejected: vec![],
+                        recovered: false,
                     },
                 };
                 let usage = Usage { tokens_in: 90, tokens_out: 20, tokens_cached: 0 };
@@ -333,7 +336,7 @@ fn a_recorded_turn_is_not_asked_again() {
         turn: 1,
         model: "m".into(),
         reply: blob(6),
-        proposal: Proposal::Calls { accepted: vec![], rejected: vec![] },
+        proposal: Proposal::Calls { accepted: vec![], rejected: vec![], recovered: false },
         usage: Usage::default(),
         cost_usd: 0.0,
     });

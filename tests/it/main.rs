@@ -6,7 +6,8 @@
 //! - [`conversation`]: what a model is told, request after request
 //! - [`replayed`]: a recorded investigation without a network
 //! - [`bad_input`]: what must not harm a running server
-//! - [`peers`]: real Prometheus and Alertmanager; run by `./tests/run`
+//! - [`faults`]: every named fault of a model has its test
+//! - [`peers`]: programs of others, Prometheus for one; run by `./tests/run`
 //! - [`figures`]: the figures of `docs/benchmarks.md`; run by `tests/bench/run`
 //! - [`support`]: the processes and servers that these need
 
@@ -23,6 +24,7 @@ mod bad_input;
 mod cli;
 mod conversation;
 mod crash;
+mod faults;
 mod figures;
 mod layers;
 mod peers;
