@@ -168,7 +168,8 @@ impl Rehearsal {
         let report = follow(&app, &id.to_string(), |seen| match seen {
             Seen::Entry(entry) => entries.push(entry.clone()),
             Seen::Awaited(_) => {}
-        }).await?;
+        })
+        .await?;
         stop.send_replace(true);
         let _ = working.await;
         let inv = Investigation::fold(&id.to_string(), &entries).map_err(Failure::internal)?;

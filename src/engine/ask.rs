@@ -12,6 +12,7 @@ use crate::journal::{Actor, Body, Call, CallState, Draft, Progress, Proposal, Re
 use crate::model::{self, ModelError};
 use crate::telemetry;
 use crate::tools::{Registry, evidence};
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -107,11 +108,8 @@ impl Session<'_> {
         let frozen = self.inv.frozen.as_ref()?;
         let order: Vec<&String> = frozen.model.iter().chain(&frozen.fallbacks).collect();
         let failed = self.inv.turns.iter().find(|t| t.number == turn).map_or(0, |t| t.failures.len());
-        let known = |name: &&String| self.engine.models.iter().find(|model| model.provider.name() == **name);
-        let (fit, rest): (Vec<_>, Vec<_>) =
-            order.iter().copied().filter_map(|name| known(&name)).partition(|model| !model.pulse.rests(self.now()));
-        let turned_to = if fit.is_empty() { rest } else { fit };
-        turned_to.get(failed % turned_to.len().max(1)).copied().cloned()
+        let known = |name: &String| self.engine.models.iter().find(|model| model.provider.name() == *name);
+        turned_to(order.into_iter().filter_map(known), failed, self.now()).cloned()
     }
 
     /// Notes a turn that never left the house; the work goes on without the model.
@@ -376,6 +374,18 @@ pub fn offered(tools: &Registry, wanted: &[String], opening: Option<&SreEvent>, 
     choice::choose(&candidates, &families, wanted, system_chars)
 }
 
+/// Whose turn it is after `failed` failures: the next one of those that do not rest, or of all when all
+/// do.
+fn turned_to<'a>(
+    order: impl Iterator<Item = &'a PricedModel>,
+    failed: usize,
+    now: Timestamp,
+) -> Option<&'a PricedModel> {
+    let (fit, rest): (Vec<_>, Vec<_>) = order.partition(|model| !model.pulse.rests(now));
+    let fit = if fit.is_empty() { rest } else { fit };
+    fit.get(failed.checked_rem(fit.len())?).copied()
+}
+
 /// `reply` in bounds and without secrets, whichever provider gave it.
 fn clean(reply: ChatReply, redactor: &Redactor) -> ChatReply {
     let mut reply = model::bounded(reply);
@@ -443,6 +453,33 @@ fn counted(request: &ChatRequest, reply: &ChatReply) -> Usage {
 mod tests {
     use super::*;
     use crate::domain::FinishReason;
+    use std::sync::Arc;
+
+    #[test]
+    fn l14_a_model_that_rests_is_passed_over_while_another_one_does_not() {
+        let priced = |name: &str| PricedModel {
+            provider: Arc::new(model::ReplayModel::from_jsonl(name, "").unwrap()),
+            pulse: Arc::default(),
+            input_per_mtok: 0.0,
+            output_per_mtok: 0.0,
+        };
+        let models = ["a", "b", "c"].map(priced);
+        let at = |s: i64| Timestamp::from_second(1_700_000_000 + s).unwrap();
+        let turns = |now: i64| -> Vec<&str> {
+            (0..4).map(|failed| turned_to(models.iter(), failed, at(now)).unwrap().provider.name()).collect()
+        };
+        let rest = |model: &PricedModel| {
+            let malformed = || Err::<(), _>(ModelError::Malformed { model: "m".into(), what: "x".into() });
+            (0..3).for_each(|_| model.pulse.note(&malformed(), at(0)));
+        };
+        assert_eq!(turns(0), ["a", "b", "c", "a"]);
+        rest(&models[0]);
+        assert_eq!(turns(0), ["b", "c", "b", "c"]);
+        models[1..].iter().for_each(rest);
+        assert_eq!(turns(0), ["a", "b", "c", "a"], "somebody must be asked");
+        assert_eq!(turns(60), ["a", "b", "c", "a"]);
+        assert!(turned_to([].into_iter(), 0, at(0)).is_none());
+    }
 
     #[test]
     fn an_answer_of_any_provider_is_in_bounds_and_without_secrets() {

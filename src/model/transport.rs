@@ -21,6 +21,8 @@ use std::time::Duration;
 /// Bytes of an error's body that are read.
 pub(super) const MAX_ERROR_BYTES: usize = 64 << 10;
 
+/// How long the end of a body may take once the answer is whole.
+const LINGER: Duration = Duration::from_millis(50);
 /// Bytes of one event of a stream.
 const MAX_EVENT_BYTES: usize = 4 << 20;
 
@@ -116,6 +118,8 @@ impl Exchange {
                 return Err(Fault::TooLarge);
             }
             if answer.take(chunk.as_ref(), &self.progress)? {
+                // A connection whose body was read to its end serves the next turn, too.
+                let _ = tokio::time::timeout(LINGER, response.chunk()).await;
                 break;
             }
         }

@@ -5,6 +5,7 @@
 //! - [`cli`]: the commands as people type them
 //! - [`conversation`]: what a model is told, request after request
 //! - [`doctor`]: what is missing, how good a model is, and what it was told
+//! - [`replayed`]: a recorded investigation without a network
 //! - [`bad_input`]: what must not harm a running server
 //! - [`faults`]: every named fault of a model has its test
 //! - [`peers`]: programs of others, Prometheus for one; run by `./tests/run`
@@ -29,5 +30,6 @@ mod faults;
 mod figures;
 mod layers;
 mod peers;
+mod replayed;
 mod scenarios;
 mod support;
