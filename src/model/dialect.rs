@@ -108,6 +108,7 @@ impl Learned {
         // A gateway's "upstream" says nothing of streams.
         let message = message.to_ascii_lowercase().replace("upstream", "");
         let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
+        let about_streams = message.replace("stream_options", "").contains("stream");
         let forced = sent.get("tool_choice").is_some_and(|choice| choice == "required");
         let streamed = sent.get("stream").is_some_and(|stream| stream == true);
         let rules: [(bool, &[&str], &AtomicBool); 6] = [
@@ -120,7 +121,7 @@ impl Learned {
                 &["response_format", "json_schema", "schema", "structured", "grammar"],
                 &self.no_schema,
             ),
-            (streamed, &["stream"], &self.no_stream),
+            (streamed && about_streams, &["stream"], &self.no_stream),
         ];
         rules.iter().any(|(was_sent, words, flag)| *was_sent && says(words) && !flag.swap(true, Ordering::Relaxed))
     }

@@ -27,7 +27,7 @@ enum Say {
 
 fn http(status: u16, headers: &str, body: &str) -> Say {
     let length = body.len();
-    Say::Raw(format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\n{headers}\r\n{body}").into_bytes())
+    Say::Raw(format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}").into_bytes())
 }
 
 fn ok(body: &Value) -> Say {
@@ -163,7 +163,7 @@ async fn recorded_answers_are_read_whole() {
             content: String::new(),
             calls: vec![call("TlywwbZK0kU6JmBpUQlmeGozzmBivhAt", "k8s_get_pod", args)],
             finish: FinishReason::ToolCalls,
-            usage: Some(Usage { tokens_in: 895, tokens_out: 94, tokens_cached: 0 }),
+            usage: Some(Usage { tokens_in: 895, tokens_out: 94, tokens_cached: 894 }),
         }
     );
     assert_eq!(replay_fixture("chat-tool-parallel").await.unwrap().calls.len(), 2);
