@@ -50,31 +50,32 @@ impl Told {
 
     /// What was made of the model's answers.
     pub fn proposals(&self) -> Vec<&Proposal> {
-        let replied = |entry| match entry {
-            Entry { body: Body::ModelReplied { proposal, .. }, .. } => Some(proposal),
+        let bodies = self.entries.iter().map(|entry| &entry.body);
+        let replied = bodies.filter_map(|body| match body {
+            Body::ModelReplied { proposal, .. } => Some(proposal),
             _ => None,
-        };
-        self.entries.iter().filter_map(replied).collect()
+        });
+        replied.collect()
     }
 
     /// Why the model gave no answer, as the journal says it.
     pub fn failures(&self) -> Vec<&str> {
-        let failed = |entry| match entry {
-            Entry { body: Body::ModelFailed { error, .. }, .. } => Some(error.as_str()),
+        let bodies = self.entries.iter().map(|entry| &entry.body);
+        let failed = bodies.filter_map(|body| match body {
+            Body::ModelFailed { error, .. } => Some(error.as_str()),
             _ => None,
-        };
-        self.entries.iter().filter_map(failed).collect()
+        });
+        failed.collect()
     }
 
     /// Tools that were called because the model wanted it.
     pub fn calls(&self) -> Vec<&str> {
-        let started = |entry| match entry {
-            Entry { body: Body::ReadStarted { call, .. }, .. } if call.id.starts_with("call_") => {
-                Some(call.tool.as_str())
-            }
+        let bodies = self.entries.iter().map(|entry| &entry.body);
+        let started = bodies.filter_map(|body| match body {
+            Body::ReadStarted { call, .. } if call.id.starts_with("call_") => Some(call.tool.as_str()),
             _ => None,
-        };
-        self.entries.iter().filter_map(started).collect()
+        });
+        started.collect()
     }
 
     /// What the report says about a model that gave none.
