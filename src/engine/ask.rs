@@ -459,6 +459,7 @@ mod tests {
     fn l14_a_model_that_rests_is_passed_over_while_another_one_does_not() {
         let priced = |name: &str| PricedModel {
             provider: Arc::new(model::ReplayModel::from_jsonl(name, "").unwrap()),
+            standing: crate::model::Standing::default(),
             pulse: Arc::default(),
             input_per_mtok: 0.0,
             output_per_mtok: 0.0,
