@@ -24,7 +24,7 @@ pub use secret::resolve as resolve_secret;
 pub use tree::Place;
 pub use units::{Size, Span};
 
-use crate::domain::{Budget, Secret, Severity};
+use crate::domain::{Budget, DayBudget, Secret, Severity};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -46,6 +46,8 @@ pub struct Config {
     pub models: Vec<Model>,
     /// What one investigation may spend.
     pub budget: Budget,
+    /// What all investigations of a UTC day may spend together.
+    pub per_day: DayBudget,
     /// The cluster to look at, if one is configured.
     pub kubernetes: Option<Kubernetes>,
     /// The Prometheus to ask, if one is configured.
@@ -132,6 +134,10 @@ pub struct Route {
     pub tools: Vec<String>,
     /// From opening to report; `None` takes the budget's.
     pub timeout: Option<Duration>,
+    /// What one investigation may spend; `None` is the budget of all.
+    pub budget: Option<Budget>,
+    /// Investigations that may use the route's model in a UTC day; `None` is any number.
+    pub max_per_day: Option<u32>,
 }
 
 /// Which model investigates.
@@ -164,6 +170,8 @@ pub struct Model {
     pub context_tokens: Option<u64>,
     /// What it costs.
     pub price: Price,
+    /// It is asked when the money of the day runs low.
+    pub cheap: bool,
 }
 
 /// A cluster.

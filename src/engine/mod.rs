@@ -4,6 +4,7 @@
 //! - [`worker`]: claims investigations and lets a [`driver`] work on each
 //! - [`driver`]: the loop: next step, perform, append, apply
 //! - [`assess`], [`survey`], [`read`], [`ask`], [`report`], [`notify`]: one file per step
+//! - [`ledger`], [`spend`]: what it may cost, set aside before and settled after
 //! - [`propose`]: what a model is told and what is made of its answers
 
 mod ask;
@@ -12,21 +13,24 @@ mod context;
 pub mod driver;
 mod failpoint;
 pub mod intake;
+pub mod ledger;
 pub mod notify;
 pub mod propose;
 mod read;
 mod report;
 pub mod routes;
+mod spend;
 mod survey;
 pub mod worker;
 
-use crate::domain::{Budget, Clock, Entropy, Redactor};
+use crate::domain::{Budget, Clock, Entropy, Price, Redactor};
 use crate::gate::Gate;
 use crate::model::ModelProvider;
 use crate::store::{Store, StoreError};
 use crate::template::Templates;
 use crate::tools::Registry;
 use arc_swap::ArcSwap;
+use ledger::Ledger;
 use routes::Routes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -50,6 +54,8 @@ pub struct Engine {
     pub sinks: Vec<Arc<dyn notify::Sink>>,
     /// What an investigation may spend.
     pub budget: Budget,
+    /// What all of them may spend in a day, and how that stands.
+    pub ledger: Ledger,
     /// Takes secrets out of what models say.
     pub redactor: Arc<Redactor>,
     /// Time.
@@ -71,6 +77,15 @@ pub struct PricedModel {
     pub input_per_mtok: f64,
     /// US dollars for a million tokens received.
     pub output_per_mtok: f64,
+    /// It is asked when the money of the day runs low.
+    pub cheap: bool,
+}
+
+impl PricedModel {
+    /// What it costs.
+    pub const fn price(&self) -> Price {
+        Price { input_per_mtok: self.input_per_mtok, output_per_mtok: self.output_per_mtok }
+    }
 }
 
 /// Whether a model answered the last time it was asked.

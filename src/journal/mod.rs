@@ -22,7 +22,7 @@ mod tests;
 
 pub use body::{Body, Call, Frozen, Outcome, Phase, Proposal, Rejected};
 pub use chain::{Broken, Entry, Head};
-pub use state::{CallState, Investigation, Misfit, Progress, Turn};
+pub use state::{CallState, Investigation, Ladder, Misfit, Progress, Turn};
 pub use step::{Step, next};
 pub use view::View;
 

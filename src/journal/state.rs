@@ -3,7 +3,9 @@
 
 use super::body::{Body, Call, Frozen, Outcome, Phase, Proposal, Rejected};
 use super::{Entry, Head};
-use crate::domain::{AlertStatus, BlobRef, Digest, Reason, ReportVerdict, Risk, Spent, SreEvent};
+use crate::domain::{
+    AlertStatus, BlobRef, Digest, Reason, ReportVerdict, Reservation, Risk, Rung, Spent, SreEvent, Usage,
+};
 use jiff::Timestamp;
 
 /// An entry that cannot follow what came before. A chain with one is corrupt.
@@ -93,6 +95,17 @@ pub struct Turn {
     pub failures: Vec<(String, bool)>,
 }
 
+/// How much of the work the budgets permit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ladder {
+    /// The rung.
+    pub rung: Rung,
+    /// The model of this rung, where it is not the route's.
+    pub model: Option<String>,
+    /// Why not more, for people.
+    pub reason: String,
+}
+
 /// What was last reported.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LastReport {
@@ -170,8 +183,14 @@ pub struct Investigation {
     pub model_seen: Option<String>,
     /// What was spent.
     pub spent: Spent,
-    /// Tokens that an open request may cost.
-    pub reserved_tokens: u64,
+    /// The most that an open request can cost.
+    pub reserved: Option<Reservation>,
+    /// The most that the last request of this revision could cost.
+    pub last_reserved: Reservation,
+    /// How much of the work the budgets permit; `None` while nobody has chosen for this revision.
+    pub ladder: Option<Ladder>,
+    /// Something was looked at: the investigation has had its place in a day's budget.
+    pub began: bool,
     /// The first turn of the current revision.
     pub first_turn: u32,
     /// Why a person stopped the work.
@@ -214,7 +233,10 @@ impl Investigation {
             turns: vec![],
             model_seen: None,
             spent: Spent::default(),
-            reserved_tokens: 0,
+            reserved: None,
+            last_reserved: Reservation::default(),
+            ladder: None,
+            began: false,
             first_turn: 1,
             cancelled: None,
             report: None,
@@ -259,6 +281,32 @@ impl Investigation {
     /// Calls that the survey made in all.
     pub fn survey_calls(&self) -> u32 {
         self.calls.iter().filter(|c| c.turn.is_none()).count().try_into().unwrap_or(u32::MAX)
+    }
+
+    /// The models that may be asked, in the order in which each failure passes a turn on.
+    pub fn models(&self) -> Vec<&str> {
+        let Some(frozen) = &self.frozen else { return vec![] };
+        match &self.ladder {
+            None | Some(Ladder { rung: Rung::Full, .. }) => {
+                frozen.model.iter().chain(&frozen.fallbacks).map(String::as_str).collect()
+            }
+            Some(Ladder { rung: Rung::Cheap, model, .. }) => model.iter().map(String::as_str).collect(),
+            Some(Ladder { rung: Rung::Deterministic | Rung::Notice, .. }) => vec![],
+        }
+    }
+
+    /// What was spent, an open request's reservation included.
+    pub fn committed(&self) -> Spent {
+        let mut spent = self.spent;
+        if let Some(reserved) = &self.reserved {
+            spent.charge(reserved);
+        }
+        spent
+    }
+
+    /// The revision that is being worked on, from 1.
+    pub fn revision(&self) -> u32 {
+        self.report.as_ref().map_or(0, |report| report.revision) + 1
     }
 
     /// Appends one entry.
@@ -320,6 +368,13 @@ impl Investigation {
                 self.frozen = Some(frozen.clone());
                 self.opened_at = Some(entry.at);
             }
+            Body::LadderTaken { rung, model, reason, .. } => {
+                if self.ladder.as_ref().is_some_and(|before| *rung < before.rung) {
+                    return Err("the work never climbs".into());
+                }
+                self.began |= *rung < Rung::Notice;
+                self.ladder = Some(Ladder { rung: *rung, model: model.clone(), reason: reason.clone() });
+            }
             Body::SurveyPlanned { round, calls } => {
                 self.survey.rounds = *round;
                 self.survey.started_at.get_or_insert(entry.at);
@@ -330,7 +385,7 @@ impl Investigation {
                 self.survey.top_cause.clone_from(top_cause);
                 self.survey.events = self.events.len();
             }
-            Body::ModelAsked { turn, request, must_answer, reserved_tokens, .. } => {
+            Body::ModelAsked { turn, request, must_answer, reserved_tokens, reserved_usd, max_tokens, .. } => {
                 let again = self.turns.last_mut().filter(|t| t.number == *turn && t.reply.is_none());
                 match again {
                     Some(open) => open.request = request.clone(),
@@ -343,7 +398,12 @@ impl Investigation {
                         failures: vec![],
                     }),
                 }
-                self.reserved_tokens = *reserved_tokens;
+                // Nobody knows what became of a request that was asked for and never settled.
+                self.spent = self.committed();
+                let tokens_out = u64::from(*max_tokens).min(*reserved_tokens);
+                let tokens_in = reserved_tokens - tokens_out;
+                self.last_reserved = Reservation { tokens_in, tokens_out, cost_usd: *reserved_usd };
+                self.reserved = Some(self.last_reserved);
             }
             Body::ModelReplied { turn, model, reply, proposal, usage, cost_usd } => {
                 let open = self.turns.last_mut().filter(|t| t.number == *turn && t.reply.is_none());
@@ -352,10 +412,9 @@ impl Investigation {
                 open.proposal = Some(proposal.clone());
                 self.model_seen = Some(model.clone());
                 self.spent.turns = self.spent.turns.saturating_add(1);
-                self.reserved_tokens = 0;
-                self.spent.tokens_in = self.spent.tokens_in.saturating_add(usage.tokens_in);
-                self.spent.tokens_out = self.spent.tokens_out.saturating_add(usage.tokens_out);
-                self.spent.cost_usd += cost_usd.max(0.0);
+                self.reserved = None;
+                let Usage { tokens_in, tokens_out, .. } = *usage;
+                self.spent.add(tokens_in, tokens_out, *cost_usd);
                 if let Proposal::Calls { accepted, rejected } = proposal {
                     self.plan(accepted, Some(*turn))?;
                     for Rejected { call, remedy } in rejected {
@@ -364,9 +423,13 @@ impl Investigation {
                     }
                 }
             }
-            Body::ModelFailed { turn, error, transient } => {
+            Body::ModelFailed { turn, error, transient, charged } => {
                 let open = self.turns.last_mut().filter(|t| t.number == *turn && t.reply.is_none());
                 open.ok_or_else(|| format!("turn {turn} was not asked"))?.failures.push((error.clone(), *transient));
+                if *charged {
+                    self.spent = self.committed();
+                }
+                self.reserved = None;
             }
             Body::ReadStarted { call, .. } => {
                 if self.call(&call.id)?.turn.is_some() {
@@ -423,6 +486,8 @@ impl Investigation {
                 self.survey = Survey::default();
                 self.opened_at = self.opened_at.map(|_| entry.at);
                 self.assessed_survey = false;
+                self.ladder = None;
+                self.last_reserved = Reservation::default();
                 self.first_turn = self.turns.last().map_or(1, |turn| turn.number + 1);
             }
             Body::Started { .. } | Body::Stopped {} | Body::Abandoned { .. } | Body::Quarantined { .. } => {

@@ -148,6 +148,18 @@ impl Life {
                 prompts_digest: Digest::of(""),
                 tools_digest: Digest::of(""),
             })),
+            Step::TakeRung => {
+                // Mostly full; the other rungs often enough.
+                let rung = match self.roll(12) {
+                    9 => Rung::Cheap,
+                    10 => Rung::Deterministic,
+                    11 => Rung::Notice,
+                    _ => Rung::Full,
+                };
+                let revision = self.state.revision();
+                let model = (rung == Rung::Cheap).then(|| "small".to_owned());
+                self.write(Body::LadderTaken { revision, rung, from: None, model, reason: "so it is".into() });
+            }
             Step::Survey => match self.state.survey.rounds < 3 && self.roll(2) == 0 {
                 true => {
                     let round = self.state.survey.rounds + 1;
@@ -204,11 +216,13 @@ impl Life {
                     request_digest: Digest::of("r"),
                     request: blob(4),
                     reserved_tokens: 100,
+                    reserved_usd: 0.0,
+                    max_tokens: 40,
                     must_answer,
                 });
                 let proposal = match self.roll(8) {
-                    0 => return self.write(Body::ModelFailed { turn, error: "503".into(), transient: true }),
-                    1 => return self.write(Body::ModelFailed { turn, error: "401".into(), transient: false }),
+                    0 => return self.write(Body::ModelFailed { turn, error: "503".into(), transient: true, charged: true }),
+                    1 => return self.write(Body::ModelFailed { turn, error: "401".into(), transient: false, charged: false }),
                     2 => Proposal::Invalid { remedy: "say it again".into() },
                     3 => Proposal::Report { report: blob(5) },
                     n => Proposal::Calls {
@@ -311,6 +325,8 @@ fn a_recorded_turn_is_not_asked_again() {
         request_digest: Digest::of("r"),
         request: blob(4),
         reserved_tokens: 100,
+        reserved_usd: 0.0,
+        max_tokens: 40,
         must_answer: false,
     });
     assert_eq!(life.step(), Step::Ask { turn: 1, must_answer: false }, "asked, not answered: asked again");
@@ -340,12 +356,14 @@ fn a_failing_model_passes_its_turn_on() {
         request_digest: Digest::of("r"),
         request: blob(4),
         reserved_tokens: 100,
+        reserved_usd: 0.0,
+        max_tokens: 40,
         must_answer: false,
     };
     for _ in 0..3 {
         assert_eq!(life.step(), Step::Ask { turn: 1, must_answer: false });
         life.write(asked.clone());
-        life.write(Body::ModelFailed { turn: 1, error: "401".into(), transient: false });
+        life.write(Body::ModelFailed { turn: 1, error: "401".into(), transient: false, charged: false });
     }
     assert_eq!(life.step(), Step::Report, "all three were asked");
 }

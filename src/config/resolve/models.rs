@@ -43,6 +43,7 @@ impl Resolver<'_> {
                 timeout: Duration::from_secs(120),
                 context_tokens: None,
                 price: file::Price::default(),
+                cheap: false,
             });
         }
         models
@@ -101,6 +102,7 @@ impl Resolver<'_> {
             timeout: model.timeout.0,
             context_tokens: model.context_tokens,
             price: model.price,
+            cheap: model.cheap,
         }
     }
 }
