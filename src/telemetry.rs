@@ -16,7 +16,10 @@ pub fn describe() {
     describe_counter!("firewarden_model_turns_total", "Turns of models, by model and result.");
     describe_counter!("firewarden_model_tokens_total", "Tokens, by model and direction.");
     describe_gauge!("firewarden_model_cost_usd_total", "US dollars since the start, by model; what failed included.");
-    describe_counter!("firewarden_rungs_total", "What the budgets permitted, by rung: full, cheap, deterministic, notice.");
+    describe_counter!(
+        "firewarden_rungs_total",
+        "What the budgets permitted, by rung: full, cheap, deterministic, notice."
+    );
     describe_gauge!("firewarden_budget_left_usd", "US dollars of the UTC day that are neither spent nor set aside.");
     describe_gauge!("firewarden_budget_left_tokens", "Tokens of the UTC day that are neither spent nor set aside.");
     describe_gauge!("firewarden_budget_left_investigations", "Investigations that may still begin on this UTC day.");

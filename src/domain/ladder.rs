@@ -16,6 +16,9 @@ words! {
     Notice = "notice",
 }
 
+/// The reason where no budget is one: the route asks no model, whatever there is to spend.
+pub const NO_MODEL: &str = "the route asks no model";
+
 /// Of the day's money, what is kept for cheap models: one part in so many.
 const LAST_PART: f64 = 5.0;
 
@@ -89,7 +92,7 @@ pub fn choose(case: &Case<'_>) -> Choice {
     if case.from == Rung::Deterministic {
         return at(Rung::Deterministic, "no model was to be asked");
     }
-    let Some(full) = &case.full else { return at(Rung::Deterministic, "the route asks no model") };
+    let Some(full) = &case.full else { return at(Rung::Deterministic, NO_MODEL) };
     let cheap = case.cheap.as_ref().filter(|cheap| cheap.model != full.model);
     let reason = match case.from {
         Rung::Full => match why_not_full(case, full, cheap.is_some()) {
@@ -211,12 +214,7 @@ mod tests {
                 Rung::Deterministic,
                 "max_per_day",
             ),
-            (
-                "share, later",
-                |c| (c.standing.route_left, c.beginning) = (Some(0), false),
-                Rung::Full,
-                "room",
-            ),
+            ("share, later", |c| (c.standing.route_left, c.beginning) = (Some(0), false), Rung::Full, "room"),
             ("investigations", |c| c.standing.investigations_left = Some(0), Rung::Notice, "investigations"),
             (
                 "investigations, without a model",

@@ -23,7 +23,7 @@ pub use chat::{ChatReply, ChatRequest, FinishReason, Message, ProposedCall, Role
 pub use event::{AlertStatus, Link, Resource, ResourceType, Severity, SreEvent};
 pub use finding::{Analysis, Change, Entity, Finding, Hypothesis};
 pub use id::{ActionId, ApprovalId, BlobRef, DecisionId, Digest, EventId, InvestigationId, UnknownId};
-pub use ladder::{Case as LadderCase, Choice, Left, Offer, Rung, Standing, choose};
+pub use ladder::{Case as LadderCase, Choice, Left, NO_MODEL, Offer, Rung, Standing, choose};
 pub use observation::Observation;
 pub use redact::Redactor;
 pub use report::*;

@@ -1,7 +1,7 @@
 //! The root-cause report, `rca_report` v1: what people and machines get.
 
 use super::risk::words;
-use super::{Change, Digest, Entity, Reason, Risk, Rung};
+use super::{Change, Digest, Entity, NO_MODEL, Reason, Risk, Rung};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -297,6 +297,13 @@ pub struct RungTaken {
     pub rung: Rung,
     /// Why not a higher one, for people.
     pub reason: String,
+}
+
+impl RungTaken {
+    /// Whether the work was bounded by what may be spent.
+    pub fn is_bounded(&self) -> bool {
+        self.rung != Rung::Full && self.reason != NO_MODEL
+    }
 }
 
 /// What the verifier did.

@@ -5,8 +5,8 @@ use super::driver::Session;
 use super::ledger::Beginner;
 use super::{EngineError, PricedModel};
 use crate::domain::{
-    ChatReply, ChatRequest, Choice, LadderCase, Left, Message, Offer, Price, Recommendation, Report, ReportVerdict,
-    Reservation, Rung, Standing, Usage, choose,
+    ChatReply, ChatRequest, Choice, LadderCase, Left, Message, NO_MODEL, Offer, Price, Recommendation, Report,
+    ReportVerdict, Reservation, Rung, Standing, Usage, choose,
 };
 use crate::journal::{Body, Draft};
 use crate::model::ModelError;
@@ -47,7 +47,7 @@ impl Session<'_> {
     fn took(&mut self, from: Option<Rung>, choice: Choice, model: Option<String>) -> Result<(), EngineError> {
         let Choice { rung, reason } = choice;
         telemetry::rung_taken(rung.as_str());
-        if rung != Rung::Full {
+        if rung != Rung::Full && reason != NO_MODEL {
             tracing::info!(investigation = %self.inv.chain, %rung, reason, "the budgets bound the work");
         }
         let revision = self.inv.revision();

@@ -87,7 +87,8 @@ fn sums(usage: &Usage, one_model: bool) -> Map<String, Value> {
     let days: Vec<Value> = days.iter().rev().map(|(day, f)| named("day", json!(day), f)).collect();
     let routes: Vec<Value> = routes.iter().map(|(route, f)| named("route", json!(route), f)).collect();
     let models: Vec<Value> = models.iter().map(|(model, f)| named("model", json!(model), f)).collect();
-    let parts = [("days", json!(days)), ("routes", json!(routes)), ("models", json!(models)), ("totals", json!(totals))];
+    let parts =
+        [("days", json!(days)), ("routes", json!(routes)), ("models", json!(models)), ("totals", json!(totals))];
     parts.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 

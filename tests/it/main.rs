@@ -3,6 +3,7 @@
 //! - [`layers`]: the rules of the house, read from the sources
 //! - [`crash`]: SIGKILL after every entry of a whole investigation
 //! - [`cli`]: the commands as people type them
+//! - [`budgets`]: what happens when the money runs out
 //! - [`bad_input`]: what must not harm a running server
 //! - [`peers`]: real Prometheus and Alertmanager; run by `./tests/run`
 //! - [`figures`]: the figures of `docs/benchmarks.md`; run by `tests/bench/run`
@@ -18,6 +19,7 @@
 )]
 
 mod bad_input;
+mod budgets;
 mod cli;
 mod crash;
 mod figures;

@@ -11,7 +11,7 @@ use crate::store::{Figures, OpenRequest, UsageRow, day_of};
 use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 fn usage(tokens_in: u64, tokens_out: u64) -> Usage {
@@ -94,11 +94,23 @@ const MAIN: Price = Price { input_per_mtok: 3.0, output_per_mtok: 15.0 };
 
 #[derive(Debug, Clone)]
 enum Event {
-    Ask { who: u64, tokens_in: u64 },
-    Reply { who: u64, said: Option<Usage> },
-    Fail { who: u64, charged: bool },
+    Ask {
+        who: u64,
+        tokens_in: u64,
+    },
+    Reply {
+        who: u64,
+        said: Option<Usage>,
+    },
+    Fail {
+        who: u64,
+        charged: bool,
+    },
     /// The answer came, and the process died before it was on disk.
-    ReplyAndDie { who: u64, said: Option<Usage> },
+    ReplyAndDie {
+        who: u64,
+        said: Option<Usage>,
+    },
     Die,
 }
 
@@ -140,13 +152,20 @@ fn blob() -> BlobRef {
 struct World {
     ledger: Ledger,
     chains: BTreeMap<u64, (Investigation, Vec<Entry>)>,
+    /// Whose request is under way. One that is asked again, or whose process died, brings no answer.
+    flying: BTreeSet<u64>,
     /// The largest request that was let out.
     largest: Reservation,
 }
 
 impl World {
     fn new() -> Self {
-        let mut world = Self { ledger: Ledger::new(DAY), chains: BTreeMap::new(), largest: Reservation::default() };
+        let mut world = Self {
+            ledger: Ledger::new(DAY),
+            chains: BTreeMap::new(),
+            flying: BTreeSet::new(),
+            largest: Reservation::default(),
+        };
         for n in 0..INVESTIGATIONS {
             world.chains.insert(n, (Investigation::empty(&id(n).to_string()), vec![]));
             world.write(
@@ -221,6 +240,7 @@ impl World {
     }
 
     fn restart(&mut self) {
+        self.flying.clear();
         self.ledger = Ledger::new(DAY);
         self.ledger.fill(day_of(at()), &self.stored());
         for (inv, entries) in self.chains.values_mut() {
@@ -228,23 +248,18 @@ impl World {
         }
     }
 
-    fn is_waiting(&self, n: u64) -> bool {
-        let (inv, _) = &self.chains[&n];
-        inv.reserved.is_some()
-    }
-
     fn happen(&mut self, event: &Event) {
         match event {
             Event::Ask { who, tokens_in } => self.ask(*who, *tokens_in),
-            Event::Reply { who, said } if self.is_waiting(*who) => {
+            Event::Reply { who, said } if self.flying.remove(who) => {
                 let body = self.answer(*who, *said);
                 self.write(*who, body);
             }
-            Event::ReplyAndDie { who, said } if self.is_waiting(*who) => {
+            Event::ReplyAndDie { who, said } if self.flying.remove(who) => {
                 self.answer(*who, *said);
                 self.restart();
             }
-            Event::Fail { who, charged } if self.is_waiting(*who) => {
+            Event::Fail { who, charged } if self.flying.remove(who) => {
                 self.ledger.close(id(*who), *charged);
                 let (turn, error) = (self.turn(*who), "no".to_owned());
                 self.write(*who, Body::ModelFailed { turn, error, transient: true, charged: *charged });
@@ -260,6 +275,7 @@ impl World {
     }
 
     fn ask(&mut self, n: u64, tokens_in: u64) {
+        self.flying.remove(&n);
         let (inv, _) = &self.chains[&n];
         let spent = inv.committed();
         let own = Left { tokens: OWN.tokens.saturating_sub(spent.tokens()), usd: OWN.cost_usd - spent.cost_usd };
@@ -286,6 +302,7 @@ impl World {
             must_answer: false,
         };
         self.write(n, body);
+        self.flying.insert(n);
     }
 
     fn answer(&mut self, n: u64, said: Option<Usage>) -> Body {

@@ -235,12 +235,7 @@ pub(super) async fn append(
 }
 
 /// Why an append was refused.
-async fn why_not(
-    tx: &mut SqliteConnection,
-    path: &Path,
-    lease: &Lease,
-    head: &Head,
-) -> Result<StoreError, StoreError> {
+async fn why_not(tx: &mut SqliteConnection, path: &Path, lease: &Lease, head: &Head) -> Result<StoreError, StoreError> {
     let chain = lease.investigation.to_string();
     let row: Option<(i64, i64)> = sqlx::query_as("SELECT seq, epoch FROM investigations WHERE id = ?")
         .bind(&chain)

@@ -100,14 +100,8 @@ async fn entries_are_counted_as_they_are_written() {
     let open = world.usage().await.open;
     assert_eq!((open.len(), open[0].reserved.tokens_in, open[0].reserved.tokens_out), (1, 600, 400));
     world.append(&lease, vec![replied(1), asked(2, "main"), failed(2, false)]).await.unwrap();
-    let main = Figures {
-        investigations: 1,
-        turns: 1,
-        tokens_in: 90,
-        tokens_out: 10,
-        cost_usd: 0.25,
-        ..Figures::default()
-    };
+    let main =
+        Figures { investigations: 1, turns: 1, tokens_in: 90, tokens_out: 10, cost_usd: 0.25, ..Figures::default() };
     assert_eq!(world.figures(Some("main")).await, main, "what was turned away costs nothing");
     assert_eq!(world.usage().await.open, []);
     // Asked, and asked again by the next process: the first one is charged in full.
