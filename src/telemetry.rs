@@ -23,6 +23,7 @@ pub fn describe() {
     describe_gauge!("firewarden_budget_left_usd", "US dollars of the UTC day that are neither spent nor set aside.");
     describe_gauge!("firewarden_budget_left_tokens", "Tokens of the UTC day that are neither spent nor set aside.");
     describe_gauge!("firewarden_budget_left_investigations", "Investigations that may still begin on this UTC day.");
+    describe_counter!("firewarden_model_results_shortened_total", "Results shortened in conversations to save room.");
     describe_counter!("firewarden_policy_errors_total", "Evaluations that failed and therefore denied.");
     describe_gauge!("firewarden_investigations_running", "Investigations that are being worked on.");
     describe_histogram!("firewarden_report_seconds", "Time from the accepted alert to the first report.");
@@ -85,6 +86,11 @@ pub fn budget_left(usd: Option<f64>, tokens: Option<u64>, investigations: Option
     if let Some(investigations) = investigations {
         gauge!("firewarden_budget_left_investigations").set(investigations);
     }
+}
+
+/// Results in a conversation were made shorter.
+pub fn compacted(results: u64) {
+    counter!("firewarden_model_results_shortened_total").increment(results);
 }
 
 /// The policy could not answer.

@@ -41,10 +41,12 @@ pub(super) struct Session<'e> {
 pub(super) struct Talk {
     /// The revision's first turn.
     pub(super) first_turn: u32,
-    /// The rendered `system` prompt and the incident's.
-    pub(super) prompts: Option<(String, String)>,
-    /// Turns that are over.
-    pub(super) turns: Vec<propose::Turn>,
+    /// What was said.
+    pub(super) conversation: Option<propose::Conversation>,
+    /// The last turn that is part of it.
+    pub(super) last_turn: u32,
+    /// Results that were made shorter in it.
+    pub(super) shortened: usize,
     /// Digests of the messages that were sent and stay.
     pub(super) said: Vec<Digest>,
     /// Where the last request is kept.

@@ -93,6 +93,8 @@ pub struct Turn {
     pub proposal: Option<Proposal>,
     /// Attempts that failed.
     pub failures: Vec<(String, bool)>,
+    /// The last attempt failed because the conversation was too long.
+    pub too_long: bool,
 }
 
 /// How much of the work the budgets permit.
@@ -179,6 +181,8 @@ pub struct Investigation {
     pub evidence: u32,
     /// The model's turns.
     pub turns: Vec<Turn>,
+    /// Calls of whose results only the gist is left in the conversation.
+    pub shortened: Vec<String>,
     /// The model's name for itself.
     pub model_seen: Option<String>,
     /// What was spent.
@@ -231,6 +235,7 @@ impl Investigation {
             calls: vec![],
             evidence: 0,
             turns: vec![],
+            shortened: vec![],
             model_seen: None,
             spent: Spent::default(),
             reserved: None,
@@ -396,6 +401,7 @@ impl Investigation {
                         reply: None,
                         proposal: None,
                         failures: vec![],
+                        too_long: false,
                     }),
                 }
                 // Nobody knows what became of a request that was asked for and never settled.
@@ -423,13 +429,21 @@ impl Investigation {
                     }
                 }
             }
-            Body::ModelFailed { turn, error, transient, charged } => {
+            Body::ModelFailed { turn, error, transient, too_long, charged } => {
                 let open = self.turns.last_mut().filter(|t| t.number == *turn && t.reply.is_none());
-                open.ok_or_else(|| format!("turn {turn} was not asked"))?.failures.push((error.clone(), *transient));
+                let open = open.ok_or_else(|| format!("turn {turn} was not asked"))?;
+                open.failures.push((error.clone(), *transient));
+                open.too_long = *too_long;
                 if *charged {
                     self.spent = self.committed();
                 }
                 self.reserved = None;
+            }
+            Body::Compacted { calls, .. } => {
+                self.shortened.extend(calls.iter().cloned());
+                if let Some(turn) = self.turns.last_mut() {
+                    turn.too_long = false;
+                }
             }
             Body::ReadStarted { call, .. } => {
                 if self.call(&call.id)?.turn.is_some() {

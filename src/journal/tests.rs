@@ -145,6 +145,7 @@ impl Life {
                 model: self.model.then(|| "m".into()),
                 fallbacks: vec![],
                 budget: Budget { turns: 6, tool_calls: 9, wall_s: 5_000, ..Budget::default() },
+                context_tokens: None,
                 prompts_digest: Digest::of(""),
                 tools_digest: Digest::of(""),
             })),
@@ -227,6 +228,7 @@ impl Life {
                             error: "503".into(),
                             transient: true,
                             charged: true,
+                            too_long: false,
                         });
                     }
                     1 => {
@@ -235,6 +237,7 @@ impl Life {
                             error: "401".into(),
                             transient: false,
                             charged: false,
+                            too_long: false,
                         });
                     }
                     2 => Proposal::Invalid { remedy: "say it again".into() },
@@ -377,7 +380,13 @@ fn a_failing_model_passes_its_turn_on() {
     for _ in 0..3 {
         assert_eq!(life.step(), Step::Ask { turn: 1, must_answer: false });
         life.write(asked.clone());
-        life.write(Body::ModelFailed { turn: 1, error: "401".into(), transient: false, charged: false });
+        life.write(Body::ModelFailed {
+            turn: 1,
+            error: "401".into(),
+            transient: false,
+            too_long: false,
+            charged: false,
+        });
     }
     assert_eq!(life.step(), Step::Report, "all three were asked");
 }
@@ -481,11 +490,11 @@ fn a_request_is_charged_in_full_until_its_cost_is_known() {
     assert_eq!(spent(&life), (60, 40, 0.5), "under way");
     life.write(asked(1));
     assert_eq!(spent(&life), (120, 80, 1.0), "asked again by another process: nobody knows what the first did cost");
-    life.write(Body::ModelFailed { turn: 1, error: "429".into(), transient: true, charged: false });
+    life.write(Body::ModelFailed { turn: 1, error: "429".into(), transient: true, too_long: false, charged: false });
     assert_eq!(spent(&life), (60, 40, 0.5), "turned away");
     assert!(life.state.reserved.is_none());
     life.write(asked(1));
-    life.write(Body::ModelFailed { turn: 1, error: "timeout".into(), transient: true, charged: true });
+    life.write(Body::ModelFailed { turn: 1, error: "timeout".into(), transient: true, too_long: false, charged: true });
     assert_eq!(spent(&life), (120, 80, 1.0), "perhaps worked on");
     assert_eq!(View::of(&life.state).unwrap().usage.tokens_in, 120);
 }

@@ -4,6 +4,7 @@
 //! - [`crash`]: SIGKILL after every entry of a whole investigation
 //! - [`cli`]: the commands as people type them
 //! - [`budgets`]: what happens when the money runs out
+//! - [`conversation`]: what a model is told, request after request
 //! - [`bad_input`]: what must not harm a running server
 //! - [`peers`]: real Prometheus and Alertmanager; run by `./tests/run`
 //! - [`figures`]: the figures of `docs/benchmarks.md`; run by `tests/bench/run`
@@ -21,6 +22,7 @@
 mod bad_input;
 mod budgets;
 mod cli;
+mod conversation;
 mod crash;
 mod figures;
 mod layers;

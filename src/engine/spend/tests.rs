@@ -186,6 +186,7 @@ impl World {
                     model: Some("main".into()),
                     fallbacks: vec![],
                     budget: OWN,
+                    context_tokens: None,
                     prompts_digest: Digest::of(""),
                     tools_digest: Digest::of(""),
                 }),
@@ -262,7 +263,10 @@ impl World {
             Event::Fail { who, charged } if self.flying.remove(who) => {
                 self.ledger.close(id(*who), *charged);
                 let (turn, error) = (self.turn(*who), "no".to_owned());
-                self.write(*who, Body::ModelFailed { turn, error, transient: true, charged: *charged });
+                self.write(
+                    *who,
+                    Body::ModelFailed { turn, error, transient: true, too_long: false, charged: *charged },
+                );
             }
             Event::Die => self.restart(),
             Event::Reply { .. } | Event::ReplyAndDie { .. } | Event::Fail { .. } => {}

@@ -176,7 +176,13 @@ async fn the_transcript_shows_what_the_model_saw_and_said() {
             must_answer: false,
         };
         bodies.push(asked.clone());
-        bodies.push(Body::ModelFailed { turn, error: "timeout".into(), transient: true, charged: false });
+        bodies.push(Body::ModelFailed {
+            turn,
+            error: "timeout".into(),
+            transient: true,
+            too_long: false,
+            charged: false,
+        });
         bodies.push(asked);
         if turn < 3 {
             bodies.push(Body::ModelReplied {

@@ -34,7 +34,7 @@ fn replied(turn: u32) -> Body {
 }
 
 fn failed(turn: u32, charged: bool) -> Body {
-    Body::ModelFailed { turn, error: "no".into(), transient: true, charged }
+    Body::ModelFailed { turn, error: "no".into(), transient: true, too_long: false, charged }
 }
 
 fn opened(model: Option<&str>) -> Body {
@@ -45,6 +45,7 @@ fn opened(model: Option<&str>) -> Body {
         model: model.map(str::to_owned),
         fallbacks: vec![],
         budget: Budget::default(),
+        context_tokens: None,
         prompts_digest: Digest::of(""),
         tools_digest: Digest::of(""),
     })
