@@ -118,10 +118,11 @@ impl Reservation {
     /// the most that such a request can cost, so no figure of a server breaks a limit.
     pub fn settle(&self, said: Option<Usage>, estimate: Usage) -> Usage {
         let said = said.unwrap_or_default();
+        let tokens_in = said.tokens_in.max(estimate.tokens_in).min(self.tokens_in);
         Usage {
-            tokens_in: said.tokens_in.max(estimate.tokens_in).min(self.tokens_in),
+            tokens_in,
             tokens_out: said.tokens_out.max(estimate.tokens_out).min(self.tokens_out),
-            ..said
+            tokens_cached: said.tokens_cached.min(tokens_in),
         }
     }
 }
@@ -133,6 +134,15 @@ pub struct Usage {
     pub tokens_in: u64,
     /// Tokens received.
     pub tokens_out: u64,
+    /// Of the tokens sent, those that the server still had.
+    #[serde(default, skip_serializing_if = "none")]
+    pub tokens_cached: u64,
+}
+
+/// Journals from before the figure was kept must hash the same.
+#[allow(clippy::trivially_copy_pass_by_ref)] // the shape that serde calls
+const fn none(tokens: &u64) -> bool {
+    *tokens == 0
 }
 
 /// What was spent so far.

@@ -124,7 +124,7 @@ fn why_not_full(case: &Case<'_>, full: &Offer<'_>, has_cheap: bool) -> Option<&'
 fn why_not(case: &Case<'_>, offer: &Offer<'_>) -> Option<&'static str> {
     let Case { standing, own, .. } = case;
     let (tokens, usd) = (offer.least.tokens(), offer.least.cost_usd);
-    let lacks = |left: f64| !offer.price.is_free() && !(usd <= left && left > 0.0);
+    let lacks = |left: f64| !(offer.price.is_free() || usd <= left && left > 0.0);
     if tokens > own.tokens {
         Some("the investigation's tokens are used up (budgets.per_investigation.tokens)")
     } else if lacks(own.usd) {

@@ -2,10 +2,9 @@
 //! payloads stay in their blobs.
 
 use super::body::{Body, Call, Frozen, Outcome, Phase, Proposal, Rejected};
+use super::spending::{Ladder, reserved_of};
 use super::{Entry, Head};
-use crate::domain::{
-    AlertStatus, BlobRef, Digest, Reason, ReportVerdict, Reservation, Risk, Rung, Spent, SreEvent, Usage,
-};
+use crate::domain::{AlertStatus, BlobRef, Digest, Reason, ReportVerdict, Reservation, Risk, Spent, SreEvent};
 use jiff::Timestamp;
 
 /// An entry that cannot follow what came before. A chain with one is corrupt.
@@ -95,17 +94,6 @@ pub struct Turn {
     pub failures: Vec<(String, bool)>,
     /// The last attempt failed because the conversation was too long.
     pub too_long: bool,
-}
-
-/// How much of the work the budgets permit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ladder {
-    /// The rung.
-    pub rung: Rung,
-    /// The model of this rung, where it is not the route's.
-    pub model: Option<String>,
-    /// Why not more, for people.
-    pub reason: String,
 }
 
 /// What was last reported.
@@ -288,27 +276,6 @@ impl Investigation {
         self.calls.iter().filter(|c| c.turn.is_none()).count().try_into().unwrap_or(u32::MAX)
     }
 
-    /// The models that may be asked, in the order in which each failure passes a turn on.
-    pub fn models(&self) -> Vec<&str> {
-        let Some(frozen) = &self.frozen else { return vec![] };
-        match &self.ladder {
-            None | Some(Ladder { rung: Rung::Full, .. }) => {
-                frozen.model.iter().chain(&frozen.fallbacks).map(String::as_str).collect()
-            }
-            Some(Ladder { rung: Rung::Cheap, model, .. }) => model.iter().map(String::as_str).collect(),
-            Some(Ladder { rung: Rung::Deterministic | Rung::Notice, .. }) => vec![],
-        }
-    }
-
-    /// What was spent, an open request's reservation included.
-    pub fn committed(&self) -> Spent {
-        let mut spent = self.spent;
-        if let Some(reserved) = &self.reserved {
-            spent.charge(reserved);
-        }
-        spent
-    }
-
     /// The revision that is being worked on, from 1.
     pub fn revision(&self) -> u32 {
         self.report.as_ref().map_or(0, |report| report.revision) + 1
@@ -374,11 +341,7 @@ impl Investigation {
                 self.opened_at = Some(entry.at);
             }
             Body::LadderTaken { rung, model, reason, .. } => {
-                if self.ladder.as_ref().is_some_and(|before| *rung < before.rung) {
-                    return Err("the work never climbs".into());
-                }
-                self.began |= *rung < Rung::Notice;
-                self.ladder = Some(Ladder { rung: *rung, model: model.clone(), reason: reason.clone() });
+                self.take_rung(Ladder { rung: *rung, model: model.clone(), reason: reason.clone() })?;
             }
             Body::SurveyPlanned { round, calls } => {
                 self.survey.rounds = *round;
@@ -404,12 +367,7 @@ impl Investigation {
                         too_long: false,
                     }),
                 }
-                // Nobody knows what became of a request that was asked for and never settled.
-                self.spent = self.committed();
-                let tokens_out = u64::from(*max_tokens).min(*reserved_tokens);
-                let tokens_in = reserved_tokens - tokens_out;
-                self.last_reserved = Reservation { tokens_in, tokens_out, cost_usd: *reserved_usd };
-                self.reserved = Some(self.last_reserved);
+                self.reserve(reserved_of(*reserved_tokens, *reserved_usd, *max_tokens));
             }
             Body::ModelReplied { turn, model, reply, proposal, usage, cost_usd } => {
                 let open = self.turns.last_mut().filter(|t| t.number == *turn && t.reply.is_none());
@@ -418,9 +376,7 @@ impl Investigation {
                 open.proposal = Some(proposal.clone());
                 self.model_seen = Some(model.clone());
                 self.spent.turns = self.spent.turns.saturating_add(1);
-                self.reserved = None;
-                let Usage { tokens_in, tokens_out, .. } = *usage;
-                self.spent.add(tokens_in, tokens_out, *cost_usd);
+                self.settle(usage, *cost_usd);
                 if let Proposal::Calls { accepted, rejected } = proposal {
                     self.plan(accepted, Some(*turn))?;
                     for Rejected { call, remedy } in rejected {
@@ -434,10 +390,7 @@ impl Investigation {
                 let open = open.ok_or_else(|| format!("turn {turn} was not asked"))?;
                 open.failures.push((error.clone(), *transient));
                 open.too_long = *too_long;
-                if *charged {
-                    self.spent = self.committed();
-                }
-                self.reserved = None;
+                self.unreserve(*charged);
             }
             Body::Compacted { calls, .. } => {
                 self.shortened.extend(calls.iter().cloned());

@@ -247,7 +247,7 @@ impl Life {
                         rejected: vec![],
                     },
                 };
-                let usage = Usage { tokens_in: 90, tokens_out: 20 };
+                let usage = Usage { tokens_in: 90, tokens_out: 20, tokens_cached: 0 };
                 self.write(Body::ModelReplied {
                     turn,
                     model: "m-2026".into(),

@@ -153,7 +153,7 @@ async fn recorded_answers_are_read_whole() {
             content: String::new(),
             calls: vec![call("TlywwbZK0kU6JmBpUQlmeGozzmBivhAt", "k8s_get_pod", args)],
             finish: FinishReason::ToolCalls,
-            usage: Some(Usage { tokens_in: 895, tokens_out: 94 }),
+            usage: Some(Usage { tokens_in: 895, tokens_out: 94, tokens_cached: 0 }),
         }
     );
     assert_eq!(replay_fixture("chat-tool-parallel").await.unwrap().calls.len(), 2);

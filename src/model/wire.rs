@@ -158,7 +158,7 @@ fn call(call: &Value) -> Option<ProposedCall> {
 fn usage(usage: Option<&Value>) -> Option<Usage> {
     let count = |key: &str| usage?.get(key)?.as_u64().filter(|n| *n <= ABSURD_TOKENS);
     let (tokens_in, tokens_out) = (count("prompt_tokens")?, count("completion_tokens")?);
-    (tokens_in > 0).then_some(Usage { tokens_in, tokens_out })
+    (tokens_in > 0).then_some(Usage { tokens_in, tokens_out, tokens_cached: 0 })
 }
 
 /// The words of an error object, in whatever shape.

@@ -3,7 +3,7 @@
 use super::chain::{number, parse};
 use super::{SqliteStore, StoreError, unavailable};
 use crate::domain::{Reservation, Rung};
-use crate::journal::{Actor, Body, Entry, chain::SYSTEM};
+use crate::journal::{Actor, Body, Entry, chain::SYSTEM, reserved_of};
 use crate::store::{Figures, OpenRequest, Usage, UsageFilter, UsageRow, day_of};
 use jiff::civil::Date;
 use sqlx::{Connection, SqliteConnection};
@@ -62,9 +62,7 @@ async fn count_one(
             if let Some(lost) = settle(tx, path, &entry.chain).await? {
                 add(&lost.day, &lost.route, &lost.model, Figures::reserved(&lost.reserved));
             }
-            let tokens_out = u64::from(*max_tokens).min(*reserved_tokens);
-            let tokens_in = reserved_tokens - tokens_out;
-            let reserved = Reservation { tokens_in, tokens_out, cost_usd: *reserved_usd };
+            let reserved = reserved_of(*reserved_tokens, *reserved_usd, *max_tokens);
             if open(tx, path, route, model, &today, entry, &reserved).await? {
                 add(&today, route, model, Figures { investigations: 1, ..Figures::default() });
             }
@@ -74,7 +72,7 @@ async fn count_one(
                 let figures = Figures {
                     turns: 1,
                     tokens_in: usage.tokens_in,
-                    tokens_cached: cached(usage),
+                    tokens_cached: usage.tokens_cached,
                     tokens_out: usage.tokens_out,
                     cost_usd: *cost_usd,
                     ..Figures::default()
@@ -99,11 +97,6 @@ async fn count_one(
         _ => {}
     }
     Ok(())
-}
-
-/// Tokens that came out of the provider's cache, where `usage` tells.
-fn cached(usage: &crate::domain::Usage) -> u64 {
-    serde_json::to_value(usage).ok().and_then(|usage| usage["tokens_cached"].as_u64()).unwrap_or(0)
 }
 
 /// A request, as it is kept.
