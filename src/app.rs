@@ -8,14 +8,16 @@ use crate::config::{Config, Credential, Kubernetes, Provider, RouteModel};
 use crate::domain::{Clock, Digest, Entropy, Redactor, Secret};
 use crate::edge::{Auth, EdgeError, KubeReader, PrometheusReader, SystemClock, SystemEntropy};
 use crate::engine::intake::Intake;
+use crate::engine::ledger::Ledger;
 use crate::engine::notify::{LogSink, Sink};
 use crate::engine::routes::{Route, RouteError, Routes};
 use crate::engine::{Engine, PricedModel, worker};
 use crate::gate::Gate;
-use crate::http::{self, Access, AccessToken, Gates, IntakeToken, Status, Web};
+use crate::http::{self, Access, AccessToken, Gates, IntakeToken, Limits, Status, Web};
 use crate::journal::{Body, Draft};
 use crate::model::{
-    ModelError, ModelProvider, Ollama, OllamaOptions, OpenAi, OpenAiOptions, Profile, ProfileError, ReplayModel, Standing,
+    ModelError, ModelProvider, Ollama, OllamaOptions, OpenAi, OpenAiOptions, Profile, ProfileError, ReplayModel,
+    Standing,
 };
 use crate::policy::{Bundle, Policy, PolicyError, RegoPolicy};
 use crate::store::sqlite::SqliteStore;
@@ -150,6 +152,8 @@ pub fn routes(config: &Config) -> Result<Routes, RouteError> {
         },
         tools: route.tools.clone(),
         timeout: route.timeout,
+        budget: route.budget,
+        max_per_day: route.max_per_day,
     };
     Routes::new(config.routes.iter().map(route).collect())
 }
@@ -204,6 +208,7 @@ fn models(config: &Config) -> Result<Vec<PricedModel>, ModelError> {
             standing: profile.as_ref().map(Standing::of).unwrap_or_default(),
             input_per_mtok: model.price.input_per_mtok,
             output_per_mtok: model.price.output_per_mtok,
+            cheap: model.cheap,
         })
     };
     config.models.iter().map(priced).collect()
@@ -340,12 +345,15 @@ impl App {
             routes: routes.clone(),
             sinks,
             budget: config.budget,
+            ledger: Ledger::new(config.per_day),
             redactor: parts.redactor,
             clock: clock.clone(),
             entropy: entropy.clone(),
             live: Arc::default(),
             public_url: config.server.public_url.clone(),
         });
+        // What was spent today bounds what comes; without knowing it nothing is begun.
+        engine.ledger.today(engine.store.as_ref(), engine.clock.now()).await?;
         let intake = Arc::new(Intake::new(dynamic, routes, clock, entropy));
         Ok(Self { engine, intake, store, access: access(&config), config, metrics })
     }
@@ -431,6 +439,18 @@ impl App {
             live: self.engine.live.clone(),
             metrics: self.metrics.clone(),
             render_markdown: analysis::markdown,
+            limits: {
+                let engine = self.engine.clone();
+                Arc::new(move || Limits {
+                    per_day: engine.ledger.limits(),
+                    routes: engine
+                        .routes
+                        .load()
+                        .iter()
+                        .filter_map(|route| Some((route.name.clone(), route.max_per_day?)))
+                        .collect(),
+                })
+            },
             clock: self.engine.clock.clone(),
             entropy: self.engine.entropy.clone(),
             gates: Gates::default(),

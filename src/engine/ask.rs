@@ -5,8 +5,8 @@ use super::propose::choice::{self, Candidate};
 use super::propose::{self, CallResult, Conversation, Interpretation, Opening, PastCall, Reading, Room};
 use super::{EngineError, PricedModel};
 use crate::domain::{
-    Analysis, BlobRef, ChatReply, ChatRequest, Digest, Message, Observation, ProposedCall, Redactor, SreEvent,
-    ToolOffer, Usage,
+    Analysis, BlobRef, ChatReply, ChatRequest, Digest, Message, Observation, ProposedCall, Redactor, Reservation,
+    SreEvent, ToolOffer,
 };
 use crate::journal::{Actor, Body, Call, CallState, Draft, Progress, Proposal, Rejected};
 use crate::model::{self, ModelError};
@@ -18,28 +18,27 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Characters that a token has on average; servers that count say better.
-const CHARS_PER_TOKEN: u64 = 4;
-
 impl Session<'_> {
     /// One turn: journals the request, sends it, journals what came back.
     pub(super) async fn ask(&mut self, turn: u32, must_answer: bool) -> Result<(), EngineError> {
         let Some(model) = self.model(turn) else {
             return self.asked_in_vain(turn, must_answer, "the model of this investigation is no longer configured");
         };
-        let request = match self.request(turn, must_answer).await? {
+        let mut request = match self.request(turn, must_answer).await? {
             Ok(request) => request,
             Err(error) => return self.asked_in_vain(turn, must_answer, &error),
         };
-        let size = request.messages.iter().map(|m| m.content.len()).sum::<usize>() + request.tools.len() * 600;
-        let reserved_tokens = size as u64 / CHARS_PER_TOKEN + u64::from(request.max_tokens);
+        // Without room the work has gone a rung down, and the next step is another one.
+        let Some(reserved) = self.afford(&model, &mut request).await? else { return Ok(()) };
         let (request_digest, kept) = self.keep_request(&request)?;
         let body = Body::ModelAsked {
             turn,
             model: model.provider.name().to_owned(),
             request_digest,
             request: kept,
-            reserved_tokens,
+            reserved_tokens: reserved.tokens(),
+            reserved_usd: reserved.cost_usd,
+            max_tokens: request.max_tokens,
             must_answer,
         };
         self.record(Draft::engine(body))?;
@@ -48,8 +47,9 @@ impl Session<'_> {
             self.take_signals().await?;
         }
         if self.inv.cancelled.is_some() {
+            self.unreserve();
             let error = "not sent: the investigation was cancelled".to_owned();
-            let body = Body::ModelFailed { turn, error, transient: true, too_long: false };
+            let body = Body::ModelFailed { turn, error, transient: true, too_long: false, charged: false };
             return self.record(Draft::engine(body));
         }
         let name = model.provider.name();
@@ -61,15 +61,15 @@ impl Session<'_> {
         drop(waiting);
         model.pulse.note(&answer, self.now());
         match answer {
-            Ok(reply) => self.replied(turn, &model, &request, reply),
+            Ok(reply) => self.replied(turn, &model, &request, reply, &reserved),
             Err(error) => {
-                telemetry::model_turn(model.provider.name(), "failed", 0, 0);
+                let charged = self.settle_failure(&model, &error, &reserved);
                 // A conversation that is too long for this model can be made shorter, if only once.
                 let too_long = matches!(error, ModelError::TooLong { .. }) && self.can_be_shorter();
                 let (transient, error) = (error.is_transient() || too_long, error.to_string());
                 let error = self.engine.redactor.text(&error).0.into_owned();
                 tracing::warn!(investigation = %self.inv.chain, %error, "the model gave no answer");
-                self.record(Draft::engine(Body::ModelFailed { turn, error, transient, too_long }))
+                self.record(Draft::engine(Body::ModelFailed { turn, error, transient, too_long, charged }))
             }
         }
     }
@@ -105,17 +105,16 @@ impl Session<'_> {
     /// The model whose turn it is: each failure of this turn passes it on to the next. One that rests
     /// is passed over while another one does not.
     fn model(&self, turn: u32) -> Option<PricedModel> {
-        let frozen = self.inv.frozen.as_ref()?;
-        let order: Vec<&String> = frozen.model.iter().chain(&frozen.fallbacks).collect();
+        let order = self.inv.models();
         let failed = self.inv.turns.iter().find(|t| t.number == turn).map_or(0, |t| t.failures.len());
-        let known = |name: &String| self.engine.models.iter().find(|model| model.provider.name() == *name);
+        let known = |name: &str| self.engine.models.iter().find(|model| model.provider.name() == name);
         turned_to(order.into_iter().filter_map(known), failed, self.now()).cloned()
     }
 
     /// Notes a turn that never left the house; the work goes on without the model.
     fn asked_in_vain(&mut self, turn: u32, must_answer: bool, error: &str) -> Result<(), EngineError> {
         tracing::error!(investigation = %self.inv.chain, error, "the model cannot be asked");
-        let model = self.inv.frozen.as_ref().and_then(|frozen| frozen.model.clone()).unwrap_or_default();
+        let model = self.inv.models().first().copied().unwrap_or_default().to_owned();
         let nothing = json!(null);
         let body = Body::ModelAsked {
             turn,
@@ -123,10 +122,13 @@ impl Session<'_> {
             request_digest: Digest::of("null"),
             request: self.keep(&nothing)?,
             reserved_tokens: 0,
+            reserved_usd: 0.0,
+            max_tokens: 0,
             must_answer,
         };
         self.record(Draft::engine(body))?;
-        let body = Body::ModelFailed { turn, error: error.to_owned(), transient: false, too_long: false };
+        let error = error.to_owned();
+        let body = Body::ModelFailed { turn, error, transient: false, too_long: false, charged: false };
         self.record(Draft::engine(body))
     }
 
@@ -292,15 +294,11 @@ impl Session<'_> {
         model: &PricedModel,
         request: &ChatRequest,
         reply: ChatReply,
+        reserved: &Reservation,
     ) -> Result<(), EngineError> {
         let reply = self.without_secrets(reply);
-        let usage = counted(request, &reply);
-        #[allow(clippy::cast_precision_loss)]
-        let cost_usd = (usage.tokens_in as f64 * model.input_per_mtok
-            + usage.tokens_out as f64 * model.output_per_mtok)
-            / 1_000_000.0;
+        let (usage, cost_usd) = self.settle(model, request, &reply, reserved);
         let proposal = self.proposal(turn, model.provider.name(), request, &reply)?;
-        telemetry::model_turn(model.provider.name(), "answered", usage.tokens_in, usage.tokens_out);
         let name = reply.model.clone();
         let reply = self.keep(&reply)?;
         let body = Body::ModelReplied { turn, model: name.clone(), reply, proposal, usage, cost_usd };
@@ -436,19 +434,6 @@ fn call_of(proposed: ProposedCall) -> Call {
     Call { id: proposed.id, tool: proposed.tool, args: proposed.args, need: Value::Null }
 }
 
-/// What the turn is counted as: the server's figures, or our own estimate where that is larger.
-fn counted(request: &ChatRequest, reply: &ChatReply) -> Usage {
-    let sent: usize = request.messages.iter().map(|message| message.content.len()).sum();
-    let arguments: usize = reply.calls.iter().map(|call| call.args.to_string().len()).sum();
-    let said = reply.usage.unwrap_or_default();
-    // Half of the estimate: tokenizers differ, and a server that counts honestly is believed.
-    Usage {
-        tokens_in: said.tokens_in.max(sent as u64 / CHARS_PER_TOKEN / 2),
-        tokens_out: said.tokens_out.max((reply.content.len() + arguments) as u64 / CHARS_PER_TOKEN / 2),
-        tokens_cached: said.tokens_cached,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -460,6 +445,7 @@ mod tests {
         let priced = |name: &str| PricedModel {
             provider: Arc::new(model::ReplayModel::from_jsonl(name, "").unwrap()),
             standing: crate::model::Standing::default(),
+            cheap: false,
             pulse: Arc::default(),
             input_per_mtok: 0.0,
             output_per_mtok: 0.0,

@@ -3,6 +3,7 @@
 //! - [`layers`]: the rules of the house, read from the sources
 //! - [`crash`]: SIGKILL after every entry of a whole investigation
 //! - [`cli`]: the commands as people type them
+//! - [`budgets`]: what happens when the money runs out
 //! - [`conversation`]: what a model is told, request after request
 //! - [`doctor`]: what is missing, how good a model is, and what it was told
 //! - [`replayed`]: a recorded investigation without a network
@@ -22,6 +23,7 @@
 )]
 
 mod bad_input;
+mod budgets;
 mod cli;
 mod conversation;
 mod crash;

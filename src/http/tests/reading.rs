@@ -171,10 +171,18 @@ async fn the_transcript_shows_what_the_model_saw_and_said() {
             request_digest: crate::domain::Digest::of("x"),
             request: request.reference.clone(),
             reserved_tokens: 1,
+            reserved_usd: 0.0,
+            max_tokens: 0,
             must_answer: false,
         };
         bodies.push(asked.clone());
-        bodies.push(Body::ModelFailed { turn, error: "timeout".into(), transient: true, too_long: false });
+        bodies.push(Body::ModelFailed {
+            turn,
+            error: "timeout".into(),
+            transient: true,
+            too_long: false,
+            charged: false,
+        });
         bodies.push(asked);
         if turn < 3 {
             bodies.push(Body::ModelReplied {
