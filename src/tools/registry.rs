@@ -282,15 +282,22 @@ mod tests {
         let names: Vec<String> = registry(Some(Fake::new().reader())).specs().iter().map(|s| s.name.clone()).collect();
         assert_eq!(
             names,
-            ["kubernetes_describe", "kubernetes_events", "kubernetes_get", "kubernetes_list", "kubernetes_logs"]
+            [
+                "kubernetes_describe",
+                "kubernetes_events",
+                "kubernetes_get",
+                "kubernetes_list",
+                "kubernetes_logs",
+                "kubernetes_rollout_history"
+            ]
         );
     }
 
     #[tokio::test]
     async fn offers_are_chosen_by_name_or_tag() {
         let registry = registry(Some(Fake::new().reader()));
-        assert_eq!(registry.offers::<&str>(&[]).len(), 5);
-        assert_eq!(registry.offers(&["kubernetes"]).len(), 5);
+        assert_eq!(registry.offers::<&str>(&[]).len(), 6);
+        assert_eq!(registry.offers(&["kubernetes"]).len(), 6);
         assert_eq!(registry.offers(&["kubernetes_logs", "prometheus"])[0].name, "kubernetes_logs");
         assert!(registry.offers(&["github"]).is_empty());
         assert_eq!(registry.digest(), self::registry(Some(Fake::new().reader())).digest());
