@@ -30,8 +30,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// Investigations that are worked on at once.
-const AT_ONCE: usize = 8;
+/// Investigations that are worked on at once. Most of the time they wait for a model; how many calls
+/// are made of the cluster at once is bounded where the calls are made.
+const AT_ONCE: usize = 64;
 
 /// Why the whole cannot work. Each text names what and says what to do.
 #[derive(Debug, thiserror::Error)]

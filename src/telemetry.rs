@@ -15,6 +15,7 @@ pub fn describe() {
     describe_histogram!("firewarden_tool_call_seconds", "Time that reading calls took.");
     describe_counter!("firewarden_model_turns_total", "Turns of models, by model and result.");
     describe_counter!("firewarden_model_tokens_total", "Tokens, by model and direction.");
+    describe_counter!("firewarden_model_results_shortened_total", "Results shortened in conversations to save room.");
     describe_counter!("firewarden_policy_errors_total", "Evaluations that failed and therefore denied.");
     describe_gauge!("firewarden_investigations_running", "Investigations that are being worked on.");
     describe_histogram!("firewarden_report_seconds", "Time from the accepted alert to the first report.");
@@ -53,6 +54,11 @@ pub fn model_turn(model: &str, result: &'static str, tokens_in: u64, tokens_out:
     counter!("firewarden_model_turns_total", "model" => model.clone(), "result" => result).increment(1);
     counter!("firewarden_model_tokens_total", "model" => model.clone(), "direction" => "in").increment(tokens_in);
     counter!("firewarden_model_tokens_total", "model" => model, "direction" => "out").increment(tokens_out);
+}
+
+/// Results in a conversation were made shorter.
+pub fn compacted(results: u64) {
+    counter!("firewarden_model_results_shortened_total").increment(results);
 }
 
 /// The policy could not answer.

@@ -8,7 +8,7 @@ use super::{Exit, Failure, logging};
 use crate::app::App;
 use crate::config::Config;
 use crate::domain::{Analysis, Report, RiskSummary};
-use crate::engine::propose::Case;
+use crate::engine::propose::{Case, Room};
 use crate::journal::{Entry, Investigation};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -92,6 +92,7 @@ impl Rehearsal {
             evidence: &report.evidence,
             not_collected: &report.provenance.collections_failed,
             budget: &stage.config.budget,
+            room: Room::default(),
             nonce: "0123456789abcdef",
             now: stage.world.now(),
         };

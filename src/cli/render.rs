@@ -114,6 +114,10 @@ impl Watcher {
                 let cost = if *cost_usd > 0.0 { format!(", {cost_usd:.4} USD") } else { String::new() };
                 self.text("answer", &format!("turn {turn}: {what}  ({tokens} tokens{cost})"))
             }
+            Body::Compacted { calls, chars_before, chars_after, .. } => {
+                let what = plural(calls.len() as u64, "result");
+                self.text("shorter", &format!("{what} in the conversation, {chars_before} to {chars_after} characters"))
+            }
             Body::ModelFailed { turn, error, .. } => self.text("failed", &format!("turn {turn}: {}", line(error, 400))),
             Body::ReadStarted { call, ruling } => {
                 self.remember(std::slice::from_ref(call));

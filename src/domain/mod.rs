@@ -8,6 +8,7 @@ mod ambient;
 mod budget;
 mod chat;
 mod event;
+pub mod excerpt;
 mod finding;
 mod id;
 mod observation;

@@ -1,7 +1,8 @@
 //! Asking the model: render, send, read the answer. What it proposes is judged elsewhere.
 
 use super::driver::{Session, Talk};
-use super::propose::{self, CallResult, Conversation, Interpretation, PastCall};
+use super::propose::choice::{self, Candidate};
+use super::propose::{self, CallResult, Conversation, Interpretation, Opening, PastCall, Room};
 use super::{EngineError, PricedModel};
 use crate::domain::{
     Analysis, BlobRef, ChatReply, ChatRequest, Digest, Message, Observation, ProposedCall, Redactor, ToolOffer, Usage,
@@ -9,12 +10,12 @@ use crate::domain::{
 use crate::journal::{Actor, Body, Call, Draft, Progress, Proposal, Rejected};
 use crate::model::{self, ModelError};
 use crate::telemetry;
+use crate::tools::evidence;
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Most tokens of one answer.
-const ANSWER_TOKENS: u32 = 4096;
 /// Characters that a token has on average; servers that count say better.
 const CHARS_PER_TOKEN: u64 = 4;
 
@@ -24,12 +25,11 @@ impl Session<'_> {
         let Some(model) = self.model(turn) else {
             return self.asked_in_vain(turn, must_answer, "the model of this investigation is no longer configured");
         };
-        let offers = self.offers();
-        let request = match self.request(&offers, must_answer).await? {
+        let request = match self.request(turn, must_answer).await? {
             Ok(request) => request,
             Err(error) => return self.asked_in_vain(turn, must_answer, &error),
         };
-        let size = request.messages.iter().map(|m| m.content.len()).sum::<usize>() + offers.len() * 600;
+        let size = request.messages.iter().map(|m| m.content.len()).sum::<usize>() + request.tools.len() * 600;
         let reserved_tokens = size as u64 / CHARS_PER_TOKEN + u64::from(request.max_tokens);
         let (request_digest, kept) = self.keep_request(&request)?;
         let body = Body::ModelAsked {
@@ -42,6 +42,14 @@ impl Session<'_> {
         };
         self.record(Draft::engine(body))?;
         self.flush().await?;
+        if self.signalled {
+            self.take_signals().await?;
+        }
+        if self.inv.cancelled.is_some() {
+            let error = "not sent: the investigation was cancelled".to_owned();
+            let body = Body::ModelFailed { turn, error, transient: true, too_long: false };
+            return self.record(Draft::engine(body));
+        }
         let answer = match tokio::time::timeout(self.patience(), model.provider.chat(&request)).await {
             Ok(answer) => answer,
             Err(_) => Err(ModelError::Timeout { model: model.provider.name().to_owned(), after: self.patience() }),
@@ -51,12 +59,18 @@ impl Session<'_> {
             Ok(reply) => self.replied(turn, &model, &request, reply),
             Err(error) => {
                 telemetry::model_turn(model.provider.name(), "failed", 0, 0);
-                let (transient, error) = (error.is_transient(), error.to_string());
+                // A conversation that is too long for this model can be made shorter, if only once.
+                let too_long = matches!(error, ModelError::TooLong { .. }) && self.can_be_shorter();
+                let (transient, error) = (error.is_transient() || too_long, error.to_string());
                 let error = self.engine.redactor.text(&error).0.into_owned();
                 tracing::warn!(investigation = %self.inv.chain, %error, "the model gave no answer");
-                self.record(Draft::engine(Body::ModelFailed { turn, error, transient }))
+                self.record(Draft::engine(Body::ModelFailed { turn, error, transient, too_long }))
             }
         }
+    }
+
+    fn can_be_shorter(&self) -> bool {
+        self.talk.conversation.as_ref().is_some_and(|conversation| !conversation.to_shorten(true).is_empty())
     }
 
     /// Keeps a request as what it adds to the one before it: a conversation repeats itself, its
@@ -106,7 +120,8 @@ impl Session<'_> {
             must_answer,
         };
         self.record(Draft::engine(body))?;
-        self.record(Draft::engine(Body::ModelFailed { turn, error: error.to_owned(), transient: false }))
+        let body = Body::ModelFailed { turn, error: error.to_owned(), transient: false, too_long: false };
+        self.record(Draft::engine(body))
     }
 
     /// How long this turn may take: what is left of the investigation's time.
@@ -116,54 +131,131 @@ impl Session<'_> {
         Duration::from_secs(wall.saturating_sub(gone.max(0).unsigned_abs()).max(1))
     }
 
-    /// The tools of the route that only look.
-    fn offers(&self) -> Vec<ToolOffer> {
-        let wanted = self.inv.frozen.as_ref().map_or(&[][..], |frozen| &frozen.tools);
-        self.engine.tools.offers(wanted)
-    }
-
-    /// The conversation so far as a request; in words why it cannot be rendered.
-    async fn request(
-        &mut self,
-        offers: &[ToolOffer],
-        must_answer: bool,
-    ) -> Result<Result<ChatRequest, String>, EngineError> {
+    /// Brings the conversation up to what the journal holds; in words why it cannot be rendered.
+    async fn converse(&mut self) -> Result<Result<(), String>, EngineError> {
         if self.talk.first_turn != self.inv.first_turn {
             self.talk = Talk { first_turn: self.inv.first_turn, ..Talk::default() };
         }
-        self.add_past_turns().await?;
-        let frozen = self.inv.frozen.clone();
-        let prompt = frozen.as_ref().map_or("incident", |frozen| frozen.prompt.as_str());
-        let budget = frozen.as_ref().map(|frozen| frozen.budget).unwrap_or_default();
-        let mut last = None;
-        if self.talk.prompts.is_none() || must_answer {
-            let analysis = self.analysis().await?;
-            let context = self.prompt_context(&analysis);
-            let templates = &self.engine.templates;
-            let rendered = templates.render("system", &context).and_then(|system| {
-                let last = if must_answer { Some(templates.render("final", &context)?) } else { None };
-                Ok((system, templates.render(prompt, &context)?, last))
-            });
-            match rendered {
-                Ok((system, user, word)) => {
-                    last = word;
-                    self.talk.prompts.get_or_insert((system, user));
-                }
-                Err(error) => return Ok(Err(error.to_string())),
+        if self.talk.conversation.is_none() {
+            match self.opening().await? {
+                Ok(opening) => self.talk.conversation = Some(Conversation::begin(opening)),
+                Err(error) => return Ok(Err(error)),
             }
         }
-        let (system, user) = self.talk.prompts.as_ref().map_or(("", ""), |(system, user)| (system, user));
-        let nonce = self.nonce();
-        let conversation = Conversation {
-            system,
-            user,
-            nonce: &nonce,
-            turns: &self.talk.turns,
-            offers,
-            budget: &budget,
-            max_tokens: ANSWER_TOKENS,
+        let from = self.inv.first_turn.max(self.talk.last_turn + 1);
+        let over: Vec<_> = self.inv.turns.iter().filter(|t| t.number >= from).cloned().collect();
+        for turn in over {
+            let Some(turn) = self.past_turn(&turn).await? else { continue };
+            self.talk.last_turn = turn.number;
+            if let Some(conversation) = &mut self.talk.conversation {
+                conversation.add(&turn);
+            }
+        }
+        self.shorten();
+        Ok(Ok(()))
+    }
+
+    /// How the conversation begins.
+    async fn opening(&mut self) -> Result<Result<Opening, String>, EngineError> {
+        let analysis = self.analysis().await?;
+        let context = self.prompt_context(&analysis);
+        let frozen = self.inv.frozen.as_ref();
+        let prompt = frozen.map_or("incident", |frozen| frozen.prompt.as_str());
+        let templates = &self.engine.templates;
+        let rendered = templates
+            .render("system", &context)
+            .and_then(|system| templates.render(prompt, &context).map(|incident| (system, incident)));
+        Ok(match rendered {
+            Err(error) => Err(error.to_string()),
+            Ok((system, incident)) => Ok(Opening {
+                offers: self.offers(system.len()),
+                system,
+                incident,
+                nonce: self.nonce(),
+                turns: frozen.map(|frozen| frozen.budget.turns).unwrap_or_default(),
+                room: self.room(),
+            }),
+        })
+    }
+
+    /// What fits into the model's context.
+    pub(super) fn room(&self) -> Room {
+        Room::of(self.inv.frozen.as_ref().and_then(|frozen| frozen.context_tokens))
+    }
+
+    /// The tools of the route that only look, and that this kind of alert needs.
+    fn offers(&self, system_chars: usize) -> Vec<ToolOffer> {
+        let tools = &self.engine.tools;
+        let wanted = self.inv.frozen.as_ref().map_or(&[][..], |frozen| &frozen.tools);
+        let tags: BTreeMap<&str, &[String]> =
+            tools.specs().into_iter().map(|spec| (spec.name.as_str(), spec.tags.as_slice())).collect();
+        let mut offers = tools.offers(wanted);
+        if !wanted.is_empty() {
+            // A route that names its tools does not have to name the one that looks at none.
+            let known = offers.iter().any(|offer| offer.name == evidence::EVIDENCE_READ);
+            offers.extend(tools.offers(&[evidence::EVIDENCE_READ]).into_iter().filter(|_| !known));
+        }
+        let candidates: Vec<Candidate> = offers
+            .into_iter()
+            .map(|offer| Candidate {
+                tags: tags.get(offer.name.as_str()).map(|t| t.to_vec()).unwrap_or_default(),
+                offer,
+            })
+            .collect();
+        let families = self.inv.opening().map(choice::families).unwrap_or_default();
+        choice::choose(&candidates, &families, wanted, system_chars)
+    }
+
+    /// Applies what the journal says was made shorter.
+    fn shorten(&mut self) {
+        let Some(conversation) = &mut self.talk.conversation else { return };
+        let known = self.talk.shortened.min(self.inv.shortened.len());
+        if let Some(first) = conversation.shorten(&self.inv.shortened[known..]) {
+            self.talk.said.truncate(first);
+        }
+        self.talk.shortened = self.inv.shortened.len();
+    }
+
+    /// Makes the conversation shorter where it has grown too long, which is an entry of its own.
+    fn compact(&mut self, turn: u32) -> Result<(), EngineError> {
+        let Some(conversation) = &self.talk.conversation else { return Ok(()) };
+        let over = self.inv.turns.last().is_some_and(|last| last.number == turn && last.too_long);
+        let calls = conversation.to_shorten(over);
+        if calls.is_empty() {
+            return Ok(());
+        }
+        let mut shorter = conversation.clone();
+        shorter.shorten(&calls);
+        let (chars_before, chars_after) = (conversation.chars() as u64, shorter.chars() as u64);
+        telemetry::compacted(calls.len() as u64);
+        self.record(Draft::engine(Body::Compacted { turn, calls, chars_before, chars_after }))?;
+        self.shorten();
+        Ok(())
+    }
+
+    /// The conversation so far as a request; in words why it cannot be rendered.
+    async fn request(&mut self, turn: u32, must_answer: bool) -> Result<Result<ChatRequest, String>, EngineError> {
+        if let Err(error) = self.converse().await? {
+            return Ok(Err(error));
+        }
+        self.compact(turn)?;
+        let last_word = match must_answer {
+            false => None,
+            true => {
+                let context = self.last_word_context().await?;
+                match self.engine.templates.render("final", &context) {
+                    Ok(text) => Some(text),
+                    Err(error) => return Ok(Err(error.to_string())),
+                }
+            }
         };
-        Ok(Ok(conversation.request(last.as_deref())))
+        let conversation = self.talk.conversation.as_ref().map(|talk| talk.request(last_word.as_deref()));
+        Ok(conversation.ok_or_else(|| "there is no conversation".to_owned()))
+    }
+
+    async fn last_word_context(&mut self) -> Result<Value, EngineError> {
+        let analysis = self.analysis().await?;
+        Ok(self.prompt_context(&analysis))
     }
 
     /// What the survey concluded; empty when the payload was deleted.
@@ -174,36 +266,31 @@ impl Session<'_> {
         }
     }
 
-    /// Adds the turns of this revision that are over, with what came of their calls.
-    async fn add_past_turns(&mut self) -> Result<(), EngineError> {
-        let known = self.talk.turns.last().map_or(0, |turn| turn.number);
-        let from = self.inv.first_turn.max(known + 1);
-        let over: Vec<_> = self.inv.turns.iter().filter(|t| t.number >= from).cloned().collect();
-        for turn in over {
-            let (Some(reply), Some(proposal)) = (&turn.reply, &turn.proposal) else { continue };
-            let Some(reply) = self.fetch::<ChatReply>(reply).await? else { continue };
-            let remedy = match proposal {
-                Proposal::Invalid { remedy } => Some(remedy.clone()),
-                Proposal::Calls { .. } | Proposal::Report { .. } => None,
-            };
-            let states: Vec<_> = self.inv.calls.iter().filter(|c| c.turn == Some(turn.number)).cloned().collect();
-            let mut results = vec![];
-            for state in states {
-                let call_id = state.call.id;
-                results.push(match state.progress {
-                    Progress::Seen { observation, evidence_id, .. } => {
-                        let seen: Option<Observation> = self.fetch(&observation).await?;
-                        let text = seen.map_or_else(|| "(deleted)".to_owned(), |seen| seen.text);
-                        CallResult::Observed { call_id, evidence_id, text }
-                    }
-                    Progress::Failed { error, .. } => CallResult::Failed { call_id, text: error },
-                    Progress::Rejected { remedy } => CallResult::Refused { call_id, text: remedy },
-                    Progress::Planned | Progress::Started => continue,
-                });
-            }
-            self.talk.turns.push(propose::Turn { number: turn.number, reply, results, remedy });
+    /// A turn that is over, with what came of its calls; `None` while it is not.
+    async fn past_turn(&mut self, turn: &crate::journal::Turn) -> Result<Option<propose::Turn>, EngineError> {
+        let (Some(reply), Some(proposal)) = (&turn.reply, &turn.proposal) else { return Ok(None) };
+        let Some(reply) = self.fetch::<ChatReply>(reply).await? else { return Ok(None) };
+        let remedy = match proposal {
+            Proposal::Invalid { remedy } => Some(remedy.clone()),
+            Proposal::Calls { .. } | Proposal::Report { .. } => None,
+        };
+        let states: Vec<_> = self.inv.calls.iter().filter(|c| c.turn == Some(turn.number)).cloned().collect();
+        let mut results = vec![];
+        for state in states {
+            let passage = state.call.tool == evidence::EVIDENCE_READ;
+            let call_id = state.call.id;
+            results.push(match state.progress {
+                Progress::Seen { observation, evidence_id, excerpt, .. } => {
+                    let seen: Option<Observation> = self.fetch(&observation).await?;
+                    let text = seen.map_or_else(|| "(deleted)".to_owned(), |seen| seen.text);
+                    CallResult::Observed { call_id, evidence_id, text, gist: excerpt, passage }
+                }
+                Progress::Failed { error, .. } => CallResult::Failed { call_id, text: error },
+                Progress::Rejected { remedy } => CallResult::Refused { call_id, text: remedy },
+                Progress::Planned | Progress::Started => continue,
+            });
         }
-        Ok(())
+        Ok(Some(propose::Turn { number: turn.number, reply, results, remedy }))
     }
 
     fn replied(

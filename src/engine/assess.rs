@@ -64,6 +64,12 @@ impl Session<'_> {
             None => engine.models.iter().map(|m| m.provider.name().to_owned()).collect::<Vec<_>>(),
         };
         let fallbacks = models.split_off(models.len().min(1));
+        let context_tokens = engine
+            .models
+            .iter()
+            .filter(|model| models.iter().chain(&fallbacks).any(|name| name == model.provider.name()))
+            .filter_map(|model| model.provider.limits().context_tokens)
+            .min();
         let mut budget = engine.budget;
         if let Some(timeout) = route.timeout {
             budget.wall_s = timeout.as_secs();
@@ -74,6 +80,7 @@ impl Session<'_> {
             tools: route.tools.clone(),
             model: models.pop(),
             fallbacks,
+            context_tokens,
             budget,
             prompts_digest: engine.templates.digest(),
             tools_digest: engine.tools.digest(),

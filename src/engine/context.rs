@@ -23,6 +23,7 @@ impl Session<'_> {
             evidence: &evidence,
             not_collected: &not_collected,
             budget: &budget,
+            room: self.room(),
             nonce: &self.nonce(),
             now: opened,
         }

@@ -4,10 +4,10 @@ use super::EngineError;
 use super::driver::Session;
 use crate::domain::{DecisionId, Observation, Ruling, Verdict};
 use crate::gate::Pass;
-use crate::journal::{Actor, Body, Call, Draft};
+use crate::journal::{Actor, Body, Call, Draft, Progress};
 use crate::policy::{ActionInput, CallFacts, InvestigationFacts};
 use crate::telemetry;
-use crate::tools::ToolError;
+use crate::tools::{ToolError, evidence};
 use futures::StreamExt;
 use std::time::Duration;
 
@@ -15,6 +15,9 @@ use std::time::Duration;
 const AT_ONCE: usize = 8;
 /// Characters of an excerpt.
 const EXCERPT: usize = 300;
+
+/// What a call that reads on in earlier evidence reads in; `None` for all other calls.
+type Kept = Option<Result<Observation, ToolError>>;
 
 impl Session<'_> {
     /// Puts calls before the gate. An allowed one is started, any other rejected.
@@ -67,7 +70,10 @@ impl Session<'_> {
         tools.validate(&call.tool, &call.args)?;
         let tool = tools.get(&call.tool).ok_or_else(|| ToolError::invalid("there is no such tool"))?;
         let frozen = self.inv.frozen.as_ref();
-        if !tools.offered(&call.tool, frozen.map_or(&[][..], |frozen| &frozen.tools)) {
+        // Reading on in what was seen is part of having seen it.
+        if call.tool != evidence::EVIDENCE_READ
+            && !tools.offered(&call.tool, frozen.map_or(&[][..], |frozen| &frozen.tools))
+        {
             return Err(ToolError::invalid("this route does not offer that tool"));
         }
         let event = self.inv.opening().ok_or_else(|| ToolError::invalid("there is no alert"))?;
@@ -111,7 +117,7 @@ impl Session<'_> {
     /// Makes calls that were allowed. After a restart they are judged again: a pass is never stored.
     pub(super) async fn read(&mut self, calls: Vec<Call>) -> Result<(), EngineError> {
         let facts = self.facts().await?;
-        let mut work = vec![];
+        let mut work: Vec<(Pass, Kept)> = vec![];
         for call in &calls {
             let pass = match self.passes.remove(&call.id) {
                 Some(pass) => Some(pass),
@@ -130,16 +136,22 @@ impl Session<'_> {
                     }
                 },
             };
-            work.extend(pass);
+            if let Some(pass) = pass {
+                let kept = self.kept_evidence(&pass).await?;
+                work.push((pass, kept));
+            }
         }
         let limit = self.time_left(&calls);
         let (tools, clock) = (&self.engine.tools, &self.engine.clock);
         let results: Vec<(String, Result<Observation, ToolError>, u64)> = futures::stream::iter(work)
-            .map(|pass| async move {
+            .map(|(pass, kept)| async move {
                 let (id, began) = (pass.call().id.clone(), clock.now());
-                let result = match tokio::time::timeout(limit, tools.call(pass)).await {
-                    Ok(result) => result,
-                    Err(_) => Err(ToolError::failed("the time for looking around was over", true)),
+                let result = match kept {
+                    Some(kept) => kept.and_then(|kept| tools.read_on(pass, &kept)),
+                    None => match tokio::time::timeout(limit, tools.call(pass)).await {
+                        Ok(result) => result,
+                        Err(_) => Err(ToolError::failed("the time for looking around was over", true)),
+                    },
                 };
                 let took = clock.now().duration_since(began).as_millis();
                 (id, result, u64::try_from(took).unwrap_or(0))
@@ -171,6 +183,25 @@ impl Session<'_> {
             self.record(Draft::engine(body))?;
         }
         Ok(())
+    }
+
+    /// The evidence that a call wants to read on in.
+    async fn kept_evidence(&mut self, pass: &Pass) -> Result<Kept, EngineError> {
+        if pass.call().tool != evidence::EVIDENCE_READ {
+            return Ok(None);
+        }
+        let id = evidence::wanted(&pass.call().args).unwrap_or_default().to_owned();
+        let kept = self.inv.calls.iter().find_map(|state| match &state.progress {
+            Progress::Seen { evidence_id, observation, .. } if *evidence_id == id => Some(observation.clone()),
+            _ => None,
+        });
+        let found: Option<Observation> = match kept {
+            Some(observation) => self.fetch(&observation).await?,
+            None => None,
+        };
+        let last = self.inv.evidence;
+        let absent = || ToolError::invalid(format!("nothing is kept of {id}; ids go from E1 to E{last}"));
+        Ok(Some(found.ok_or_else(absent)))
     }
 
     /// How long these calls may take at most.

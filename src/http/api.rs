@@ -368,7 +368,7 @@ pub(super) async fn transcript(
                 last.1["cost_usd"] = json!(cost_usd);
             }
         }
-        Body::ModelFailed { turn, error, transient } => {
+        Body::ModelFailed { turn, error, transient, .. } => {
             if let Some(last) = turns.last_mut().filter(|last| last.0 == *turn)
                 && let Some(failures) = last.1["failures"].as_array_mut()
             {

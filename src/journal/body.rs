@@ -116,6 +116,21 @@ pub enum Body {
         error: String,
         /// Another attempt may help.
         transient: bool,
+        /// The conversation did not fit into the model's context.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        too_long: bool,
+    },
+    /// The conversation with the model was made shorter: of these results only the gist is left in
+    /// it. Instructions, decisions and evidence ids stay, and so does the evidence itself.
+    Compacted {
+        /// Before this turn.
+        turn: u32,
+        /// The calls whose results were shortened.
+        calls: Vec<String>,
+        /// Characters of the conversation before.
+        chars_before: u64,
+        /// Characters of the conversation after.
+        chars_after: u64,
     },
     /// A reading call was allowed and is made.
     ReadStarted {
@@ -251,6 +266,7 @@ impl Body {
             Self::ModelAsked { .. } => "ModelAsked",
             Self::ModelReplied { .. } => "ModelReplied",
             Self::ModelFailed { .. } => "ModelFailed",
+            Self::Compacted { .. } => "Compacted",
             Self::ReadStarted { .. } => "ReadStarted",
             Self::ReadFinished { .. } => "ReadFinished",
             Self::ReadFailed { .. } => "ReadFailed",
@@ -314,6 +330,9 @@ pub struct Frozen {
     /// Models that are asked when that one fails, in this order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fallbacks: Vec<String>,
+    /// Tokens that the smallest context among these models holds, where it was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_tokens: Option<u64>,
     /// What may be spent.
     pub budget: Budget,
     /// Digest of all prompts.

@@ -91,6 +91,8 @@ pub struct Turn {
     pub proposal: Option<Proposal>,
     /// Attempts that failed.
     pub failures: Vec<(String, bool)>,
+    /// The last attempt failed because the conversation was too long.
+    pub too_long: bool,
 }
 
 /// What was last reported.
@@ -166,6 +168,8 @@ pub struct Investigation {
     pub evidence: u32,
     /// The model's turns.
     pub turns: Vec<Turn>,
+    /// Calls of whose results only the gist is left in the conversation.
+    pub shortened: Vec<String>,
     /// The model's name for itself.
     pub model_seen: Option<String>,
     /// What was spent.
@@ -212,6 +216,7 @@ impl Investigation {
             calls: vec![],
             evidence: 0,
             turns: vec![],
+            shortened: vec![],
             model_seen: None,
             spent: Spent::default(),
             reserved_tokens: 0,
@@ -341,6 +346,7 @@ impl Investigation {
                         reply: None,
                         proposal: None,
                         failures: vec![],
+                        too_long: false,
                     }),
                 }
                 self.reserved_tokens = *reserved_tokens;
@@ -364,9 +370,17 @@ impl Investigation {
                     }
                 }
             }
-            Body::ModelFailed { turn, error, transient } => {
+            Body::ModelFailed { turn, error, transient, too_long } => {
                 let open = self.turns.last_mut().filter(|t| t.number == *turn && t.reply.is_none());
-                open.ok_or_else(|| format!("turn {turn} was not asked"))?.failures.push((error.clone(), *transient));
+                let open = open.ok_or_else(|| format!("turn {turn} was not asked"))?;
+                open.failures.push((error.clone(), *transient));
+                open.too_long = *too_long;
+            }
+            Body::Compacted { calls, .. } => {
+                self.shortened.extend(calls.iter().cloned());
+                if let Some(turn) = self.turns.last_mut() {
+                    turn.too_long = false;
+                }
             }
             Body::ReadStarted { call, .. } => {
                 if self.call(&call.id)?.turn.is_some() {

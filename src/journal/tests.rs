@@ -145,6 +145,7 @@ impl Life {
                 model: self.model.then(|| "m".into()),
                 fallbacks: vec![],
                 budget: Budget { turns: 6, tool_calls: 9, wall_s: 5_000, ..Budget::default() },
+                context_tokens: None,
                 prompts_digest: Digest::of(""),
                 tools_digest: Digest::of(""),
             })),
@@ -207,8 +208,22 @@ impl Life {
                     must_answer,
                 });
                 let proposal = match self.roll(8) {
-                    0 => return self.write(Body::ModelFailed { turn, error: "503".into(), transient: true }),
-                    1 => return self.write(Body::ModelFailed { turn, error: "401".into(), transient: false }),
+                    0 => {
+                        return self.write(Body::ModelFailed {
+                            turn,
+                            error: "503".into(),
+                            transient: true,
+                            too_long: false,
+                        });
+                    }
+                    1 => {
+                        return self.write(Body::ModelFailed {
+                            turn,
+                            error: "401".into(),
+                            transient: false,
+                            too_long: false,
+                        });
+                    }
                     2 => Proposal::Invalid { remedy: "say it again".into() },
                     3 => Proposal::Report { report: blob(5) },
                     n => Proposal::Calls {
@@ -345,7 +360,7 @@ fn a_failing_model_passes_its_turn_on() {
     for _ in 0..3 {
         assert_eq!(life.step(), Step::Ask { turn: 1, must_answer: false });
         life.write(asked.clone());
-        life.write(Body::ModelFailed { turn: 1, error: "401".into(), transient: false });
+        life.write(Body::ModelFailed { turn: 1, error: "401".into(), transient: false, too_long: false });
     }
     assert_eq!(life.step(), Step::Report, "all three were asked");
 }

@@ -240,11 +240,12 @@ pub trait Journal: Send + Sync {
     /// `Fenced` when somebody else has it.
     async fn abandon(&self, lease: &Lease, reason: String, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Appends behind `head`.
+    /// Appends behind `head`. Answers whether signals wait that were not consumed, so that nobody
+    /// has to ask for them while work goes on.
     ///
     /// # Errors
     /// `Fenced` when the lease is lost or the head has moved; nothing was written then.
-    async fn append(&self, lease: &Lease, head: &Head, append: Append) -> Result<(), StoreError>;
+    async fn append(&self, lease: &Lease, head: &Head, append: Append) -> Result<bool, StoreError>;
 
     /// Appends to the `system` chain.
     ///

@@ -7,10 +7,11 @@
 //! - [`bound`]: sizes of what is kept and of what a reader gets.
 //! - [`gist`]: the one line that says what was seen.
 //! - [`render`]: tables, ages and a readable form of objects.
-//! - [`kubernetes`], [`prometheus`]: the reading tools.
+//! - [`kubernetes`], [`prometheus`]: the reading tools; [`evidence`] reads on in what they saw.
 
 pub mod blank;
 pub mod bound;
+pub mod evidence;
 pub mod gist;
 pub mod kubernetes;
 pub mod manifest;

@@ -3,6 +3,7 @@
 //! - [`layers`]: the rules of the house, read from the sources
 //! - [`crash`]: SIGKILL after every entry of a whole investigation
 //! - [`cli`]: the commands as people type them
+//! - [`conversation`]: what a model is told, request after request
 //! - [`bad_input`]: what must not harm a running server
 //! - [`peers`]: real Prometheus and Alertmanager; run by `./tests/run`
 //! - [`figures`]: the figures of `docs/benchmarks.md`; run by `tests/bench/run`
@@ -19,6 +20,7 @@
 
 mod bad_input;
 mod cli;
+mod conversation;
 mod crash;
 mod figures;
 mod layers;

@@ -104,6 +104,7 @@ fn frozen(model: Option<&str>) -> Body {
         model: model.map(str::to_owned),
         fallbacks: vec![],
         budget: Budget::default(),
+        context_tokens: None,
         prompts_digest: Digest::of("p"),
         tools_digest: Digest::of("t"),
     })
@@ -229,7 +230,7 @@ fn hostile_text_does_not_reach_the_terminal() {
             (0, Body::AlertsMerged { events: vec![hostile] }),
             (0, Body::SurveyPlanned { round: 1, calls: vec![call("s1", evil)] }),
             (0, seen("s1", evil, evil)),
-            (0, Body::ModelFailed { turn: 1, error: evil.repeat(100), transient: false }),
+            (0, Body::ModelFailed { turn: 1, error: evil.repeat(100), transient: false, too_long: false }),
             (
                 0,
                 Body::Reported {

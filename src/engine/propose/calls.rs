@@ -3,8 +3,11 @@
 use super::strict_json;
 use crate::domain::{ProposedCall, ToolOffer};
 use crate::model::{MAX_NAME_CHARS, bounded_args};
+use jsonschema::Validator;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 /// Calls of one turn that may run; the rest is refused.
 pub const MAX_CALLS_PER_TURN: usize = 8;
@@ -110,7 +113,7 @@ fn read(call: &ProposedCall, offers: &[ToolOffer]) -> Result<Value, String> {
 /// What `value` has against `schema`, in short lines that do not repeat the value.
 pub(super) fn problems(schema: &Value, value: &Value) -> Vec<String> {
     // A schema that cannot be used is reported where tools are loaded, and their own check stands.
-    let Ok(validator) = jsonschema::validator_for(schema) else { return Vec::new() };
+    let Some(validator) = compiled(schema) else { return Vec::new() };
     let line = |error: jsonschema::ValidationError<'_>| {
         let path = error.instance_path().to_string();
         let place = if path.is_empty() { "the arguments".to_owned() } else { path };
@@ -118,6 +121,25 @@ pub(super) fn problems(schema: &Value, value: &Value) -> Vec<String> {
         text
     };
     validator.iter_errors(value).take(6).map(line).collect()
+}
+
+/// Schemas that are kept compiled; there are as many as tools.
+const COMPILED: usize = 256;
+
+/// The validator of a schema. Tools keep their schemas, and compiling one costs more than a check.
+fn compiled(schema: &Value) -> Option<Arc<Validator>> {
+    static KNOWN: LazyLock<Mutex<BTreeMap<String, Arc<Validator>>>> = LazyLock::new(Mutex::default);
+    let text = schema.to_string();
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(validator) = known.get(&text) {
+        return Some(validator.clone());
+    }
+    let validator = Arc::new(jsonschema::validator_for(schema).ok()?);
+    if known.len() >= COMPILED {
+        known.clear();
+    }
+    known.insert(text, validator.clone());
+    Some(validator)
 }
 
 /// Whether `next` completes the same two to four calls for the third time.

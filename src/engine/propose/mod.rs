@@ -11,19 +11,22 @@
 
 pub mod calls;
 pub mod case;
+pub mod choice;
 pub mod conversation;
 pub mod figures;
 pub mod interpret;
 pub mod merge;
+pub mod room;
 pub mod strict_json;
 pub mod submit;
 pub mod verify;
 
 pub use calls::{MAX_CALLS_PER_TURN, PastCall};
 pub use case::{Case, incident_slug};
-pub use conversation::{CallResult, Conversation, Turn};
+pub use conversation::{CallResult, Conversation, Opening, Turn};
 pub use interpret::{Interpretation, Recovery, interpret, recovery};
 pub use merge::merge;
+pub use room::Room;
 pub use submit::{ModelReport, SUBMIT_REPORT, submit_offer};
 pub use verify::{Cited, verify};
 

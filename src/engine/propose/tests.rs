@@ -1,7 +1,7 @@
 //! The parts together, around a scripted model.
 
 use super::*;
-use crate::domain::{Analysis, Budget, ProposedCall, ReportVerdict, ToolOffer};
+use crate::domain::{Analysis, ProposedCall, ReportVerdict, ToolOffer};
 use crate::model::{ModelProvider, ReplayModel};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -19,20 +19,19 @@ async fn a_scripted_investigation_ends_in_a_verified_report() {
     let model = ReplayModel::from_jsonl("script", &script.join("\n")).unwrap();
     let schema = json!({"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"], "additionalProperties": false});
     let offers = [ToolOffer { name: "look".into(), description: "Looks.".into(), parameters: schema }];
-    let (budget, mut turns, mut history) = (Budget::default(), Vec::<Turn>::new(), Vec::<PastCall>::new());
+    let (mut turns, mut history) = (Vec::<Turn>::new(), Vec::<PastCall>::new());
+    let mut conversation = Conversation::begin(Opening {
+        system: "rules".into(),
+        incident: "case".into(),
+        nonce: "n".into(),
+        offers: offers.to_vec(),
+        turns: 20,
+        room: Room::default(),
+    });
     let mut seen = BTreeMap::new();
     let refuse = |(call, text): (ProposedCall, String)| CallResult::Refused { call_id: call.id, text };
 
     let reported = loop {
-        let conversation = Conversation {
-            system: "rules",
-            user: "case",
-            nonce: "n",
-            turns: &turns,
-            offers: &offers,
-            budget: &budget,
-            max_tokens: 1_000,
-        };
         let request = conversation.request(None);
         let reply = model.chat(&request).await.unwrap();
         let number = u32::try_from(turns.len()).unwrap() + 1;
@@ -47,13 +46,20 @@ async fn a_scripted_investigation_ends_in_a_verified_report() {
                     let text = "f3iai/data-typedb-0 97.1 % used; f3iai/typedb-0 restarts";
                     seen.insert(id.clone(), Cited { kind: "metric".into(), text: text.into() });
                     seen.insert("E2".into(), Cited { kind: "state".into(), text: text.into() });
-                    results.push(CallResult::Observed { call_id: call.id, evidence_id: id, text: text.into() });
+                    results.push(CallResult::Observed {
+                        call_id: call.id,
+                        evidence_id: id,
+                        text: text.into(),
+                        gist: "full".into(),
+                        passage: false,
+                    });
                     history.push(PastCall { tool: call.tool, args: call.args });
                 }
                 (results, None)
             }
         };
         turns.push(Turn { number, reply, results, remedy });
+        turns.last().into_iter().for_each(|turn| conversation.add(turn));
     };
 
     assert_eq!(turns.len(), 3);

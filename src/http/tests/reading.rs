@@ -174,7 +174,7 @@ async fn the_transcript_shows_what_the_model_saw_and_said() {
             must_answer: false,
         };
         bodies.push(asked.clone());
-        bodies.push(Body::ModelFailed { turn, error: "timeout".into(), transient: true });
+        bodies.push(Body::ModelFailed { turn, error: "timeout".into(), transient: true, too_long: false });
         bodies.push(asked);
         if turn < 3 {
             bodies.push(Body::ModelReplied {

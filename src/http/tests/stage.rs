@@ -80,7 +80,7 @@ impl Journal for Breakable {
     async fn abandon(&self, lease: &Lease, reason: String, now: Timestamp) -> Result<(), StoreError> {
         self.inner.abandon(lease, reason, now).await
     }
-    async fn append(&self, lease: &Lease, head: &Head, append: Append) -> Result<(), StoreError> {
+    async fn append(&self, lease: &Lease, head: &Head, append: Append) -> Result<bool, StoreError> {
         self.inner.append(lease, head, append).await
     }
     async fn append_system(&self, drafts: Vec<Draft>, blobs: Vec<Blob>, now: Timestamp) -> Result<(), StoreError> {

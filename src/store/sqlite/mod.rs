@@ -262,7 +262,7 @@ impl Journal for SqliteStore {
         self.write("give up an investigation", |reply| Command::Abandon { lease, reason, now, reply }).await
     }
 
-    async fn append(&self, lease: &Lease, head: &Head, append: Append) -> Result<(), StoreError> {
+    async fn append(&self, lease: &Lease, head: &Head, append: Append) -> Result<bool, StoreError> {
         let (lease, head, append) = (lease.clone(), head.clone(), Box::new(append));
         self.write("append to the journal", |reply| Command::Append { lease, head, append, reply }).await
     }
