@@ -8,13 +8,17 @@ use crate::config::{Config, Credential, Kubernetes, Provider, RouteModel};
 use crate::domain::{Clock, Digest, Entropy, Redactor, Secret};
 use crate::edge::{Auth, EdgeError, KubeReader, PrometheusReader, SystemClock, SystemEntropy};
 use crate::engine::intake::Intake;
+use crate::engine::ledger::Ledger;
 use crate::engine::notify::{LogSink, Sink};
 use crate::engine::routes::{Route, RouteError, Routes};
 use crate::engine::{Engine, PricedModel, worker};
 use crate::gate::Gate;
-use crate::http::{self, Access, AccessToken, Gates, IntakeToken, Status, Web};
+use crate::http::{self, Access, AccessToken, Gates, IntakeToken, Limits, Status, Web};
 use crate::journal::{Body, Draft};
-use crate::model::{ModelError, ModelProvider, OpenAi, OpenAiOptions, Profile, ProfileError, Standing};
+use crate::model::{
+    ModelError, ModelProvider, Ollama, OllamaOptions, OpenAi, OpenAiOptions, Profile, ProfileError, ReplayModel,
+    Standing,
+};
 use crate::policy::{Bundle, Policy, PolicyError, RegoPolicy};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Journal, Store, StoreError};
@@ -23,6 +27,7 @@ use crate::template::{TemplateError, Templates};
 use crate::tools::{ManifestError, Manifests, Registry, Sources};
 use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -147,6 +152,8 @@ pub fn routes(config: &Config) -> Result<Routes, RouteError> {
         },
         tools: route.tools.clone(),
         timeout: route.timeout,
+        budget: route.budget,
+        max_per_day: route.max_per_day,
     };
     Routes::new(config.routes.iter().map(route).collect())
 }
@@ -178,18 +185,6 @@ pub fn prometheus(config: &Config) -> Result<Option<PrometheusReader>, EdgeError
     PrometheusReader::new(&peer.url, auth).map(Some)
 }
 
-/// The model that `model` configures. `measured_window` counts where the configuration says nothing.
-///
-/// # Errors
-/// When its settings cannot work.
-pub fn model(model: &crate::config::Model, measured_window: Option<u64>) -> Result<Arc<dyn ModelProvider>, ModelError> {
-    let mut options = OpenAiOptions::new(&model.name, &model.model, &model.base_url);
-    options.api_key.clone_from(&model.api_key);
-    options.timeout = model.timeout;
-    options.context_tokens = model.context_tokens.or(measured_window);
-    Ok(Arc::new(OpenAi::new(options)?))
-}
-
 /// The measurement of `model` that is kept beside the store at `store`; `None` without one, and when
 /// it is about another model or address.
 ///
@@ -213,9 +208,67 @@ fn models(config: &Config) -> Result<Vec<PricedModel>, ModelError> {
             standing: profile.as_ref().map(Standing::of).unwrap_or_default(),
             input_per_mtok: model.price.input_per_mtok,
             output_per_mtok: model.price.output_per_mtok,
+            cheap: model.cheap,
         })
     };
     config.models.iter().map(priced).collect()
+}
+
+/// The model that `model` configures. `measured_window` counts where the configuration says nothing.
+///
+/// # Errors
+/// When its settings cannot work.
+pub fn model(model: &crate::config::Model, measured_window: Option<u64>) -> Result<Arc<dyn ModelProvider>, ModelError> {
+    let context_tokens = model.context_tokens.or(measured_window);
+    let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy::default()));
+    Ok(match model.provider {
+        Provider::Openai => {
+            let options = OpenAiOptions {
+                api_key: model.api_key.clone(),
+                timeout: model.timeout,
+                context_tokens,
+                stream: model.stream,
+                pin: model.pin.clone(),
+                structured: model.structured,
+                cache: model.cache,
+                ..OpenAiOptions::new(&model.name, &model.model, &model.base_url)
+            };
+            Arc::new(OpenAi::new(options, clock, entropy)?)
+        }
+        Provider::Ollama => {
+            let options = OllamaOptions {
+                api_key: model.api_key.clone(),
+                timeout: model.timeout,
+                context_tokens,
+                stream: model.stream,
+                pin: model.pin.clone(),
+                structured: model.structured,
+                num_ctx: model.num_ctx,
+                pull: model.pull,
+                ..OllamaOptions::new(&model.name, &model.model, &model.base_url)
+            };
+            Arc::new(Ollama::new(options, clock, entropy)?)
+        }
+        Provider::Replay => {
+            let text = recording(model.file.as_deref().unwrap_or(Path::new("")))
+                .map_err(|what| ModelError::Settings { model: model.name.clone(), what })?;
+            Arc::new(ReplayModel::read(&model.name, &text)?.strict(model.strict))
+        }
+    })
+}
+
+/// A script or transcript.
+fn recording(path: &Path) -> Result<String, String> {
+    /// Twice what one transcript answers at most.
+    const MOST: u64 = 128 << 20;
+    let shown = path.display();
+    let mut text = String::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(MOST + 1).read_to_string(&mut text));
+    match read {
+        Err(error) => Err(format!("its file {shown} cannot be read ({error})")),
+        Ok(_) if text.len() as u64 > MOST => Err(format!("its file {shown} is larger than 128 MiB")),
+        Ok(_) => Ok(text),
+    }
 }
 
 impl Parts {
@@ -292,11 +345,15 @@ impl App {
             routes: routes.clone(),
             sinks,
             budget: config.budget,
+            ledger: Ledger::new(config.per_day),
             redactor: parts.redactor,
             clock: clock.clone(),
             entropy: entropy.clone(),
+            live: Arc::default(),
             public_url: config.server.public_url.clone(),
         });
+        // What was spent today bounds what comes; without knowing it nothing is begun.
+        engine.ledger.today(engine.store.as_ref(), engine.clock.now()).await?;
         let intake = Arc::new(Intake::new(dynamic, routes, clock, entropy));
         Ok(Self { engine, intake, store, access: access(&config), config, metrics })
     }
@@ -321,6 +378,11 @@ impl App {
                 tracing::warn!(error = error.for_reader(), "the cluster did not tell what kinds it serves");
             }
         });
+        // What a server can do is better known before the first incident than in its middle.
+        for model in &self.engine.models {
+            let provider = model.provider.clone();
+            tokio::spawn(async move { provider.prepare().await });
+        }
         tokio::spawn(worker::run(self.engine.clone(), owner, AT_ONCE, stop))
     }
 
@@ -361,7 +423,7 @@ impl App {
     fn web(&self) -> Arc<Web> {
         let engine = self.engine.clone();
         let ollama = self.config.models.iter().find(|model| model.provider == Provider::Ollama);
-        let ollama = ollama.map(|model| model.base_url.trim_end_matches("/v1").to_owned());
+        let ollama = ollama.map(|model| model.base_url.clone());
         Arc::new(Web {
             intake: self.intake.clone(),
             store: self.engine.store.clone(),
@@ -374,8 +436,21 @@ impl App {
                 ollama_url: ollama.clone(),
                 llm_connected: engine.models.first().and_then(|model| model.pulse.answered()),
             }),
+            live: self.engine.live.clone(),
             metrics: self.metrics.clone(),
             render_markdown: analysis::markdown,
+            limits: {
+                let engine = self.engine.clone();
+                Arc::new(move || Limits {
+                    per_day: engine.ledger.limits(),
+                    routes: engine
+                        .routes
+                        .load()
+                        .iter()
+                        .filter_map(|route| Some((route.name.clone(), route.max_per_day?)))
+                        .collect(),
+                })
+            },
             clock: self.engine.clock.clone(),
             entropy: self.engine.entropy.clone(),
             gates: Gates::default(),

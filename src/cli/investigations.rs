@@ -1,8 +1,10 @@
 //! `firewarden investigations list|show|watch|report|transcript|cancel`.
 
+use super::client::Seen;
 use super::events::{Paging, fields, list, plain, rows, word};
 use super::render::Watcher;
 use super::session::Session;
+use super::status::Status;
 use super::{Exit, Failure, Written, markdown, transcript};
 use crate::analysis;
 use serde_json::{Value, json};
@@ -98,7 +100,18 @@ impl Investigations {
             }
             Self::Watch { id } => {
                 let mut watcher = Watcher::new(out.colour);
-                session.client()?.follow(plain(&id)?, async |entry| out.lines(watcher.lines(entry))).await?;
+                let mut status = Status::new();
+                let follow = async |seen: Seen<'_>| match seen {
+                    Seen::Awaited(awaited) => {
+                        status.show(&awaited.to_string());
+                        Ok(())
+                    }
+                    Seen::Entry(entry) => {
+                        status.clear();
+                        out.lines(watcher.lines(entry))
+                    }
+                };
+                session.client()?.follow(plain(&id)?, follow).await?;
             }
             Self::Report { id, written, markdown: raw } => {
                 let report = session.client()?.report(plain(&id)?).await?;

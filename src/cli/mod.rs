@@ -2,7 +2,7 @@
 //!
 //! - what is typed: this file; what it is run with: [`session`]
 //! - commands: [`serve`], [`demo`], [`investigate`], [`init`], [`check`], [`doctor`], [`policy`], [`prompt`],
-//!   [`tools`], [`events`], [`investigations`], [`audit`], [`version`]
+//!   [`tools`], [`events`], [`investigations`], [`usage`], [`audit`], [`version`]
 //! - a running server: [`client`]
 //! - what is seen: [`render`] (the journal), [`transcript`], [`markdown`], [`output`] (tables, JSON, YAML), [`text`]
 //! - how it ends: [`failure`]
@@ -26,9 +26,11 @@ pub mod render;
 pub mod serve;
 pub mod session;
 mod stage;
+mod status;
 pub mod text;
 pub mod tools;
 pub mod transcript;
+pub mod usage;
 pub mod version;
 
 pub use failure::{Exit, Failure};
@@ -101,6 +103,8 @@ enum Command {
     /// What a running server investigates
     #[command(subcommand)]
     Investigations(investigations::Investigations),
+    /// What a running server spent, and what is left today
+    Usage(usage::Usage),
     /// Verify the journal
     #[command(subcommand)]
     Audit(audit::Command),
@@ -155,6 +159,7 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Tools(command) => command.run(&session).await,
         Command::Events(command) => command.run(&session).await,
         Command::Investigations(command) => command.run(&session).await,
+        Command::Usage(command) => command.run(&session).await,
         Command::Audit(command) => command.run(&session).await,
         Command::Version(command) => command.run(&session),
         Command::Completions { shell } => {

@@ -1,5 +1,6 @@
 //! `firewarden prompt render`: what a model would be told.
 
+use super::client::Seen;
 use super::investigate::{follow, normalise, read, source};
 use super::output::{Format, note};
 use super::session::Session;
@@ -164,7 +165,11 @@ impl Rehearsal {
         let (stop, stopped) = watch::channel(false);
         let working = app.work(stopped);
         let mut entries: Vec<Entry> = vec![];
-        let report = follow(&app, &id.to_string(), |entry| entries.push(entry.clone())).await?;
+        let report = follow(&app, &id.to_string(), |seen| match seen {
+            Seen::Entry(entry) => entries.push(entry.clone()),
+            Seen::Awaited(_) => {}
+        })
+        .await?;
         stop.send_replace(true);
         let _ = working.await;
         let inv = Investigation::fold(&id.to_string(), &entries).map_err(Failure::internal)?;

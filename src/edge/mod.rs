@@ -12,6 +12,7 @@ pub mod error;
 pub mod http;
 pub mod kube;
 pub mod prometheus;
+pub mod sse;
 pub mod stream;
 
 pub use ambient::{SystemClock, SystemEntropy};

@@ -2,23 +2,21 @@
 
 use super::driver::{Session, Talk};
 use super::propose::choice::{self, Candidate};
-use super::propose::{self, CallResult, Conversation, Interpretation, Opening, PastCall, Room};
+use super::propose::{self, CallResult, Conversation, Interpretation, Opening, PastCall, Reading, Room};
 use super::{EngineError, PricedModel};
 use crate::domain::{
-    Analysis, BlobRef, ChatReply, ChatRequest, Digest, Message, Observation, ProposedCall, Redactor, SreEvent,
-    ToolOffer, Usage,
+    Analysis, BlobRef, ChatReply, ChatRequest, Digest, Message, Observation, ProposedCall, Redactor, Reservation,
+    SreEvent, ToolOffer,
 };
-use crate::journal::{Actor, Body, Call, Draft, Progress, Proposal, Rejected};
+use crate::journal::{Actor, Body, Call, CallState, Draft, Progress, Proposal, Rejected};
 use crate::model::{self, ModelError};
 use crate::telemetry;
 use crate::tools::{Registry, evidence};
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// Characters that a token has on average; servers that count say better.
-const CHARS_PER_TOKEN: u64 = 4;
 
 impl Session<'_> {
     /// One turn: journals the request, sends it, journals what came back.
@@ -26,19 +24,21 @@ impl Session<'_> {
         let Some(model) = self.model(turn) else {
             return self.asked_in_vain(turn, must_answer, "the model of this investigation is no longer configured");
         };
-        let request = match self.request(turn, must_answer).await? {
+        let mut request = match self.request(turn, must_answer).await? {
             Ok(request) => request,
             Err(error) => return self.asked_in_vain(turn, must_answer, &error),
         };
-        let size = request.messages.iter().map(|m| m.content.len()).sum::<usize>() + request.tools.len() * 600;
-        let reserved_tokens = size as u64 / CHARS_PER_TOKEN + u64::from(request.max_tokens);
+        // Without room the work has gone a rung down, and the next step is another one.
+        let Some(reserved) = self.afford(&model, &mut request).await? else { return Ok(()) };
         let (request_digest, kept) = self.keep_request(&request)?;
         let body = Body::ModelAsked {
             turn,
             model: model.provider.name().to_owned(),
             request_digest,
             request: kept,
-            reserved_tokens,
+            reserved_tokens: reserved.tokens(),
+            reserved_usd: reserved.cost_usd,
+            max_tokens: request.max_tokens,
             must_answer,
         };
         self.record(Draft::engine(body))?;
@@ -47,25 +47,29 @@ impl Session<'_> {
             self.take_signals().await?;
         }
         if self.inv.cancelled.is_some() {
+            self.unreserve();
             let error = "not sent: the investigation was cancelled".to_owned();
-            let body = Body::ModelFailed { turn, error, transient: true, too_long: false };
+            let body = Body::ModelFailed { turn, error, transient: true, too_long: false, charged: false };
             return self.record(Draft::engine(body));
         }
-        let answer = match tokio::time::timeout(self.patience(), model.provider.chat(&request)).await {
+        let name = model.provider.name();
+        let (waiting, progress) = self.engine.live.begin(&self.inv.chain, turn, name, self.now());
+        let answer = match tokio::time::timeout(self.patience(), model.provider.chat(&request, &progress)).await {
             Ok(answer) => answer,
-            Err(_) => Err(ModelError::Timeout { model: model.provider.name().to_owned(), after: self.patience() }),
+            Err(_) => Err(ModelError::Timeout { model: name.to_owned(), after: self.patience() }),
         };
-        model.pulse.note(answer.is_ok());
+        drop(waiting);
+        model.pulse.note(&answer, self.now());
         match answer {
-            Ok(reply) => self.replied(turn, &model, &request, reply),
+            Ok(reply) => self.replied(turn, &model, &request, reply, &reserved),
             Err(error) => {
-                telemetry::model_turn(model.provider.name(), "failed", 0, 0);
+                let charged = self.settle_failure(&model, &error, &reserved);
                 // A conversation that is too long for this model can be made shorter, if only once.
                 let too_long = matches!(error, ModelError::TooLong { .. }) && self.can_be_shorter();
                 let (transient, error) = (error.is_transient() || too_long, error.to_string());
                 let error = self.engine.redactor.text(&error).0.into_owned();
                 tracing::warn!(investigation = %self.inv.chain, %error, "the model gave no answer");
-                self.record(Draft::engine(Body::ModelFailed { turn, error, transient, too_long }))
+                self.record(Draft::engine(Body::ModelFailed { turn, error, transient, too_long, charged }))
             }
         }
     }
@@ -98,19 +102,19 @@ impl Session<'_> {
         Ok((Digest::of_parts(parts.iter().map(Digest::as_str)), kept))
     }
 
-    /// The model whose turn it is: each failure of this turn passes it on to the next.
+    /// The model whose turn it is: each failure of this turn passes it on to the next. One that rests
+    /// is passed over while another one does not.
     fn model(&self, turn: u32) -> Option<PricedModel> {
-        let frozen = self.inv.frozen.as_ref()?;
-        let order: Vec<&String> = frozen.model.iter().chain(&frozen.fallbacks).collect();
+        let order = self.inv.models();
         let failed = self.inv.turns.iter().find(|t| t.number == turn).map_or(0, |t| t.failures.len());
-        let name = order.get(failed % order.len().max(1))?;
-        self.engine.models.iter().find(|model| model.provider.name() == *name).cloned()
+        let known = |name: &str| self.engine.models.iter().find(|model| model.provider.name() == name);
+        turned_to(order.into_iter().filter_map(known), failed, self.now()).cloned()
     }
 
     /// Notes a turn that never left the house; the work goes on without the model.
     fn asked_in_vain(&mut self, turn: u32, must_answer: bool, error: &str) -> Result<(), EngineError> {
         tracing::error!(investigation = %self.inv.chain, error, "the model cannot be asked");
-        let model = self.inv.frozen.as_ref().and_then(|frozen| frozen.model.clone()).unwrap_or_default();
+        let model = self.inv.models().first().copied().unwrap_or_default().to_owned();
         let nothing = json!(null);
         let body = Body::ModelAsked {
             turn,
@@ -118,10 +122,13 @@ impl Session<'_> {
             request_digest: Digest::of("null"),
             request: self.keep(&nothing)?,
             reserved_tokens: 0,
+            reserved_usd: 0.0,
+            max_tokens: 0,
             must_answer,
         };
         self.record(Draft::engine(body))?;
-        let body = Body::ModelFailed { turn, error: error.to_owned(), transient: false, too_long: false };
+        let error = error.to_owned();
+        let body = Body::ModelFailed { turn, error, transient: false, too_long: false, charged: false };
         self.record(Draft::engine(body))
     }
 
@@ -253,12 +260,16 @@ impl Session<'_> {
     /// A turn that is over, with what came of its calls; `None` while it is not.
     async fn past_turn(&mut self, turn: &crate::journal::Turn) -> Result<Option<propose::Turn>, EngineError> {
         let (Some(reply), Some(proposal)) = (&turn.reply, &turn.proposal) else { return Ok(None) };
-        let Some(reply) = self.fetch::<ChatReply>(reply).await? else { return Ok(None) };
+        let Some(mut reply) = self.fetch::<ChatReply>(reply).await? else { return Ok(None) };
         let remedy = match proposal {
             Proposal::Invalid { remedy } => Some(remedy.clone()),
             Proposal::Calls { .. } | Proposal::Report { .. } => None,
         };
         let states: Vec<_> = self.inv.calls.iter().filter(|c| c.turn == Some(turn.number)).cloned().collect();
+        if matches!(proposal, Proposal::Calls { recovered: true, .. }) {
+            // Said back as calls, so that the model learns the form that runs.
+            reply = made_of(reply, turn.number, &states);
+        }
         let mut results = vec![];
         for state in states {
             let passage = state.call.tool == evidence::EVIDENCE_READ;
@@ -283,15 +294,11 @@ impl Session<'_> {
         model: &PricedModel,
         request: &ChatRequest,
         reply: ChatReply,
+        reserved: &Reservation,
     ) -> Result<(), EngineError> {
         let reply = self.without_secrets(reply);
-        let usage = counted(request, &reply);
-        #[allow(clippy::cast_precision_loss)]
-        let cost_usd = (usage.tokens_in as f64 * model.input_per_mtok
-            + usage.tokens_out as f64 * model.output_per_mtok)
-            / 1_000_000.0;
-        let proposal = self.proposal(turn, &request.tools, &reply)?;
-        telemetry::model_turn(model.provider.name(), "answered", usage.tokens_in, usage.tokens_out);
+        let (usage, cost_usd) = self.settle(model, request, &reply, reserved);
+        let proposal = self.proposal(turn, model.provider.name(), request, &reply)?;
         let name = reply.model.clone();
         let reply = self.keep(&reply)?;
         let body = Body::ModelReplied { turn, model: name.clone(), reply, proposal, usage, cost_usd };
@@ -303,21 +310,37 @@ impl Session<'_> {
         clean(reply, &self.engine.redactor)
     }
 
-    fn proposal(&mut self, turn: u32, offers: &[ToolOffer], reply: &ChatReply) -> Result<Proposal, EngineError> {
+    fn proposal(
+        &mut self,
+        turn: u32,
+        model: &str,
+        request: &ChatRequest,
+        reply: &ChatReply,
+    ) -> Result<Proposal, EngineError> {
         let of_model = self.inv.calls.iter().filter(|c| c.turn.is_some_and(|t| t >= self.inv.first_turn));
-        let history: Vec<PastCall> =
-            of_model.map(|c| PastCall { tool: c.call.tool.clone(), args: c.call.args.clone() }).collect();
+        let past = |c: &CallState| PastCall {
+            tool: c.call.tool.clone(),
+            args: c.call.args.clone(),
+            result: c.result().map(str::to_owned),
+        };
+        let history: Vec<PastCall> = of_model.map(past).collect();
         let refused = |rejected: Vec<(ProposedCall, String)>| {
             rejected.into_iter().map(|(proposed, remedy)| Rejected { call: call_of(proposed), remedy }).collect()
         };
-        Ok(match propose::interpret(reply, turn, &history, offers) {
+        let Reading { wants, recovered } = propose::interpret(reply, turn, &history, request);
+        if recovered > 0 {
+            telemetry::calls_recovered(model, recovered as u64);
+        }
+        let recovered = recovered > 0;
+        Ok(match wants {
             Interpretation::Calls { accept, rejected } => {
-                Proposal::Calls { accepted: accept.into_iter().map(call_of).collect(), rejected: refused(rejected) }
+                let accepted = accept.into_iter().map(call_of).collect();
+                Proposal::Calls { accepted, rejected: refused(rejected), recovered }
             }
             Interpretation::Repetition { rejected } => {
-                Proposal::Calls { accepted: vec![], rejected: refused(rejected) }
+                Proposal::Calls { accepted: vec![], rejected: refused(rejected), recovered }
             }
-            Interpretation::Report(report) => Proposal::Report { report: self.keep(&report)? },
+            Interpretation::Report(report) => Proposal::Report { report: self.keep(&report)?, recovered },
             Interpretation::Invalid { remedy } => Proposal::Invalid { remedy },
         })
     }
@@ -347,6 +370,18 @@ pub fn offered(tools: &Registry, wanted: &[String], opening: Option<&SreEvent>, 
         .collect();
     let families = opening.map(choice::families).unwrap_or_default();
     choice::choose(&candidates, &families, wanted, system_chars)
+}
+
+/// Whose turn it is after `failed` failures: the next one of those that do not rest, or of all when all
+/// do.
+fn turned_to<'a>(
+    order: impl Iterator<Item = &'a PricedModel>,
+    failed: usize,
+    now: Timestamp,
+) -> Option<&'a PricedModel> {
+    let (fit, rest): (Vec<_>, Vec<_>) = order.partition(|model| !model.pulse.rests(now));
+    let fit = if fit.is_empty() { rest } else { fit };
+    fit.get(failed.checked_rem(fit.len())?).copied()
 }
 
 /// `reply` in bounds and without secrets, whichever provider gave it.
@@ -382,26 +417,56 @@ pub(super) fn digest_of<T: Serialize>(part: &T) -> Digest {
     Digest::of(serde_json::to_vec(part).unwrap_or_default())
 }
 
-fn call_of(proposed: ProposedCall) -> Call {
-    Call { id: proposed.id, tool: proposed.tool, args: proposed.args, need: Value::Null }
+/// `reply` as if it had made the calls that were taken from its text.
+fn made_of(reply: ChatReply, turn: u32, states: &[CallState]) -> ChatReply {
+    let mut calls: Vec<(usize, &Call)> = states
+        .iter()
+        .filter_map(|state| {
+            Some(((0..states.len()).find(|n| propose::call_id(turn, *n) == state.call.id)?, &state.call))
+        })
+        .collect();
+    calls.sort_by_key(|(n, _)| *n);
+    let call = |call: &Call| ProposedCall { id: call.id.clone(), tool: call.tool.clone(), args: call.args.clone() };
+    ChatReply { content: String::new(), calls: calls.into_iter().map(|(_, made)| call(made)).collect(), ..reply }
 }
 
-/// What the turn is counted as: the server's figures, or our own estimate where that is larger.
-fn counted(request: &ChatRequest, reply: &ChatReply) -> Usage {
-    let sent: usize = request.messages.iter().map(|message| message.content.len()).sum();
-    let arguments: usize = reply.calls.iter().map(|call| call.args.to_string().len()).sum();
-    let said = reply.usage.unwrap_or_default();
-    // Half of the estimate: tokenizers differ, and a server that counts honestly is believed.
-    Usage {
-        tokens_in: said.tokens_in.max(sent as u64 / CHARS_PER_TOKEN / 2),
-        tokens_out: said.tokens_out.max((reply.content.len() + arguments) as u64 / CHARS_PER_TOKEN / 2),
-    }
+fn call_of(proposed: ProposedCall) -> Call {
+    Call { id: proposed.id, tool: proposed.tool, args: proposed.args, need: Value::Null }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::FinishReason;
+    use std::sync::Arc;
+
+    #[test]
+    fn l14_a_model_that_rests_is_passed_over_while_another_one_does_not() {
+        let priced = |name: &str| PricedModel {
+            provider: Arc::new(model::ReplayModel::from_jsonl(name, "").unwrap()),
+            standing: crate::model::Standing::default(),
+            cheap: false,
+            pulse: Arc::default(),
+            input_per_mtok: 0.0,
+            output_per_mtok: 0.0,
+        };
+        let models = ["a", "b", "c"].map(priced);
+        let at = |s: i64| Timestamp::from_second(1_700_000_000 + s).unwrap();
+        let turns = |now: i64| -> Vec<&str> {
+            (0..4).map(|failed| turned_to(models.iter(), failed, at(now)).unwrap().provider.name()).collect()
+        };
+        let rest = |model: &PricedModel| {
+            let malformed = || Err::<(), _>(ModelError::Malformed { model: "m".into(), what: "x".into() });
+            (0..3).for_each(|_| model.pulse.note(&malformed(), at(0)));
+        };
+        assert_eq!(turns(0), ["a", "b", "c", "a"]);
+        rest(&models[0]);
+        assert_eq!(turns(0), ["b", "c", "b", "c"]);
+        models[1..].iter().for_each(rest);
+        assert_eq!(turns(0), ["a", "b", "c", "a"], "somebody must be asked");
+        assert_eq!(turns(60), ["a", "b", "c", "a"]);
+        assert!(turned_to([].into_iter(), 0, at(0)).is_none());
+    }
 
     #[test]
     fn an_answer_of_any_provider_is_in_bounds_and_without_secrets() {

@@ -140,6 +140,9 @@ pub enum Outcome {
         accepted: Vec<NamedCall>,
         /// Calls that did not run, and what the model was told.
         refused: Vec<RefusedCall>,
+        /// They stood in its text and were taken from there.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        recovered: bool,
     },
     /// It handed in a report, which the verifier then read.
     Report {},
@@ -339,7 +342,8 @@ impl Turns {
 
 fn outcome(proposal: &Proposal) -> Outcome {
     match proposal {
-        Proposal::Calls { accepted, rejected } => Outcome::Calls {
+        Proposal::Calls { accepted, rejected, recovered } => Outcome::Calls {
+            recovered: *recovered,
             accepted: accepted.iter().map(|c| NamedCall { id: c.id.clone(), tool: c.tool.clone() }).collect(),
             refused: rejected
                 .iter()

@@ -1,6 +1,7 @@
 //! What a server says of itself: the models that it serves, and how much they hold.
 
-use super::transport::{Fault, fault, read};
+use super::fault::Fault;
+use super::transport::{fault, read};
 use super::{ModelError, profile::without_credentials};
 use crate::domain::Secret;
 use serde_json::{Value, json};
@@ -130,7 +131,7 @@ impl<'a> Asker<'a> {
         let (model, base_url) = (self.name.to_owned(), without_credentials(&self.base));
         match fault {
             Fault::Connect(why) | Fault::Broken(why) => ModelError::Unreachable { model, base_url, why },
-            Fault::Timeout => ModelError::Timeout { model, after: PATIENCE },
+            Fault::Timeout | Fault::Stalled(_) => ModelError::Timeout { model, after: PATIENCE },
             Fault::TooLarge => ModelError::TooLarge { model, limit: MAX_BODY },
             Fault::NotJson(what) => ModelError::Malformed { model, what },
             Fault::Status { status: 429, message, retry_after } => {

@@ -1,7 +1,7 @@
 //! `firewarden doctor --send-test-alert`: the way of an alert, through the real webhook.
 
 use crate::app;
-use crate::cli::client::Client;
+use crate::cli::client::{Client, Seen};
 use crate::cli::render::Watcher;
 use crate::cli::session::Session;
 use crate::cli::text::line;
@@ -36,7 +36,10 @@ pub(super) async fn send(session: &Session, config: &Config) -> Result<Exit, Fai
     })?;
     out.line(&format!("accepted   {}", line(&job, 60)))?;
     let mut watcher = Watcher::new(out.colour);
-    let followed = reader.follow(&job, async |entry| out.lines(watcher.lines(entry)));
+    let followed = reader.follow(&job, async |seen| match seen {
+        Seen::Entry(entry) => out.lines(watcher.lines(entry)),
+        Seen::Awaited(_) => Ok(()),
+    });
     let followed = tokio::time::timeout(PATIENCE, followed).await;
     // Whatever came of it, the alert does not stay open.
     let resolved = sender.post("/webhook/alertmanager", &delivery(&run, now, Some(SystemClock.now()))).await;

@@ -18,6 +18,7 @@ use crate::model::profile::{
 use crate::model::{ModelError, ModelProvider};
 use grade::{Results, grade, thresholds};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tasks::{Kind, Task};
 
@@ -126,7 +127,7 @@ impl Trial<'_> {
     }
 
     async fn ask(&self, request: &ChatRequest, seen: &mut Seen) -> Result<ChatReply, ModelError> {
-        let answer = match tokio::time::timeout(PATIENCE, self.model.chat(request)).await {
+        let answer = match tokio::time::timeout(PATIENCE, self.model.chat(request, &Arc::default())).await {
             Ok(answer) => answer,
             Err(_) => Err(ModelError::Timeout { model: self.model.name().to_owned(), after: PATIENCE }),
         };

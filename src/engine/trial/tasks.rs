@@ -53,20 +53,20 @@ impl Task {
         if reply.finish == FinishReason::Length {
             return Err("the answer ran into the token limit".to_owned());
         }
-        (self.right)(&Answer { reply, offers: &self.request.tools })
+        (self.right)(&Answer { reply, request: &self.request })
     }
 }
 
 /// An answer and what it could call.
 struct Answer<'a> {
     reply: &'a ChatReply,
-    offers: &'a [ToolOffer],
+    request: &'a ChatRequest,
 }
 
 impl Answer<'_> {
     /// The calls, each of them as it may go to policy.
     fn calls(&self) -> Result<Vec<ProposedCall>, String> {
-        let checked = check(&self.reply.calls, 1, &[], self.offers);
+        let checked = check(&self.reply.calls, 1, &[], &self.request.tools);
         match checked.rejected.first() {
             Some((call, remedy)) => Err(format!("{}: {remedy}", call.tool)),
             None => Ok(checked.accept),
@@ -108,7 +108,7 @@ impl Answer<'_> {
     }
 
     fn report(&self) -> Result<ModelReport, String> {
-        match interpret(self.reply, 1, &[], self.offers) {
+        match interpret(self.reply, 1, &[], self.request).wants {
             Interpretation::Report(report) => Ok(report),
             Interpretation::Calls { accept, rejected } => Err(match rejected.first() {
                 Some((_, remedy)) => remedy.clone(),

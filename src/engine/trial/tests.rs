@@ -1,6 +1,6 @@
 use super::*;
 use crate::domain::{FinishReason, ProposedCall, Usage};
-use crate::model::{Grade, Limits};
+use crate::model::{Grade, Limits, Progress};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ impl ModelProvider for Scripted {
     fn limits(&self) -> Limits {
         Limits::default()
     }
-    async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, ModelError> {
+    async fn chat(&self, request: &ChatRequest, _: &Arc<Progress>) -> Result<ChatReply, ModelError> {
         if self.0 == Manner::Absent {
             return Err(ModelError::Unreachable {
                 model: "main".into(),
@@ -73,7 +73,7 @@ impl ModelProvider for Scripted {
         let calls: Vec<ProposedCall> =
             calls.into_iter().map(|(tool, args)| ProposedCall { id: String::new(), tool: tool.into(), args }).collect();
         let finish = if calls.is_empty() { FinishReason::Stop } else { FinishReason::ToolCalls };
-        let usage = Usage { tokens_in: sent as u64 / 4 + 50, tokens_out: 20 };
+        let usage = Usage { tokens_in: sent as u64 / 4 + 50, tokens_out: 20, ..Usage::default() };
         let usage = (self.0 != Manner::Silent).then_some(usage);
         Ok(ChatReply { model: "m-2026".into(), content, calls, finish, usage })
     }

@@ -4,11 +4,13 @@
 //! - [`admit`]: which investigation an alert belongs to
 //! - [`chain`]: leases, compare-and-append, signals
 //! - [`read`]: everything that only reads, on a pool of its own
+//! - [`usage`]: what was spent, counted from entries as they are written
 
 mod admit;
 mod chain;
 mod lock;
 mod read;
+mod usage;
 mod writer;
 
 #[cfg(test)]
@@ -96,6 +98,7 @@ impl SqliteStore {
         })?;
         let mut connection = Self::writing_connection(path).await?;
         Self::migrate(path, &mut connection).await?;
+        usage::count_the_past(&mut connection, path).await?;
         let failed = unavailable(path, "prepare the database");
         sqlx::query("UPDATE investigations SET owner = NULL, lease_until_us = NULL WHERE owner IS NOT NULL")
             .execute(&mut connection)
@@ -228,13 +231,13 @@ impl SqliteStore {
     }
 
     async fn migrate(path: &Path, connection: &mut SqliteConnection) -> Result<(), StoreError> {
-        let migrations = vec![Migration::new(
-            1,
-            "journal".into(),
-            MigrationType::Simple,
-            sqlx::SqlSafeStr::into_sql_str(include_str!("../../../migrations/sqlite/0001_journal.sql")),
-            false,
-        )];
+        let migration = |version, name: &'static str, sql: &'static str| {
+            Migration::new(version, name.into(), MigrationType::Simple, sqlx::SqlSafeStr::into_sql_str(sql), false)
+        };
+        let migrations = vec![
+            migration(1, "journal", include_str!("../../../migrations/sqlite/0001_journal.sql")),
+            migration(2, "usage", include_str!("../../../migrations/sqlite/0002_usage.sql")),
+        ];
         Migrator::with_migrations(migrations).run_direct(None, connection, false).await.map_err(|error| {
             StoreError::Unusable {
                 place: path.display().to_string(),

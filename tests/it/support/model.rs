@@ -32,7 +32,7 @@ pub struct Model {
 struct Asked {
     script: Script,
     requests: AtomicUsize,
-    bodies: Mutex<Vec<Value>>,
+    bodies: Mutex<Vec<String>>,
 }
 
 impl Drop for Model {
@@ -61,7 +61,7 @@ impl Model {
 
     /// What it was asked, oldest first.
     pub fn bodies(&self) -> Vec<Value> {
-        self.state.bodies.lock().unwrap().clone()
+        self.state.bodies.lock().unwrap().iter().map(|body| serde_json::from_str(body).unwrap()).collect()
     }
 
     /// The entry for `models:`.
@@ -76,10 +76,10 @@ async fn models() -> Json<Value> {
 
 async fn answer(State(asked): State<Arc<Asked>>, body: String) -> Result<Json<Value>, String> {
     let number = asked.requests.fetch_add(1, Ordering::SeqCst);
-    let request: Value = serde_json::from_str(&body).map_err(|error| error.to_string())?;
-    // The turn is told by what the request repeats, so a restarted asker gets the same answer.
-    let turn = request["messages"].as_array().map_or(0, |m| m.iter().filter(|m| m["role"] == "assistant").count());
-    asked.bodies.lock().unwrap().push(request);
+    // The turn is told by what the request repeats, so a restarted asker gets the same answer. Text
+    // within strings has its quotes escaped, and a model that costs no time must not parse.
+    let turn = body.matches(r#""role":"assistant""#).count();
+    asked.bodies.lock().unwrap().push(body);
     match &asked.script {
         Script::Garbage => match number % 4 {
             0 => Err("<html>502 Bad Gateway</html>".into()),
@@ -126,7 +126,8 @@ fn completion(message: Value, finish: &str) -> Value {
     })
 }
 
-fn report() -> Value {
+/// A report on the recorded incident, as a model submits it.
+pub fn report() -> Value {
     let claim = json!({"kind": "PersistentVolumeClaim", "namespace": "f3iai", "name": "data-typedb-0"});
     json!({
         "verdict": "possible",
