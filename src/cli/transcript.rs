@@ -119,8 +119,9 @@ fn said(out: &mut String, message: &Value) {
     if !content.is_empty() {
         code(out, content);
     }
-    for call in list(&message["calls"]) {
-        out.push_str(&format!("calls {}\n\n", text(&call["tool"])));
+    for (n, call) in list(&message["calls"]).iter().enumerate() {
+        let gap = if n > 0 || !content.is_empty() { "\n" } else { "" };
+        out.push_str(&format!("{gap}calls {}\n\n", text(&call["tool"])));
         code(out, &call["args"].as_str().map_or_else(|| call["args"].to_string(), str::to_owned));
     }
 }
@@ -130,7 +131,7 @@ fn code(out: &mut String, content: &str) {
     let content = block(content, MOST);
     let longest = content.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
-    out.push_str(&format!("{fence}text\n{content}\n{fence}\n\n"));
+    out.push_str(&format!("{fence}text\n{content}\n{fence}\n"));
 }
 
 fn list(value: &Value) -> &[Value] {

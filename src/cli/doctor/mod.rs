@@ -8,7 +8,7 @@ mod alert;
 mod model;
 
 use super::session::Session;
-use super::text::{Colour, Style, block, line, pad, wrap};
+use super::text::{Colour, Style, block, line, pad, plural, wrap};
 use super::{Exit, Failure, Written, logging};
 use crate::doctor::{self, Cause, Finding, State};
 use crate::edge::SystemClock;
@@ -88,7 +88,7 @@ fn lines(found: &[Finding], columns: usize, colour: Colour) -> Vec<String> {
     let count = |state: State| found.iter().filter(|finding| finding.state == state).count();
     lines.push(String::new());
     lines.push(match (count(State::Fail), count(State::Warn)) {
-        (0, 0) => format!("all is well: {} checks", found.len()),
+        (0, 0) => format!("all is well: {}", plural(found.len() as u64, "check")),
         (fail, warn) => format!("{} checks: {fail} failed, {warn} to look at", found.len()),
     });
     lines
@@ -115,13 +115,13 @@ mod tests {
                 "store       commits  ok    SQLite 3.53.0",
                 "prometheus  rules    warn  0 rules of evil",
                 "                           help: load some",
-                "model main  server   FAIL  cannot be reached cannot be reached cannot be",
-                "                           reached cannot be reached cannot be reached cannot be",
+                "model main  server   FAIL  cannot be reached cannot be reached cannot be reached",
+                "                           cannot be reached cannot be reached cannot be reached",
             ]
         );
         assert_eq!(shown.last().unwrap(), "3 checks: 1 failed, 1 to look at");
         assert!(shown.iter().all(|line| line.chars().count() <= 80));
-        assert_eq!(lines(&found()[..1], 80, Colour::Off).last().unwrap(), "all is well: 1 checks");
+        assert_eq!(lines(&found()[..1], 80, Colour::Off).last().unwrap(), "all is well: 1 check");
     }
 
     #[test]
