@@ -1,21 +1,25 @@
 //! L8: the only place that names concrete adapters. A configuration becomes a working whole here.
 
+mod models;
 mod peers;
 mod rotation;
 mod sinks;
+
+pub use peers::prometheus;
 
 use crate::analysis;
 use crate::config::{Config, Kubernetes, Provider, RouteModel};
 use crate::domain::{Clock, Digest, Entropy, Redactor, Secret};
 use crate::edge::{EdgeError, KubeReader, SystemClock, SystemEntropy};
 use crate::engine::intake::Intake;
+use crate::engine::ledger::Ledger;
 use crate::engine::notify::{LogSink, Sink};
 use crate::engine::routes::{Route, RouteError, Routes};
 use crate::engine::{Engine, PricedModel, worker};
 use crate::gate::Gate;
-use crate::http::{self, Access, AccessToken, Gates, IntakeToken, Status, Web};
+use crate::http::{self, Access, AccessToken, Gates, IntakeToken, Limits, Status, Web};
 use crate::journal::{Body, Draft};
-use crate::model::{ModelError, ModelProvider, OpenAi, OpenAiOptions};
+use crate::model::ModelError;
 use crate::policy::{Bundle, Policy, PolicyError, RegoPolicy};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Journal, Store, StoreError};
@@ -31,8 +35,11 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// Investigations that are worked on at once.
-const AT_ONCE: usize = 8;
+pub use models::{model, profile};
+
+/// Investigations that are worked on at once. Most of the time they wait for a model; how many calls
+/// are made of the cluster at once is bounded where the calls are made.
+const AT_ONCE: usize = 64;
 
 /// Why the whole cannot work. Each text names what and says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -147,11 +154,17 @@ pub fn routes(config: &Config) -> Result<Routes, RouteError> {
         },
         tools: route.tools.clone(),
         timeout: route.timeout,
+        budget: route.budget,
+        max_per_day: route.max_per_day,
     };
     Routes::new(config.routes.iter().map(route).collect())
 }
 
-async fn kubernetes(config: Option<&Kubernetes>) -> Result<Option<KubeReader>, EdgeError> {
+/// The cluster that is configured, if one is.
+///
+/// # Errors
+/// When its settings cannot work.
+pub async fn kubernetes(config: Option<&Kubernetes>) -> Result<Option<KubeReader>, EdgeError> {
     match config {
         None => Ok(None),
         Some(Kubernetes { url: Some(url), bearer, .. }) => KubeReader::at(url, bearer.clone()).map(Some),
@@ -159,22 +172,6 @@ async fn kubernetes(config: Option<&Kubernetes>) -> Result<Option<KubeReader>, E
             KubeReader::infer(kubeconfig.as_deref(), context.as_deref()).await
         }
     }
-}
-
-fn models(config: &Config) -> Result<Vec<PricedModel>, ModelError> {
-    let model = |model: &crate::config::Model| {
-        let mut options = OpenAiOptions::new(&model.name, &model.model, &model.base_url);
-        options.api_key.clone_from(&model.api_key);
-        options.timeout = model.timeout;
-        options.context_tokens = model.context_tokens;
-        Ok(PricedModel {
-            provider: Arc::new(OpenAi::new(options)?) as Arc<dyn ModelProvider>,
-            pulse: Arc::default(),
-            input_per_mtok: model.price.input_per_mtok,
-            output_per_mtok: model.price.output_per_mtok,
-        })
-    };
-    config.models.iter().map(model).collect()
 }
 
 impl Parts {
@@ -202,7 +199,7 @@ impl Parts {
             policy: Arc::new(RegoPolicy::load(&bundle(config.places.policies.as_deref())?)?),
             templates: Arc::new(templates),
             routes: routes(config)?,
-            models: models(config)?,
+            models: models::models(config)?,
             tools: Arc::new(Registry::new(&manifests(config.places.tools.as_deref())?, sources, redactor.clone())?),
             redactor,
         })
@@ -255,11 +252,15 @@ impl App {
             routes: routes.clone(),
             sinks,
             budget: config.budget,
+            ledger: Ledger::new(config.per_day),
             redactor: parts.redactor,
             clock: clock.clone(),
             entropy: entropy.clone(),
+            live: Arc::default(),
             public_url: config.server.public_url.clone(),
         });
+        // What was spent today bounds what comes; without knowing it nothing is begun.
+        engine.ledger.today(engine.store.as_ref(), engine.clock.now()).await?;
         let intake = Arc::new(Intake::new(dynamic, routes, clock, entropy));
         Ok(Self { engine, intake, store, access: access(&config), config, metrics })
     }
@@ -284,6 +285,11 @@ impl App {
                 tracing::warn!(error = error.for_reader(), "the cluster did not tell what kinds it serves");
             }
         });
+        // What a server can do is better known before the first incident than in its middle.
+        for model in &self.engine.models {
+            let provider = model.provider.clone();
+            tokio::spawn(async move { provider.prepare().await });
+        }
         tokio::spawn(worker::run(self.engine.clone(), owner, AT_ONCE, stop))
     }
 
@@ -324,7 +330,7 @@ impl App {
     fn web(&self) -> Arc<Web> {
         let engine = self.engine.clone();
         let ollama = self.config.models.iter().find(|model| model.provider == Provider::Ollama);
-        let ollama = ollama.map(|model| model.base_url.trim_end_matches("/v1").to_owned());
+        let ollama = ollama.map(|model| model.base_url.clone());
         Arc::new(Web {
             intake: self.intake.clone(),
             store: self.engine.store.clone(),
@@ -337,8 +343,21 @@ impl App {
                 ollama_url: ollama.clone(),
                 llm_connected: engine.models.first().and_then(|model| model.pulse.answered()),
             }),
+            live: self.engine.live.clone(),
             metrics: self.metrics.clone(),
             render_markdown: analysis::markdown,
+            limits: {
+                let engine = self.engine.clone();
+                Arc::new(move || Limits {
+                    per_day: engine.ledger.limits(),
+                    routes: engine
+                        .routes
+                        .load()
+                        .iter()
+                        .filter_map(|route| Some((route.name.clone(), route.max_per_day?)))
+                        .collect(),
+                })
+            },
             clock: self.engine.clock.clone(),
             entropy: self.engine.entropy.clone(),
             gates: Gates::default(),
@@ -380,6 +399,15 @@ pub async fn reader(path: &Path) -> Result<SqliteStore, StoreError> {
 /// The address of the server that holds the store, if one does.
 pub fn holder(path: &Path) -> Option<String> {
     SqliteStore::holder(path)
+}
+
+/// Tries whether the store at `path` can commit, and tells the versions of database and schema. The
+/// schema stays as it is; `None` when there is no store yet.
+///
+/// # Errors
+/// When it cannot be used, or somebody else holds it.
+pub async fn probe_store(path: &Path) -> Result<Option<String>, StoreError> {
+    SqliteStore::probe(path).await
 }
 
 /// Digest of everything that decides: policy, prompts, tools. Two programs with one digest decide

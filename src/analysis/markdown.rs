@@ -10,6 +10,8 @@ use std::fmt::Write as _;
 
 /// Most rows of the evidence table.
 const MAX_EVIDENCE: usize = 60;
+/// Gaps in full; the report holds them all.
+const MAX_GAPS: usize = 20;
 
 /// The report in Markdown.
 pub fn markdown(report: &Report) -> String {
@@ -19,6 +21,7 @@ pub fn markdown(report: &Report) -> String {
     timeline(&mut page, report);
     doubts(&mut page, report);
     questions(&mut page, report);
+    gaps(&mut page, report);
     evidence(&mut page, report);
     tail(&mut page, report);
     page
@@ -232,9 +235,30 @@ fn questions(page: &mut String, report: &Report) {
     line!(page);
 }
 
+/// What is missing behind the report: calls that failed, a model that gave none.
+fn gaps(page: &mut String, report: &Report) {
+    let missing = &report.provenance.collections_failed;
+    if missing.is_empty() {
+        return;
+    }
+    line!(page, "## Not collected");
+    line!(page);
+    for gap in missing.iter().take(MAX_GAPS) {
+        line!(page, "- {}", escape(&gap.chars().take(400).collect::<String>()));
+    }
+    if missing.len() > MAX_GAPS {
+        line!(page, "- and {} more, in the report's provenance", missing.len() - MAX_GAPS);
+    }
+    line!(page);
+}
+
 fn tail(page: &mut String, report: &Report) {
     let provenance = &report.provenance;
     let model = provenance.model.as_ref().map_or(String::new(), |m| format!(", model {}", escape(m)));
+    if let Some(budget) = provenance.budget.as_ref().filter(|budget| budget.is_bounded()) {
+        line!(page, "The work was bounded ({}): {}.", budget.rung, prose(&budget.reason));
+        line!(page);
+    }
     line!(
         page,
         "Investigation {}, revision {}, {}{model}. Quotations come from the systems under investigation and may be wrong.",

@@ -14,7 +14,11 @@ fn auth(credential: &Option<Credential>) -> Option<Auth> {
     })
 }
 
-pub(super) fn prometheus(config: &Config) -> Result<Option<PrometheusReader>, EdgeError> {
+/// The Prometheus that is configured, if one is.
+///
+/// # Errors
+/// When its settings cannot work.
+pub fn prometheus(config: &Config) -> Result<Option<PrometheusReader>, EdgeError> {
     let peer = config.prometheus.as_ref();
     peer.map(|peer| PrometheusReader::new(&peer.url, auth(&peer.credential))).transpose()
 }

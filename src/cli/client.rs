@@ -5,6 +5,7 @@ use crate::domain::{Report, Secret};
 use crate::edge::http::{HttpAnswer, Limits};
 use crate::edge::stream::EventStream;
 use crate::edge::{Auth, EdgeError, EdgeErrorKind, HttpPeer};
+use crate::engine::live::Awaited;
 use crate::journal::{Body, Entry};
 use serde_json::Value;
 use std::time::Duration;
@@ -13,6 +14,15 @@ use std::time::Duration;
 const LIMITS: Limits = Limits { total: Duration::from_secs(60), body_bytes: 64 << 20 };
 /// A stream that breaks off is opened again so often in a row.
 const AGAIN: u32 = 5;
+
+/// What is seen of an investigation that is followed.
+#[derive(Debug, Clone, Copy)]
+pub enum Seen<'a> {
+    /// It went on.
+    Entry(&'a Entry),
+    /// It waits for a model.
+    Awaited(&'a Awaited),
+}
 
 /// A client of one server.
 #[derive(Debug)]
@@ -71,15 +81,14 @@ impl Client {
         self.peer.get("/readyz", &[], limits).await.is_ok_and(|answer| answer.status == 200)
     }
 
-    /// Shows `look` each entry of an investigation as it happens, until it is closed. A stream that
-    /// breaks off is opened again behind the last entry.
+    /// Shows `look` an investigation as it happens, until it is closed. A stream that breaks off is opened again behind the last entry.
     ///
     /// # Errors
     /// When the server cannot be reached or refuses, or `look` fails.
     pub async fn follow(
         &self,
         id: &str,
-        mut look: impl AsyncFnMut(&Entry) -> Result<(), Failure>,
+        mut look: impl AsyncFnMut(Seen<'_>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let url = format!("{}/api/v1/investigations/{id}/stream", self.address());
         let mut last: Option<String> = None;
@@ -90,6 +99,12 @@ impl Client {
                 Ok(None) => return Ok(()),
                 Ok(Some(mut stream)) => loop {
                     match stream.next().await {
+                        Ok(Some(event)) if event.kind.as_deref() == Some("progress") => {
+                            // Of a later version it may say what we do not know.
+                            if let Ok(awaited) = serde_json::from_str(&event.data) {
+                                look(Seen::Awaited(&awaited)).await?;
+                            }
+                        }
                         Ok(Some(event)) => {
                             let entry: Entry = serde_json::from_str(&event.data).map_err(|e| {
                                 Failure::internal(format!("{} sent an entry that cannot be read: {e}", self.address()))
@@ -97,7 +112,7 @@ impl Client {
                             last = event.id.or(last);
                             broken = 0;
                             closed = matches!(entry.body, Body::Closed { .. });
-                            look(&entry).await?;
+                            look(Seen::Entry(&entry)).await?;
                         }
                         // It went on where it was opened again; now this is the end.
                         Ok(None) if closed => return Ok(()),

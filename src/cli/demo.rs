@@ -1,11 +1,12 @@
 //! `firewarden demo`: a recorded incident through the whole product, over real HTTP on loopback.
 
-use super::client::Client;
+use super::client::{Client, Seen};
 use super::output::{Format, table};
 use super::render::Watcher;
 use super::serve::stop_on_signal;
 use super::session::Session;
 use super::stage::{self, Stage};
+use super::status::Status;
 use super::text::{Style, line, wrap};
 use super::{Exit, Failure, Written, audit, logging, markdown};
 use crate::analysis;
@@ -109,12 +110,19 @@ impl Demo {
             return Err(Failure::internal(format!("the alert opened no investigation: {receipt}")));
         };
         let mut watcher = Watcher::new(out.colour);
-        client
-            .follow(id, async |entry| {
+        let mut status = Status::new();
+        let follow = async |seen: Seen<'_>| match seen {
+            Seen::Awaited(awaited) => {
+                status.show(&awaited.to_string());
+                Ok(())
+            }
+            Seen::Entry(entry) => {
+                status.clear();
                 out.lines(watcher.lines(entry))?;
                 out.lines(findings(app, &watcher, entry).await?)
-            })
-            .await?;
+            }
+        };
+        client.follow(id, follow).await?;
         let report = client.report(id).await?;
         out.line("")?;
         out.lines(markdown::lines(&analysis::markdown(&report), out.columns, out.colour))?;

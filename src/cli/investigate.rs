@@ -1,19 +1,20 @@
 //! `firewarden investigate`: one alert, in the terminal.
 
-use super::client::Client;
+use super::client::{Client, Seen};
 use super::render::Watcher;
 use super::session::Session;
+use super::status::Status;
 use super::{Exit, Failure, Written, logging, markdown};
 use crate::analysis;
 use crate::app::{self, App, AppError};
 use crate::domain::{InvestigationId, Report};
-use crate::journal::{Body, Entry};
+use crate::journal::Body;
 use crate::sources::{AlertSource, Alertmanager, Mapping, Normalised, read_json};
 use crate::store::StoreError;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, Read as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -41,7 +42,7 @@ impl Investigate {
     /// When the alert cannot be read, something does not load, or a server cannot be reached.
     pub async fn run(self, session: &Session) -> Result<Exit, Failure> {
         let source = source(&self.source)?;
-        let bytes = self.read()?;
+        let bytes = read(&self.file)?;
         let progress = Progress::new();
         let reports = match self.elsewhere(session)? {
             Some(client) => there(&client, source, &bytes, progress).await?,
@@ -72,22 +73,21 @@ impl Investigate {
         let store = session.places()?.store;
         app::holder(&store).filter(|at| at.starts_with("http")).map(|at| client_of(session, &at)).transpose()
     }
+}
 
-    fn read(&self) -> Result<Vec<u8>, Failure> {
-        /// As the webhook.
-        const MOST: u64 = 32 << 20;
-        let mut bytes = vec![];
-        let read = match self.file.as_os_str() == "-" {
-            true => std::io::stdin().lock().take(MOST + 1).read_to_end(&mut bytes),
-            false => std::fs::File::open(&self.file).and_then(|file| file.take(MOST + 1).read_to_end(&mut bytes)),
-        };
-        read.map_err(|e| {
-            Failure::usage(format!("{} cannot be read: {e}", self.file.display()), "name a file, or - for stdin")
-        })?;
-        match bytes.len() as u64 > MOST {
-            true => Err(Failure::usage("the alert is larger than 32 MiB", "send fewer alerts at once")),
-            false => Ok(bytes),
-        }
+/// The sender's JSON in `file`; `-` is stdin.
+pub(super) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+    /// As the webhook.
+    const MOST: u64 = 32 << 20;
+    let mut bytes = vec![];
+    let read = match file.as_os_str() == "-" {
+        true => std::io::stdin().lock().take(MOST + 1).read_to_end(&mut bytes),
+        false => std::fs::File::open(file).and_then(|file| file.take(MOST + 1).read_to_end(&mut bytes)),
+    };
+    read.map_err(|e| Failure::usage(format!("{} cannot be read: {e}", file.display()), "name a file, or - for stdin"))?;
+    match bytes.len() as u64 > MOST {
+        true => Err(Failure::usage("the alert is larger than 32 MiB", "send fewer alerts at once")),
+        false => Ok(bytes),
     }
 }
 
@@ -111,6 +111,7 @@ pub(super) fn source(name: &str) -> Result<&'static dyn AlertSource, Failure> {
 #[derive(Debug)]
 struct Progress {
     watcher: Watcher,
+    status: Status,
     shown: bool,
 }
 
@@ -120,12 +121,17 @@ impl Progress {
         // stdout may be a file: colours follow what is watched.
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let colour = if shown && !plain { super::text::Colour::On } else { super::text::Colour::Off };
-        Self { watcher: Watcher::new(colour), shown }
+        Self { watcher: Watcher::new(colour), status: Status::new(), shown }
     }
 
-    fn entry(&mut self, entry: &Entry) {
-        if self.shown {
-            self.watcher.lines(entry).iter().for_each(|line| super::output::note(line));
+    fn seen(&mut self, seen: Seen<'_>) {
+        match seen {
+            Seen::Entry(entry) if self.shown => {
+                self.status.clear();
+                self.watcher.lines(entry).iter().for_each(|line| super::output::note(line));
+            }
+            Seen::Entry(_) => {}
+            Seen::Awaited(awaited) => self.status.show(&awaited.to_string()),
         }
     }
 }
@@ -153,8 +159,8 @@ async fn there(
     for id in jobs(rows.map(|row| row["job_id"].as_str().and_then(|id| id.parse().ok())))? {
         let id = id.to_string();
         client
-            .follow(&id, async |entry| {
-                progress.entry(entry);
+            .follow(&id, async |seen: Seen<'_>| {
+                progress.seen(seen);
                 Ok(())
             })
             .await?;
@@ -179,7 +185,7 @@ async fn here(
         let working = app.work(stopped);
         let mut reports = vec![];
         for id in jobs {
-            let last = follow(app, &id.to_string(), |entry| progress.entry(entry)).await?;
+            let last = follow(app, &id.to_string(), |seen| progress.seen(seen)).await?;
             let Some(last) = last else { continue };
             let bytes = app.engine.store.blob(&last).await?;
             let bytes = bytes.ok_or_else(|| Failure::internal(format!("the report of {id} is gone")))?;
@@ -212,12 +218,11 @@ pub(super) fn normalise(app: &App, source: &dyn AlertSource, bytes: &[u8]) -> Re
     source.normalise(&body, bytes, &mapping).map_err(|e| Failure::usage(e, help))
 }
 
-/// Shows `look` each entry as it is written, until the investigation is closed. Answers its last
-/// report.
+/// Shows `look` an investigation as it happens, until it is closed. Answers its last report.
 pub(super) async fn follow(
     app: &App,
     chain: &str,
-    mut look: impl FnMut(&Entry),
+    mut look: impl FnMut(Seen<'_>),
 ) -> Result<Option<crate::domain::BlobRef>, Failure> {
     let store = &app.engine.store;
     let mut news = store.watch();
@@ -230,7 +235,7 @@ pub(super) async fn follow(
         }
         for entry in entries {
             after = entry.seq;
-            look(&entry);
+            look(Seen::Entry(&entry));
             // What was closed may have been opened again.
             closed = matches!(entry.body, Body::Closed { .. });
             if let Body::Reported { report, .. } = &entry.body {
@@ -240,6 +245,9 @@ pub(super) async fn follow(
         if idle {
             // Whatever is heard, or nothing: the store knows.
             let _ = tokio::time::timeout(LOOK_AGAIN, news.recv()).await;
+            if let Some(awaited) = app.engine.live.of(chain, app.engine.clock.now()) {
+                look(Seen::Awaited(&awaited));
+            }
         }
     }
 }

@@ -10,7 +10,7 @@
 use self::evidence::Asked;
 use super::text::{Colour, Style, cut, line, pad, plural, wrap};
 use crate::config::Span;
-use crate::domain::{Analysis, Budget, Reason, ReportVerdict, Risk, SreEvent, Verdict};
+use crate::domain::{Analysis, Budget, NO_MODEL, Reason, ReportVerdict, Risk, Rung, SreEvent, Verdict};
 use crate::journal::{Body, Call, Entry, Outcome, Phase, Proposal};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -79,6 +79,13 @@ impl Watcher {
                 );
                 self.text("begin", &text)
             }
+            // The usual rungs are no news.
+            Body::LadderTaken { rung: Rung::Full, .. } => vec![],
+            Body::LadderTaken { reason, .. } if reason == NO_MODEL => vec![],
+            Body::LadderTaken { rung, model, reason, .. } => {
+                let model = model.as_deref().map_or(String::new(), |model| format!(", model {}", line(model, 40)));
+                self.text("budget", &format!("{rung}{model}: {}", line(reason, 300)))
+            }
             Body::SurveyPlanned { round, calls } => {
                 self.remember(calls);
                 self.text("look", &format!("round {round}: {}", plural(calls.len() as u64, "read")))
@@ -99,13 +106,14 @@ impl Watcher {
             }
             Body::ModelReplied { turn, proposal, usage, cost_usd, .. } => {
                 let what = match proposal {
-                    Proposal::Calls { accepted, rejected } => {
+                    Proposal::Calls { accepted, rejected, recovered } => {
                         self.remember(accepted);
+                        let from_text = if *recovered { ", taken from its text" } else { "" };
                         let rejected = match rejected.len() {
                             0 => String::new(),
                             n => format!(", {n} malformed"),
                         };
-                        format!("{}{rejected}", plural(accepted.len() as u64, "read"))
+                        format!("{}{rejected}{from_text}", plural(accepted.len() as u64, "read"))
                     }
                     Proposal::Report { .. } => "its report".into(),
                     Proposal::Invalid { remedy } => format!("nothing usable: {}", line(remedy, 160)),
@@ -113,6 +121,10 @@ impl Watcher {
                 let tokens = usage.tokens_in.saturating_add(usage.tokens_out);
                 let cost = if *cost_usd > 0.0 { format!(", {cost_usd:.4} USD") } else { String::new() };
                 self.text("answer", &format!("turn {turn}: {what}  ({tokens} tokens{cost})"))
+            }
+            Body::Compacted { calls, chars_before, chars_after, .. } => {
+                let what = plural(calls.len() as u64, "result");
+                self.text("shorter", &format!("{what} in the conversation, {chars_before} to {chars_after} characters"))
             }
             Body::ModelFailed { turn, error, .. } => self.text("failed", &format!("turn {turn}: {}", line(error, 400))),
             Body::ReadStarted { call, ruling } => {

@@ -3,7 +3,8 @@
 
 use super::secret::Reference;
 use super::units::{Size, Span};
-use crate::domain::{Budget, Severity};
+use crate::domain::{Budget, DayBudget, Severity};
+use crate::model::{CacheMarks, Structured};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -114,6 +115,21 @@ pub(super) struct Route {
     pub tools: Vec<String>,
     #[serde(default)]
     pub timeout: Option<Span>,
+    #[serde(default)]
+    pub budget: RouteBudget,
+    #[serde(default)]
+    pub max_per_day: Option<u32>,
+}
+
+/// As [`PerInvestigation`]; what is left out is taken from there.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RouteBudget {
+    pub turns: Option<u32>,
+    pub tool_calls: Option<u32>,
+    pub tokens: Option<u64>,
+    pub cost_usd: Option<f64>,
+    pub wall: Option<Span>,
 }
 
 fn incident() -> String {
@@ -126,8 +142,10 @@ fn incident() -> String {
 pub enum Provider {
     /// The OpenAI chat API, or anything compatible with it.
     Openai,
-    /// Ollama, by its OpenAI-compatible address.
+    /// Ollama, in its own protocol.
     Ollama,
+    /// Nobody: answers that were written or recorded.
+    Replay,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -146,8 +164,30 @@ pub(super) struct Model {
     pub timeout: Span,
     #[serde(default)]
     pub context_tokens: Option<u64>,
+    #[serde(default = "yes")]
+    pub stream: bool,
+    #[serde(default)]
+    pub structured: Structured,
+    #[serde(default)]
+    pub cache: CacheMarks,
+    #[serde(default)]
+    pub pin: Option<String>,
+    #[serde(default)]
+    pub num_ctx: Option<u64>,
+    #[serde(default)]
+    pub pull: bool,
+    #[serde(default)]
+    pub file: Option<String>,
+    #[serde(default)]
+    pub strict: bool,
     #[serde(default)]
     pub price: Price,
+    #[serde(default)]
+    pub cheap: bool,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 fn model_timeout() -> Span {
@@ -169,6 +209,7 @@ pub struct Price {
 pub(super) struct Budgets {
     pub per_investigation: PerInvestigation,
     pub survey: SurveyBudget,
+    pub per_day: PerDay,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -191,6 +232,21 @@ impl Default for PerInvestigation {
             cost_usd: b.cost_usd,
             wall: Span::seconds(b.wall_s),
         }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct PerDay {
+    pub cost_usd: Option<f64>,
+    pub tokens: Option<u64>,
+    pub investigations: Option<u32>,
+}
+
+impl Default for PerDay {
+    fn default() -> Self {
+        let DayBudget { cost_usd, tokens, investigations } = DayBudget::default();
+        Self { cost_usd, tokens, investigations }
     }
 }
 

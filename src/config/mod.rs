@@ -27,7 +27,8 @@ pub use secret::resolve as resolve_secret;
 pub use tree::Place;
 pub use units::{Size, Span};
 
-use crate::domain::{Budget, Secret, Severity};
+use crate::domain::{Budget, DayBudget, Secret, Severity};
+use crate::model::{CacheMarks, Structured};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -49,6 +50,8 @@ pub struct Config {
     pub models: Vec<Model>,
     /// What one investigation may spend.
     pub budget: Budget,
+    /// What all investigations of a UTC day may spend together.
+    pub per_day: DayBudget,
     /// The cluster to look at, if one is configured.
     pub kubernetes: Option<Kubernetes>,
     /// The Prometheus to ask, if one is configured.
@@ -143,6 +146,10 @@ pub struct Route {
     pub tools: Vec<String>,
     /// From opening to report; `None` takes the budget's.
     pub timeout: Option<Duration>,
+    /// What one investigation may spend; `None` is the budget of all.
+    pub budget: Option<Budget>,
+    /// Investigations that may use the route's model in a UTC day; `None` is any number.
+    pub max_per_day: Option<u32>,
 }
 
 /// Which model investigates.
@@ -165,7 +172,8 @@ pub struct Model {
     pub provider: Provider,
     /// The server's name for it.
     pub model: String,
-    /// Address of the API, `/v1` included, without a slash at its end.
+    /// Address of the API, without a slash at its end: `/v1` included, for Ollama without it, for a
+    /// replay empty.
     pub base_url: String,
     /// The credential, where the server wants one.
     pub api_key: Option<Secret>,
@@ -173,8 +181,26 @@ pub struct Model {
     pub timeout: Duration,
     /// Tokens that its context holds, where somebody said so.
     pub context_tokens: Option<u64>,
+    /// Ask for answers piece by piece.
+    pub stream: bool,
+    /// How the final report is asked for.
+    pub structured: Structured,
+    /// Whether the server is told what repeats.
+    pub cache: CacheMarks,
+    /// What the answering model must call itself.
+    pub pin: Option<String>,
+    /// For Ollama: tokens that the context is to hold.
+    pub num_ctx: Option<u64>,
+    /// For Ollama: pull the model where it is missing.
+    pub pull: bool,
+    /// For a replay: the script or transcript.
+    pub file: Option<PathBuf>,
+    /// For a replay: refuse a request that differs from the recorded one.
+    pub strict: bool,
     /// What it costs.
     pub price: Price,
+    /// It is asked when the money of the day runs low.
+    pub cheap: bool,
 }
 
 /// A cluster.

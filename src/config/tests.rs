@@ -99,6 +99,21 @@ fn every_mistake_is_told_with_its_place_and_its_remedy() {
         ("budgets", "budgets: {per_investigation: {wall: 0s, cost_usd: -1}, survey: {tool_calls: 0}}"),
         ("a cluster twice", "tools: {kubernetes: {url: 'http://h:1', context: c}}"),
         ("host", "models: [{name: a, provider: openai, model: m, host: 'http://h:1'}]"),
+        (
+            "keys of other providers",
+            "models:\n- {name: a, provider: openai, model: m, num_ctx: 9000, pull: true, file: f, strict: true}\n\
+             - {name: b, provider: replay, model: m, api_key: 'env:HOME', base_url: 'http://h:1'}\n\
+             - {name: c, provider: replay, model: m, file: no/such/file}\n\
+             - {name: d, provider: ollama, model: m, num_ctx: 512, pin: ' ', structured: maybe}\n\
+             - {name: e, provider: ollama, model: m, num_ctx: 512, pin: ' '}\n",
+        ),
+        (
+            "values of models",
+            "models:\n- {name: e, provider: ollama, model: m, num_ctx: 512, pin: ' '}\n\
+             - {name: a, provider: openai, model: m, num_ctx: 9000, pull: true, file: f, strict: true}\n\
+             - {name: b, provider: replay, model: m, api_key: 'env:HOME', base_url: 'http://h:1'}\n\
+             - {name: c, provider: replay, model: m, file: no/such/file}\n",
+        ),
     ];
     let mut out = String::new();
     for (name, yaml) in cases {
@@ -170,17 +185,19 @@ fn well_known_variables_fill_what_is_left_open() {
 
     let yaml = "models:\n- {name: a, provider: openai, model: x}\n- {name: b, provider: ollama, model: y}\n\
                 - {name: c, provider: openai, model: z, base_url: 'http://other/v1'}\n\
-                - {name: d, provider: ollama, model: y, host: 'http://gpu:11434/'}";
+                - {name: d, provider: ollama, model: y, host: 'http://gpu:11434/'}\n\
+                - {name: e, provider: ollama, model: y, base_url: 'http://gpu:11434/v1'}";
     let models = config(yaml, &env).models;
     let shown: Vec<_> = models.iter().map(|m| (m.base_url.as_str(), m.api_key.is_some())).collect();
     assert_eq!(
         shown,
         [
             ("http://gateway/v1", true),
-            ("http://127.0.0.1:11434/v1", false),
+            ("http://127.0.0.1:11434", false),
             // OpenAI's key does not go to somebody else.
             ("http://other/v1", false),
-            ("http://gpu:11434/v1", false),
+            ("http://gpu:11434", false),
+            ("http://gpu:11434", false),
         ]
     );
     assert!(config("", &[("OPENAI_API_KEY", "sk-very-secret")]).models.is_empty(), "a key alone asks nobody");

@@ -11,6 +11,9 @@ pub struct Observation {
     pub data: Value,
     /// What a model or a person reads, ≤ the tool's `max_output`.
     pub text: String,
+    /// All of the text where `text` had to be cut, ≤ 4 MiB; else empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub whole: String,
     /// Something was left out of `text` or `data`, and `text` says what.
     pub truncated: bool,
     /// How many secrets were blanked out.
@@ -18,6 +21,11 @@ pub struct Observation {
 }
 
 impl Observation {
+    /// All of the text that was kept.
+    pub fn whole(&self) -> &str {
+        if self.whole.is_empty() { &self.text } else { &self.whole }
+    }
+
     /// Digest of what was seen.
     pub fn digest(&self) -> Digest {
         Digest::of_parts([self.data.to_string().as_str(), &self.text])

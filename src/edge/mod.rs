@@ -26,6 +26,7 @@ pub mod pinned;
 pub mod probe;
 pub mod prometheus;
 pub mod runbooks;
+pub mod sse;
 pub mod stream;
 
 pub use ambient::{SystemClock, SystemEntropy};

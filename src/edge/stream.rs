@@ -2,6 +2,7 @@
 
 use super::error::{EdgeError, EdgeErrorKind};
 use super::http::causes;
+use super::sse::{Decoder, Event, TooLarge};
 use crate::domain::Secret;
 use reqwest::{Client, Response, header};
 use std::collections::VecDeque;
@@ -16,20 +17,12 @@ const EVENT_BYTES: usize = 32 << 20;
 /// Most bytes of a refusal that are told.
 const REFUSAL_BYTES: usize = 4 << 10;
 
-/// One event.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct StreamEvent {
-    /// Its id, to go on behind it.
-    pub id: Option<String>,
-    /// What it says.
-    pub data: String,
-}
-
 /// A stream that is being read.
 #[derive(Debug)]
 pub struct EventStream {
     answer: Response,
-    parser: Parser,
+    decoder: Decoder,
+    ready: VecDeque<Event>,
 }
 
 impl EventStream {
@@ -58,7 +51,7 @@ impl EventStream {
             wrong(EdgeErrorKind::Unreachable, &text)
         })?;
         match answer.status().as_u16() {
-            200 => Ok(Some(Self { answer, parser: Parser::default() })),
+            200 => Ok(Some(Self { answer, decoder: Decoder::new(EVENT_BYTES), ready: VecDeque::new() })),
             204 => Ok(None),
             code => {
                 let mut said = vec![];
@@ -84,13 +77,19 @@ impl EventStream {
     ///
     /// # Errors
     /// When the connection breaks; open it again behind the last id.
-    pub async fn next(&mut self) -> Result<Option<StreamEvent>, EdgeError> {
+    pub async fn next(&mut self) -> Result<Option<Event>, EdgeError> {
         loop {
-            if let Some(event) = self.parser.ready.pop_front() {
+            if let Some(event) = self.ready.pop_front() {
                 return Ok(Some(event));
             }
             match self.answer.chunk().await {
-                Ok(Some(chunk)) => self.parser.feed(&chunk)?,
+                Ok(Some(chunk)) => {
+                    let events = self.decoder.feed(&chunk).map_err(|TooLarge| {
+                        let text = format!("an event is larger than {EVENT_BYTES} bytes");
+                        EdgeError::new("firewarden", EdgeErrorKind::TooLarge, &text)
+                    })?;
+                    self.ready.extend(events);
+                }
                 Ok(None) => return Ok(None),
                 Err(error) => {
                     let text = format!("the stream broke off: {}", causes(&error.without_url()));
@@ -101,85 +100,10 @@ impl EventStream {
     }
 }
 
-/// The format, apart from the connection.
-#[derive(Debug, Default)]
-struct Parser {
-    line: Vec<u8>,
-    event: StreamEvent,
-    has_data: bool,
-    last_was_cr: bool,
-    ready: VecDeque<StreamEvent>,
-}
-
-impl Parser {
-    fn feed(&mut self, bytes: &[u8]) -> Result<(), EdgeError> {
-        for byte in bytes {
-            match byte {
-                b'\n' if self.last_was_cr => self.last_was_cr = false,
-                b'\n' | b'\r' => {
-                    self.last_was_cr = *byte == b'\r';
-                    let line = std::mem::take(&mut self.line);
-                    self.take(&String::from_utf8_lossy(&line));
-                }
-                _ => {
-                    self.last_was_cr = false;
-                    self.line.push(*byte);
-                }
-            }
-            if self.line.len() + self.event.data.len() > EVENT_BYTES {
-                let text = format!("an event is larger than {EVENT_BYTES} bytes");
-                return Err(EdgeError::new("firewarden", EdgeErrorKind::TooLarge, &text));
-            }
-        }
-        Ok(())
-    }
-
-    fn take(&mut self, line: &str) {
-        if line.is_empty() {
-            let event = std::mem::take(&mut self.event);
-            if std::mem::take(&mut self.has_data) {
-                self.ready.push_back(event);
-            }
-            return;
-        }
-        let (field, value) = line.split_once(':').unwrap_or((line, ""));
-        let value = value.strip_prefix(' ').unwrap_or(value);
-        match field {
-            "data" => {
-                if self.has_data {
-                    self.event.data.push('\n');
-                }
-                self.has_data = true;
-                self.event.data.push_str(value);
-            }
-            "id" => self.event.id = Some(value.to_owned()),
-            // Comments keep the connection alive; other fields mean nothing to us.
-            _ => {}
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
-    #[test]
-    fn events_are_read_however_they_are_cut() {
-        let text = ": hello\r\nid: 1\ndata: {\"a\":\ndata: 1}\n\nretry: 5\r\n\r\ndata:two\rid:2\r\r: end\n\nid: 3\n\n";
-        let expected = [
-            StreamEvent { id: Some("1".into()), data: "{\"a\":\n1}".into() },
-            StreamEvent { id: Some("2".into()), data: "two".into() },
-        ];
-        for size in 1..text.len() {
-            let mut parser = Parser::default();
-            for chunk in text.as_bytes().chunks(size) {
-                parser.feed(chunk).unwrap();
-            }
-            assert_eq!(parser.ready, expected, "chunks of {size}");
-        }
-        assert!(Parser::default().feed(&vec![b'x'; EVENT_BYTES + 1]).is_err());
-    }
 
     async fn peer(answer: &'static str) -> String {
         let _ = rustls::crypto::ring::default_provider().install_default();

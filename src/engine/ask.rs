@@ -1,22 +1,22 @@
 //! Asking the model: render, send, read the answer. What it proposes is judged elsewhere.
 
 use super::driver::{Session, Talk};
-use super::propose::{self, CallResult, Conversation, Interpretation, PastCall};
+use super::propose::choice::{self, Candidate};
+use super::propose::{self, CallResult, Conversation, Interpretation, Opening, PastCall, Reading, Room};
 use super::{EngineError, PricedModel};
 use crate::domain::{
-    Analysis, BlobRef, ChatReply, ChatRequest, Digest, Message, Observation, ProposedCall, Redactor, ToolOffer, Usage,
+    Analysis, BlobRef, ChatReply, ChatRequest, Digest, Message, Observation, ProposedCall, Redactor, Reservation,
+    SreEvent, ToolOffer,
 };
-use crate::journal::{Actor, Body, Call, Draft, Progress, Proposal, Rejected};
+use crate::journal::{Actor, Body, Call, CallState, Draft, Progress, Proposal, Rejected};
 use crate::model::{self, ModelError};
 use crate::telemetry;
+use crate::tools::{Registry, evidence};
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// Most tokens of one answer.
-const ANSWER_TOKENS: u32 = 4096;
-/// Characters that a token has on average; servers that count say better.
-const CHARS_PER_TOKEN: u64 = 4;
 
 impl Session<'_> {
     /// One turn: journals the request, sends it, journals what came back.
@@ -24,39 +24,58 @@ impl Session<'_> {
         let Some(model) = self.model(turn) else {
             return self.asked_in_vain(turn, must_answer, "the model of this investigation is no longer configured");
         };
-        let offers = self.offers();
-        let request = match self.request(&offers, must_answer).await? {
+        let mut request = match self.request(turn, must_answer).await? {
             Ok(request) => request,
             Err(error) => return self.asked_in_vain(turn, must_answer, &error),
         };
-        let size = request.messages.iter().map(|m| m.content.len()).sum::<usize>() + offers.len() * 600;
-        let reserved_tokens = size as u64 / CHARS_PER_TOKEN + u64::from(request.max_tokens);
+        // Without room the work has gone a rung down, and the next step is another one.
+        let Some(reserved) = self.afford(&model, &mut request).await? else { return Ok(()) };
         let (request_digest, kept) = self.keep_request(&request)?;
         let body = Body::ModelAsked {
             turn,
             model: model.provider.name().to_owned(),
             request_digest,
             request: kept,
-            reserved_tokens,
+            reserved_tokens: reserved.tokens(),
+            reserved_usd: reserved.cost_usd,
+            max_tokens: request.max_tokens,
             must_answer,
         };
         self.record(Draft::engine(body))?;
         self.flush().await?;
-        let answer = match tokio::time::timeout(self.patience(), model.provider.chat(&request)).await {
+        if self.signalled {
+            self.take_signals().await?;
+        }
+        if self.inv.cancelled.is_some() {
+            self.unreserve();
+            let error = "not sent: the investigation was cancelled".to_owned();
+            let body = Body::ModelFailed { turn, error, transient: true, too_long: false, charged: false };
+            return self.record(Draft::engine(body));
+        }
+        let name = model.provider.name();
+        let (waiting, progress) = self.engine.live.begin(&self.inv.chain, turn, name, self.now());
+        let answer = match tokio::time::timeout(self.patience(), model.provider.chat(&request, &progress)).await {
             Ok(answer) => answer,
-            Err(_) => Err(ModelError::Timeout { model: model.provider.name().to_owned(), after: self.patience() }),
+            Err(_) => Err(ModelError::Timeout { model: name.to_owned(), after: self.patience() }),
         };
-        model.pulse.note(answer.is_ok());
+        drop(waiting);
+        model.pulse.note(&answer, self.now());
         match answer {
-            Ok(reply) => self.replied(turn, &model, &request, reply),
+            Ok(reply) => self.replied(turn, &model, &request, reply, &reserved),
             Err(error) => {
-                telemetry::model_turn(model.provider.name(), "failed", 0, 0);
-                let (transient, error) = (error.is_transient(), error.to_string());
+                let charged = self.settle_failure(&model, &error, &reserved);
+                // A conversation that is too long for this model can be made shorter, if only once.
+                let too_long = matches!(error, ModelError::TooLong { .. }) && self.can_be_shorter();
+                let (transient, error) = (error.is_transient() || too_long, error.to_string());
                 let error = self.engine.redactor.text(&error).0.into_owned();
                 tracing::warn!(investigation = %self.inv.chain, %error, "the model gave no answer");
-                self.record(Draft::engine(Body::ModelFailed { turn, error, transient }))
+                self.record(Draft::engine(Body::ModelFailed { turn, error, transient, too_long, charged }))
             }
         }
+    }
+
+    fn can_be_shorter(&self) -> bool {
+        self.talk.conversation.as_ref().is_some_and(|conversation| !conversation.to_shorten(true).is_empty())
     }
 
     /// Keeps a request as what it adds to the one before it: a conversation repeats itself, its
@@ -69,12 +88,14 @@ impl Session<'_> {
         self.talk.said.extend(request.messages[sent..staying].iter().map(digest_of));
         let rest = request.messages[staying..].iter().map(digest_of);
         let tools = digest_of(&request.tools);
-        let parts: Vec<Digest> = self.talk.said.iter().cloned().chain(rest).chain([tools]).collect();
+        let parts: Vec<Digest> = self.talk.said.iter().cloned().chain(rest).chain([tools.clone()]).collect();
+        let continues = self.talk.request.clone().filter(|_| sent > 0);
+        let offered_before = self.talk.offered.replace(tools.clone());
         let kept = RequestKept {
-            continues: self.talk.request.clone().filter(|_| sent > 0),
+            tools: (continues.is_none() || offered_before != Some(tools)).then_some(&request.tools),
+            continues,
             messages_before: sent,
             messages: &request.messages[sent..],
-            tools: &request.tools,
             must_answer: request.must_answer,
             max_tokens: request.max_tokens,
         };
@@ -83,19 +104,19 @@ impl Session<'_> {
         Ok((Digest::of_parts(parts.iter().map(Digest::as_str)), kept))
     }
 
-    /// The model whose turn it is: each failure of this turn passes it on to the next.
+    /// The model whose turn it is: each failure of this turn passes it on to the next. One that rests
+    /// is passed over while another one does not.
     fn model(&self, turn: u32) -> Option<PricedModel> {
-        let frozen = self.inv.frozen.as_ref()?;
-        let order: Vec<&String> = frozen.model.iter().chain(&frozen.fallbacks).collect();
+        let order = self.inv.models();
         let failed = self.inv.turns.iter().find(|t| t.number == turn).map_or(0, |t| t.failures.len());
-        let name = order.get(failed % order.len().max(1))?;
-        self.engine.models.iter().find(|model| model.provider.name() == *name).cloned()
+        let known = |name: &str| self.engine.models.iter().find(|model| model.provider.name() == name);
+        turned_to(order.into_iter().filter_map(known), failed, self.now()).cloned()
     }
 
     /// Notes a turn that never left the house; the work goes on without the model.
     fn asked_in_vain(&mut self, turn: u32, must_answer: bool, error: &str) -> Result<(), EngineError> {
         tracing::error!(investigation = %self.inv.chain, error, "the model cannot be asked");
-        let model = self.inv.frozen.as_ref().and_then(|frozen| frozen.model.clone()).unwrap_or_default();
+        let model = self.inv.models().first().copied().unwrap_or_default().to_owned();
         let nothing = json!(null);
         let body = Body::ModelAsked {
             turn,
@@ -103,10 +124,14 @@ impl Session<'_> {
             request_digest: Digest::of("null"),
             request: self.keep(&nothing)?,
             reserved_tokens: 0,
+            reserved_usd: 0.0,
+            max_tokens: 0,
             must_answer,
         };
         self.record(Draft::engine(body))?;
-        self.record(Draft::engine(Body::ModelFailed { turn, error: error.to_owned(), transient: false }))
+        let error = error.to_owned();
+        let body = Body::ModelFailed { turn, error, transient: false, too_long: false, charged: false };
+        self.record(Draft::engine(body))
     }
 
     /// How long this turn may take: what is left of the investigation's time.
@@ -116,54 +141,114 @@ impl Session<'_> {
         Duration::from_secs(wall.saturating_sub(gone.max(0).unsigned_abs()).max(1))
     }
 
-    /// The tools of the route that only look.
-    fn offers(&self) -> Vec<ToolOffer> {
-        let wanted = self.inv.frozen.as_ref().map_or(&[][..], |frozen| &frozen.tools);
-        self.engine.tools.offers(wanted)
-    }
-
-    /// The conversation so far as a request; in words why it cannot be rendered.
-    async fn request(
-        &mut self,
-        offers: &[ToolOffer],
-        must_answer: bool,
-    ) -> Result<Result<ChatRequest, String>, EngineError> {
+    /// Brings the conversation up to what the journal holds; in words why it cannot be rendered.
+    async fn converse(&mut self) -> Result<Result<(), String>, EngineError> {
         if self.talk.first_turn != self.inv.first_turn {
             self.talk = Talk { first_turn: self.inv.first_turn, ..Talk::default() };
         }
-        self.add_past_turns().await?;
-        let frozen = self.inv.frozen.clone();
-        let prompt = frozen.as_ref().map_or("incident", |frozen| frozen.prompt.as_str());
-        let budget = frozen.as_ref().map(|frozen| frozen.budget).unwrap_or_default();
-        let mut last = None;
-        if self.talk.prompts.is_none() || must_answer {
-            let analysis = self.analysis().await?;
-            let context = self.prompt_context(&analysis);
-            let templates = &self.engine.templates;
-            let rendered = templates.render("system", &context).and_then(|system| {
-                let last = if must_answer { Some(templates.render("final", &context)?) } else { None };
-                Ok((system, templates.render(prompt, &context)?, last))
-            });
-            match rendered {
-                Ok((system, user, word)) => {
-                    last = word;
-                    self.talk.prompts.get_or_insert((system, user));
-                }
-                Err(error) => return Ok(Err(error.to_string())),
+        if self.talk.conversation.is_none() {
+            match self.opening().await? {
+                Ok(opening) => self.talk.conversation = Some(Conversation::begin(opening)),
+                Err(error) => return Ok(Err(error)),
             }
         }
-        let (system, user) = self.talk.prompts.as_ref().map_or(("", ""), |(system, user)| (system, user));
-        let nonce = self.nonce();
-        let conversation = Conversation {
-            system,
-            user,
-            nonce: &nonce,
-            turns: &self.talk.turns,
-            offers,
-            budget: &budget,
-            max_tokens: ANSWER_TOKENS,
+        let from = self.inv.first_turn.max(self.talk.last_turn + 1);
+        let over: Vec<_> = self.inv.turns.iter().filter(|t| t.number >= from).cloned().collect();
+        for turn in over {
+            let Some(turn) = self.past_turn(&turn).await? else { continue };
+            self.talk.last_turn = turn.number;
+            if let Some(conversation) = &mut self.talk.conversation {
+                conversation.add(&turn);
+            }
+        }
+        self.shorten();
+        Ok(Ok(()))
+    }
+
+    /// How the conversation begins.
+    async fn opening(&mut self) -> Result<Result<Opening, String>, EngineError> {
+        let analysis = self.analysis().await?;
+        let context = self.prompt_context(&analysis);
+        let frozen = self.inv.frozen.as_ref();
+        let prompt = frozen.map_or("incident", |frozen| frozen.prompt.as_str());
+        let templates = &self.engine.templates;
+        let rendered = templates
+            .render("system", &context)
+            .and_then(|system| templates.render(prompt, &context).map(|incident| (system, incident)));
+        Ok(match rendered {
+            Err(error) => Err(error.to_string()),
+            Ok((system, incident)) => Ok(Opening {
+                offers: self.offers(system.len()),
+                system,
+                incident,
+                nonce: self.nonce(),
+                turns: frozen.map(|frozen| frozen.budget.turns).unwrap_or_default(),
+                room: self.room(),
+            }),
+        })
+    }
+
+    /// What fits into the model's context.
+    pub(super) fn room(&self) -> Room {
+        Room::of(self.inv.frozen.as_ref().and_then(|frozen| frozen.context_tokens))
+    }
+
+    /// The tools of the route that only look, and that this kind of alert needs.
+    fn offers(&self, system_chars: usize) -> Vec<ToolOffer> {
+        let wanted = self.inv.frozen.as_ref().map_or(&[][..], |frozen| &frozen.tools);
+        offered(&self.engine.tools, wanted, self.inv.opening(), system_chars)
+    }
+
+    /// Applies what the journal says was made shorter.
+    fn shorten(&mut self) {
+        let Some(conversation) = &mut self.talk.conversation else { return };
+        let known = self.talk.shortened.min(self.inv.shortened.len());
+        if let Some(first) = conversation.shorten(&self.inv.shortened[known..]) {
+            self.talk.said.truncate(first);
+        }
+        self.talk.shortened = self.inv.shortened.len();
+    }
+
+    /// Makes the conversation shorter where it has grown too long, which is an entry of its own.
+    fn compact(&mut self, turn: u32) -> Result<(), EngineError> {
+        let Some(conversation) = &self.talk.conversation else { return Ok(()) };
+        let over = self.inv.turns.last().is_some_and(|last| last.number == turn && last.too_long);
+        let calls = conversation.to_shorten(over);
+        if calls.is_empty() {
+            return Ok(());
+        }
+        let mut shorter = conversation.clone();
+        shorter.shorten(&calls);
+        let (chars_before, chars_after) = (conversation.chars() as u64, shorter.chars() as u64);
+        telemetry::compacted(calls.len() as u64);
+        self.record(Draft::engine(Body::Compacted { turn, calls, chars_before, chars_after }))?;
+        self.shorten();
+        Ok(())
+    }
+
+    /// The conversation so far as a request; in words why it cannot be rendered.
+    async fn request(&mut self, turn: u32, must_answer: bool) -> Result<Result<ChatRequest, String>, EngineError> {
+        if let Err(error) = self.converse().await? {
+            return Ok(Err(error));
+        }
+        self.compact(turn)?;
+        let last_word = match must_answer {
+            false => None,
+            true => {
+                let context = self.last_word_context().await?;
+                match self.engine.templates.render("final", &context) {
+                    Ok(text) => Some(text),
+                    Err(error) => return Ok(Err(error.to_string())),
+                }
+            }
         };
-        Ok(Ok(conversation.request(last.as_deref())))
+        let conversation = self.talk.conversation.as_ref().map(|talk| talk.request(last_word.as_deref()));
+        Ok(conversation.ok_or_else(|| "there is no conversation".to_owned()))
+    }
+
+    async fn last_word_context(&mut self) -> Result<Value, EngineError> {
+        let analysis = self.analysis().await?;
+        Ok(self.prompt_context(&analysis))
     }
 
     /// What the survey concluded; empty when the payload was deleted.
@@ -174,36 +259,35 @@ impl Session<'_> {
         }
     }
 
-    /// Adds the turns of this revision that are over, with what came of their calls.
-    async fn add_past_turns(&mut self) -> Result<(), EngineError> {
-        let known = self.talk.turns.last().map_or(0, |turn| turn.number);
-        let from = self.inv.first_turn.max(known + 1);
-        let over: Vec<_> = self.inv.turns.iter().filter(|t| t.number >= from).cloned().collect();
-        for turn in over {
-            let (Some(reply), Some(proposal)) = (&turn.reply, &turn.proposal) else { continue };
-            let Some(reply) = self.fetch::<ChatReply>(reply).await? else { continue };
-            let remedy = match proposal {
-                Proposal::Invalid { remedy } => Some(remedy.clone()),
-                Proposal::Calls { .. } | Proposal::Report { .. } => None,
-            };
-            let states: Vec<_> = self.inv.calls.iter().filter(|c| c.turn == Some(turn.number)).cloned().collect();
-            let mut results = vec![];
-            for state in states {
-                let call_id = state.call.id;
-                results.push(match state.progress {
-                    Progress::Seen { observation, evidence_id, .. } => {
-                        let seen: Option<Observation> = self.fetch(&observation).await?;
-                        let text = seen.map_or_else(|| "(deleted)".to_owned(), |seen| seen.text);
-                        CallResult::Observed { call_id, evidence_id, text }
-                    }
-                    Progress::Failed { error, .. } => CallResult::Failed { call_id, text: error },
-                    Progress::Rejected { remedy } => CallResult::Refused { call_id, text: remedy },
-                    Progress::Planned | Progress::Started => continue,
-                });
-            }
-            self.talk.turns.push(propose::Turn { number: turn.number, reply, results, remedy });
+    /// A turn that is over, with what came of its calls; `None` while it is not.
+    async fn past_turn(&mut self, turn: &crate::journal::Turn) -> Result<Option<propose::Turn>, EngineError> {
+        let (Some(reply), Some(proposal)) = (&turn.reply, &turn.proposal) else { return Ok(None) };
+        let Some(mut reply) = self.fetch::<ChatReply>(reply).await? else { return Ok(None) };
+        let remedy = match proposal {
+            Proposal::Invalid { remedy } => Some(remedy.clone()),
+            Proposal::Calls { .. } | Proposal::Report { .. } => None,
+        };
+        let states: Vec<_> = self.inv.calls.iter().filter(|c| c.turn == Some(turn.number)).cloned().collect();
+        if matches!(proposal, Proposal::Calls { recovered: true, .. }) {
+            // Said back as calls, so that the model learns the form that runs.
+            reply = made_of(reply, turn.number, &states);
         }
-        Ok(())
+        let mut results = vec![];
+        for state in states {
+            let passage = state.call.tool == evidence::EVIDENCE_READ;
+            let call_id = state.call.id;
+            results.push(match state.progress {
+                Progress::Seen { observation, evidence_id, excerpt, .. } => {
+                    let seen: Option<Observation> = self.fetch(&observation).await?;
+                    let text = seen.map_or_else(|| "(deleted)".to_owned(), |seen| seen.text);
+                    CallResult::Observed { call_id, evidence_id, text, gist: excerpt, passage }
+                }
+                Progress::Failed { error, .. } => CallResult::Failed { call_id, text: error },
+                Progress::Rejected { remedy } => CallResult::Refused { call_id, text: remedy },
+                Progress::Planned | Progress::Started => continue,
+            });
+        }
+        Ok(Some(propose::Turn { number: turn.number, reply, results, remedy }))
     }
 
     fn replied(
@@ -212,15 +296,11 @@ impl Session<'_> {
         model: &PricedModel,
         request: &ChatRequest,
         reply: ChatReply,
+        reserved: &Reservation,
     ) -> Result<(), EngineError> {
         let reply = self.without_secrets(reply);
-        let usage = counted(request, &reply);
-        #[allow(clippy::cast_precision_loss)]
-        let cost_usd = (usage.tokens_in as f64 * model.input_per_mtok
-            + usage.tokens_out as f64 * model.output_per_mtok)
-            / 1_000_000.0;
-        let proposal = self.proposal(turn, &request.tools, &reply)?;
-        telemetry::model_turn(model.provider.name(), "answered", usage.tokens_in, usage.tokens_out);
+        let (usage, cost_usd) = self.settle(model, request, &reply, reserved);
+        let proposal = self.proposal(turn, model.provider.name(), request, &reply)?;
         let name = reply.model.clone();
         let reply = self.keep(&reply)?;
         let body = Body::ModelReplied { turn, model: name.clone(), reply, proposal, usage, cost_usd };
@@ -232,21 +312,37 @@ impl Session<'_> {
         clean(reply, &self.engine.redactor)
     }
 
-    fn proposal(&mut self, turn: u32, offers: &[ToolOffer], reply: &ChatReply) -> Result<Proposal, EngineError> {
+    fn proposal(
+        &mut self,
+        turn: u32,
+        model: &str,
+        request: &ChatRequest,
+        reply: &ChatReply,
+    ) -> Result<Proposal, EngineError> {
         let of_model = self.inv.calls.iter().filter(|c| c.turn.is_some_and(|t| t >= self.inv.first_turn));
-        let history: Vec<PastCall> =
-            of_model.map(|c| PastCall { tool: c.call.tool.clone(), args: c.call.args.clone() }).collect();
+        let past = |c: &CallState| PastCall {
+            tool: c.call.tool.clone(),
+            args: c.call.args.clone(),
+            result: c.result().map(str::to_owned),
+        };
+        let history: Vec<PastCall> = of_model.map(past).collect();
         let refused = |rejected: Vec<(ProposedCall, String)>| {
             rejected.into_iter().map(|(proposed, remedy)| Rejected { call: call_of(proposed), remedy }).collect()
         };
-        Ok(match propose::interpret(reply, turn, &history, offers) {
+        let Reading { wants, recovered } = propose::interpret(reply, turn, &history, request);
+        if recovered > 0 {
+            telemetry::calls_recovered(model, recovered as u64);
+        }
+        let recovered = recovered > 0;
+        Ok(match wants {
             Interpretation::Calls { accept, rejected } => {
-                Proposal::Calls { accepted: accept.into_iter().map(call_of).collect(), rejected: refused(rejected) }
+                let accepted = accept.into_iter().map(call_of).collect();
+                Proposal::Calls { accepted, rejected: refused(rejected), recovered }
             }
             Interpretation::Repetition { rejected } => {
-                Proposal::Calls { accepted: vec![], rejected: refused(rejected) }
+                Proposal::Calls { accepted: vec![], rejected: refused(rejected), recovered }
             }
-            Interpretation::Report(report) => Proposal::Report { report: self.keep(&report)? },
+            Interpretation::Report(report) => Proposal::Report { report: self.keep(&report)?, recovered },
             Interpretation::Invalid { remedy } => Proposal::Invalid { remedy },
         })
     }
@@ -257,6 +353,37 @@ impl Session<'_> {
         let salted = self.inv.opening().map(|event| event.raw.commitment.to_string()).unwrap_or_default();
         Digest::of_parts(["firewarden/prompt-nonce", &self.inv.chain, &salted]).short(16).to_owned()
     }
+}
+
+/// The tools among `wanted` (by name or tag; empty is all) that only look and that an alert such as
+/// `opening` needs, as many as fit beside a `system` prompt of `system_chars` characters.
+pub fn offered(tools: &Registry, wanted: &[String], opening: Option<&SreEvent>, system_chars: usize) -> Vec<ToolOffer> {
+    let tags: BTreeMap<&str, &[String]> =
+        tools.specs().into_iter().map(|spec| (spec.name.as_str(), spec.tags.as_slice())).collect();
+    let mut offers = tools.offers(wanted);
+    if !wanted.is_empty() {
+        // A route that names its tools does not have to name the one that looks at none.
+        let known = offers.iter().any(|offer| offer.name == evidence::EVIDENCE_READ);
+        offers.extend(tools.offers(&[evidence::EVIDENCE_READ]).into_iter().filter(|_| !known));
+    }
+    let candidates: Vec<Candidate> = offers
+        .into_iter()
+        .map(|offer| Candidate { tags: tags.get(offer.name.as_str()).map(|t| t.to_vec()).unwrap_or_default(), offer })
+        .collect();
+    let families = opening.map(choice::families).unwrap_or_default();
+    choice::choose(&candidates, &families, wanted, system_chars)
+}
+
+/// Whose turn it is after `failed` failures: the next one of those that do not rest, or of all when all
+/// do.
+fn turned_to<'a>(
+    order: impl Iterator<Item = &'a PricedModel>,
+    failed: usize,
+    now: Timestamp,
+) -> Option<&'a PricedModel> {
+    let (fit, rest): (Vec<_>, Vec<_>) = order.partition(|model| !model.pulse.rests(now));
+    let fit = if fit.is_empty() { rest } else { fit };
+    fit.get(failed.checked_rem(fit.len())?).copied()
 }
 
 /// `reply` in bounds and without secrets, whichever provider gave it.
@@ -282,35 +409,68 @@ struct RequestKept<'a> {
     messages_before: usize,
     /// The messages that it adds.
     messages: &'a [Message],
-    tools: &'a [ToolOffer],
+    /// What was on offer, where it is not the same as in the request before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tools: Option<&'a Vec<ToolOffer>>,
     must_answer: bool,
     max_tokens: u32,
 }
 
-fn digest_of<T: Serialize>(part: &T) -> Digest {
+/// The digest of one part of a request.
+pub(super) fn digest_of<T: Serialize>(part: &T) -> Digest {
     Digest::of(serde_json::to_vec(part).unwrap_or_default())
+}
+
+/// `reply` as if it had made the calls that were taken from its text.
+fn made_of(reply: ChatReply, turn: u32, states: &[CallState]) -> ChatReply {
+    let mut calls: Vec<(usize, &Call)> = states
+        .iter()
+        .filter_map(|state| {
+            Some(((0..states.len()).find(|n| propose::call_id(turn, *n) == state.call.id)?, &state.call))
+        })
+        .collect();
+    calls.sort_by_key(|(n, _)| *n);
+    let call = |call: &Call| ProposedCall { id: call.id.clone(), tool: call.tool.clone(), args: call.args.clone() };
+    ChatReply { content: String::new(), calls: calls.into_iter().map(|(_, made)| call(made)).collect(), ..reply }
 }
 
 fn call_of(proposed: ProposedCall) -> Call {
     Call { id: proposed.id, tool: proposed.tool, args: proposed.args, need: Value::Null }
 }
 
-/// What the turn is counted as: the server's figures, or our own estimate where that is larger.
-fn counted(request: &ChatRequest, reply: &ChatReply) -> Usage {
-    let sent: usize = request.messages.iter().map(|message| message.content.len()).sum();
-    let arguments: usize = reply.calls.iter().map(|call| call.args.to_string().len()).sum();
-    let said = reply.usage.unwrap_or_default();
-    // Half of the estimate: tokenizers differ, and a server that counts honestly is believed.
-    Usage {
-        tokens_in: said.tokens_in.max(sent as u64 / CHARS_PER_TOKEN / 2),
-        tokens_out: said.tokens_out.max((reply.content.len() + arguments) as u64 / CHARS_PER_TOKEN / 2),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::FinishReason;
+    use std::sync::Arc;
+
+    #[test]
+    fn l14_a_model_that_rests_is_passed_over_while_another_one_does_not() {
+        let priced = |name: &str| PricedModel {
+            provider: Arc::new(model::ReplayModel::from_jsonl(name, "").unwrap()),
+            standing: crate::model::Standing::default(),
+            cheap: false,
+            pulse: Arc::default(),
+            input_per_mtok: 0.0,
+            output_per_mtok: 0.0,
+        };
+        let models = ["a", "b", "c"].map(priced);
+        let at = |s: i64| Timestamp::from_second(1_700_000_000 + s).unwrap();
+        let turns = |now: i64| -> Vec<&str> {
+            (0..4).map(|failed| turned_to(models.iter(), failed, at(now)).unwrap().provider.name()).collect()
+        };
+        let rest = |model: &PricedModel| {
+            let malformed = || Err::<(), _>(ModelError::Malformed { model: "m".into(), what: "x".into() });
+            (0..3).for_each(|_| model.pulse.note(&malformed(), at(0)));
+        };
+        assert_eq!(turns(0), ["a", "b", "c", "a"]);
+        rest(&models[0]);
+        assert_eq!(turns(0), ["b", "c", "b", "c"]);
+        models[1..].iter().for_each(rest);
+        assert_eq!(turns(0), ["a", "b", "c", "a"], "somebody must be asked");
+        assert_eq!(turns(60), ["a", "b", "c", "a"]);
+        assert!(turned_to([].into_iter(), 0, at(0)).is_none());
+    }
 
     #[test]
     fn an_answer_of_any_provider_is_in_bounds_and_without_secrets() {

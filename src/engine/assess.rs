@@ -14,11 +14,13 @@ impl Session<'_> {
     pub(super) async fn assess(&mut self, phase: Phase) -> Result<(), EngineError> {
         let now = self.now();
         let facts = self.facts().await?;
+        let spend = self.spend().await?;
         let judged = match phase {
             Phase::Alert | Phase::Survey => &self.inv.events[..],
             Phase::Signal => &self.inv.events[self.inv.assessed_events.min(self.inv.events.len())..],
         };
         let Some(input) = risk_input(judged, now).map(|input| input.with_facts(&facts)) else { return Ok(()) };
+        let input = RiskInput { spend, ..input };
         let decision = self.engine.gate.assess(DecisionId::new(self.engine.entropy.uuid(now)), &input);
         if let Some(error) = &decision.error {
             telemetry::policy_failed();
@@ -64,7 +66,13 @@ impl Session<'_> {
             None => engine.models.iter().map(|m| m.provider.name().to_owned()).collect::<Vec<_>>(),
         };
         let fallbacks = models.split_off(models.len().min(1));
-        let mut budget = engine.budget;
+        let context_tokens = engine
+            .models
+            .iter()
+            .filter(|model| models.iter().chain(&fallbacks).any(|name| name == model.provider.name()))
+            .filter_map(|model| model.provider.limits().context_tokens)
+            .min();
+        let mut budget = route.budget.unwrap_or(engine.budget);
         if let Some(timeout) = route.timeout {
             budget.wall_s = timeout.as_secs();
         }
@@ -74,6 +82,7 @@ impl Session<'_> {
             tools: route.tools.clone(),
             model: models.pop(),
             fallbacks,
+            context_tokens,
             budget,
             prompts_digest: engine.templates.digest(),
             tools_digest: engine.tools.digest(),

@@ -4,7 +4,7 @@ use super::driver::Session;
 use super::propose::Case;
 use crate::analysis::Need;
 use crate::domain::{Analysis, EvidenceItem, QueryMade, RiskSummary};
-use crate::journal::{CallState, Progress};
+use crate::journal::{CallState, Progress, Proposal};
 use serde_json::Value;
 
 impl Session<'_> {
@@ -23,6 +23,7 @@ impl Session<'_> {
             evidence: &evidence,
             not_collected: &not_collected,
             budget: &budget,
+            room: self.room(),
             nonce: &self.nonce(),
             now: opened,
         }
@@ -61,6 +62,25 @@ impl Session<'_> {
     /// What could not be collected, and why.
     pub(super) fn gaps(&self) -> Vec<String> {
         self.inv.calls.iter().filter_map(gap).collect()
+    }
+
+    /// Why the report does without the model that was asked, and how far that one came; nothing where
+    /// the model submitted a report, or none was asked.
+    pub(super) fn without_model(&self) -> Option<String> {
+        let turns: Vec<_> = self.inv.turns.iter().filter(|turn| turn.number >= self.inv.first_turn).collect();
+        let why = match turns.last()?.proposal.as_ref() {
+            Some(Proposal::Report { .. }) => return None,
+            Some(Proposal::Invalid { remedy }) => format!("its last answer was not usable: {remedy}"),
+            Some(Proposal::Calls { .. }) => "it went on calling tools instead of reporting".to_owned(),
+            None => match turns.last()?.failures.last() {
+                Some((error, _)) => error.clone(),
+                None => "it was not waited for".to_owned(),
+            },
+        };
+        let made = self.inv.calls.iter().filter(|c| c.turn.is_some_and(|t| t >= self.inv.first_turn));
+        let seen = made.clone().filter(|c| matches!(c.progress, Progress::Seen { .. })).count();
+        let (turns, calls) = (turns.len(), made.count());
+        Some(format!("the model gave no report after {turns} turns, {calls} calls and {seen} answers to them: {why}"))
     }
 }
 

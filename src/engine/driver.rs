@@ -28,6 +28,8 @@ pub(super) struct Session<'e> {
     /// What the survey knows for the policy, and where that is kept.
     pub(super) known: Option<(BlobRef, serde_json::Map<String, serde_json::Value>)>,
     lease: Lease,
+    /// Something arrived that is no entry yet. What arrives later wakes the investigation.
+    pub(super) signalled: bool,
     durable: Head,
     pending: Append,
     payloads: HashMap<Digest, Vec<u8>>,
@@ -39,14 +41,18 @@ pub(super) struct Session<'e> {
 pub(super) struct Talk {
     /// The revision's first turn.
     pub(super) first_turn: u32,
-    /// The rendered `system` prompt and the incident's.
-    pub(super) prompts: Option<(String, String)>,
-    /// Turns that are over.
-    pub(super) turns: Vec<propose::Turn>,
+    /// What was said.
+    pub(super) conversation: Option<propose::Conversation>,
+    /// The last turn that is part of it.
+    pub(super) last_turn: u32,
+    /// Results that were made shorter in it.
+    pub(super) shortened: usize,
     /// Digests of the messages that were sent and stay.
     pub(super) said: Vec<Digest>,
     /// Where the last request is kept.
     pub(super) request: Option<BlobRef>,
+    /// Digest of the tools that it offered.
+    pub(super) offered: Option<Digest>,
 }
 
 /// Works on the leased investigation until nothing is left to do.
@@ -57,11 +63,17 @@ pub async fn drive(engine: &Engine, lease: &Lease) -> Result<(), EngineError> {
     let mut session = Session::load(engine, lease.clone()).await?;
     failpoint::reached(session.inv.head.seq);
     loop {
-        session.take_signals().await?;
+        if session.signalled {
+            session.take_signals().await?;
+        }
         let step = next(&session.inv, session.now());
         tracing::debug!(investigation = %session.inv.chain, ?step, "next step");
         if session.leaves_the_process(&step) {
             session.flush().await?;
+            if session.signalled {
+                // What arrived may change what comes next.
+                continue;
+            }
         }
         match step {
             Step::Done => {
@@ -92,6 +104,7 @@ impl<'e> Session<'e> {
         Ok(Self {
             engine,
             inv,
+            signalled: true,
             passes: HashMap::new(),
             talk: Talk::default(),
             known: None,
@@ -112,14 +125,17 @@ impl<'e> Session<'e> {
         self.engine.clock.now()
     }
 
-    /// Whether something outside may notice the step. Reads are judged first, which is thinking.
+    /// Whether something outside may notice the step. Reads are judged first, which is thinking; a
+    /// question is committed together with what came before it.
     fn leaves_the_process(&self, step: &Step) -> bool {
         match step {
-            Step::Ask { .. } | Step::Notify(_) => true,
+            Step::Notify(_) => true,
             Step::Read(calls) => !calls.iter().any(|call| self.is_unjudged(&call.id)),
             Step::Assess(_)
             | Step::Decline
             | Step::Open
+            | Step::TakeRung
+            | Step::Ask { .. }
             | Step::Survey
             | Step::Report
             | Step::Close(_)
@@ -137,6 +153,7 @@ impl<'e> Session<'e> {
             Step::Assess(phase) => self.assess(phase).await,
             Step::Decline => self.decline(),
             Step::Open => self.open(),
+            Step::TakeRung => self.take_rung().await,
             Step::Survey => self.survey().await,
             Step::Read(calls) => match calls.into_iter().partition::<Vec<_>, _>(|c| self.is_unjudged(&c.id)) {
                 (unjudged, started) if unjudged.is_empty() => self.read(started).await,
@@ -200,7 +217,7 @@ impl<'e> Session<'e> {
             self.flush_one_by_one(&mut append).await?;
         }
         append.view = View::of(&self.inv);
-        self.engine.store.append(&self.lease, &self.durable, append).await?;
+        self.signalled = self.engine.store.append(&self.lease, &self.durable, append).await?;
         self.durable = self.inv.head.clone();
         failpoint::reached(self.durable.seq);
         Ok(())
@@ -220,7 +237,8 @@ impl<'e> Session<'e> {
     }
 
     /// Turns what arrived meanwhile into entries.
-    async fn take_signals(&mut self) -> Result<(), EngineError> {
+    pub(super) async fn take_signals(&mut self) -> Result<(), EngineError> {
+        self.signalled = false;
         let waiting = self.engine.store.signals(self.lease.investigation).await?;
         for Waiting { number, from, signal } in waiting {
             if self.pending.consumed.contains(&number) {

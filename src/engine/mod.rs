@@ -4,7 +4,10 @@
 //! - [`worker`]: claims investigations and lets a [`driver`] work on each
 //! - [`driver`]: the loop: next step, perform, append, apply
 //! - [`assess`], [`survey`], [`read`], [`ask`], [`report`], [`notify`]: one file per step
+//! - [`live`]: who waits for a model right now
+//! - [`ledger`], [`spend`]: what it may cost, set aside before and settled after
 //! - [`propose`]: what a model is told and what is made of its answers
+//! - [`transcript`]: what it was told and answered, as the journal has it; [`trial`]: how good it is
 
 mod ask;
 mod assess;
@@ -12,24 +15,33 @@ mod context;
 pub mod driver;
 mod failpoint;
 pub mod intake;
+pub mod ledger;
+pub mod live;
 pub mod notify;
 pub mod propose;
 mod read;
 mod report;
 pub mod routes;
+mod spend;
 mod survey;
+pub mod transcript;
+pub mod trial;
 pub mod worker;
 
-use crate::domain::{Budget, Clock, Entropy, Redactor};
+pub use ask::offered;
+
+use crate::domain::{Budget, Clock, Entropy, Price, Redactor};
 use crate::gate::Gate;
-use crate::model::ModelProvider;
+use crate::model::{ModelError, ModelProvider, Standing};
 use crate::store::{Store, StoreError};
 use crate::template::Templates;
 use crate::tools::Registry;
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use ledger::Ledger;
 use routes::Routes;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 
 /// Everything that an investigation works with.
 #[derive(Debug)]
@@ -50,12 +62,16 @@ pub struct Engine {
     pub sinks: Vec<Arc<dyn notify::Sink>>,
     /// What an investigation may spend.
     pub budget: Budget,
+    /// What all of them may spend in a day, and how that stands.
+    pub ledger: Ledger,
     /// Takes secrets out of what models say.
     pub redactor: Arc<Redactor>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Ids and salts.
     pub entropy: Arc<dyn Entropy>,
+    /// Who waits for a model right now.
+    pub live: Arc<live::Live>,
     /// Where people read more, without a slash at the end.
     pub public_url: Option<String>,
 }
@@ -65,27 +81,64 @@ pub struct Engine {
 pub struct PricedModel {
     /// The model.
     pub provider: Arc<dyn ModelProvider>,
-    /// How it did the last time.
+    /// How it did when it was asked.
     pub pulse: Arc<Pulse>,
+    /// How it did when it was measured.
+    pub standing: Standing,
     /// US dollars for a million tokens sent.
     pub input_per_mtok: f64,
     /// US dollars for a million tokens received.
     pub output_per_mtok: f64,
+    /// It is asked when the money of the day runs low.
+    pub cheap: bool,
 }
 
-/// Whether a model answered the last time it was asked.
+impl PricedModel {
+    /// What it costs.
+    pub const fn price(&self) -> Price {
+        Price { input_per_mtok: self.input_per_mtok, output_per_mtok: self.output_per_mtok }
+    }
+}
+
+/// Answers in the wrong shape that make a model rest.
+const MISSHAPEN_IN_A_ROW: u8 = 3;
+/// How long it rests, in seconds: the questions go to the next one.
+const REST_S: i64 = 60;
+
+/// How a model did when it was asked.
 #[derive(Debug, Default)]
-pub struct Pulse(AtomicU8);
+pub struct Pulse {
+    answered: AtomicU8,
+    misshapen: AtomicU8,
+    /// Seconds since 1970.
+    rests_until: AtomicI64,
+}
 
 impl Pulse {
-    /// Notes how it did.
-    pub fn note(&self, answered: bool) {
-        self.0.store(if answered { 1 } else { 2 }, Ordering::Relaxed);
+    /// Notes how it did. The third answer in a row that is none makes it rest.
+    pub fn note<T>(&self, answer: &Result<T, ModelError>, now: Timestamp) {
+        self.answered.store(if answer.is_ok() { 1 } else { 2 }, Ordering::Relaxed);
+        match answer {
+            Err(error) if error.is_misshapen() => {
+                if self.misshapen.fetch_add(1, Ordering::Relaxed) + 1 >= MISSHAPEN_IN_A_ROW {
+                    self.misshapen.store(0, Ordering::Relaxed);
+                    self.rests_until.store(now.as_second().saturating_add(REST_S), Ordering::Relaxed);
+                }
+            }
+            // A server that cannot be reached says nothing about its shapes.
+            Err(_) => {}
+            Ok(_) => self.misshapen.store(0, Ordering::Relaxed),
+        }
     }
 
-    /// `None` while nobody has asked.
+    /// Whether it is to be left alone for now.
+    pub fn rests(&self, now: Timestamp) -> bool {
+        now.as_second() < self.rests_until.load(Ordering::Relaxed)
+    }
+
+    /// Whether it answered the last time; `None` while nobody has asked.
     pub fn answered(&self) -> Option<bool> {
-        match self.0.load(Ordering::Relaxed) {
+        match self.answered.load(Ordering::Relaxed) {
             0 => None,
             state => Some(state == 1),
         }
@@ -115,5 +168,29 @@ impl EngineError {
             Self::Store(error) => error.is_transient() || matches!(error, StoreError::Fenced { .. }),
             Self::Corrupt { .. } => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn l14_three_answers_in_the_wrong_shape_make_a_model_rest_for_a_minute() {
+        let at = |s: i64| Timestamp::from_second(1_700_000_000 + s).unwrap();
+        let malformed = Err::<(), _>(ModelError::Malformed { model: "m".into(), what: "x".into() });
+        let absent = Err(ModelError::Unreachable { model: "m".into(), base_url: "u".into(), why: "w".into() });
+        let pulse = Pulse::default();
+        assert_eq!(pulse.answered(), None);
+        for answer in [&malformed, &malformed, &Ok(()), &malformed, &absent, &malformed] {
+            pulse.note(answer, at(0));
+            assert!(!pulse.rests(at(0)), "not three in a row");
+        }
+        assert_eq!(pulse.answered(), Some(false));
+        pulse.note(&malformed, at(10));
+        assert!(pulse.rests(at(10)) && pulse.rests(at(69)));
+        assert!(!pulse.rests(at(70)));
+        pulse.note(&malformed, at(70));
+        assert!(!pulse.rests(at(70)), "it has three attempts again");
     }
 }

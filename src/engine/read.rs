@@ -4,10 +4,10 @@ use super::EngineError;
 use super::driver::Session;
 use crate::domain::{DecisionId, Observation, Ruling, Verdict};
 use crate::gate::Pass;
-use crate::journal::{Actor, Body, Call, Draft};
-use crate::policy::{ActionInput, CallFacts, InvestigationFacts};
+use crate::journal::{Actor, Body, Call, Draft, Progress};
+use crate::policy::{ActionInput, CallFacts, InvestigationFacts, Spend};
 use crate::telemetry;
-use crate::tools::ToolError;
+use crate::tools::{ToolError, evidence};
 use futures::StreamExt;
 use std::time::Duration;
 
@@ -16,13 +16,17 @@ const AT_ONCE: usize = 8;
 /// Characters of an excerpt.
 const EXCERPT: usize = 300;
 
+/// What a call that reads on in earlier evidence reads in; `None` for all other calls.
+type Kept = Option<Result<Observation, ToolError>>;
+
 impl Session<'_> {
     /// Puts calls before the gate. An allowed one is started, any other rejected.
     pub(super) async fn judge(&mut self, calls: Vec<Call>) -> Result<(), EngineError> {
         let facts = self.facts().await?;
+        let spend = self.spend().await?;
         for call in calls {
             let actor = self.proposer_of(&call);
-            match self.ruling(&call, &facts) {
+            match self.ruling(&call, &facts, &spend) {
                 Err(error) => {
                     let reason = format!("it is not a call that could be made: {}", error.for_reader());
                     let remedy = error.for_reader().to_owned();
@@ -62,12 +66,16 @@ impl Session<'_> {
         &self,
         call: &Call,
         facts: &serde_json::Map<String, serde_json::Value>,
+        spend: &Spend,
     ) -> Result<(Ruling, Option<Pass>), ToolError> {
         let tools = &self.engine.tools;
         tools.validate(&call.tool, &call.args)?;
         let tool = tools.get(&call.tool).ok_or_else(|| ToolError::invalid("there is no such tool"))?;
         let frozen = self.inv.frozen.as_ref();
-        if !tools.offered(&call.tool, frozen.map_or(&[][..], |frozen| &frozen.tools)) {
+        // Reading on in what was seen is part of having seen it.
+        if call.tool != evidence::EVIDENCE_READ
+            && !tools.offered(&call.tool, frozen.map_or(&[][..], |frozen| &frozen.tools))
+        {
             return Err(ToolError::invalid("this route does not offer that tool"));
         }
         let event = self.inv.opening().ok_or_else(|| ToolError::invalid("there is no alert"))?;
@@ -80,8 +88,9 @@ impl Session<'_> {
         };
         let now = self.now();
         let rules: Vec<String> = self.inv.risk_reasons.iter().map(|reason| reason.rule.clone()).collect();
-        let input = ActionInput::for_call(event, &self.level(), &rules, self.investigation_facts(), asked, now)
-            .with_facts(facts);
+        let about = self.investigation_facts(&self.proposer_of(call));
+        let input = ActionInput::for_call(event, &self.level(), &rules, about, asked, now).with_facts(facts);
+        let input = ActionInput { spend: spend.clone(), ..input };
         let id = DecisionId::new(self.engine.entropy.uuid(now));
         let (ruling, pass) = self.engine.gate.read(id, call, &input);
         if let Some(error) = &ruling.error {
@@ -91,31 +100,49 @@ impl Session<'_> {
         Ok((ruling, pass))
     }
 
-    fn investigation_facts(&self) -> InvestigationFacts {
+    fn investigation_facts(&self, proposer: &Actor) -> InvestigationFacts {
         let inv = &self.inv;
-        let model = inv.frozen.as_ref().and_then(|frozen| frozen.model.clone());
+        let spent = inv.committed();
+        // The survey's calls are nobody's but ours, whichever model may come after it.
+        let (model, model_profile) = match proposer {
+            Actor::Model(_) => self.standing(),
+            _ => (None, "none"),
+        };
         InvestigationFacts {
             id: inv.chain.clone(),
             turns: u64::from(inv.spent.turns),
             elapsed_s: inv.opened_at.map_or(0, |at| self.now().duration_since(at).as_secs().max(0).unsigned_abs()),
             tool_calls: u64::from(inv.evidence),
-            tokens_in: inv.spent.tokens_in,
-            tokens_out: inv.spent.tokens_out,
-            cost_usd: inv.spent.cost_usd,
-            model_profile: if model.is_some() { "ok".into() } else { "none".into() },
+            tokens_in: spent.tokens_in,
+            tokens_out: spent.tokens_out,
+            cost_usd: spent.cost_usd,
+            model_profile: model_profile.to_owned(),
             model,
             ..InvestigationFacts::default()
         }
     }
 
+    /// The model whose word this is, and how it did when it was measured.
+    fn standing(&self) -> (Option<String>, &'static str) {
+        let order = self.inv.models();
+        // Each failure of a turn passed it on to the next in order.
+        let answered = self.inv.turns.iter().rev().find(|turn| turn.reply.is_some());
+        let passed_on = answered.map_or(0, |turn| turn.failures.len());
+        let Some(name) = order.get(passed_on % order.len().max(1)) else { return (None, "none") };
+        let known = self.engine.models.iter().find(|model| model.provider.name() == *name);
+        let answers_as = answered.and(self.inv.model_seen.as_deref());
+        (Some((*name).to_owned()), known.map_or("unknown", |model| model.standing.word(answers_as)))
+    }
+
     /// Makes calls that were allowed. After a restart they are judged again: a pass is never stored.
     pub(super) async fn read(&mut self, calls: Vec<Call>) -> Result<(), EngineError> {
         let facts = self.facts().await?;
-        let mut work = vec![];
+        let spend = self.spend().await?;
+        let mut work: Vec<(Pass, Kept)> = vec![];
         for call in &calls {
             let pass = match self.passes.remove(&call.id) {
                 Some(pass) => Some(pass),
-                None => match self.ruling(call, &facts) {
+                None => match self.ruling(call, &facts, &spend) {
                     Ok((_, Some(pass))) => Some(pass),
                     Ok((ruling, None)) => {
                         self.refuse(self.proposer_of(call), call.clone(), ruling)?;
@@ -130,16 +157,22 @@ impl Session<'_> {
                     }
                 },
             };
-            work.extend(pass);
+            if let Some(pass) = pass {
+                let kept = self.kept_evidence(&pass).await?;
+                work.push((pass, kept));
+            }
         }
         let limit = self.time_left(&calls);
         let (tools, clock) = (&self.engine.tools, &self.engine.clock);
         let results: Vec<(String, Result<Observation, ToolError>, u64)> = futures::stream::iter(work)
-            .map(|pass| async move {
+            .map(|(pass, kept)| async move {
                 let (id, began) = (pass.call().id.clone(), clock.now());
-                let result = match tokio::time::timeout(limit, tools.call(pass)).await {
-                    Ok(result) => result,
-                    Err(_) => Err(ToolError::failed("the time for looking around was over", true)),
+                let result = match kept {
+                    Some(kept) => kept.and_then(|kept| tools.read_on(pass, &kept)),
+                    None => match tokio::time::timeout(limit, tools.call(pass)).await {
+                        Ok(result) => result,
+                        Err(_) => Err(ToolError::failed("the time for looking around was over", true)),
+                    },
                 };
                 let took = clock.now().duration_since(began).as_millis();
                 (id, result, u64::try_from(took).unwrap_or(0))
@@ -171,6 +204,25 @@ impl Session<'_> {
             self.record(Draft::engine(body))?;
         }
         Ok(())
+    }
+
+    /// The evidence that a call wants to read on in.
+    async fn kept_evidence(&mut self, pass: &Pass) -> Result<Kept, EngineError> {
+        if pass.call().tool != evidence::EVIDENCE_READ {
+            return Ok(None);
+        }
+        let id = evidence::wanted(&pass.call().args).unwrap_or_default().to_owned();
+        let kept = self.inv.calls.iter().find_map(|state| match &state.progress {
+            Progress::Seen { evidence_id, observation, .. } if *evidence_id == id => Some(observation.clone()),
+            _ => None,
+        });
+        let found: Option<Observation> = match kept {
+            Some(observation) => self.fetch(&observation).await?,
+            None => None,
+        };
+        let last = self.inv.evidence;
+        let absent = || ToolError::invalid(format!("nothing is kept of {id}; ids go from E1 to E{last}"));
+        Ok(Some(found.ok_or_else(absent)))
     }
 
     /// How long these calls may take at most.

@@ -1,7 +1,10 @@
-//! An investigation as it happens: its entries as server-sent events, each once it is on disk.
+//! An investigation as it happens: its entries as server-sent events, each once it is on disk. While
+//! a model is awaited, events of kind `progress` tell how far its answer is; they have no id and are
+//! in no journal.
 
 use super::{Problem, Viewer, Web, api};
 use crate::domain::InvestigationId;
+use crate::engine::live::Awaited;
 use crate::journal::{Body, Entry};
 use crate::store::StoreError;
 use axum::extract::{Path, State};
@@ -17,7 +20,15 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// The store is asked so often even when nobody calls.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// While a model is awaited, that is told so often.
+const TELL_PROGRESS: Duration = Duration::from_secs(2);
 const PAGE: u32 = 200;
+
+/// What is sent.
+enum News {
+    Entry(Box<Entry>),
+    Awaited(Awaited),
+}
 
 struct Follower {
     web: Arc<Web>,
@@ -26,6 +37,8 @@ struct Follower {
     after: u64,
     ready: VecDeque<Entry>,
     closed: bool,
+    /// Whether what is awaited was told since the last entry.
+    told: bool,
     news: Receiver<(String, u64)>,
     stopping: watch::Receiver<bool>,
     _place: OwnedSemaphorePermit,
@@ -60,36 +73,48 @@ pub(super) async fn stream(
         after,
         ready: VecDeque::new(),
         closed: false,
+        told: false,
         news,
         stopping: web.gates.stopping.subscribe(),
         web,
         _place: place,
     };
     let events = futures::stream::unfold(follower, |mut follower| async move {
-        let entry = follower.next().await?;
-        let event = serde_json::to_string(&entry).map(|json| Event::default().id(entry.seq.to_string()).data(json));
+        let event = match follower.next().await? {
+            News::Entry(entry) => {
+                serde_json::to_string(&entry).map(|json| Event::default().id(entry.seq.to_string()).data(json))
+            }
+            News::Awaited(awaited) => {
+                serde_json::to_string(&awaited).map(|json| Event::default().event("progress").data(json))
+            }
+        };
         Some((event, follower))
     });
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT).text("waiting")).into_response())
 }
 
 impl Follower {
-    /// The next entry; `None` at the end.
-    async fn next(&mut self) -> Option<Entry> {
+    /// The next entry, or what is awaited meanwhile; `None` at the end.
+    async fn next(&mut self) -> Option<News> {
         loop {
             if let Some(entry) = self.ready.pop_front() {
                 self.after = entry.seq;
+                self.told = false;
                 self.closed = match entry.body {
                     Body::Closed { .. } => true,
                     Body::Reopened { .. } => false,
                     _ => self.closed,
                 };
-                return Some(entry);
+                return Some(News::Entry(Box::new(entry)));
             }
             match self.read().await {
                 Ok(true) => {}
                 Ok(false) if self.closed || *self.stopping.borrow() => return None,
-                Ok(false) => self.wait().await,
+                Ok(false) => {
+                    if let Some(awaited) = self.wait().await {
+                        return Some(News::Awaited(awaited));
+                    }
+                }
                 Err(error) => {
                     // The client comes back with `Last-Event-ID`.
                     tracing::warn!(chain = self.chain, %error, "a live stream ends early");
@@ -111,7 +136,18 @@ impl Follower {
         Ok(!self.ready.is_empty())
     }
 
-    async fn wait(&mut self) {
+    /// Waits for news; answers what is awaited when there are none for a while.
+    async fn wait(&mut self) -> Option<Awaited> {
+        let web = self.web.clone();
+        let awaited = || web.live.of(&self.chain, web.clock.now());
+        let patience = match awaited() {
+            Some(_) if self.told => TELL_PROGRESS,
+            Some(first) => {
+                self.told = true;
+                return Some(first);
+            }
+            None => LOOK_AGAIN,
+        };
         let called = async {
             loop {
                 match self.news.recv().await {
@@ -123,9 +159,9 @@ impl Follower {
             }
         };
         tokio::select! {
-            () = called => {}
-            _ = self.stopping.changed() => {}
-            () = tokio::time::sleep(LOOK_AGAIN) => {}
+            () = called => None,
+            _ = self.stopping.changed() => None,
+            () = tokio::time::sleep(patience) => awaited(),
         }
     }
 }

@@ -2,8 +2,9 @@
 //! payloads stay in their blobs.
 
 use super::body::{Body, Call, Frozen, Outcome, Phase, Proposal, Rejected};
+use super::spending::{Ladder, reserved_of};
 use super::{Entry, Head};
-use crate::domain::{AlertStatus, BlobRef, Digest, Reason, ReportVerdict, Risk, Spent, SreEvent};
+use crate::domain::{AlertStatus, BlobRef, Digest, Reason, ReportVerdict, Reservation, Risk, Spent, SreEvent};
 use jiff::Timestamp;
 
 /// An entry that cannot follow what came before. A chain with one is corrupt.
@@ -70,6 +71,16 @@ pub struct CallState {
 }
 
 impl CallState {
+    /// What came of it, in a form that can be compared: the same for the same answer. `None` while
+    /// nothing has, and when it was not made.
+    pub fn result(&self) -> Option<&str> {
+        match &self.progress {
+            Progress::Seen { digest, .. } => Some(digest.as_str()),
+            Progress::Failed { error, .. } => Some(error),
+            Progress::Planned | Progress::Started | Progress::Rejected { .. } => None,
+        }
+    }
+
     /// Nothing more will come of it.
     pub fn is_settled(&self) -> bool {
         !matches!(self.progress, Progress::Planned | Progress::Started)
@@ -91,6 +102,8 @@ pub struct Turn {
     pub proposal: Option<Proposal>,
     /// Attempts that failed.
     pub failures: Vec<(String, bool)>,
+    /// The last attempt failed because the conversation was too long.
+    pub too_long: bool,
 }
 
 /// What was last reported.
@@ -166,12 +179,20 @@ pub struct Investigation {
     pub evidence: u32,
     /// The model's turns.
     pub turns: Vec<Turn>,
+    /// Calls of whose results only the gist is left in the conversation.
+    pub shortened: Vec<String>,
     /// The model's name for itself.
     pub model_seen: Option<String>,
     /// What was spent.
     pub spent: Spent,
-    /// Tokens that an open request may cost.
-    pub reserved_tokens: u64,
+    /// The most that an open request can cost.
+    pub reserved: Option<Reservation>,
+    /// The most that the last request of this revision could cost.
+    pub last_reserved: Reservation,
+    /// How much of the work the budgets permit; `None` while nobody has chosen for this revision.
+    pub ladder: Option<Ladder>,
+    /// Something was looked at: the investigation has had its place in a day's budget.
+    pub began: bool,
     /// The first turn of the current revision.
     pub first_turn: u32,
     /// Why a person stopped the work.
@@ -212,9 +233,13 @@ impl Investigation {
             calls: vec![],
             evidence: 0,
             turns: vec![],
+            shortened: vec![],
             model_seen: None,
             spent: Spent::default(),
-            reserved_tokens: 0,
+            reserved: None,
+            last_reserved: Reservation::default(),
+            ladder: None,
+            began: false,
             first_turn: 1,
             cancelled: None,
             report: None,
@@ -259,6 +284,11 @@ impl Investigation {
     /// Calls that the survey made in all.
     pub fn survey_calls(&self) -> u32 {
         self.calls.iter().filter(|c| c.turn.is_none()).count().try_into().unwrap_or(u32::MAX)
+    }
+
+    /// The revision that is being worked on, from 1.
+    pub fn revision(&self) -> u32 {
+        self.report.as_ref().map_or(0, |report| report.revision) + 1
     }
 
     /// Appends one entry.
@@ -320,6 +350,9 @@ impl Investigation {
                 self.frozen = Some(frozen.clone());
                 self.opened_at = Some(entry.at);
             }
+            Body::LadderTaken { rung, model, reason, .. } => {
+                self.take_rung(Ladder { rung: *rung, model: model.clone(), reason: reason.clone() })?;
+            }
             Body::SurveyPlanned { round, calls } => {
                 self.survey.rounds = *round;
                 self.survey.started_at.get_or_insert(entry.at);
@@ -330,7 +363,7 @@ impl Investigation {
                 self.survey.top_cause.clone_from(top_cause);
                 self.survey.events = self.events.len();
             }
-            Body::ModelAsked { turn, request, must_answer, reserved_tokens, .. } => {
+            Body::ModelAsked { turn, request, must_answer, reserved_tokens, reserved_usd, max_tokens, .. } => {
                 let again = self.turns.last_mut().filter(|t| t.number == *turn && t.reply.is_none());
                 match again {
                     Some(open) => open.request = request.clone(),
@@ -341,9 +374,10 @@ impl Investigation {
                         reply: None,
                         proposal: None,
                         failures: vec![],
+                        too_long: false,
                     }),
                 }
-                self.reserved_tokens = *reserved_tokens;
+                self.reserve(reserved_of(*reserved_tokens, *reserved_usd, *max_tokens));
             }
             Body::ModelReplied { turn, model, reply, proposal, usage, cost_usd } => {
                 let open = self.turns.last_mut().filter(|t| t.number == *turn && t.reply.is_none());
@@ -352,11 +386,8 @@ impl Investigation {
                 open.proposal = Some(proposal.clone());
                 self.model_seen = Some(model.clone());
                 self.spent.turns = self.spent.turns.saturating_add(1);
-                self.reserved_tokens = 0;
-                self.spent.tokens_in = self.spent.tokens_in.saturating_add(usage.tokens_in);
-                self.spent.tokens_out = self.spent.tokens_out.saturating_add(usage.tokens_out);
-                self.spent.cost_usd += cost_usd.max(0.0);
-                if let Proposal::Calls { accepted, rejected } = proposal {
+                self.settle(usage, *cost_usd);
+                if let Proposal::Calls { accepted, rejected, .. } = proposal {
                     self.plan(accepted, Some(*turn))?;
                     for Rejected { call, remedy } in rejected {
                         let progress = Progress::Rejected { remedy: remedy.clone() };
@@ -364,9 +395,18 @@ impl Investigation {
                     }
                 }
             }
-            Body::ModelFailed { turn, error, transient } => {
+            Body::ModelFailed { turn, error, transient, too_long, charged } => {
                 let open = self.turns.last_mut().filter(|t| t.number == *turn && t.reply.is_none());
-                open.ok_or_else(|| format!("turn {turn} was not asked"))?.failures.push((error.clone(), *transient));
+                let open = open.ok_or_else(|| format!("turn {turn} was not asked"))?;
+                open.failures.push((error.clone(), *transient));
+                open.too_long = *too_long;
+                self.unreserve(*charged);
+            }
+            Body::Compacted { calls, .. } => {
+                self.shortened.extend(calls.iter().cloned());
+                if let Some(turn) = self.turns.last_mut() {
+                    turn.too_long = false;
+                }
             }
             Body::ReadStarted { call, .. } => {
                 if self.call(&call.id)?.turn.is_some() {
@@ -423,6 +463,8 @@ impl Investigation {
                 self.survey = Survey::default();
                 self.opened_at = self.opened_at.map(|_| entry.at);
                 self.assessed_survey = false;
+                self.ladder = None;
+                self.last_reserved = Reservation::default();
                 self.first_turn = self.turns.last().map_or(1, |turn| turn.number + 1);
             }
             Body::Started { .. } | Body::Stopped {} | Body::Abandoned { .. } | Body::Quarantined { .. } => {

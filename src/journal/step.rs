@@ -2,16 +2,21 @@
 //! one stopped, and a test can ask about any state.
 
 use super::body::{Call, Frozen, Outcome, Phase, Proposal};
-use super::state::{CallState, Investigation, Turn};
-use crate::domain::{AlertStatus, Budget, Risk};
+use super::state::{CallState, Investigation, Progress, Turn};
+use crate::domain::{AlertStatus, Budget, Risk, Rung};
 use jiff::Timestamp;
 
 /// Attempts at one turn that may fail before the work goes on without the model.
 const FAILURES_PER_TURN: usize = 2;
 /// Unusable answers in a row before the work goes on without the model.
 const INVALID_IN_A_ROW: usize = 3;
-/// The same call with the same arguments this often ends the looking around.
-const SAME_CALL: usize = 3;
+/// The same call with the same result this often ends the looking around, and so does the same cycle
+/// of calls.
+const REPETITIONS: usize = 3;
+/// The longest cycle of calls that is recognised.
+const MAX_CYCLE: usize = 4;
+/// Turns in a row that brought nothing new end the looking around.
+const BARREN_TURNS: usize = 2;
 
 /// What is to be done. Imperative: it has not happened yet.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +27,8 @@ pub enum Step {
     Decline,
     /// Freeze what the work may use.
     Open,
+    /// Choose how much of the work the budgets permit.
+    TakeRung,
     /// Let the deterministic investigator plan or conclude.
     Survey,
     /// Put these calls before the gate and make them, in parallel.
@@ -71,6 +78,10 @@ pub fn next(investigation: &Investigation, now: Timestamp) -> Step {
         return deliver(inv).unwrap_or(Step::Close(Outcome::Declined));
     }
     let Some(frozen) = &inv.frozen else { return Step::Open };
+    let Some(ladder) = &inv.ladder else { return Step::TakeRung };
+    if ladder.rung == Rung::Notice {
+        return deliver(inv).unwrap_or(Step::Close(Outcome::Reported));
+    }
     if inv.survey.analysis.is_none() {
         let open = calls(inv.unsettled().into_iter().filter(|c| c.turn.is_none()));
         return if open.is_empty() { Step::Survey } else { Step::Read(open) };
@@ -78,7 +89,7 @@ pub fn next(investigation: &Investigation, now: Timestamp) -> Step {
     if !inv.assessed_survey {
         return Step::Assess(Phase::Survey);
     }
-    if frozen.model.is_some()
+    if !inv.models().is_empty()
         && let Some(step) = ask(inv, frozen, now)
     {
         return step;
@@ -107,7 +118,7 @@ fn ask(inv: &Investigation, frozen: &Frozen, now: Timestamp) -> Option<Step> {
         None => {
             // Each failure passes the turn on to the next model; one alone gets a second try, unless
             // it said that trying again is in vain.
-            let models = 1 + frozen.fallbacks.len();
+            let models = inv.models().len();
             let failed = last.failures.len();
             let hopeless = last.failures.last().is_some_and(|(_, transient)| !transient) && failed >= models;
             match hopeless || failed >= models.max(FAILURES_PER_TURN) {
@@ -136,14 +147,14 @@ fn ask(inv: &Investigation, frozen: &Frozen, now: Timestamp) -> Option<Step> {
 
 /// A new turn, if the budget has room for one.
 fn fresh(inv: &Investigation, budget: &Budget, now: Timestamp, turn: u32) -> Option<Step> {
-    room(inv, budget, now).map(|must_answer| Step::Ask { turn, must_answer: must_answer || repeats(inv) })
+    room(inv, budget, now)
+        .map(|must_answer| Step::Ask { turn, must_answer: must_answer || repeats(inv) || is_barren(inv) })
 }
 
 /// `None` without room; otherwise whether this turn must be the last.
 fn room(inv: &Investigation, budget: &Budget, now: Timestamp) -> Option<bool> {
     let elapsed = inv.opened_at.map_or(0, |at| now.duration_since(at).as_secs().max(0).unsigned_abs());
-    let mut spent = inv.spent;
-    spent.tokens_in = spent.tokens_in.saturating_add(inv.reserved_tokens);
+    let mut spent = inv.committed();
     let calls_are_out = spent.tool_calls >= budget.tool_calls;
     // Running out of calls ends the looking around, not the answering.
     spent.tool_calls = 0;
@@ -152,16 +163,57 @@ fn room(inv: &Investigation, budget: &Budget, now: Timestamp) -> Option<bool> {
         None => {
             let last_turn = spent.turns.saturating_add(1) >= budget.turns;
             let late = elapsed.saturating_mul(5) >= budget.wall_s.saturating_mul(4);
-            Some(last_turn || late || calls_are_out)
+            Some(last_turn || late || calls_are_out || is_last_that_fits(inv, budget))
         }
     }
 }
 
-/// Whether the model goes round in circles.
+/// Whether another request behind the next one would hardly find room: conversations grow.
+fn is_last_that_fits(inv: &Investigation, budget: &Budget) -> bool {
+    let (spent, next) = (inv.committed(), inv.last_reserved);
+    let tokens = spent.tokens().saturating_add(next.tokens().saturating_mul(2)) > budget.tokens;
+    let money = next.cost_usd > 0.0 && spent.cost_usd + 2.0 * next.cost_usd > budget.cost_usd;
+    next.tokens() > 0 && (tokens || money)
+}
+
+/// Whether the model goes round in circles, within a turn or across turns: the same call with the same
+/// result, or the same few calls in the same order, whatever came of them. A refused call repeats what
+/// it asks for.
 fn repeats(inv: &Investigation) -> bool {
     let of_model: Vec<&CallState> = inv.calls.iter().filter(|c| c.turn.is_some_and(|t| t >= inv.first_turn)).collect();
-    let same = |a: &CallState, b: &CallState| a.call.tool == b.call.tool && a.call.args == b.call.args;
-    of_model.iter().any(|call| of_model.iter().filter(|other| same(call, other)).count() >= SAME_CALL)
+    let often = |call: &&CallState| of_model.iter().filter(|other| repeated(call, other)).count() >= REPETITIONS;
+    let circles = |length: usize| {
+        let periodic = |calls: &[&CallState]| (length..calls.len()).all(|i| asks_the_same(calls[i - length], calls[i]));
+        of_model.windows(length * REPETITIONS).any(periodic)
+    };
+    of_model.iter().any(often) || (2..=MAX_CYCLE).any(circles)
+}
+
+/// Whether `later` asks what `call` asked, and learns nothing else.
+fn repeated(call: &CallState, later: &CallState) -> bool {
+    let refused = matches!(later.progress, Progress::Rejected { .. });
+    asks_the_same(call, later) && (refused || call.result() == later.result())
+}
+
+fn asks_the_same(a: &CallState, b: &CallState) -> bool {
+    a.call.tool == b.call.tool && a.call.args == b.call.args
+}
+
+/// Whether the last turns brought nothing new: no call of them showed anything that the same call had
+/// not shown before.
+fn is_barren(inv: &Investigation) -> bool {
+    let answered = inv.turns.iter().rev().take_while(|t| t.number >= inv.first_turn && t.proposal.is_some());
+    let last: Vec<&Turn> = answered.take(BARREN_TURNS).collect();
+    last.len() == BARREN_TURNS && last.iter().all(|turn| !brought_something(inv, turn.number))
+}
+
+fn brought_something(inv: &Investigation, turn: u32) -> bool {
+    let known = |seen: &CallState| {
+        let before = inv.calls.iter().filter(|c| c.turn.is_some_and(|t| t >= inv.first_turn && t < turn));
+        before.into_iter().any(|call| repeated(call, seen))
+    };
+    let seen = inv.calls.iter().filter(|c| c.turn == Some(turn) && matches!(c.progress, Progress::Seen { .. }));
+    seen.into_iter().any(|call| !known(call))
 }
 
 fn calls<'a>(states: impl Iterator<Item = &'a CallState>) -> Vec<Call> {

@@ -1,20 +1,17 @@
 //! Any server of the OpenAI chat completions protocol, through async-openai with our own types.
 
-use super::transport::{Endpoint, Fault, send};
-use super::wire::{self, Dialect};
-use super::{Limits, ModelError, ModelProvider};
-use crate::domain::{ChatReply, ChatRequest, Redactor, Secret};
+use super::dialect::{CacheMarks, Learned, Structured};
+use super::fault::{Fault, Peer};
+use super::pace::Pace;
+use super::transport::{Endpoint, Exchange};
+use super::{Limits, ModelError, ModelProvider, Progress, wire};
+use crate::domain::{ChatReply, ChatRequest, Clock, Entropy, FinishReason, Redactor, Secret};
 use async_openai::Client;
 use async_openai::error::OpenAIError;
 use async_trait::async_trait;
 use serde_json::Value;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-
-/// The longest wait that a server may ask for; above it the caller is told instead.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(20);
-/// Characters of a server's error text that are kept.
-const MAX_MESSAGE_CHARS: usize = 300;
 
 /// How to reach a model.
 #[derive(Debug, Clone)]
@@ -33,17 +30,27 @@ pub struct OpenAiOptions {
     pub connect_timeout: Duration,
     /// Until the whole answer is there, repeats and waits included.
     pub timeout: Duration,
-    /// Waits before the repeats of a request that failed with 429, 5xx or without a connection; as
-    /// many repeats as waits.
+    /// The longest silence within a streamed answer that has begun.
+    pub idle_timeout: Duration,
+    /// Longest waits before the repeats of a request that failed with 429, 5xx or without a
+    /// connection; as many repeats as waits.
     pub backoff: Vec<Duration>,
     /// Bytes of one answer.
     pub max_body: usize,
     /// Tokens that the model's context holds, where somebody said so.
     pub context_tokens: Option<u64>,
+    /// Ask for the answer piece by piece.
+    pub stream: bool,
+    /// What the answering model must call itself.
+    pub pin: Option<String>,
+    /// How the final report is asked for.
+    pub structured: Structured,
+    /// Whether what repeats is marked.
+    pub cache: CacheMarks,
 }
 
 impl OpenAiOptions {
-    /// The usual limits: 3 s to connect, 120 s in all, two repeats, 8 MiB.
+    /// The usual limits: 3 s to connect, 120 s in all, 60 s of silence, two repeats, 8 MiB.
     pub fn new(name: impl Into<String>, model: impl Into<String>, base_url: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -53,9 +60,14 @@ impl OpenAiOptions {
             temperature: None,
             connect_timeout: Duration::from_secs(3),
             timeout: Duration::from_secs(120),
+            idle_timeout: Duration::from_secs(60),
             backoff: vec![Duration::from_millis(500), Duration::from_secs(2)],
             max_body: 8 << 20,
             context_tokens: None,
+            stream: true,
+            pin: None,
+            structured: Structured::Auto,
+            cache: CacheMarks::Auto,
         }
     }
 }
@@ -64,10 +76,11 @@ impl OpenAiOptions {
 #[derive(Debug)]
 pub struct OpenAi {
     options: OpenAiOptions,
-    client: Client<Endpoint>,
-    redactor: Redactor,
-    auto_choice_only: AtomicBool,
-    completion_tokens: AtomicBool,
+    http: reqwest::Client,
+    endpoint: Endpoint,
+    peer: Peer,
+    learned: Learned,
+    pace: Pace,
 }
 
 impl OpenAi {
@@ -75,14 +88,14 @@ impl OpenAi {
     ///
     /// # Errors
     /// [`ModelError::Settings`] when address, model or key cannot be used.
-    pub fn new(options: OpenAiOptions) -> Result<Self, ModelError> {
+    pub fn new(options: OpenAiOptions, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self, ModelError> {
         let wrong = |what: String| ModelError::Settings { model: options.name.clone(), what };
         let base_url = options.base_url.trim_end_matches('/').to_owned();
         let url = reqwest::Url::parse(&base_url)
             .map_err(|e| wrong(format!("`base_url` {base_url:?} is no address ({e})")))?;
-        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        let Some(host) = url.host_str().filter(|_| matches!(url.scheme(), "http" | "https")) else {
             return Err(wrong(format!("`base_url` {base_url:?} must begin with http:// or https://")));
-        }
+        };
         if !url.username().is_empty() || url.password().is_some() {
             return Err(wrong("`base_url` must not hold a user or password; use `api_key`".to_owned()));
         }
@@ -99,100 +112,76 @@ impl OpenAi {
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .user_agent(concat!("firewarden/", env!("CARGO_PKG_VERSION")));
-        if matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")) {
+        if matches!(host, "localhost" | "127.0.0.1" | "[::1]") {
             builder = builder.no_proxy();
         }
         let http = builder.build().map_err(|e| wrong(format!("no HTTP client: {e}")))?;
-        let max_body = options.max_body;
-        let service = tower::service_fn({
-            let http = http.clone();
-            move |factory| send(http.clone(), factory, max_body)
-        });
-        let client = Client::build(http, endpoint).with_http_service(service);
-        Ok(Self {
-            options,
-            client,
+        let learned = Learned::new(options.stream, options.structured, options.cache, host, &options.model);
+        let peer = Peer {
+            name: options.name.clone(),
+            base_url: options.base_url.clone(),
+            timeout: options.timeout,
+            max_body: options.max_body,
             redactor,
-            auto_choice_only: AtomicBool::new(false),
-            completion_tokens: AtomicBool::new(false),
-        })
+        };
+        let pace = Pace::new(options.backoff.clone(), clock, entropy);
+        Ok(Self { options, http, endpoint, peer, learned, pace })
     }
 
-    async fn ask(&self, request: &ChatRequest) -> Result<ChatReply, ModelError> {
-        let mut waits = self.options.backoff.iter();
+    async fn ask(&self, request: &ChatRequest, progress: &Arc<Progress>) -> Result<ChatReply, ModelError> {
+        let mut repeats = 0;
         loop {
-            let dialect = Dialect {
-                auto_choice_only: self.auto_choice_only.load(Ordering::Relaxed),
-                completion_tokens: self.completion_tokens.load(Ordering::Relaxed),
-            };
-            let body = wire::request_body(&self.options.model, self.options.temperature, request, dialect);
-            let fault = match self.client.chat().create_byot::<_, Value>(&body).await {
+            self.pace.turn().await.map_err(|fault| self.peer.explain(fault))?;
+            let body =
+                wire::request_body(&self.options.model, self.options.temperature, request, self.learned.dialect());
+            progress.restart();
+            let fault = match self.send(&body, progress).await {
                 Ok(answer) => {
-                    return wire::reply(&self.options.model, &answer).map_err(|what| self.malformed(&what));
+                    self.pace.answered();
+                    return self.read(&body, &answer);
                 }
-                Err(error) => fault(error),
+                Err(fault) => fault,
             };
-            if self.learn(&fault, &body) {
+            if self.learned.refusal(&fault, &body) {
                 continue;
             }
-            let Some(asked) = wait_wanted(&fault) else { return Err(self.explain(fault)) };
-            match waits.next() {
-                Some(backoff) if asked <= MAX_RETRY_AFTER => tokio::time::sleep(asked.max(*backoff)).await,
-                _ => return Err(self.explain(fault)),
+            match self.pace.failed(&fault, repeats) {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => return Err(self.peer.explain(fault)),
             }
+            repeats += 1;
         }
     }
 
-    /// Whether the server refused a word that there is another one for; it is used from now on.
-    fn learn(&self, fault: &Fault, sent: &Value) -> bool {
-        let Fault::Status { status: 400 | 404 | 422 | 500, message, .. } = fault else { return false };
-        if sent.get("max_tokens").is_some() && message.contains("max_completion_tokens") {
-            return !self.completion_tokens.swap(true, Ordering::Relaxed);
+    async fn send(&self, body: &Value, progress: &Arc<Progress>) -> Result<Value, Fault> {
+        let server = Arc::new(OnceLock::new());
+        let exchange = Exchange {
+            http: self.http.clone(),
+            max_body: self.options.max_body,
+            idle: self.options.idle_timeout,
+            progress: progress.clone(),
+            server: server.clone(),
+        };
+        let service = tower::service_fn(move |factory| exchange.clone().send(factory));
+        // A client of its own for each exchange: what is heard of it belongs to one investigation.
+        let client = Client::build(self.http.clone(), self.endpoint.clone()).with_http_service(service);
+        let answer = client.chat().create_byot::<_, Value>(body).await;
+        if let Some(server) = server.get() {
+            self.learned.server(server);
         }
-        let forced = sent.get("tool_choice").is_some_and(|choice| choice == "required");
-        let about_choice = ["tool_choice", "tool choice"].iter().any(|word| message.contains(word));
-        forced && about_choice && !self.auto_choice_only.swap(true, Ordering::Relaxed)
+        answer.map_err(fault)
     }
 
-    fn explain(&self, fault: Fault) -> ModelError {
-        let model = self.options.name.clone();
-        match fault {
-            Fault::Connect(why) => {
-                ModelError::Unreachable { model, base_url: self.options.base_url.clone(), why: self.clean(&why) }
-            }
-            Fault::Broken(why) => ModelError::Unreachable {
-                model,
-                base_url: self.options.base_url.clone(),
-                why: format!("the connection broke ({})", self.clean(&why)),
-            },
-            Fault::Timeout => ModelError::Timeout { model, after: self.options.timeout },
-            Fault::TooLarge => ModelError::TooLarge { model, limit: self.options.max_body },
-            Fault::NotJson(what) => self.malformed(&format!("no JSON ({what})")),
-            Fault::Status { status: 429, message, retry_after } => {
-                ModelError::RateLimited { model, retry_after, message: self.clean(&message) }
-            }
-            Fault::Status { status, message, .. } if is_context_overflow(status, &message) => {
-                ModelError::TooLong { model, message: self.clean(&message) }
-            }
-            Fault::Status { status, message, .. } if status >= 500 => {
-                ModelError::Unavailable { model, status, message: self.clean(&message) }
-            }
-            Fault::Status { status, message, .. } => {
-                ModelError::Rejected { model, status, message: self.clean(&message) }
-            }
+    fn read(&self, sent: &Value, answer: &Value) -> Result<ChatReply, ModelError> {
+        self.peer.pinned(self.options.pin.as_deref(), answer)?;
+        let reply = wire::reply(&self.options.model, answer).map_err(|what| self.peer.malformed(&what))?;
+        if sent.get("response_format").is_some()
+            && reply.finish == FinishReason::Stop
+            && !wire::is_object(&reply.content)
+        {
+            self.learned.schema_was_ignored();
         }
-    }
-
-    fn malformed(&self, what: &str) -> ModelError {
-        ModelError::Malformed { model: self.options.name.clone(), what: self.clean(what) }
-    }
-
-    /// A server's words, fit for logs: some echo the key.
-    fn clean(&self, text: &str) -> String {
-        let (text, _) = self.redactor.text(text);
-        let plain: String =
-            text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_MESSAGE_CHARS).collect();
-        plain.trim().to_owned()
+        Ok(reply)
     }
 }
 
@@ -210,10 +199,10 @@ impl ModelProvider for OpenAi {
         Limits { context_tokens: self.options.context_tokens }
     }
 
-    async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, ModelError> {
-        match tokio::time::timeout(self.options.timeout, self.ask(request)).await {
+    async fn chat(&self, request: &ChatRequest, progress: &Arc<Progress>) -> Result<ChatReply, ModelError> {
+        match tokio::time::timeout(self.options.timeout, self.ask(request, progress)).await {
             Ok(answer) => answer,
-            Err(_) => Err(self.explain(Fault::Timeout)),
+            Err(_) => Err(self.peer.explain(Fault::Timeout)),
         }
     }
 }
@@ -229,22 +218,4 @@ fn fault(error: OpenAIError) -> Fault {
         OpenAIError::Reqwest(error) if error.is_timeout() => Fault::Timeout,
         other => Fault::Broken(other.to_string()),
     }
-}
-
-/// How long the server wants us to wait before the same request; `None` when repeating is useless.
-fn wait_wanted(fault: &Fault) -> Option<Duration> {
-    match fault {
-        Fault::Connect(_) => Some(Duration::ZERO),
-        Fault::Status { status: 429, message, .. } if message.contains("insufficient_quota") => None,
-        Fault::Status { status, message, .. } if is_context_overflow(*status, message) => None,
-        Fault::Status { status: 429 | 500..=599, retry_after, .. } => Some(retry_after.unwrap_or_default()),
-        // A request that broke off may have been worked on and paid for.
-        Fault::Status { .. } | Fault::Broken(_) | Fault::Timeout | Fault::TooLarge | Fault::NotJson(_) => None,
-    }
-}
-
-fn is_context_overflow(status: u16, message: &str) -> bool {
-    const WORDS: [&str; 5] =
-        ["context_length_exceeded", "exceed_context_size", "context size", "context length", "context window"];
-    matches!(status, 400 | 413 | 422 | 500) && WORDS.iter().any(|word| message.to_ascii_lowercase().contains(word))
 }

@@ -5,42 +5,95 @@
 //! that is a reason to lose an answer.
 
 use super::bounds::{MAX_CALLS, bounded};
-use crate::domain::{ChatReply, ChatRequest, FinishReason, Message, ProposedCall, Role, Usage};
+use super::dialect::Dialect;
+use super::thoughts::without_thoughts;
+use crate::domain::{ChatReply, ChatRequest, FinishReason, Message, ProposedCall, Role, ToolOffer, Usage};
 use serde_json::{Map, Value, json};
 
 /// More tokens than any conversation has: such a figure is a mistake.
 const ABSURD_TOKENS: u64 = 10_000_000;
 
-/// What a server turned out not to understand.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Dialect {
-    /// `tool_choice` other than `auto` is refused.
-    pub auto_choice_only: bool,
-    /// `max_tokens` is refused, `max_completion_tokens` is wanted.
-    pub completion_tokens: bool,
-}
-
 /// The body of a request.
 pub(super) fn request_body(model: &str, temperature: Option<f64>, request: &ChatRequest, dialect: Dialect) -> Value {
     let mut body = Map::new();
     body.insert("model".into(), model.into());
-    body.insert("messages".into(), request.messages.iter().map(message).collect());
-    if !request.tools.is_empty() {
-        let tools = request.tools.iter().map(|tool| {
-            json!({"type": "function", "function": {
-                "name": tool.name, "description": tool.description, "parameters": tool.parameters}})
-        });
-        body.insert("tools".into(), tools.collect());
-        let choice = if request.must_answer && !dialect.auto_choice_only { "required" } else { "auto" };
-        body.insert("tool_choice".into(), choice.into());
+    body.insert("messages".into(), messages(request, dialect.marks));
+    match by_schema(request, dialect) {
+        Some(tool) => {
+            let format = json!({"name": tool.name, "description": tool.description, "schema": tool.parameters,
+                                "strict": admits_strict(&tool.parameters)});
+            body.insert("response_format".into(), json!({"type": "json_schema", "json_schema": format}));
+        }
+        None if !request.tools.is_empty() => {
+            let tools = request.tools.iter().map(|tool| {
+                json!({"type": "function", "function": {
+                    "name": tool.name, "description": tool.description, "parameters": tool.parameters}})
+            });
+            body.insert("tools".into(), tools.collect());
+            let choice = if request.must_answer && !dialect.auto_choice_only { "required" } else { "auto" };
+            body.insert("tool_choice".into(), choice.into());
+        }
+        None => {}
     }
     let limit = if dialect.completion_tokens { "max_completion_tokens" } else { "max_tokens" };
     body.insert(limit.into(), request.max_tokens.into());
     if let Some(temperature) = temperature {
         body.insert("temperature".into(), temperature.into());
     }
-    body.insert("stream".into(), false.into());
+    body.insert("stream".into(), dialect.stream.into());
+    if dialect.stream_usage {
+        body.insert("stream_options".into(), json!({"include_usage": true}));
+    }
     Value::Object(body)
+}
+
+/// The one tool that the answer must be, where it is asked for by its schema instead.
+fn by_schema(request: &ChatRequest, dialect: Dialect) -> Option<&ToolOffer> {
+    match request.tools.as_slice() {
+        [only] if dialect.schema && request.must_answer => Some(only),
+        _ => None,
+    }
+}
+
+/// Whether OpenAI takes a schema with `strict`: every object names all of its keys as required and
+/// admits no others. Servers with grammars hold to the schema either way.
+fn admits_strict(schema: &Value) -> bool {
+    let object = schema.get("properties").and_then(Value::as_object);
+    let closed = object.is_none_or(|properties| {
+        let required = schema.get("required").and_then(Value::as_array);
+        let required = |key: &String| required.is_some_and(|all| all.iter().any(|name| name == key));
+        schema.get("additionalProperties") == Some(&Value::Bool(false)) && properties.keys().all(required)
+    });
+    let below = match schema {
+        Value::Object(map) => map.values().all(admits_strict),
+        Value::Array(items) => items.iter().all(admits_strict),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+    };
+    closed && below
+}
+
+/// The conversation. With `marks`, its head and all that the next request repeats are marked as worth
+/// keeping by the server.
+fn messages(request: &ChatRequest, marks: bool) -> Value {
+    let mut messages: Vec<Value> = request.messages.iter().map(message).collect();
+    if marks {
+        // The demand for a last word is not repeated.
+        let stable = messages.len() - usize::from(request.must_answer).min(messages.len());
+        let spoken = |message: &&mut Value| message["content"].as_str().is_some_and(|text| !text.is_empty());
+        let mut spoken: Vec<&mut Value> = messages.iter_mut().take(stable).filter(spoken).collect();
+        if let Some(last) = spoken.pop() {
+            mark(last);
+        }
+        if let Some(head) = spoken.first_mut().filter(|message| message["role"] == "system") {
+            mark(head);
+        }
+    }
+    Value::Array(messages)
+}
+
+fn mark(message: &mut Value) {
+    let text = message["content"].take();
+    message["content"] = json!([{"type": "text", "text": text, "cache_control": {"type": "ephemeral"}}]);
 }
 
 fn message(message: &Message) -> Value {
@@ -68,19 +121,23 @@ fn message(message: &Message) -> Value {
 }
 
 /// Servers check the names of our history, too: what a model invented is echoed in their alphabet.
-fn sendable_name(name: &str) -> String {
+pub(super) fn sendable_name(name: &str) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' };
     let name: String = name.chars().take(64).map(safe).collect();
     if name.is_empty() { "unnamed".to_owned() } else { name }
 }
 
 /// Servers parse the arguments of our history, too: what was no object is echoed inside one.
-fn sendable_arguments(args: &Value) -> String {
+pub(super) fn sendable_object(args: &Value) -> Value {
     match args {
-        Value::Object(_) => args.to_string(),
-        Value::String(text) => json!({"unreadable": text.chars().take(200).collect::<String>()}).to_string(),
-        other => json!({"unreadable": other.to_string().chars().take(200).collect::<String>()}).to_string(),
+        Value::Object(_) => args.clone(),
+        Value::String(text) => json!({"unreadable": text.chars().take(200).collect::<String>()}),
+        other => json!({"unreadable": other.to_string().chars().take(200).collect::<String>()}),
     }
+}
+
+fn sendable_arguments(args: &Value) -> String {
+    sendable_object(args).to_string()
 }
 
 /// What an answer says.
@@ -93,7 +150,7 @@ pub(super) fn reply(asked_model: &str, body: &Value) -> Result<ChatReply, String
     }
     let choice = body.get("choices").and_then(|choices| choices.get(0)).ok_or("it has no `choices`")?;
     let message = choice.get("message").filter(|m| m.is_object()).ok_or("its first choice has no `message`")?;
-    let mut content = text(message.get("content"));
+    let mut content = without_thoughts(text(message.get("content")));
     if content.is_empty() {
         content = text(message.get("refusal"));
     }
@@ -141,7 +198,7 @@ fn text(content: Option<&Value>) -> String {
 }
 
 /// A call in any of the shapes in use. Arguments stay text here; the engine reads them strictly.
-fn call(call: &Value) -> Option<ProposedCall> {
+pub(super) fn call(call: &Value) -> Option<ProposedCall> {
     let inner = call.get("function").or_else(|| call.get("custom")).unwrap_or(call);
     let inner = inner.as_object()?;
     let named = |key: &str| inner.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -156,9 +213,19 @@ fn call(call: &Value) -> Option<ProposedCall> {
 
 /// Token counts, when they can be true.
 fn usage(usage: Option<&Value>) -> Option<Usage> {
-    let count = |key: &str| usage?.get(key)?.as_u64().filter(|n| *n <= ABSURD_TOKENS);
-    let (tokens_in, tokens_out) = (count("prompt_tokens")?, count("completion_tokens")?);
-    (tokens_in > 0).then_some(Usage { tokens_in, tokens_out })
+    let believable = |n: u64| n <= ABSURD_TOKENS;
+    let at = |path: &str| usage?.pointer(path)?.as_u64().filter(|n| believable(*n));
+    let (tokens_in, said) = (at("/prompt_tokens")?, at("/completion_tokens")?);
+    // Some servers leave hidden thoughts out of the answer's figure and count them in the total only.
+    let tokens_out = at("/total_tokens").map_or(said, |total| total.saturating_sub(tokens_in).max(said));
+    let cached = ["/prompt_tokens_details/cached_tokens", "/cache_read_input_tokens", "/prompt_cache_hit_tokens"];
+    let tokens_cached = cached.iter().find_map(|path| at(path)).unwrap_or(0).min(tokens_in);
+    (tokens_in > 0).then_some(Usage { tokens_in, tokens_out, tokens_cached })
+}
+
+/// Whether a text is one JSON object, as a schema asks for.
+pub(super) fn is_object(text: &str) -> bool {
+    serde_json::from_str::<Map<String, Value>>(text).is_ok()
 }
 
 /// The words of an error object, in whatever shape.

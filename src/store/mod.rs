@@ -9,6 +9,9 @@
 //!   transaction.
 
 pub mod sqlite;
+mod usage;
+
+pub use usage::{Figures, OpenRequest, Usage, UsageFilter, UsageRow, day_of};
 
 use crate::domain::{AlertStatus, BlobRef, Digest, EventId, InvestigationId, Severity, SreEvent};
 use crate::journal::{Body, Draft, Entry, Head, View};
@@ -240,11 +243,12 @@ pub trait Journal: Send + Sync {
     /// `Fenced` when somebody else has it.
     async fn abandon(&self, lease: &Lease, reason: String, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Appends behind `head`.
+    /// Appends behind `head`. Answers whether signals wait that were not consumed, so that nobody
+    /// has to ask for them while work goes on.
     ///
     /// # Errors
     /// `Fenced` when the lease is lost or the head has moved; nothing was written then.
-    async fn append(&self, lease: &Lease, head: &Head, append: Append) -> Result<(), StoreError>;
+    async fn append(&self, lease: &Lease, head: &Head, append: Append) -> Result<bool, StoreError>;
 
     /// Appends to the `system` chain.
     ///
@@ -428,6 +432,13 @@ pub trait StoreReader: Send + Sync {
     /// # Errors
     /// When the store does not answer.
     async fn counts(&self) -> Result<Counts, StoreError>;
+
+    /// What was spent, by day, route and model. It changes in the transaction that writes the entries
+    /// that tell of it.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn usage(&self, filter: &UsageFilter) -> Result<Usage, StoreError>;
 
     /// Whether a commit goes through right now.
     ///

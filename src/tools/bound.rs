@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 /// Most bytes of an observation's data as JSON.
 pub const DATA_BYTES: usize = 8 << 20;
+/// Most bytes of a text that is kept for reading on.
+pub const WHOLE_BYTES: usize = 4 << 20;
 /// Levels of nesting that are kept; JSON is read back up to 128.
 pub const LEVELS: usize = 64;
 

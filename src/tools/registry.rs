@@ -1,14 +1,19 @@
 //! The tools that exist here, and the one way to call them.
 
 use super::manifest::{ManifestError, Manifests};
-use super::spec::{ReadTool, ToolError, ToolSpec};
-use super::{blank, bound, elasticsearch, gist, kubernetes, loki, probe, prometheus, runbooks};
+use super::spec::{ReadTool, Seen, ToolError, ToolSpec};
+use super::{blank, bound, elasticsearch, evidence, gist, kubernetes, loki, probe, prometheus, runbooks};
 use crate::domain::{Clock, Digest, Effect, Observation, Redactor, ToolOffer};
 use crate::edge::{ElasticsearchReader, KubeReader, LokiReader, Prober, PrometheusReader, RunbookReader};
 use crate::gate::Pass;
 use jsonschema::error::ValidationErrorKind;
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc};
+use tokio::sync::Semaphore;
+
+/// Calls that are made at once, whoever makes them: a storm of alerts must not become a storm on the
+/// cluster that is in trouble already.
+const AT_ONCE: usize = 32;
 
 /// What the tools read from. A peer that is `None` has no tools.
 #[derive(Debug, Clone)]
@@ -68,20 +73,21 @@ impl Sources {
             }
             () if of(&probe::BUILTINS) => probe::build(spec(), self.http_probe.clone()?, clock()),
             () if of(&runbooks::BUILTINS) => runbooks::build(spec(), self.runbooks.clone()?, clock()),
-            () => None,
+            () => evidence::build(spec()),
         }
     }
 }
 
 /// What manifests can run.
 fn builtins() -> impl Iterator<Item = &'static str> {
-    let all: [&[&'static str]; 6] = [
+    let all: [&[&'static str]; 7] = [
         &kubernetes::BUILTINS,
         &prometheus::BUILTINS,
         &loki::BUILTINS,
         &elasticsearch::BUILTINS,
         &probe::BUILTINS,
         &runbooks::BUILTINS,
+        &evidence::BUILTINS,
     ];
     all.into_iter().flatten().copied()
 }
@@ -96,6 +102,7 @@ pub struct Registry {
     tools: BTreeMap<String, Entry>,
     kubernetes: Option<KubeReader>,
     redactor: Arc<Redactor>,
+    slots: Semaphore,
 }
 
 impl std::fmt::Debug for Registry {
@@ -130,7 +137,7 @@ impl Registry {
                 tools.insert(spec.name.clone(), Entry { tool, schema });
             }
         }
-        Ok(Self { tools, kubernetes: sources.kubernetes, redactor })
+        Ok(Self { tools, kubernetes: sources.kubernetes, redactor, slots: Semaphore::new(AT_ONCE) })
     }
 
     /// The tool called `name`.
@@ -214,17 +221,34 @@ impl Registry {
         self.look(&call.tool, &call.args).await
     }
 
+    /// Reads on in `kept`, as the call that the gate let pass wants it.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub fn read_on(&self, pass: Pass, kept: &Observation) -> Result<Observation, ToolError> {
+        let call = pass.redeem();
+        self.validate(&call.tool, &call.args)?;
+        let seen = evidence::read(&call.args, kept).map_err(|e| self.clean(e))?;
+        Ok(self.observed(self.entry(&call.tool)?.tool.as_ref(), &call.args, seen))
+    }
+
     pub(super) async fn look(&self, name: &str, args: &Value) -> Result<Observation, ToolError> {
         self.validate(name, args)?;
         let entry = self.entry(name)?;
         let (tool, spec) = (entry.tool.as_ref(), entry.tool.spec());
+        // Closed by nobody; without a slot the call is made all the same.
+        let _slot = self.slots.acquire().await;
         let seen = tokio::time::timeout(spec.timeout, tool.read(args)).await.unwrap_or_else(|_| {
             Err(ToolError::failed(
                 format!("{name} took longer than {:?}; ask for less or try again", spec.timeout),
                 true,
             ))
         });
-        let mut seen = seen.map_err(|e| self.clean(e))?;
+        Ok(self.observed(tool, args, seen.map_err(|e| self.clean(e))?))
+    }
+
+    /// What a tool saw, without secrets and in bounds.
+    fn observed(&self, tool: &dyn ReadTool, args: &Value, mut seen: Seen) -> Observation {
         let too_deep = bound::depth(&mut seen.data);
         let mut redacted = blank::data(&mut seen.data, &self.redactor);
         let left_out = bound::data(&mut seen.data, bound::DATA_BYTES);
@@ -245,8 +269,13 @@ impl Registry {
         // The text was made from clean data; what joined in between (notes) is checked here.
         let (clean, blanked) = self.redactor.text(&text);
         redacted += blanked;
-        let (text, cut) = bound::text(clean.into_owned(), spec.max_output);
-        Ok(Observation { data: seen.data, text, truncated: seen.truncated || cut, redacted })
+        let most = tool.spec().max_output;
+        let (whole, _) = match clean.len() > most {
+            true => bound::text(clean.clone().into_owned(), bound::WHOLE_BYTES),
+            false => Default::default(),
+        };
+        let (text, cut) = bound::text(clean.into_owned(), most);
+        Observation { data: seen.data, text, whole, truncated: seen.truncated || cut, redacted }
     }
 
     fn entry(&self, name: &str) -> Result<&Entry, ToolError> {
@@ -328,19 +357,28 @@ mod tests {
 
     #[tokio::test]
     async fn a_peer_that_is_not_configured_is_tools_that_do_not_exist() {
-        assert!(registry(None).specs().is_empty());
+        // Reading on in evidence needs no peer.
+        assert_eq!(registry(None).specs().iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["evidence_read"]);
         let names: Vec<String> = registry(Some(Fake::new().reader())).specs().iter().map(|s| s.name.clone()).collect();
         assert_eq!(
             names,
-            ["kubernetes_describe", "kubernetes_events", "kubernetes_get", "kubernetes_list", "kubernetes_logs"]
+            [
+                "evidence_read",
+                "kubernetes_describe",
+                "kubernetes_events",
+                "kubernetes_get",
+                "kubernetes_list",
+                "kubernetes_logs",
+                "kubernetes_rollout_history"
+            ]
         );
     }
 
     #[tokio::test]
     async fn offers_are_chosen_by_name_or_tag() {
         let registry = registry(Some(Fake::new().reader()));
-        assert_eq!(registry.offers::<&str>(&[]).len(), 5);
-        assert_eq!(registry.offers(&["kubernetes"]).len(), 5);
+        assert_eq!(registry.offers::<&str>(&[]).len(), 7);
+        assert_eq!(registry.offers(&["kubernetes"]).len(), 6);
         assert_eq!(registry.offers(&["kubernetes_logs", "prometheus"])[0].name, "kubernetes_logs");
         assert!(registry.offers(&["github"]).is_empty());
         assert_eq!(registry.digest(), self::registry(Some(Fake::new().reader())).digest());

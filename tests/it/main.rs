@@ -3,8 +3,13 @@
 //! - [`layers`]: the rules of the house, read from the sources
 //! - [`crash`]: SIGKILL after every entry of a whole investigation
 //! - [`cli`]: the commands as people type them
+//! - [`budgets`]: what happens when the money runs out
+//! - [`conversation`]: what a model is told, request after request
+//! - [`doctor`]: what is missing, how good a model is, and what it was told
+//! - [`replayed`]: a recorded investigation without a network
 //! - [`bad_input`]: what must not harm a running server
-//! - [`peers`]: real Prometheus and Alertmanager; run by `./tests/run`
+//! - [`faults`]: every named fault of a model has its test
+//! - [`peers`]: programs of others, Prometheus for one; run by `./tests/run`
 //! - [`figures`]: the figures of `docs/benchmarks.md`; run by `tests/bench/run`
 //! - [`support`]: the processes and servers that these need
 
@@ -18,10 +23,15 @@
 )]
 
 mod bad_input;
+mod budgets;
 mod cli;
+mod conversation;
 mod crash;
+mod doctor;
+mod faults;
 mod figures;
 mod layers;
 mod peers;
+mod replayed;
 mod scenarios;
 mod support;

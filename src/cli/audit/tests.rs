@@ -98,6 +98,7 @@ fn written(read: Verdict) -> Memory {
             model: None,
             fallbacks: vec![],
             budget: Budget::default(),
+            context_tokens: None,
             prompts_digest: Digest::of("p"),
             tools_digest: Digest::of("t"),
         }),

@@ -3,8 +3,11 @@
 use super::strict_json;
 use crate::domain::{ProposedCall, ToolOffer};
 use crate::model::{MAX_NAME_CHARS, bounded_args};
+use jsonschema::Validator;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 /// Calls of one turn that may run; the rest is refused.
 pub const MAX_CALLS_PER_TURN: usize = 8;
@@ -12,18 +15,20 @@ pub const MAX_CALLS_PER_TURN: usize = 8;
 pub const MAX_REFUSED: usize = 16;
 /// Bytes of a refused call's arguments that are kept, as JSON.
 const MAX_REFUSED_BYTES: usize = 4 << 10;
-/// An identical call is made at most this often, less one.
+/// An identical call with an identical result is made at most this often, less one.
 const REPETITIONS: usize = 3;
 /// The longest cycle of calls that is recognised.
 const MAX_CYCLE: usize = 4;
 
-/// A call that was made in an earlier turn.
+/// A call of an earlier turn.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PastCall {
     /// The tool.
     pub tool: String,
     /// Its arguments.
     pub args: Value,
+    /// What came of it, as a digest or in words; `None` when it was refused.
+    pub result: Option<String>,
 }
 
 /// The calls of one turn, sorted into those that may go on to policy and those that may not.
@@ -53,8 +58,7 @@ pub fn check(proposed: &[ProposedCall], turn: u32, history: &[PastCall], offers:
             if checked.accept.iter().any(|other| same(other, &call.tool, &call.args)) {
                 return Err("not run: the same call stands earlier in this turn".to_owned());
             }
-            let made = history.iter().filter(|past| past.tool == call.tool && past.args == call.args).count();
-            if made + 1 >= REPETITIONS || closes_cycle(history, &call) {
+            if is_known(history, &call) || closes_cycle(history, &call) {
                 repeated += 1;
                 return Err(
                     "not run: this call was made before and its answer is above; use it, or ask something else"
@@ -89,7 +93,7 @@ fn same(call: &ProposedCall, tool: &str, args: &Value) -> bool {
 }
 
 /// The arguments as an object that the tool's schema admits.
-fn read(call: &ProposedCall, offers: &[ToolOffer]) -> Result<Value, String> {
+pub(super) fn read(call: &ProposedCall, offers: &[ToolOffer]) -> Result<Value, String> {
     let Some(offer) = offers.iter().find(|offer| offer.name == call.tool) else {
         let names: Vec<&str> = offers.iter().map(|offer| offer.name.as_str()).collect();
         return Err(format!("not run: there is no tool of this name; there are: {}", names.join(", ")));
@@ -110,7 +114,7 @@ fn read(call: &ProposedCall, offers: &[ToolOffer]) -> Result<Value, String> {
 /// What `value` has against `schema`, in short lines that do not repeat the value.
 pub(super) fn problems(schema: &Value, value: &Value) -> Vec<String> {
     // A schema that cannot be used is reported where tools are loaded, and their own check stands.
-    let Ok(validator) = jsonschema::validator_for(schema) else { return Vec::new() };
+    let Some(validator) = compiled(schema) else { return Vec::new() };
     let line = |error: jsonschema::ValidationError<'_>| {
         let path = error.instance_path().to_string();
         let place = if path.is_empty() { "the arguments".to_owned() } else { path };
@@ -120,13 +124,41 @@ pub(super) fn problems(schema: &Value, value: &Value) -> Vec<String> {
     validator.iter_errors(value).take(6).map(line).collect()
 }
 
-/// Whether `next` completes the same two to four calls for the third time.
+/// Schemas that are kept compiled; there are as many as tools.
+const COMPILED: usize = 256;
+
+/// The validator of a schema. Tools keep their schemas, and compiling one costs more than a check.
+fn compiled(schema: &Value) -> Option<Arc<Validator>> {
+    static KNOWN: LazyLock<Mutex<BTreeMap<String, Arc<Validator>>>> = LazyLock::new(Mutex::default);
+    let text = schema.to_string();
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(validator) = known.get(&text) {
+        return Some(validator.clone());
+    }
+    let validator = Arc::new(jsonschema::validator_for(schema).ok()?);
+    if known.len() >= COMPILED {
+        known.clear();
+    }
+    known.insert(text, validator.clone());
+    Some(validator)
+}
+
+/// Whether `next` was made twice with the same result: a third one would not say anything else. A
+/// result that changes is worth another look.
+fn is_known(history: &[PastCall], next: &ProposedCall) -> bool {
+    let made: Vec<_> = history.iter().filter(|past| past.tool == next.tool && past.args == next.args).collect();
+    made.iter().any(|call| made.iter().filter(|other| other.result == call.result).count() + 1 >= REPETITIONS)
+}
+
+/// Whether `next` completes the same two to four calls for the third time. Their results do not count:
+/// some change with the clock.
 fn closes_cycle(history: &[PastCall], next: &ProposedCall) -> bool {
     (2..=MAX_CYCLE).any(|length| {
         let needed = length * REPETITIONS - 1;
         let Some(start) = history.len().checked_sub(needed) else { return false };
         let tail = &history[start..];
-        let periodic = (length..needed).all(|i| tail[i] == tail[i - length]);
+        let alike = |a: &PastCall, b: &PastCall| a.tool == b.tool && a.args == b.args;
+        let periodic = (length..needed).all(|i| alike(&tail[i], &tail[i - length]));
         let last = &tail[needed - length];
         periodic && last.tool == next.tool && last.args == next.args
     })
@@ -148,11 +180,11 @@ mod tests {
     }
 
     fn past(name: &str) -> PastCall {
-        PastCall { tool: "get_pod".into(), args: json!({"name": name}) }
+        PastCall { tool: "get_pod".into(), args: json!({"name": name}), result: Some(name.into()) }
     }
 
     #[test]
-    fn calls_get_our_ids_and_arguments_become_objects() {
+    fn l13_calls_get_our_ids_and_arguments_become_objects() {
         let calls = [call("get_pod", json!("{\"name\":\"a\"}")), call("get_pod", json!({"name": "b", "n": 1}))];
         let checked = check(&calls, 3, &[], &offers());
         assert_eq!(checked.rejected, []);
@@ -161,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused_with_a_remedy() {
+    fn l08_what_does_not_fit_is_refused_with_a_remedy() {
         for (tool, args, words) in [
             ("Get_Pod", json!({"name": "a"}), "no tool of this name; there are: get_pod"),
             ("get_pоd", json!({"name": "a"}), "no tool of this name"), // Cyrillic о
@@ -189,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ninth_call_of_a_turn_waits() {
+    fn l10_the_ninth_call_of_a_turn_waits() {
         let calls: Vec<_> = (0..200).map(|n| call("get_pod", json!({"name": format!("p{n}")}))).collect();
         let checked = check(&calls, 1, &[], &offers());
         assert_eq!((checked.accept.len(), checked.rejected.len()), (8, MAX_REFUSED));
@@ -208,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn the_third_identical_call_is_a_repetition_and_the_second_is_not() {
+    fn l09_the_third_identical_call_is_a_repetition_and_the_second_is_not() {
         let again = [call("get_pod", json!("{\"name\": \"a\"}"))];
         assert_eq!(check(&again, 2, &[past("a")], &offers()).accept.len(), 1);
         let third = check(&again, 3, &[past("a"), past("b"), past("a")], &offers());
@@ -227,11 +259,40 @@ mod tests {
     }
 
     #[test]
-    fn ping_pong_is_a_repetition_and_progress_is_none() {
+    fn l09_ping_pong_is_a_repetition_and_progress_is_none() {
         let history: Vec<_> = ["a", "b", "a", "b", "a"].map(past).into();
         let next = call("get_pod", json!({"name": "b"}));
         assert!(closes_cycle(&history, &next));
         assert!(!closes_cycle(&history[1..], &next));
         assert!(!closes_cycle(&["a", "b", "c", "d", "e"].map(past), &next));
+        let mut moving = history.clone();
+        moving[1].result = Some("b has changed".into());
+        assert!(closes_cycle(&moving, &next), "the same calls, another result");
+        let four: Vec<_> = "abcdabcdabc".chars().map(|c| past(&c.to_string())).collect();
+        assert!(closes_cycle(&four, &call("get_pod", json!({"name": "d"}))));
+    }
+
+    #[test]
+    fn l09_a_call_whose_result_changes_is_no_repetition() {
+        let again = [call("get_pod", json!({"name": "a"}))];
+        let mut history = vec![past("a"), past("a")];
+        history[1].result = Some("it is Running now".into());
+        assert_eq!(check(&again, 3, &history, &offers()).accept.len(), 1);
+        history.push(history[1].clone());
+        assert!(check(&again, 4, &history, &offers()).repeating);
+        // Refused twice: a third time is a repetition, too.
+        let refused = PastCall { result: None, ..past("a") };
+        assert!(check(&again, 3, &[refused.clone(), refused], &offers()).repeating);
+    }
+
+    #[test]
+    fn l07_a_name_that_only_looks_right_is_no_tool() {
+        for name in
+            ["GET_POD", "get-pod", "get_pod\u{200b}", "get_\u{440}od", "functions.get_pod", "get_pods", "get_po"]
+        {
+            let checked = check(&[call(name, json!({"name": "a"}))], 1, &[], &offers());
+            assert!(checked.accept.is_empty(), "{name}");
+            assert!(checked.rejected[0].1.contains("no tool of this name; there are: get_pod"), "{name}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! What the prompt of an incident is rendered from.
 
+use super::room::Room;
 use crate::domain::{Analysis, Budget, Effect, EvidenceItem, Finding, Risk, RiskSummary, SreEvent, Verdict, floor};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -27,6 +28,8 @@ pub struct Case<'a> {
     pub not_collected: &'a [String],
     /// What may be spent.
     pub budget: &'a Budget,
+    /// What fits into the model's context.
+    pub room: Room,
     /// Unguessable for writers of telemetry, the same for the whole investigation.
     pub nonce: &'a str,
     /// When the investigation opened.
@@ -48,16 +51,16 @@ impl Case<'_> {
             "kind": "alert",
             "number": self.events.len(),
             "event": alert(event),
-            "events": self.events.iter().take(MAX_EVENTS).map(alert).collect::<Vec<_>>(),
+            "events": self.events.iter().take(self.room.items(MAX_EVENTS)).map(alert).collect::<Vec<_>>(),
             "resource": {"type": event.resource.kind, "id": event.resource.id,
                          "namespace": event.resource.namespace, "cluster": event.resource.cluster},
             "risk": risk(self.risk),
-            "findings": self.analysis.findings.iter().filter(|f| !self.is_ranked(f)).take(MAX_FINDINGS).map(finding).collect::<Vec<_>>(),
+            "findings": self.analysis.findings.iter().filter(|f| !self.is_ranked(f)).take(self.room.items(MAX_FINDINGS)).map(finding).collect::<Vec<_>>(),
             "hypotheses": self.hypotheses(),
             "timeline": self.timeline(),
             "chain": self.analysis.chain,
             "open_questions": self.analysis.open_questions,
-            "evidence": self.evidence.iter().take(MAX_EVIDENCE).map(|item| json!({
+            "evidence": self.evidence.iter().take(self.room.items(MAX_EVIDENCE)).map(|item| json!({
                 "id": item.id, "kind": item.kind, "tool": item.tool,
                 "query": cap(&item.query, 200), "excerpt": cap(&item.excerpt, 300)})).collect::<Vec<_>>(),
             "not_collected": self.not_collected.iter().take(20).map(|gap| cap(gap, 200)).collect::<Vec<_>>(),
@@ -89,7 +92,7 @@ impl Case<'_> {
     /// The newest entries up to now, oldest first.
     fn timeline(&self) -> Vec<Value> {
         let items = &self.analysis.timeline;
-        let from = items.len().saturating_sub(MAX_TIMELINE);
+        let from = items.len().saturating_sub(self.room.items(MAX_TIMELINE));
         items[from..]
             .iter()
             .map(|item| json!({"at": item.at, "source": item.source, "text": cap(&item.text, 200), "evidence": item.evidence_id}))

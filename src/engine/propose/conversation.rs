@@ -1,18 +1,16 @@
-//! The request of a turn: what was said before, letter by letter, and what is new.
+//! A conversation with a model: what was said before stays letter by letter, and what is new is added
+//! to its end. Only making it shorter changes earlier messages, and only results of tools.
 
 use super::calls::{MAX_CALLS_PER_TURN, call_id};
+use super::room::Room;
 use super::strict_json;
 use super::submit::submit_offer;
-use crate::domain::{Budget, ChatReply, ChatRequest, Message, ProposedCall, Role, ToolOffer};
+use crate::domain::excerpt::ends;
+use crate::domain::{ChatReply, ChatRequest, Message, ProposedCall, Role, ToolOffer};
 use crate::template::fence::{fence, visible};
+use crate::tools::evidence;
 use serde_json::Value;
 
-/// Characters of one tool result: about 8,000 tokens.
-const MAX_RESULT_CHARS: usize = 32_000;
-/// Characters of all results of one turn.
-const MAX_TURN_CHARS: usize = 64_000;
-/// Characters of the model's own words that are said back to it.
-const MAX_ECHO_CHARS: usize = 16_000;
 /// From here on the model is told how many turns remain.
 const LAST_TURNS: u32 = 3;
 
@@ -27,6 +25,10 @@ pub enum CallResult {
         evidence_id: String,
         /// What was seen; written by others.
         text: String,
+        /// The gist of it in a line, for when there is no room for more.
+        gist: String,
+        /// It is a passage of earlier evidence that was asked for: it gets more room.
+        passage: bool,
     },
     /// It ran and failed; the text comes from the other side.
     Failed {
@@ -50,16 +52,6 @@ impl CallResult {
             Self::Observed { call_id, .. } | Self::Failed { call_id, .. } | Self::Refused { call_id, .. } => call_id,
         }
     }
-
-    fn say(&self, nonce: &str, max_chars: usize) -> String {
-        match self {
-            Self::Observed { evidence_id, text, .. } => {
-                format!("Evidence {evidence_id}:\n{}", fence(text, "tool result", nonce, max_chars))
-            }
-            Self::Failed { text, .. } => format!("The call failed:\n{}", fence(text, "error", nonce, 2_000)),
-            Self::Refused { text, .. } => visible(text).chars().take(1_000).collect(),
-        }
-    }
 }
 
 /// One turn that is over.
@@ -75,52 +67,82 @@ pub struct Turn {
     pub remedy: Option<String>,
 }
 
-/// Everything that the next request is made of. The same turns give the same messages, so a request
-/// repeats the one before it and adds to its end.
-#[derive(Debug, Clone, Copy)]
-pub struct Conversation<'a> {
-    /// The rendered `system` prompt.
-    pub system: &'a str,
+/// What a conversation begins with.
+#[derive(Debug, Clone)]
+pub struct Opening {
+    /// The rendered `system` prompt: the same in all investigations.
+    pub system: String,
     /// The rendered prompt of the incident.
-    pub user: &'a str,
+    pub incident: String,
     /// As in the prompts' context.
-    pub nonce: &'a str,
-    /// Turns that are over, oldest first.
-    pub turns: &'a [Turn],
+    pub nonce: String,
     /// Tools on offer; `submit_report` is added.
-    pub offers: &'a [ToolOffer],
-    /// The limits.
-    pub budget: &'a Budget,
-    /// Most tokens of the answer.
-    pub max_tokens: u32,
+    pub offers: Vec<ToolOffer>,
+    /// The last turn.
+    pub turns: u32,
+    /// What fits.
+    pub room: Room,
 }
 
-impl Conversation<'_> {
-    /// The request of the next turn. With `last_word`, the rendered `final` prompt, it is the last:
-    /// nothing but `submit_report` is offered.
-    pub fn request(&self, last_word: Option<&str>) -> ChatRequest {
-        let mut messages = vec![say(Role::System, self.system.to_owned()), say(Role::User, self.user.to_owned())];
-        for turn in self.turns {
-            self.replay(turn, &mut messages);
-        }
-        messages.extend(last_word.map(|text| say(Role::User, text.to_owned())));
-        let tools = match last_word {
-            Some(_) => vec![submit_offer()],
-            None => self.tools(),
-        };
-        ChatRequest { messages, tools, must_answer: last_word.is_some(), max_tokens: self.max_tokens }
-    }
+/// What was said so far.
+#[derive(Debug, Clone)]
+pub struct Conversation {
+    messages: Vec<Message>,
+    results: Vec<Placed>,
+    chars: usize,
+    tools: Vec<ToolOffer>,
+    nonce: String,
+    turns: u32,
+    room: Room,
+}
 
-    /// What is on offer, sorted by name; also what [`interpret`](super::interpret()) is given.
-    pub fn tools(&self) -> Vec<ToolOffer> {
-        let mut tools: Vec<ToolOffer> = self.offers.to_vec();
+/// A result that can be made shorter.
+#[derive(Debug, Clone)]
+struct Placed {
+    call_id: String,
+    turn: u32,
+    message: usize,
+    short: String,
+}
+
+impl Conversation {
+    /// The first two messages.
+    pub fn begin(opening: Opening) -> Self {
+        let Opening { system, incident, nonce, offers, turns, room } = opening;
+        let mut tools = offers;
         tools.push(submit_offer());
         tools.sort_by(|a, b| a.name.cmp(&b.name));
         tools.dedup_by(|a, b| a.name == b.name);
-        tools
+        let mut conversation = Self { messages: vec![], results: vec![], chars: 0, tools, nonce, turns, room };
+        conversation.push(say(Role::System, system));
+        conversation.push(say(Role::User, incident));
+        conversation
     }
 
-    fn replay(&self, turn: &Turn, messages: &mut Vec<Message>) {
+    /// What is on offer, sorted by name; also what [`interpret`](super::interpret()) is given.
+    pub fn tools(&self) -> &[ToolOffer] {
+        &self.tools
+    }
+
+    /// Characters of all messages.
+    pub fn chars(&self) -> usize {
+        self.chars
+    }
+
+    /// The request of the next turn. With `last_word`, the rendered `final` prompt, it is the last:
+    /// nothing but `submit_report` is offered.
+    pub fn request(&self, last_word: Option<&str>) -> ChatRequest {
+        let mut messages = self.messages.clone();
+        messages.extend(last_word.map(|text| say(Role::User, text.to_owned())));
+        let tools = match last_word {
+            Some(_) => vec![submit_offer()],
+            None => self.tools.clone(),
+        };
+        ChatRequest { messages, tools, must_answer: last_word.is_some(), max_tokens: self.room.answer_tokens }
+    }
+
+    /// Adds a turn that is over.
+    pub fn add(&mut self, turn: &Turn) {
         let calls: Vec<ProposedCall> = turn
             .reply
             .calls
@@ -133,24 +155,94 @@ impl Conversation<'_> {
                 args: readable(&call.args),
             })
             .collect();
-        let mut words: String = turn.reply.content.chars().take(MAX_ECHO_CHARS).collect();
+        let mut words: String = turn.reply.content.chars().take(self.room.echo_chars).collect();
         if words.trim().is_empty() && calls.is_empty() {
             // Servers refuse a message that says nothing.
             words = "(no answer)".to_owned();
         }
+        let ids: Vec<String> = calls.iter().map(|call| call.id.clone()).collect();
+        self.push(Message { calls, ..say(Role::Assistant, words) });
         // Every call needs its answer, or the server refuses the conversation.
-        let max_chars = MAX_RESULT_CHARS.min(MAX_TURN_CHARS / calls.len().max(1));
-        let answers: Vec<Message> = calls
-            .iter()
-            .map(|call| {
-                let result = turn.results.iter().find(|result| result.call_id() == call.id);
-                let content = result.map_or_else(|| "not run".to_owned(), |result| result.say(self.nonce, max_chars));
-                Message { answers: Some(call.id.clone()), ..say(Role::Tool, content) }
-            })
-            .collect();
-        messages.push(Message { calls, ..say(Role::Assistant, words) });
-        messages.extend(answers);
-        messages.extend(self.note(turn).map(|text| say(Role::User, text)));
+        let share = self.room.turn_chars / ids.len().max(1);
+        for id in ids {
+            let result = turn.results.iter().find(|result| result.call_id() == id);
+            let content = result.map_or_else(|| "not run".to_owned(), |result| self.say_result(result, share));
+            if let Some(CallResult::Observed { evidence_id, gist, .. }) = result {
+                let short = self.say_gist(evidence_id, gist);
+                if short.len() < content.len() {
+                    let message = self.messages.len();
+                    self.results.push(Placed { call_id: id.clone(), turn: turn.number, message, short });
+                }
+            }
+            self.push(Message { answers: Some(id), ..say(Role::Tool, content) });
+        }
+        if let Some(note) = self.note(turn) {
+            self.push(say(Role::User, note));
+        }
+    }
+
+    /// The results that would have to be made shorter before the next request, oldest first: none
+    /// while there is room. `over` says that a server refused the conversation as too long.
+    pub fn to_shorten(&self, over: bool) -> Vec<String> {
+        let goal = match over {
+            true => self.room.short_chars.min(self.chars / 2),
+            false if self.chars <= self.room.full_chars => return vec![],
+            false => self.room.short_chars,
+        };
+        // The last turn's results are what the model asked for last: they go only when nothing else helps.
+        let last = self.results.last().map_or(0, |placed| placed.turn);
+        let mut chars = self.chars;
+        let mut chosen = vec![];
+        for placed in self.results.iter().filter(|placed| over || placed.turn < last) {
+            if chars <= goal {
+                break;
+            }
+            chars = chars.saturating_sub(self.messages[placed.message].content.len() - placed.short.len());
+            chosen.push(placed.call_id.clone());
+        }
+        chosen
+    }
+
+    /// Leaves only the gist of these results. Gives the first message that changed; those before it
+    /// are as they were.
+    pub fn shorten(&mut self, call_ids: &[String]) -> Option<usize> {
+        let mut first = None;
+        let (chosen, kept): (Vec<Placed>, Vec<Placed>) =
+            std::mem::take(&mut self.results).into_iter().partition(|placed| call_ids.contains(&placed.call_id));
+        self.results = kept;
+        for placed in chosen {
+            let Some(message) = self.messages.get_mut(placed.message) else { continue };
+            self.chars = self.chars.saturating_sub(message.content.len() - placed.short.len());
+            *message = Message { content: placed.short, ..message.clone() };
+            first = Some(first.map_or(placed.message, |first: usize| first.min(placed.message)));
+        }
+        first
+    }
+
+    fn push(&mut self, message: Message) {
+        self.chars += message.content.len();
+        self.chars += message.calls.iter().map(|call| call.tool.len() + call.args.to_string().len()).sum::<usize>();
+        self.messages.push(message);
+    }
+
+    fn say_result(&self, result: &CallResult, share: usize) -> String {
+        match result {
+            CallResult::Observed { evidence_id, text, passage, .. } => {
+                let chars = if *passage { self.room.passage_chars } else { self.room.result_chars }.min(share);
+                let text = ends(&visible(text), chars, |from| evidence::call_to_read(evidence_id, from));
+                format!("Evidence {evidence_id}:\n{}", fence(&text, "tool result", &self.nonce, chars * 2))
+            }
+            CallResult::Failed { text, .. } => {
+                format!("The call failed:\n{}", fence(text, "error", &self.nonce, 2_000))
+            }
+            CallResult::Refused { text, .. } => visible(text).chars().take(1_000).collect(),
+        }
+    }
+
+    fn say_gist(&self, evidence_id: &str, gist: &str) -> String {
+        let gist = fence(gist, "gist", &self.nonce, 300);
+        let again = evidence::call_to_read(evidence_id, 1);
+        format!("Evidence {evidence_id}, of which only the gist is left here to save room ({again}):\n{gist}")
     }
 
     /// What we add after a turn. It follows from the turn and its number alone.
@@ -163,7 +255,7 @@ impl Conversation<'_> {
                 "{refused} further calls of this turn were not run: at most {MAX_CALLS_PER_TURN} per turn."
             ));
         }
-        match self.budget.turns.saturating_sub(turn.number) {
+        match self.turns.saturating_sub(turn.number) {
             1 => lines.push("One turn remains: finish with `submit_report`.".to_owned()),
             left @ 2..=LAST_TURNS => lines.push(format!("{left} turns remain, the last of them for `submit_report`.")),
             _ => {}
@@ -202,11 +294,19 @@ mod tests {
     }
 
     fn observed(call_id: &str, text: &str) -> CallResult {
-        CallResult::Observed { call_id: call_id.into(), evidence_id: "E7".into(), text: text.into() }
+        let (gist, evidence_id) = ("the gist".into(), format!("E{}", call_id.replace("call_", "").replace('_', "")));
+        CallResult::Observed { call_id: call_id.into(), evidence_id, text: text.into(), gist, passage: false }
     }
 
-    fn conversation<'a>(turns: &'a [Turn], offers: &'a [ToolOffer], budget: &'a Budget) -> Conversation<'a> {
-        Conversation { system: "rules", user: "case", nonce: "n", turns, offers, budget, max_tokens: 900 }
+    fn begin(turns: u32, context_tokens: u64, offers: Vec<ToolOffer>) -> Conversation {
+        Conversation::begin(Opening {
+            system: "rules".into(),
+            incident: "case".into(),
+            nonce: "n".into(),
+            offers,
+            turns,
+            room: Room::of(Some(context_tokens)),
+        })
     }
 
     fn turns() -> Vec<Turn> {
@@ -233,23 +333,25 @@ mod tests {
 
     #[test]
     fn each_request_repeats_the_one_before_and_adds_to_its_end() {
-        let (turns, budget) = (turns(), Budget { turns: 5, ..Budget::default() });
-        let mut before: Vec<Message> = Vec::new();
-        for n in 0..=turns.len() {
-            let request = conversation(&turns[..n], &[], &budget).request(None);
+        let mut conversation = begin(5, 65_536, vec![]);
+        let mut before = conversation.request(None).messages;
+        for (n, turn) in turns().iter().enumerate() {
+            conversation.add(turn);
+            let request = conversation.request(None);
             assert_eq!(request.messages[..before.len()], before);
-            assert_eq!(request.messages.iter().filter(|m| m.role == Role::Assistant).count(), n);
+            assert_eq!(request.messages.iter().filter(|m| m.role == Role::Assistant).count(), n + 1);
             before = request.messages;
         }
-        let last = conversation(&turns, &[], &budget).request(Some("finish")).messages;
+        let last = conversation.request(Some("finish")).messages;
         assert_eq!(last[..before.len()], before);
         insta::assert_json_snapshot!(last);
     }
 
     #[test]
     fn every_call_is_answered_once_by_our_id() {
-        let (turns, budget) = (turns(), Budget::default());
-        let messages = conversation(&turns, &[], &budget).request(None).messages;
+        let mut conversation = begin(20, 65_536, vec![]);
+        turns().iter().for_each(|turn| conversation.add(turn));
+        let messages = conversation.request(None).messages;
         let asked: Vec<&String> = messages.iter().flat_map(|m| &m.calls).map(|call| &call.id).collect();
         let answered: Vec<&String> = messages.iter().filter_map(|m| m.answers.as_ref()).collect();
         assert_eq!(asked, answered);
@@ -260,8 +362,7 @@ mod tests {
     #[test]
     fn tools_are_sorted_and_the_last_request_offers_the_report_alone() {
         let offer = |name: &str| ToolOffer { name: name.into(), description: String::new(), parameters: json!({}) };
-        let (offers, budget) = ([offer("z"), offer("a"), offer("submit_report")], Budget::default());
-        let conversation = conversation(&[], &offers, &budget);
+        let conversation = begin(20, 65_536, vec![offer("z"), offer("a"), offer("submit_report")]);
         let names = |request: ChatRequest| request.tools.into_iter().map(|t| t.name).collect::<Vec<_>>();
         assert_eq!(names(conversation.request(None)), ["a", "submit_report", "z"]);
         let last = conversation.request(Some("finish"));
@@ -269,14 +370,76 @@ mod tests {
         assert_eq!(names(last), ["submit_report"]);
     }
 
+    /// A turn of one call that saw `lines` lines.
+    fn seen(number: u32, lines: usize) -> Turn {
+        let text: String = (1..=lines).map(|n| format!("turn {number} line {n}\n")).collect();
+        let results = vec![observed(&format!("call_{number}_1"), &text)];
+        Turn { number, reply: reply("", 1), results, remedy: None }
+    }
+
     #[test]
-    fn results_are_fenced_and_bounded() {
-        let flood = "x".repeat(100_000);
+    fn results_are_fenced_and_bounded_and_say_how_to_read_on() {
+        let flood = "x y\n".repeat(50_000);
         let results = (1..=8).map(|n| observed(&format!("call_1_{n}"), &flood)).collect();
-        let (turns, budget) = ([Turn { number: 1, reply: reply("", 8), results, remedy: None }], Budget::default());
-        let messages = conversation(&turns, &[], &budget).request(None).messages;
-        let chars: usize = messages.iter().map(|m| m.content.chars().count()).sum();
-        assert!(chars < MAX_TURN_CHARS + 3_000, "{chars}");
-        assert!(messages[3].content.starts_with("Evidence E7:\n[untrusted tool result "));
+        for tokens in [8_192, 65_536, 1_000_000] {
+            let mut conversation = begin(20, tokens, vec![]);
+            conversation.add(&Turn { number: 1, reply: reply("", 8), results: Vec::clone(&results), remedy: None });
+            let room = Room::of(Some(tokens));
+            assert!(conversation.chars() < room.turn_chars + 4_000, "{}", conversation.chars());
+            let content = &conversation.request(None).messages[3].content;
+            assert!(content.starts_with("Evidence E11:\n[untrusted tool result "), "{content}");
+            assert!(content.contains("of 50000 left out: evidence_read"), "{content}");
+        }
+    }
+
+    #[test]
+    fn a_full_conversation_loses_the_oldest_results_and_nothing_else() {
+        let mut conversation = begin(20, 8_192, vec![]);
+        for number in 1..=12 {
+            conversation.add(&seen(number, 200));
+        }
+        let before = conversation.request(None).messages;
+        let chosen = conversation.to_shorten(false);
+        assert!(!chosen.is_empty() && chosen[0] == "call_1_1", "{chosen:?}");
+        assert!(!chosen.contains(&"call_12_1".to_owned()));
+        assert_eq!(conversation.shorten(&chosen), Some(3));
+        let after = conversation.request(None).messages;
+        assert!(conversation.chars() <= Room::of(Some(8_192)).short_chars + 1_000, "{}", conversation.chars());
+        assert_eq!(conversation.chars(), {
+            let of = |m: &Message| {
+                m.content.len() + m.calls.iter().map(|c| c.tool.len() + c.args.to_string().len()).sum::<usize>()
+            };
+            after.iter().map(of).sum::<usize>()
+        });
+        assert_eq!(before.len(), after.len());
+        for (old, new) in before.iter().zip(&after) {
+            if old == new {
+                continue;
+            }
+            assert_eq!((old.role, &old.answers), (Role::Tool, &new.answers));
+            let id = old.content.split([' ', ':']).nth(1).unwrap();
+            assert!(new.content.starts_with(&format!("Evidence {id}, of which only the gist")), "{}", new.content);
+            assert!(new.content.contains("the gist"));
+        }
+        assert!(conversation.to_shorten(false).is_empty());
+        assert_eq!(conversation.shorten(&chosen), None);
+        // Refused as too long all the same: the rest goes, too.
+        let rest = conversation.to_shorten(true);
+        assert!(!rest.is_empty() && rest.iter().all(|id| !chosen.contains(id)));
+    }
+
+    #[test]
+    fn a_passage_that_was_asked_for_gets_more_room() {
+        let text = "z\n".repeat(30_000);
+        let passage = CallResult::Observed {
+            call_id: "call_1_1".into(),
+            evidence_id: "E2".into(),
+            text,
+            gist: "g".into(),
+            passage: true,
+        };
+        let mut conversation = begin(20, 131_072, vec![]);
+        conversation.add(&Turn { number: 1, reply: reply("", 1), results: vec![passage], remedy: None });
+        assert!(conversation.chars() > 30_000 && conversation.chars() < 34_000, "{}", conversation.chars());
     }
 }

@@ -1,13 +1,11 @@
 //! What an answer of the model wants, and what to do with one that wants nothing usable.
 
 use super::calls::{self, PastCall};
+use super::spoken::{self, Spoken};
 use super::strict_json;
 use super::submit::{self, ModelReport, SUBMIT_REPORT};
-use crate::domain::{ChatReply, FinishReason, ProposedCall, ToolOffer};
+use crate::domain::{ChatReply, ChatRequest, FinishReason, ProposedCall, ToolOffer};
 use serde_json::Value;
-
-/// Times that the model is asked again after an answer that nothing can be done with.
-pub const MAX_RE_ASKS: u32 = 2;
 
 /// What an answer wants.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,23 +31,42 @@ pub enum Interpretation {
     },
 }
 
-/// Reads the answer of turn `turn` (from 1). `history` holds the calls that were made before,
-/// `offers` what was on offer, [`submit_report`](SUBMIT_REPORT) included.
-pub fn interpret(reply: &ChatReply, turn: u32, history: &[PastCall], offers: &[ToolOffer]) -> Interpretation {
+/// An answer as it was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reading {
+    /// What it wants.
+    pub wants: Interpretation,
+    /// Calls that stood in its text and were taken from there; 0 when it made its calls.
+    pub recovered: usize,
+}
+
+/// Reads the answer of turn `turn` (from 1) to `request`. `history` holds the calls of earlier turns.
+pub fn interpret(reply: &ChatReply, turn: u32, history: &[PastCall], request: &ChatRequest) -> Reading {
+    let plain = |wants: Interpretation| Reading { wants, recovered: 0 };
     if reply.finish == FinishReason::Length {
         let remedy = "Your answer was cut at the token limit, so nothing of it was used. Answer more briefly: fewer calls, shorter sentences.";
-        return Interpretation::Invalid { remedy: remedy.to_owned() };
+        return plain(Interpretation::Invalid { remedy: remedy.to_owned() });
     }
-    if reply.calls.is_empty() {
-        return from_text(&reply.content);
+    if !reply.calls.is_empty() {
+        return plain(from_calls(&reply.calls, turn, history, &request.tools));
     }
+    match spoken::read(reply, request) {
+        Spoken::Nothing => plain(from_text(&reply.content)),
+        Spoken::Unusable(why) => plain(invalid(&format!("The call in your text was not run: {why}."))),
+        Spoken::Calls(calls) => {
+            Reading { wants: from_calls(&calls, turn, history, &request.tools), recovered: calls.len() }
+        }
+    }
+}
+
+fn from_calls(proposed: &[ProposedCall], turn: u32, history: &[PastCall], offers: &[ToolOffer]) -> Interpretation {
     // A report that holds ends the work, whatever stands beside it.
-    for call in reply.calls.iter().filter(|call| call.tool == SUBMIT_REPORT).take(1) {
+    for call in proposed.iter().filter(|call| call.tool == SUBMIT_REPORT).take(1) {
         if let Some(report) = arguments(&call.args).and_then(|args| submit::parse(&args).ok()) {
             return Interpretation::Report(report);
         }
     }
-    let checked = calls::check(&reply.calls, turn, history, offers);
+    let checked = calls::check(proposed, turn, history, offers);
     if checked.repeating {
         return Interpretation::Repetition { rejected: checked.rejected };
     }
@@ -73,42 +90,18 @@ fn arguments(args: &Value) -> Option<Value> {
 
 /// Some models write the report instead of submitting it: taken only when the whole text is one.
 fn from_text(content: &str) -> Interpretation {
-    let text = content.trim();
-    let unfenced =
-        text.strip_prefix("```json").or_else(|| text.strip_prefix("```")).and_then(|t| t.strip_suffix("```"));
-    let remedy = match strict_json::object(unfenced.unwrap_or(text)) {
+    match strict_json::object(spoken::unfenced(content.trim())) {
         Ok(object) => match submit::parse(&Value::Object(object)) {
-            Ok(report) => return Interpretation::Report(report),
-            Err(problems) => format!("Your text is not a complete report: {}.", problems.join("; ")),
+            Ok(report) => Interpretation::Report(report),
+            Err(problems) => invalid(&format!("Your text is not a complete report: {}.", problems.join("; "))),
         },
-        Err(_) if text.contains("<tool_call") || text.contains("<function") => {
-            "A call written into the text does not run.".to_owned()
-        }
-        Err(_) => "A text alone does not end the investigation.".to_owned(),
-    };
-    Interpretation::Invalid {
-        remedy: format!("{remedy} Call a tool for what is missing, or call `{SUBMIT_REPORT}` with the result."),
+        Err(_) => invalid("A text alone does not end the investigation."),
     }
 }
 
-/// What follows an unusable answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Recovery {
-    /// Ask again, with the remedy.
-    AskAgain,
-    /// Offer nothing but the report.
-    ForceFinal,
-    /// Keep the deterministic report.
-    GiveUp,
-}
-
-/// What to do after `unusable` unusable answers in a row; `forced` says that the last one was
-/// already an answer to the forced final prompt.
-pub const fn recovery(unusable: u32, forced: bool) -> Recovery {
-    match (unusable <= MAX_RE_ASKS, forced) {
-        (true, false) => Recovery::AskAgain,
-        (false, false) => Recovery::ForceFinal,
-        (_, true) => Recovery::GiveUp,
+fn invalid(what: &str) -> Interpretation {
+    Interpretation::Invalid {
+        remedy: format!("{what} Call a tool for what is missing, or call `{SUBMIT_REPORT}` with the result."),
     }
 }
 
@@ -130,13 +123,14 @@ mod tests {
         }
     }
 
-    fn offers() -> Vec<ToolOffer> {
+    fn request() -> ChatRequest {
         let look = ToolOffer { name: "look".into(), description: String::new(), parameters: json!({"type": "object"}) };
-        vec![look, submit::submit_offer()]
+        let tools = vec![look, submit::submit_offer()];
+        ChatRequest { messages: vec![], tools, must_answer: false, max_tokens: 1_000 }
     }
 
     fn read(content: &str, calls: &[(&str, Value)]) -> Interpretation {
-        interpret(&reply(content, calls, FinishReason::ToolCalls), 1, &[], &offers())
+        interpret(&reply(content, calls, FinishReason::ToolCalls), 1, &[], &request()).wants
     }
 
     #[test]
@@ -172,26 +166,66 @@ mod tests {
             assert!(matches!(read(&text, &[]), Interpretation::Invalid { .. }), "{text}");
         }
         let Interpretation::Invalid { remedy } = read("<tool_call>\n{\"name\":\"k", &[]) else { panic!() };
-        assert!(remedy.starts_with("A call written into the text does not run."), "{remedy}");
+        assert!(remedy.starts_with("The call in your text was not run: "), "{remedy}");
     }
 
     #[test]
-    fn a_cut_answer_is_never_used() {
-        let cut = reply(&sample().to_string(), &[("look", json!({}))], FinishReason::Length);
-        assert!(matches!(interpret(&cut, 1, &[], &offers()), Interpretation::Invalid { .. }));
+    fn l05_a_cut_answer_is_never_used() {
+        let call = "<tool_call>{\"name\": \"look\", \"arguments\": {}}</tool_call>";
+        for (content, calls) in
+            [(sample().to_string(), vec![]), (String::new(), vec![("look", json!({}))]), (call.to_owned(), vec![])]
+        {
+            let used = reply(&content, &calls, FinishReason::Stop);
+            assert!(!matches!(interpret(&used, 1, &[], &request()).wants, Interpretation::Invalid { .. }), "{content}");
+            let cut = reply(&content, &calls, FinishReason::Length);
+            let Reading { wants: Interpretation::Invalid { remedy }, recovered: 0 } =
+                interpret(&cut, 1, &[], &request())
+            else {
+                panic!("{content} was used")
+            };
+            assert!(remedy.contains("cut at the token limit"), "{remedy}");
+        }
     }
 
     #[test]
-    fn circles_end_in_the_final_answer() {
-        let history = vec![PastCall { tool: "look".into(), args: json!({}) }; 2];
+    fn l04_what_is_left_of_a_cut_call_does_not_run() {
+        for rest in ["", "{\"na", "{\"name\":\"a\"", "{\"name\":\"a\",", "[", "\"{\""] {
+            let cut = reply("", &[("look", json!(rest))], FinishReason::ToolCalls);
+            let Interpretation::Calls { accept, rejected } = interpret(&cut, 1, &[], &request()).wants else {
+                panic!("{rest}")
+            };
+            assert!(accept.is_empty() && rejected[0].1.starts_with("not run: "), "{rest}: {rejected:?}");
+        }
+    }
+
+    #[test]
+    fn l12_an_empty_answer_and_a_refusal_get_a_remedy() {
+        for content in ["", "  \n", "I'm sorry, but I can't help with that."] {
+            let Interpretation::Invalid { remedy } = read(content, &[]) else { panic!("{content}") };
+            assert!(remedy.starts_with("A text alone does not end") && remedy.contains(SUBMIT_REPORT), "{remedy}");
+        }
+    }
+
+    #[test]
+    fn a_call_in_the_text_is_counted_and_one_that_was_made_is_not() {
+        let text = "I look.\n<tool_call>{\"name\": \"look\", \"arguments\": {}}</tool_call>";
+        let read = interpret(&reply(text, &[], FinishReason::Stop), 2, &[], &request());
+        assert_eq!(read.recovered, 1);
+        assert!(matches!(read.wants, Interpretation::Calls { accept, .. } if accept[0].id == "call_2_1"));
+        let made = interpret(&reply(text, &[("look", json!({"n": 1}))], FinishReason::ToolCalls), 2, &[], &request());
+        assert_eq!(made.recovered, 0);
+        assert!(matches!(made.wants, Interpretation::Calls { accept, .. } if accept[0].args == json!({"n": 1})));
+        let report = json!({"name": SUBMIT_REPORT, "parameters": sample()}).to_string();
+        let read = interpret(&reply(&report, &[], FinishReason::Stop), 2, &[], &request());
+        assert!(matches!(read, Reading { wants: Interpretation::Report(_), recovered: 1 }), "{read:?}");
+    }
+
+    #[test]
+    fn l09_circles_end_in_the_final_answer() {
+        let history = vec![PastCall { tool: "look".into(), args: json!({}), result: Some("same".into()) }; 2];
         let again = reply("", &[("look", json!({}))], FinishReason::ToolCalls);
-        assert!(matches!(interpret(&again, 3, &history, &offers()), Interpretation::Repetition { .. }));
-    }
-
-    #[test]
-    fn two_re_asks_then_the_final_prompt_then_the_deterministic_report() {
-        use Recovery::*;
-        assert_eq!([1, 2, 3].map(|n| recovery(n, false)), [AskAgain, AskAgain, ForceFinal]);
-        assert_eq!(recovery(1, true), GiveUp);
+        assert!(matches!(interpret(&again, 3, &history, &request()).wants, Interpretation::Repetition { .. }));
+        let spoken = reply("{\"name\": \"look\", \"arguments\": {}}", &[], FinishReason::Stop);
+        assert!(matches!(interpret(&spoken, 3, &history, &request()).wants, Interpretation::Repetition { .. }));
     }
 }

@@ -145,7 +145,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn only_one_plain_object_is_read() {
+    fn l06_only_one_plain_object_is_read() {
         let deep = format!("{{\"a\":{}1{}}}", "[".repeat(64), "]".repeat(64));
         let abyss = format!("{{\"a\":{}", "[".repeat(10_000));
         let large = format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_BYTES));

@@ -155,7 +155,7 @@ async fn the_transcript_shows_what_the_model_saw_and_said() {
     for turn in 1..=3_u32 {
         let request = Blob::new(
             [turn as u8; 16],
-            json!({"messages": [{"role": "user", "content": turn}]}).to_string().into_bytes(),
+            json!({"messages": [{"role": "user", "content": format!("asked {turn}")}]}).to_string().into_bytes(),
         );
         let said = ChatReply {
             model: "m-1".into(),
@@ -171,10 +171,18 @@ async fn the_transcript_shows_what_the_model_saw_and_said() {
             request_digest: crate::domain::Digest::of("x"),
             request: request.reference.clone(),
             reserved_tokens: 1,
+            reserved_usd: 0.0,
+            max_tokens: 0,
             must_answer: false,
         };
         bodies.push(asked.clone());
-        bodies.push(Body::ModelFailed { turn, error: "timeout".into(), transient: true });
+        bodies.push(Body::ModelFailed {
+            turn,
+            error: "timeout".into(),
+            transient: true,
+            too_long: false,
+            charged: false,
+        });
         bodies.push(asked);
         if turn < 3 {
             bodies.push(Body::ModelReplied {
@@ -199,7 +207,11 @@ async fn the_transcript_shows_what_the_model_saw_and_said() {
     );
     assert_eq!(
         (&first["request"]["messages"][0]["content"], &first["failures"][0]["error"]),
-        (&json!(1), &json!("timeout"))
+        (&json!("asked 1"), &json!("timeout"))
+    );
+    assert_eq!(
+        (&first["attempts"], &first["outcome"], &first["request"]["digest_holds"]),
+        (&json!(2), &json!({"kind": "unusable", "remedy": "again"}), &json!(false))
     );
     assert_eq!((page["items"].as_array().unwrap().len(), &page["next_cursor"]), (2, &json!("2")));
     let rest = stage.get(&format!("{path}?cursor=2")).await.json();
@@ -253,6 +265,27 @@ async fn the_stream_follows_resumes_and_ends() {
     assert_eq!(resumed.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [3]);
     assert_eq!(stage.raw(request("3")).await.status(), StatusCode::NO_CONTENT);
     stage.send(request("x")).await.problem(400, "bad-request");
+}
+
+#[tokio::test]
+async fn the_stream_tells_how_far_a_models_answer_is() {
+    let stage = Stage::open().await;
+    let rows = with_alerts(&stage, &["A"]).await;
+    let id = rows[0]["job_id"].as_str().unwrap();
+    let (_waiting, progress) = stage.web.live.begin(id, 4, "main", stage.web.clock.now());
+    progress.piece();
+    let request = Request::get(format!("/api/v1/investigations/{id}/stream")).header("host", "localhost");
+    let live = stage.raw(request.body(HttpBody::empty()).unwrap()).await;
+    let mut stream = live.into_body().into_data_stream();
+    let (mut decoder, mut events) = (crate::edge::sse::Decoder::new(1 << 20), vec![]);
+    while events.len() < 2 {
+        let part = tokio::time::timeout(Duration::from_secs(20), stream.next()).await.expect("an event in time");
+        events.extend(decoder.feed(&part.unwrap().unwrap()).unwrap());
+    }
+    assert!(events[0].kind.is_none() && events[0].data.contains("EventReceived"), "{events:?}");
+    assert_eq!((events[1].kind.as_deref(), &events[1].id), (Some("progress"), &None), "it is in no journal");
+    let told: Value = serde_json::from_str(&events[1].data).unwrap();
+    assert_eq!((&told["turn"], &told["model"], &told["tokens"]), (&json!(4), &json!("main"), &json!(1)));
 }
 
 #[tokio::test]

@@ -202,7 +202,7 @@ async fn insert_event(
     investigation: Option<InvestigationId>,
 ) -> Result<(), StoreError> {
     let event = &arrival.event;
-    chain::insert_blob(tx, path, &arrival.raw).await?;
+    chain::insert_blobs(tx, path, std::slice::from_ref(&arrival.raw)).await?;
     sqlx::query(
         "INSERT INTO events (id, delivery, source, fingerprint, subject, severity, status, fate, investigation, \
          received_us, seen_us, json) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -242,7 +242,7 @@ async fn open(
     let mut state = Investigation::empty(&id);
     state.apply(&entry).map_err(|e| corrupt(e.to_string()))?;
     let view = View::of(&state).ok_or_else(|| corrupt("it shows nothing".into()))?;
-    chain::insert_entry(tx, path, &entry).await?;
+    chain::insert_entries(tx, path, std::slice::from_ref(&entry)).await?;
     sqlx::query(
         "INSERT INTO investigations (id, correlation_key, resource_key, route, subject, state, seq, hash, view, wants_work) \
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",

@@ -1,5 +1,7 @@
 //! What the store promises, on real files.
 
+mod usage;
+
 use super::*;
 use crate::domain::{AlertStatus, Digest, EventId, InvestigationId, Resource, ResourceType, Severity, SreEvent};
 use crate::journal::{Actor, Body, Draft, Investigation, Outcome, View, chain};
@@ -102,7 +104,7 @@ impl World {
     }
 
     /// Appends `bodies` behind what the store holds.
-    async fn append(&self, lease: &Lease, bodies: Vec<Body>) -> Result<(), StoreError> {
+    async fn append(&self, lease: &Lease, bodies: Vec<Body>) -> Result<bool, StoreError> {
         let mut state = self.state(lease.investigation).await;
         let head = state.head.clone();
         let mut append = Append::default();
@@ -211,6 +213,29 @@ async fn a_stalled_worker_is_fenced_before_it_writes() {
     assert!(matches!(w.store.renew(&old, at(90)).await, Err(StoreError::Fenced { .. })));
     w.append(&new, vec![Body::Declined { reason: "in time".into() }]).await.unwrap();
     assert_eq!(w.state(new.investigation).await.declined.as_deref(), Some("in time"));
+}
+
+#[tokio::test]
+async fn append_tells_whether_signals_wait_and_takes_only_what_was_consumed() {
+    let w = World::new().await;
+    let open = w.admit(vec![w.arrival("A", "d1", Firing, 1)]).await.remove(0);
+    let id = open.investigation.unwrap();
+    let lease = w.store.claim("me", at(2), at(60)).await.unwrap().unwrap();
+    assert!(!w.append(&lease, vec![Body::Declined { reason: "nothing waits".into() }]).await.unwrap());
+    let cancel = |by: &str| Signal::Cancel { by: by.into(), reason: "enough".into() };
+    for by in ["a", "b"] {
+        assert!(w.store.signal(id, "api", cancel(by), at(3)).await.unwrap());
+    }
+    assert!(w.append(&lease, vec![Body::Declined { reason: "two wait".into() }]).await.unwrap());
+    let taken = w.store.signals(id).await.unwrap();
+    w.store.signal(id, "api", cancel("c"), at(4)).await.unwrap();
+    let head = w.state(id).await.head;
+    let consumed: Vec<i64> = taken.iter().map(|waiting| waiting.number).collect();
+    let append = Append { consumed, ..Append::default() };
+    assert!(w.store.append(&lease, &head, append).await.unwrap(), "the third came later");
+    let left = w.store.signals(id).await.unwrap();
+    assert_eq!(left.iter().map(|waiting| waiting.signal.clone()).collect::<Vec<_>>(), [cancel("c")]);
+    assert_eq!(w.state(id).await.head, head);
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ pub(super) enum Command {
     Claim { owner: String, now: Timestamp, until: Timestamp, reply: Reply<Option<Lease>> },
     Renew { lease: Lease, until: Timestamp, reply: Reply<()> },
     Release { lease: Lease, reply: Reply<()> },
-    Append { lease: Lease, head: Head, append: Box<Append>, reply: Reply<()> },
+    Append { lease: Lease, head: Head, append: Box<Append>, reply: Reply<bool> },
     System { drafts: Vec<Draft>, blobs: Vec<Blob>, now: Timestamp, reply: Reply<()> },
     Signal { investigation: InvestigationId, from: String, signal: Signal, now: Timestamp, reply: Reply<bool> },
     Abandon { lease: Lease, reason: String, now: Timestamp, reply: Reply<()> },
@@ -161,13 +161,18 @@ async fn write_group(
             return Err(failure);
         }
     };
+    // One command alone needs nothing to take back but the transaction.
+    let alone = group.len() == 1;
     let mut failure = None;
     for command in group {
         if failure.is_some() {
             finishes.push(refuse(command));
             continue;
         }
-        let (finish, error) = apart(&mut tx, path, command, news).await;
+        let (finish, error) = match alone {
+            true => perform(&mut tx, path, command, news).await,
+            false => apart(&mut tx, path, command, news).await,
+        };
         failure = error;
         finishes.push(finish);
     }
@@ -196,8 +201,8 @@ fn refuse(command: Command) -> Finish {
         Command::Admit { reply, .. } => untried(reply),
         Command::Claim { reply, .. } => untried(reply),
         Command::Renew { reply, .. } | Command::Release { reply, .. } => untried(reply),
-        Command::Append { reply, .. } | Command::System { reply, .. } => untried(reply),
-        Command::Signal { reply, .. } => untried(reply),
+        Command::System { reply, .. } => untried(reply),
+        Command::Append { reply, .. } | Command::Signal { reply, .. } => untried(reply),
         Command::Abandon { reply, .. } => untried(reply),
         Command::DeadLetter { reply, .. } | Command::Ping { reply } => untried(reply),
     }

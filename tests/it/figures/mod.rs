@@ -3,13 +3,12 @@
 
 mod disk;
 mod log;
+mod model;
+mod policy;
 
-use crate::support::chain::entries;
 use crate::support::http::{client, send};
-use crate::support::model::{Model, Script};
 use crate::support::site::{SOON, Site};
 use crate::support::world::{Stage, TYPEDB};
-use firewarden::journal::Body;
 use futures::StreamExt;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -77,35 +76,6 @@ async fn b_start_and_memory() {
         &format!("{:.1} MiB", resident_kib as f64 / 1024.0),
         "≤ 40 MiB",
     );
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a figure: run tests/bench/run"]
-async fn c_cost_of_a_turn() {
-    let stage = Stage::embedded(TYPEDB).await;
-    let model = Model::serve(Script::ReadsThenReport(18)).await;
-    let site = stage.site(json!({"models": [model.config()]}));
-    let _server = site.up().await;
-    let mut turns = vec![];
-    for n in 0..5 {
-        let mut alert = stage.world.alert().clone();
-        distinct(&mut alert, n);
-        let id = site.deliver(&alert).await["events"][0]["job_id"].as_str().unwrap().to_owned();
-        site.closed(&id, SOON).await;
-        let asked: Vec<jiff::Timestamp> = entries(&site, &id)
-            .await
-            .iter()
-            .filter(|e| matches!(e.body, Body::ModelAsked { .. }))
-            .map(|e| e.at)
-            .collect();
-        turns.extend(asked.windows(2).map(|w| Duration::try_from(w[1].duration_since(w[0])).unwrap_or_default()));
-    }
-    let (p50, p95) = (percentile(&mut turns, 50), percentile(&mut turns, 95));
-    let what = format!(
-        "one turn with a 0 ms model and two reads, journal fsync and loopback included, median of {} (p95)",
-        turns.len()
-    );
-    row(&what, &format!("{} ({})", ms(p50), ms(p95)), "≤ 3 ms");
 }
 
 /// The same incident on another day: another group, another fingerprint.

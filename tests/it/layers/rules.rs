@@ -24,6 +24,7 @@ pub const CONFINED: &[Confined] = &[
     Confined { name: "reqwest", to: &["src/edge/", "src/model/"] },
     Confined { name: "hyper", to: &["src/edge/"] },
     Confined { name: "tokio_rustls", to: &["src/edge/"] },
+    Confined { name: "reqwest012", to: &["src/model/"] },
     Confined { name: "async_openai", to: &["src/model/"] },
     Confined { name: "ollama_rs", to: &["src/model/"] },
     Confined { name: "axum", to: &["src/http/", "src/scenario/"] },

@@ -1,13 +1,21 @@
-//! Real Prometheus and Alertmanager on loopback, and firewarden between them.
+//! Programs of others on loopback, and firewarden between them. Here: real Prometheus and Alertmanager.
 //!
 //! - [`exporter`]: what a kubelet and kube-state-metrics would say, switchable
 //! - [`receiver`]: the second receiver, which sees what firewarden must see
 //! - [`stand`]: the two programs with their configurations and rules
+//! - [`aimock`]: a scripted model of independent make, in two dialects and with faults
+//! - [`llama`]: llama-server with a model that calls tools for ever
+//! - [`modelled`]: an investigation with a model, and what must hold however the model behaves
+//! - [`program`]: how all of these are started and ended
 //!
 //! These tests are ignored by plain `cargo test`; `./tests/run` installs what they need and runs
 //! them. Where a program is missing they fail and name its package.
 
+mod aimock;
 mod exporter;
+mod llama;
+mod modelled;
+mod program;
 mod receiver;
 mod stand;
 

@@ -1,15 +1,13 @@
 //! Prometheus and Alertmanager as child processes on loopback.
 
 use super::exporter::Exporter;
+use super::program::Program;
 use super::receiver::Receiver;
 use super::routes;
 use crate::support::http::{client, eventually, free_address, send};
-use crate::support::site::{SOON, Site, tail};
+use crate::support::site::{SOON, Site};
 use serde_json::{Value, json};
-use std::fs::File;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use tempfile::TempDir;
 
@@ -24,43 +22,8 @@ pub struct Stand {
     prometheus: SocketAddr,
     alertmanager: SocketAddr,
     firewarden: Mutex<Option<Site>>,
-    _processes: Vec<Peer>,
+    _processes: Vec<Program>,
     _dir: TempDir,
-}
-
-/// A running program. Dropping it kills it.
-#[derive(Debug)]
-struct Peer {
-    child: Child,
-    log: PathBuf,
-}
-
-impl Peer {
-    fn start(program: &str, package: &str, args: &[String], dir: &Path) -> Self {
-        let log = dir.join(format!("{program}.log"));
-        let file = File::create(&log).unwrap();
-        let child = Command::new(program)
-            .args(args)
-            .current_dir(dir)
-            .stdin(Stdio::null())
-            .stdout(file.try_clone().unwrap())
-            .stderr(file)
-            .spawn()
-            .unwrap_or_else(|error| {
-                panic!("{program} does not start ({error}): install the Debian package `{package}`")
-            });
-        Self { child, log }
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if std::thread::panicking() {
-            eprintln!("--- {} ends so:\n{}", self.log.display(), tail(&self.log, 20));
-        }
-    }
 }
 
 impl Stand {
@@ -76,8 +39,8 @@ impl Stand {
         write("prometheus.yml", scrape(&exporter.address, alertmanager));
         let path = |name: &str| dir.path().join(name).display().to_string();
         let processes = vec![
-            Peer::start(
-                "prometheus-alertmanager",
+            Program::start(
+                "alertmanager",
                 "prometheus-alertmanager",
                 &[
                     format!("--config.file={}", path("alertmanager.yml")),
@@ -87,8 +50,9 @@ impl Stand {
                     "--cluster.listen-address=".to_owned(),
                 ],
                 dir.path(),
+                "install the Debian package `prometheus-alertmanager`",
             ),
-            Peer::start(
+            Program::start(
                 "prometheus",
                 "prometheus",
                 &[
@@ -100,6 +64,7 @@ impl Stand {
                     "--rules.alert.resend-delay=2s".to_owned(),
                 ],
                 dir.path(),
+                "install the Debian package `prometheus`",
             ),
         ];
         let stand = Self {

@@ -1,11 +1,11 @@
 //! A scripted language model behind the OpenAI-compatible HTTP interface.
 
 use axum::extract::State;
-use axum::routing::post;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use tokio::task::JoinHandle;
 
 /// What the model does in each turn.
@@ -13,6 +13,8 @@ use tokio::task::JoinHandle;
 pub enum Script {
     /// So many turns with two reads each, then a report.
     ReadsThenReport(usize),
+    /// The calls of each turn, then a report.
+    Calls(Vec<Vec<(&'static str, Value)>>),
     /// Bodies that are no answer at all, one after the other.
     Garbage,
 }
@@ -30,6 +32,7 @@ pub struct Model {
 struct Asked {
     script: Script,
     requests: AtomicUsize,
+    bodies: Mutex<Vec<String>>,
 }
 
 impl Drop for Model {
@@ -42,8 +45,11 @@ impl Model {
     pub async fn serve(script: Script) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
-        let state = Arc::new(Asked { script, requests: AtomicUsize::new(0) });
-        let router = Router::new().route("/v1/chat/completions", post(answer)).with_state(state.clone());
+        let state = Arc::new(Asked { script, requests: AtomicUsize::new(0), bodies: Mutex::default() });
+        let router = Router::new()
+            .route("/v1/chat/completions", post(answer))
+            .route("/v1/models", get(models))
+            .with_state(state.clone());
         let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { base_url, state, task }
     }
@@ -53,18 +59,28 @@ impl Model {
         self.state.requests.load(Ordering::SeqCst)
     }
 
+    /// What it was asked, oldest first.
+    pub fn bodies(&self) -> Vec<Value> {
+        self.state.bodies.lock().unwrap().iter().map(|body| serde_json::from_str(body).unwrap()).collect()
+    }
+
     /// The entry for `models:`.
     pub fn config(&self) -> Value {
         json!({"name": "main", "provider": "openai", "model": "scripted-1", "base_url": self.base_url, "api_key": "env:SCRIPTED_KEY"})
     }
 }
 
+async fn models() -> Json<Value> {
+    Json(json!({"object": "list", "data": [{"id": "scripted-1", "object": "model", "max_model_len": 32_768}]}))
+}
+
 async fn answer(State(asked): State<Arc<Asked>>, body: String) -> Result<Json<Value>, String> {
     let number = asked.requests.fetch_add(1, Ordering::SeqCst);
-    let request: Value = serde_json::from_str(&body).map_err(|error| error.to_string())?;
-    // The turn is told by what the request repeats, so a restarted asker gets the same answer.
-    let turn = request["messages"].as_array().map_or(0, |m| m.iter().filter(|m| m["role"] == "assistant").count());
-    match asked.script {
+    // The turn is told by what the request repeats, so a restarted asker gets the same answer. Text
+    // within strings has its quotes escaped, and a model that costs no time must not parse.
+    let turn = body.matches(r#""role":"assistant""#).count();
+    asked.bodies.lock().unwrap().push(body);
+    match &asked.script {
         Script::Garbage => match number % 4 {
             0 => Err("<html>502 Bad Gateway</html>".into()),
             1 => Ok(Json(json!({"choices": "none", "id": 7}))),
@@ -74,14 +90,18 @@ async fn answer(State(asked): State<Arc<Asked>>, body: String) -> Result<Json<Va
             ))),
             _ => Ok(Json(completion(calls(&[("delete_everything", "{\"now\": tru".into())], turn), "tool_calls"))),
         },
-        Script::ReadsThenReport(turns) if turn < turns => {
+        Script::ReadsThenReport(turns) if turn < *turns => {
             let reads = [
                 ("prometheus_query", json!({"query": format!("vector({turn})")}).to_string()),
                 ("prometheus_query", json!({"query": format!("vector({turn}) + 1")}).to_string()),
             ];
             Ok(Json(completion(calls(&reads, turn), "tool_calls")))
         }
-        Script::ReadsThenReport(_) => {
+        Script::Calls(turns) if turn < turns.len() => {
+            let list: Vec<(&str, String)> = turns[turn].iter().map(|(name, args)| (*name, args.to_string())).collect();
+            Ok(Json(completion(calls(&list, turn), "tool_calls")))
+        }
+        Script::ReadsThenReport(_) | Script::Calls(_) => {
             Ok(Json(completion(calls(&[("submit_report", report().to_string())], turn), "tool_calls")))
         }
     }
@@ -106,7 +126,8 @@ fn completion(message: Value, finish: &str) -> Value {
     })
 }
 
-fn report() -> Value {
+/// A report on the recorded incident, as a model submits it.
+pub fn report() -> Value {
     let claim = json!({"kind": "PersistentVolumeClaim", "namespace": "f3iai", "name": "data-typedb-0"});
     json!({
         "verdict": "possible",

@@ -5,6 +5,7 @@ use firewarden::scenario::{Served, World};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 /// The recorded incident of step 1.
@@ -37,9 +38,14 @@ impl Stage {
     }
 
     /// A site that sees this world. `config` may say more.
-    pub fn site(&self, mut config: Value) -> Site {
+    pub fn site(&self, config: Value) -> Site {
+        self.site_within(TempDir::new().unwrap(), config)
+    }
+
+    /// The same, in a folder of the caller's choice.
+    pub fn site_within(&self, dir: TempDir, mut config: Value) -> Site {
         config["tools"]["prometheus"]["url"] = json!(self.served.prometheus_url);
-        let site = Site::new(config);
+        let site = Site::within(dir, config);
         let kubeconfig = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "recorded",
             "clusters": [{"name": "recorded", "cluster": {"server": self.served.kube_url}}],

@@ -139,6 +139,7 @@ fn render(level: Risk) -> String {
         evidence: &evidence,
         not_collected: &gaps,
         budget: &Budget::default(),
+        room: Room::default(),
         nonce: "nonce",
         now: at("2025-11-20T10:42:10Z"),
     };
@@ -191,6 +192,7 @@ fn an_incident_of_which_nothing_is_known_renders_too() {
         evidence: &[],
         not_collected: &[],
         budget: &Budget::default(),
+        room: Room::default(),
         nonce: "nonce",
         now: at("2025-11-20T10:42:10Z"),
     };
@@ -224,6 +226,7 @@ fn a_large_incident_still_fits() {
         evidence: &seen,
         not_collected: &gaps,
         budget: &Budget::default(),
+        room: Room::default(),
         nonce: "nonce",
         now: at("2025-11-20T10:42:10Z"),
     };

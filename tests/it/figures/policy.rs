@@ -1,0 +1,56 @@
+//! What a decision of the shipped policies costs, in this process, its input made anew each time.
+
+use super::{percentile, row};
+use crate::support::chain::entries;
+use crate::support::site::SOON;
+use crate::support::world::{Stage, TYPEDB};
+use firewarden::domain::{DecisionId, Effect, Risk, Verdict};
+use firewarden::journal::Body;
+use firewarden::policy::{ActionInput, Bundle, CallFacts, InvestigationFacts, Policy, RegoPolicy, RiskInput};
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+const DECISIONS: usize = 2_000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a figure: run tests/bench/run"]
+async fn h_a_decision() {
+    let stage = Stage::embedded(TYPEDB).await;
+    let site = stage.site(json!({}));
+    let server = site.up().await;
+    let id = site.deliver(stage.world.alert()).await["events"][0]["job_id"].as_str().unwrap().to_owned();
+    site.closed(&id, SOON).await;
+    drop(server);
+    let first = entries(&site, &id).await.remove(0);
+    let Body::EventReceived { event, .. } = first.body else { panic!("a chain begins with its alert") };
+    let policy = RegoPolicy::load(&Bundle::embedded()).unwrap();
+    let now = jiff::Timestamp::now();
+    let id = DecisionId::new(uuid::Uuid::nil());
+
+    let mut assessed = vec![];
+    let mut ruled = vec![];
+    for _ in 0..DECISIONS {
+        let begun = Instant::now();
+        let decision = policy.assess(id, &RiskInput::of(&event, now, 1));
+        assessed.push(begun.elapsed());
+        assert_eq!((decision.level, decision.error), (Risk::Medium, None));
+
+        let begun = Instant::now();
+        let args = json!({"kind": "Pod", "namespace": "f3iai", "name": "typedb-0"});
+        let mut call = CallFacts::new("call_1_1", "kubernetes_get", Effect::Read, args.as_object().cloned().unwrap());
+        call.targets = vec![
+            json!({"cluster": "", "namespace": "f3iai", "api_version": "v1", "kind": "Pod", "name": "typedb-0", "verb": "get"}),
+        ];
+        let rules = ["risk/base/severity".to_owned()];
+        let input = ActionInput::for_call(&event, &Risk::Medium, &rules, InvestigationFacts::default(), call, now);
+        let ruling = policy.rule(id, &input);
+        ruled.push(begun.elapsed());
+        assert_eq!((ruling.verdict, ruling.error), (Verdict::Allow, None));
+    }
+    let micros = |time: Duration| format!("{} µs", time.as_micros());
+    for (what, mut times) in [("risk of an alert", assessed), ("ruling on a call", ruled)] {
+        let (p50, p99) = (percentile(&mut times, 50), percentile(&mut times, 99));
+        let what = format!("{what} by the shipped policies, input made and digested, median of {DECISIONS} (p99)");
+        row(&what, &format!("{} ({})", micros(p50), micros(p99)), "≤ 250 µs");
+    }
+}
