@@ -13,6 +13,7 @@ use crate::edge::{SystemClock, SystemEntropy};
 use crate::gate::{Gate, Pass};
 use crate::journal::Call;
 use crate::policy::{ActionInput, CallFacts, InvestigationFacts, RiskInput};
+use crate::tools::manifest::PEERS;
 use crate::tools::{ReadTool, ToolError, ToolSpec};
 use serde_json::{Map, Value, json};
 
@@ -150,9 +151,9 @@ async fn call(session: &Session, name: &str, args: &[String], format: Format) ->
     let Some(tool) = parts.tools.get(name) else {
         let names: Vec<&str> = parts.tools.specs().into_iter().map(|spec| spec.name.as_str()).collect();
         // Some tools need no peer, and are no help to somebody who configured none.
-        let help = match config.kubernetes.is_none() && config.prometheus.is_none() {
-            true => "no peer is configured: set tools.kubernetes or tools.prometheus".to_owned(),
-            false => format!("there are {}", names.join(", ")),
+        let help = match PEERS.into_iter().any(|peer| config.has_peer(peer)) {
+            false => "no peer is configured: set tools.kubernetes or tools.prometheus".to_owned(),
+            true => format!("there are {}", names.join(", ")),
         };
         return Err(Failure::usage(format!("there is no tool `{name}` here"), help));
     };

@@ -89,8 +89,9 @@ fn every_mistake_is_told_with_its_place_and_its_remedy() {
         ("credentials for nobody", "tools: {loki: {bearer: 'env:HOME'}, elasticsearch: {api_key: 'env:HOME'}}"),
         (
             "probes",
-            "tools: {http_probe: {targets: [{name: a, url: 'http://u:secret-word@h'}, {name: a, url: h, timeout: 90s, expect_status: 7, method: POST}, {name: b, url: 'http://h', timeout: 90s, expect_status: 7, headers: {x: 'env:ABSENT'}}]}}",
+            "tools: {http_probe: {targets: [{name: a, url: 'http://u:secret-word@h'}, {name: a, url: h, timeout: 90s}, {name: b, url: 'http://h', timeout: 90s, expect_status: 7, headers: {x: 'env:ABSENT'}}]}}",
         ),
+        ("a probe that writes", "tools: {http_probe: {targets: [{name: a, url: 'http://h', method: POST}]}}"),
         ("runbooks", "tools: {runbooks: {hosts: ['https://a', '0x7f.1', 'u@h', fine.example], dir: no/such}}"),
         ("stores", "store: {url: 'postgres://u:p@h/d'}"),
         ("stores in memory", "store: {url: 'sqlite::memory:'}"),

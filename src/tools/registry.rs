@@ -270,9 +270,10 @@ impl Registry {
         let (clean, blanked) = self.redactor.text(&text);
         redacted += blanked;
         let most = tool.spec().max_output;
-        let (whole, _) = match clean.len() > most {
-            true => bound::text(clean.clone().into_owned(), bound::WHOLE_BYTES),
-            false => Default::default(),
+        let (whole, _) = match tool.whole(args, &seen) {
+            Some(whole) => bound::text(self.redactor.text(&whole).0.into_owned(), bound::WHOLE_BYTES),
+            None if clean.len() > most => bound::text(clean.clone().into_owned(), bound::WHOLE_BYTES),
+            None => Default::default(),
         };
         let (text, cut) = bound::text(clean.into_owned(), most);
         Observation { data: seen.data, text, whole, truncated: seen.truncated || cut, redacted }

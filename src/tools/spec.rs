@@ -88,6 +88,11 @@ pub trait ReadTool: Send + Sync {
 
     /// The detail below the gist; nothing when the gist says it all. `seen` is what [`Self::read`] gave, without secrets.
     fn text(&self, args: &Value, seen: &Seen) -> String;
+
+    /// All of the detail where [`Self::text`] tells it in fewer words, for whoever reads on in it.
+    fn whole(&self, _args: &Value, _seen: &Seen) -> Option<String> {
+        None
+    }
 }
 
 /// The arguments in their own type; the schema has been checked, this catches a manifest whose

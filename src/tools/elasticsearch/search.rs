@@ -174,8 +174,19 @@ impl ReadTool for Search {
         if seen.data["total_lines"] == 0 {
             return String::new();
         }
-        let budget = if args["size"].is_number() { self.spec.max_output } else { shown::BUDGET };
-        shown::lines(&seen.data, args["oldest"] == true, budget)
+        shown::lines(&seen.data, args["oldest"] == true, self.budget(args))
+    }
+
+    fn whole(&self, args: &Value, seen: &Seen) -> Option<String> {
+        shown::whole(&seen.data, self.budget(args))
+    }
+}
+
+impl Search {
+    /// Characters of lines. Whoever says how many lines gets as many as the tool gives at all.
+    fn budget(&self, args: &Value) -> usize {
+        let says = args["size"].is_number();
+        if says { self.spec.max_output } else { shown::BUDGET }
     }
 }
 

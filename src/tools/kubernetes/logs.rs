@@ -101,15 +101,25 @@ impl ReadTool for Logs {
         let end = if first { "oldest first, from the start" } else { "oldest first, up to the end" };
         let filter =
             args["grep"].as_str().filter(|g| !g.is_empty()).map(|g| format!(" matching `{g}`")).unwrap_or_default();
-        // Whoever says how many lines gets as many as the tool gives at all.
-        let budget = if first || args["tail"].is_number() { self.cluster.spec.max_output } else { shown::BUDGET };
         format!(
             "{which} of pod {} container {}: {} of {} lines read{filter}, {end}\n{}",
             data["pod"].as_str().unwrap_or_default(),
             data["container"].as_str().unwrap_or_default(),
             data["lines"].as_array().map_or(0, Vec::len),
             data["total_lines"],
-            shown::lines(data, first, budget),
+            shown::lines(data, first, self.budget(args)),
         )
+    }
+
+    fn whole(&self, args: &Value, seen: &Seen) -> Option<String> {
+        shown::whole(&seen.data, self.budget(args))
+    }
+}
+
+impl Logs {
+    /// Characters of lines. Whoever says how many lines gets as many as the tool gives at all.
+    fn budget(&self, args: &Value) -> usize {
+        let says = args["head"].is_number() || args["tail"].is_number();
+        if says { self.cluster.spec.max_output } else { shown::BUDGET }
     }
 }

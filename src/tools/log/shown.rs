@@ -39,6 +39,13 @@ pub fn lines(data: &Value, first: bool, budget: usize) -> String {
     format!("{forms}{}{}", lead(first), taken.concat())
 }
 
+/// All lines that were kept, where [`lines`] does not show them all in `budget` characters.
+pub fn whole(data: &Value, budget: usize) -> Option<String> {
+    let lines = data["lines"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let whole: String = lines.flat_map(|line| [line, "\n"]).collect();
+    (whole.chars().count() > budget).then_some(whole)
+}
+
 fn lead(first: bool) -> &'static str {
     if first { "the first lines:\n" } else { "the last lines:\n" }
 }
@@ -90,6 +97,8 @@ mod tests {
         let data = json!({"lines": ["a", "b", "b", "b"], "total_lines": 4});
         assert_eq!(lines(&data, false, BUDGET), "a\nb  (x3)\n");
         assert_eq!(lines(&json!({"lines": []}), false, BUDGET), "");
+        assert_eq!(whole(&data, BUDGET), None);
+        assert_eq!(whole(&data, 5).as_deref(), Some("a\nb\nb\nb\n"));
     }
 
     #[test]

@@ -136,15 +136,26 @@ impl ReadTool for Query {
             return String::new();
         }
         let first = args["head"].is_number();
-        let budget = if first || args["tail"].is_number() { self.0.spec.max_output } else { shown::BUDGET };
         format!(
             "{} of {} lines read, oldest first; {} streams, all with {}\n{}",
             data["lines"].as_array().map_or(0, Vec::len),
             data["total_lines"],
             data["streams"].as_array().map_or(0, Vec::len),
             data["labels"].as_str().unwrap_or_default(),
-            shown::lines(data, first, budget),
+            shown::lines(data, first, self.budget(args)),
         )
+    }
+
+    fn whole(&self, args: &Value, seen: &Seen) -> Option<String> {
+        shown::whole(&seen.data, self.budget(args))
+    }
+}
+
+impl Query {
+    /// Characters of lines. Whoever says how many lines gets as many as the tool gives at all.
+    fn budget(&self, args: &Value) -> usize {
+        let says = args["head"].is_number() || args["tail"].is_number();
+        if says { self.0.spec.max_output } else { shown::BUDGET }
     }
 }
 

@@ -55,6 +55,8 @@ async fn many_lines_are_few_words() {
     assert!(seen.text.chars().count() <= 8000 && seen.truncated, "{}", seen.text.len());
     assert!(seen.text.contains("x1000 <*> GET /orders/<*> took <*> ms"), "{}", seen.text);
     assert!(seen.text.contains("note: 1000 lines were read"), "{}", seen.text);
+    // What is told in few words can be read on in.
+    assert!(seen.whole().lines().count() == 300 && seen.whole().contains("GET /orders/701 "));
     let seen = registry.look("loki_query", &json!({"query": "x", "grep": "took 77 ms", "context": 1})).await.unwrap();
     assert_eq!(seen.data["lines"].as_array().unwrap().len(), 3);
     let seen = registry.look("loki_query", &json!({"query": "x", "head": 2})).await.unwrap();

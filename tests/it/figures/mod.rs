@@ -127,7 +127,7 @@ async fn e_durable_intake_against_the_disk() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a figure: run tests/bench/run"]
-async fn f_a_large_log() {
+async fn i_a_large_log() {
     const RUNS: u32 = 10;
     let whole = log::lines();
     let megabytes = whole.len() as f64 / 1e6;
