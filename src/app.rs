@@ -1,5 +1,6 @@
 //! L8: the only place that names concrete adapters. A configuration becomes a working whole here.
 
+mod models;
 mod rotation;
 mod sinks;
 
@@ -8,13 +9,14 @@ use crate::config::{Config, Credential, Kubernetes, Provider, RouteModel};
 use crate::domain::{Clock, Digest, Entropy, Redactor, Secret};
 use crate::edge::{Auth, EdgeError, KubeReader, PrometheusReader, SystemClock, SystemEntropy};
 use crate::engine::intake::Intake;
+use crate::engine::ledger::Ledger;
 use crate::engine::notify::{LogSink, Sink};
 use crate::engine::routes::{Route, RouteError, Routes};
 use crate::engine::{Engine, PricedModel, worker};
 use crate::gate::Gate;
-use crate::http::{self, Access, AccessToken, Gates, IntakeToken, Status, Web};
+use crate::http::{self, Access, AccessToken, Gates, IntakeToken, Limits, Status, Web};
 use crate::journal::{Body, Draft};
-use crate::model::{ModelError, ModelProvider, Ollama, OllamaOptions, OpenAi, OpenAiOptions, ReplayModel};
+use crate::model::ModelError;
 use crate::policy::{Bundle, Policy, PolicyError, RegoPolicy};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Journal, Store, StoreError};
@@ -23,13 +25,14 @@ use crate::template::{TemplateError, Templates};
 use crate::tools::{ManifestError, Manifests, Registry, Sources};
 use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+
+pub use models::{model, profile};
 
 /// Investigations that are worked on at once. Most of the time they wait for a model; how many calls
 /// are made of the cluster at once is bounded where the calls are made.
@@ -148,11 +151,17 @@ pub fn routes(config: &Config) -> Result<Routes, RouteError> {
         },
         tools: route.tools.clone(),
         timeout: route.timeout,
+        budget: route.budget,
+        max_per_day: route.max_per_day,
     };
     Routes::new(config.routes.iter().map(route).collect())
 }
 
-async fn kubernetes(config: Option<&Kubernetes>) -> Result<Option<KubeReader>, EdgeError> {
+/// The cluster that is configured, if one is.
+///
+/// # Errors
+/// When its settings cannot work.
+pub async fn kubernetes(config: Option<&Kubernetes>) -> Result<Option<KubeReader>, EdgeError> {
     match config {
         None => Ok(None),
         Some(Kubernetes { url: Some(url), bearer, .. }) => KubeReader::at(url, bearer.clone()).map(Some),
@@ -162,77 +171,17 @@ async fn kubernetes(config: Option<&Kubernetes>) -> Result<Option<KubeReader>, E
     }
 }
 
-fn prometheus(config: &Config) -> Result<Option<PrometheusReader>, EdgeError> {
+/// The Prometheus that is configured, if one is.
+///
+/// # Errors
+/// When its settings cannot work.
+pub fn prometheus(config: &Config) -> Result<Option<PrometheusReader>, EdgeError> {
     let Some(peer) = &config.prometheus else { return Ok(None) };
     let auth = peer.credential.clone().map(|credential| match credential {
         Credential::Bearer(token) => Auth::Bearer(token),
         Credential::Basic { username, password } => Auth::Basic { username, password },
     });
     PrometheusReader::new(&peer.url, auth).map(Some)
-}
-
-fn models(config: &Config) -> Result<Vec<PricedModel>, ModelError> {
-    let model = |model: &crate::config::Model| {
-        Ok(PricedModel {
-            provider: provider(model)?,
-            pulse: Arc::default(),
-            input_per_mtok: model.price.input_per_mtok,
-            output_per_mtok: model.price.output_per_mtok,
-        })
-    };
-    config.models.iter().map(model).collect()
-}
-
-fn provider(model: &crate::config::Model) -> Result<Arc<dyn ModelProvider>, ModelError> {
-    let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy::default()));
-    Ok(match model.provider {
-        Provider::Openai => {
-            let options = OpenAiOptions {
-                api_key: model.api_key.clone(),
-                timeout: model.timeout,
-                context_tokens: model.context_tokens,
-                stream: model.stream,
-                pin: model.pin.clone(),
-                structured: model.structured,
-                cache: model.cache,
-                ..OpenAiOptions::new(&model.name, &model.model, &model.base_url)
-            };
-            Arc::new(OpenAi::new(options, clock, entropy)?)
-        }
-        Provider::Ollama => {
-            let options = OllamaOptions {
-                api_key: model.api_key.clone(),
-                timeout: model.timeout,
-                context_tokens: model.context_tokens,
-                stream: model.stream,
-                pin: model.pin.clone(),
-                structured: model.structured,
-                num_ctx: model.num_ctx,
-                pull: model.pull,
-                ..OllamaOptions::new(&model.name, &model.model, &model.base_url)
-            };
-            Arc::new(Ollama::new(options, clock, entropy)?)
-        }
-        Provider::Replay => {
-            let text = recording(model.file.as_deref().unwrap_or(Path::new("")))
-                .map_err(|what| ModelError::Settings { model: model.name.clone(), what })?;
-            Arc::new(ReplayModel::read(&model.name, &text)?.strict(model.strict))
-        }
-    })
-}
-
-/// A script or transcript.
-fn recording(path: &Path) -> Result<String, String> {
-    /// Twice what one transcript answers at most.
-    const MOST: u64 = 128 << 20;
-    let shown = path.display();
-    let mut text = String::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(MOST + 1).read_to_string(&mut text));
-    match read {
-        Err(error) => Err(format!("its file {shown} cannot be read ({error})")),
-        Ok(_) if text.len() as u64 > MOST => Err(format!("its file {shown} is larger than 128 MiB")),
-        Ok(_) => Ok(text),
-    }
 }
 
 impl Parts {
@@ -256,7 +205,7 @@ impl Parts {
             policy: Arc::new(RegoPolicy::load(&bundle(config.places.policies.as_deref())?)?),
             templates: Arc::new(templates),
             routes: routes(config)?,
-            models: models(config)?,
+            models: models::models(config)?,
             tools: Arc::new(Registry::new(&manifests(config.places.tools.as_deref())?, sources, redactor.clone())?),
             redactor,
         })
@@ -309,12 +258,15 @@ impl App {
             routes: routes.clone(),
             sinks,
             budget: config.budget,
+            ledger: Ledger::new(config.per_day),
             redactor: parts.redactor,
             clock: clock.clone(),
             entropy: entropy.clone(),
             live: Arc::default(),
             public_url: config.server.public_url.clone(),
         });
+        // What was spent today bounds what comes; without knowing it nothing is begun.
+        engine.ledger.today(engine.store.as_ref(), engine.clock.now()).await?;
         let intake = Arc::new(Intake::new(dynamic, routes, clock, entropy));
         Ok(Self { engine, intake, store, access: access(&config), config, metrics })
     }
@@ -400,6 +352,18 @@ impl App {
             live: self.engine.live.clone(),
             metrics: self.metrics.clone(),
             render_markdown: analysis::markdown,
+            limits: {
+                let engine = self.engine.clone();
+                Arc::new(move || Limits {
+                    per_day: engine.ledger.limits(),
+                    routes: engine
+                        .routes
+                        .load()
+                        .iter()
+                        .filter_map(|route| Some((route.name.clone(), route.max_per_day?)))
+                        .collect(),
+                })
+            },
             clock: self.engine.clock.clone(),
             entropy: self.engine.entropy.clone(),
             gates: Gates::default(),
@@ -441,6 +405,15 @@ pub async fn reader(path: &Path) -> Result<SqliteStore, StoreError> {
 /// The address of the server that holds the store, if one does.
 pub fn holder(path: &Path) -> Option<String> {
     SqliteStore::holder(path)
+}
+
+/// Tries whether the store at `path` can commit, and tells the versions of database and schema. The
+/// schema stays as it is; `None` when there is no store yet.
+///
+/// # Errors
+/// When it cannot be used, or somebody else holds it.
+pub async fn probe_store(path: &Path) -> Result<Option<String>, StoreError> {
+    SqliteStore::probe(path).await
 }
 
 /// Digest of everything that decides: policy, prompts, tools. Two programs with one digest decide

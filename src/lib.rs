@@ -8,6 +8,7 @@ pub mod analysis; // L2  findings, topology, ranking, report; pure
 pub mod app; // L8  the only place that names concrete adapters
 pub mod cli; // L9  one file per command
 pub mod config; // L8  firewarden.yaml
+pub mod doctor; // L8  is everything there
 pub mod domain; // L0  pure types
 pub mod edge; // L4  the only doors out of the process
 pub mod engine; // L6  from alert to report

@@ -19,6 +19,14 @@ pub fn describe() {
         "Calls that models wrote into their text and that were taken from there."
     );
     describe_counter!("firewarden_model_tokens_total", "Tokens, by model and direction.");
+    describe_gauge!("firewarden_model_cost_usd_total", "US dollars since the start, by model; what failed included.");
+    describe_counter!(
+        "firewarden_rungs_total",
+        "What the budgets permitted, by rung: full, cheap, deterministic, notice."
+    );
+    describe_gauge!("firewarden_budget_left_usd", "US dollars of the UTC day that are neither spent nor set aside.");
+    describe_gauge!("firewarden_budget_left_tokens", "Tokens of the UTC day that are neither spent nor set aside.");
+    describe_gauge!("firewarden_budget_left_investigations", "Investigations that may still begin on this UTC day.");
     describe_counter!("firewarden_model_results_shortened_total", "Results shortened in conversations to save room.");
     describe_counter!("firewarden_policy_errors_total", "Evaluations that failed and therefore denied.");
     describe_gauge!("firewarden_investigations_running", "Investigations that are being worked on.");
@@ -58,6 +66,30 @@ pub fn model_turn(model: &str, result: &'static str, tokens_in: u64, tokens_out:
     counter!("firewarden_model_turns_total", "model" => model.clone(), "result" => result).increment(1);
     counter!("firewarden_model_tokens_total", "model" => model.clone(), "direction" => "in").increment(tokens_in);
     counter!("firewarden_model_tokens_total", "model" => model, "direction" => "out").increment(tokens_out);
+}
+
+/// A model was paid. Counters hold whole numbers only, so a gauge that only grows counts money.
+pub fn model_cost(model: &str, cost_usd: f64) {
+    gauge!("firewarden_model_cost_usd_total", "model" => model.to_owned()).increment(cost_usd);
+}
+
+/// The budgets permitted this much.
+pub fn rung_taken(rung: &'static str) {
+    counter!("firewarden_rungs_total", "rung" => rung).increment(1);
+}
+
+/// How the day's budget stands; what has no limit has no gauge.
+#[allow(clippy::cast_precision_loss)]
+pub fn budget_left(usd: Option<f64>, tokens: Option<u64>, investigations: Option<u32>) {
+    if let Some(usd) = usd {
+        gauge!("firewarden_budget_left_usd").set(usd);
+    }
+    if let Some(tokens) = tokens {
+        gauge!("firewarden_budget_left_tokens").set(tokens as f64);
+    }
+    if let Some(investigations) = investigations {
+        gauge!("firewarden_budget_left_investigations").set(investigations);
+    }
 }
 
 /// Results in a conversation were made shorter.

@@ -32,11 +32,18 @@ deny contains {"id": "locked-down", "reason": "nothing may be changed", "remedy"
 	remedy := "Nothing may be changed here. Describe the change in your report."
 }
 
-# A model that failed its evaluation may look and take notes.
+# `firewarden doctor model` measures a model. One that failed may look and take notes.
 deny contains {"id": "model-failed", "reason": "the model failed its evaluation", "remedy": remedy} if {
 	input.investigation.model_profile == "failed"
 	input.call.effect in changing
 	remedy := "You may read and take notes. Describe the change in your report."
+}
+
+# Nothing that a weak model proposes, or one that nobody measured, happens without a person.
+approve contains {"id": "model-weak", "groups": data.org.approvers.default, "reason": reason} if {
+	input.call.effect in changing
+	not input.investigation.model_profile in {"ok", "none"}
+	reason := sprintf("the model's profile is %v", [object.get(input.investigation, "model_profile", "absent")])
 }
 
 deny contains {"id": "unknown-posture", "reason": "data.org.posture names no posture"} if {

@@ -86,11 +86,6 @@ test_locked_down_lets_look if {
 	ids == set()
 }
 
-test_failed_model_changes_nothing if {
-	ids := {given.id | some given in effects.deny} with input as by_failed_model("write")
-	ids == {"model-failed"}
-}
-
 test_failed_model_looks_and_documents if {
 	every effect in ["read", "record"] {
 		ids := {given.id | some given in effects.deny} with input as by_failed_model(effect)
@@ -101,4 +96,43 @@ test_failed_model_looks_and_documents if {
 test_unknown_posture_denies_everything if {
 	ids := denies("read", "LOW") with data.org.posture as "relaxed"
 	ids == {"unknown-posture"}
+}
+
+by_model(effect, profile) := object.union(call(effect, "LOW"), {"investigation": {"model_profile": profile}})
+
+asks_of(effect, profile) := ids if {
+	ids := {given.id | some given in effects.approve} with input as by_model(effect, profile)
+}
+
+denies_of(effect, profile) := ids if {
+	ids := {given.id | some given in effects.deny} with input as by_model(effect, profile)
+}
+
+test_a_person_approves_what_a_weak_model_would_change if {
+	every profile in ["weak", "unknown", "a word of tomorrow"] {
+		every effect in ["propose", "write", "destroy"] {
+			asks_of(effect, profile) == {"model-weak"}
+			denies_of(effect, profile) == set()
+		}
+	}
+}
+
+test_a_weak_model_looks_and_documents_alone if {
+	every effect in ["read", "record"] {
+		asks_of(effect, "weak") == set()
+		denies_of(effect, "weak") == set()
+	}
+}
+
+test_a_failed_model_changes_nothing if {
+	every effect in ["propose", "write", "destroy"] {
+		denies_of(effect, "failed") == {"model-failed"}
+	}
+}
+
+test_without_a_model_nobody_is_asked_for_it if {
+	every profile in ["ok", "none"] {
+		asks_of("write", profile) == set()
+		denies_of("write", profile) == set()
+	}
 }

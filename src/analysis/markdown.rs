@@ -255,6 +255,10 @@ fn gaps(page: &mut String, report: &Report) {
 fn tail(page: &mut String, report: &Report) {
     let provenance = &report.provenance;
     let model = provenance.model.as_ref().map_or(String::new(), |m| format!(", model {}", escape(m)));
+    if let Some(budget) = provenance.budget.as_ref().filter(|budget| budget.is_bounded()) {
+        line!(page, "The work was bounded ({}): {}.", budget.rung, prose(&budget.reason));
+        line!(page);
+    }
     line!(
         page,
         "Investigation {}, revision {}, {}{model}. Quotations come from the systems under investigation and may be wrong.",

@@ -14,7 +14,7 @@ use crate::store::StoreError;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, Read as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -42,7 +42,7 @@ impl Investigate {
     /// When the alert cannot be read, something does not load, or a server cannot be reached.
     pub async fn run(self, session: &Session) -> Result<Exit, Failure> {
         let source = source(&self.source)?;
-        let bytes = self.read()?;
+        let bytes = read(&self.file)?;
         let progress = Progress::new();
         let reports = match self.elsewhere(session)? {
             Some(client) => there(&client, source, &bytes, progress).await?,
@@ -73,22 +73,21 @@ impl Investigate {
         let store = session.places()?.store;
         app::holder(&store).filter(|at| at.starts_with("http")).map(|at| client_of(session, &at)).transpose()
     }
+}
 
-    fn read(&self) -> Result<Vec<u8>, Failure> {
-        /// As the webhook.
-        const MOST: u64 = 32 << 20;
-        let mut bytes = vec![];
-        let read = match self.file.as_os_str() == "-" {
-            true => std::io::stdin().lock().take(MOST + 1).read_to_end(&mut bytes),
-            false => std::fs::File::open(&self.file).and_then(|file| file.take(MOST + 1).read_to_end(&mut bytes)),
-        };
-        read.map_err(|e| {
-            Failure::usage(format!("{} cannot be read: {e}", self.file.display()), "name a file, or - for stdin")
-        })?;
-        match bytes.len() as u64 > MOST {
-            true => Err(Failure::usage("the alert is larger than 32 MiB", "send fewer alerts at once")),
-            false => Ok(bytes),
-        }
+/// The sender's JSON in `file`; `-` is stdin.
+pub(super) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+    /// As the webhook.
+    const MOST: u64 = 32 << 20;
+    let mut bytes = vec![];
+    let read = match file.as_os_str() == "-" {
+        true => std::io::stdin().lock().take(MOST + 1).read_to_end(&mut bytes),
+        false => std::fs::File::open(file).and_then(|file| file.take(MOST + 1).read_to_end(&mut bytes)),
+    };
+    read.map_err(|e| Failure::usage(format!("{} cannot be read: {e}", file.display()), "name a file, or - for stdin"))?;
+    match bytes.len() as u64 > MOST {
+        true => Err(Failure::usage("the alert is larger than 32 MiB", "send fewer alerts at once")),
+        false => Ok(bytes),
     }
 }
 

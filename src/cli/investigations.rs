@@ -1,11 +1,11 @@
-//! `firewarden investigations list|show|watch|report|cancel`.
+//! `firewarden investigations list|show|watch|report|transcript|cancel`.
 
 use super::client::Seen;
 use super::events::{Paging, fields, list, plain, rows, word};
 use super::render::Watcher;
 use super::session::Session;
 use super::status::Status;
-use super::{Exit, Failure, Written, markdown};
+use super::{Exit, Failure, Written, markdown, transcript};
 use crate::analysis;
 use serde_json::{Value, json};
 
@@ -52,6 +52,16 @@ pub enum Investigations {
         /// As Markdown, as it is
         #[arg(long, conflicts_with = "output")]
         markdown: bool,
+    },
+    /// What the model was told and answered, turn by turn, as Markdown
+    Transcript {
+        /// Its id, inv_…
+        id: String,
+        /// Only turns after this one
+        #[arg(long, default_value_t = 0, value_name = "TURN")]
+        after: u32,
+        #[command(flatten)]
+        written: Written,
     },
     /// Stop an investigation
     Cancel {
@@ -110,6 +120,11 @@ impl Investigations {
                     true => out.text(&super::text::block(&text, 4 << 20))?,
                     false => out.value(written.output, &report, || markdown::lines(&text, out.columns, out.colour))?,
                 }
+            }
+            Self::Transcript { id, after, written } => {
+                let path = format!("/api/v1/investigations/{}/transcript", plain(&id)?);
+                let page = session.client()?.get(&path, &[("after", &after.to_string())]).await?;
+                out.value(written.output, &page, || transcript::markdown(&page).lines().map(str::to_owned).collect())?;
             }
             Self::Cancel { id, reason } => {
                 let path = format!("/api/v1/investigations/{}/cancel", plain(&id)?);

@@ -1,16 +1,17 @@
 //! L9: one file per command.
 //!
 //! - what is typed: this file; what it is run with: [`session`]
-//! - commands: [`serve`], [`demo`], [`investigate`], [`init`], [`check`], [`policy`], [`prompt`], [`tools`],
-//!   [`events`], [`investigations`], [`audit`], [`version`]
+//! - commands: [`serve`], [`demo`], [`investigate`], [`init`], [`check`], [`doctor`], [`policy`], [`prompt`],
+//!   [`tools`], [`events`], [`investigations`], [`usage`], [`audit`], [`version`]
 //! - a running server: [`client`]
-//! - what is seen: [`render`] (the journal), [`markdown`], [`output`] (tables, JSON, YAML), [`text`]
+//! - what is seen: [`render`] (the journal), [`transcript`], [`markdown`], [`output`] (tables, JSON, YAML), [`text`]
 //! - how it ends: [`failure`]
 
 pub mod audit;
 pub mod check;
 pub mod client;
 pub mod demo;
+pub mod doctor;
 pub mod events;
 mod failure;
 pub mod init;
@@ -28,6 +29,8 @@ mod stage;
 mod status;
 pub mod text;
 pub mod tools;
+pub mod transcript;
+pub mod usage;
 pub mod version;
 
 pub use failure::{Exit, Failure};
@@ -83,6 +86,8 @@ enum Command {
     Init(init::Init),
     /// Tell everything that is wrong with configuration, policies, prompts, tools and routes
     Check(check::Check),
+    /// Ask every configured peer; tell what is missing and how to mend it
+    Doctor(doctor::Doctor),
     /// Check and test policies
     #[command(subcommand)]
     Policy(policy::Policy),
@@ -98,6 +103,8 @@ enum Command {
     /// What a running server investigates
     #[command(subcommand)]
     Investigations(investigations::Investigations),
+    /// What a running server spent, and what is left today
+    Usage(usage::Usage),
     /// Verify the journal
     #[command(subcommand)]
     Audit(audit::Command),
@@ -146,11 +153,13 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Investigate(command) => command.run(&session).await,
         Command::Init(command) => command.run(&session),
         Command::Check(command) => command.run(&session).await,
+        Command::Doctor(command) => command.run(&session).await,
         Command::Policy(command) => command.run(&session),
         Command::Prompt(command) => command.run(&session).await,
         Command::Tools(command) => command.run(&session).await,
         Command::Events(command) => command.run(&session).await,
         Command::Investigations(command) => command.run(&session).await,
+        Command::Usage(command) => command.run(&session).await,
         Command::Audit(command) => command.run(&session).await,
         Command::Version(command) => command.run(&session),
         Command::Completions { shell } => {
@@ -162,5 +171,7 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
     }
 }
 
+#[cfg(test)]
+mod sinks_tests;
 #[cfg(test)]
 mod tests;

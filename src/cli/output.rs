@@ -83,7 +83,9 @@ impl Output {
     ) -> Result<(), Failure> {
         match format {
             Format::Table => self.lines(table()),
-            Format::Json => self.text(&serde_json::to_string_pretty(value).map_err(Failure::internal)?),
+            Format::Json => {
+                self.text(&super::text::json(&serde_json::to_string_pretty(value).map_err(Failure::internal)?))
+            }
             Format::Yaml => self.text(&serde_saphyr::to_string(value).map_err(Failure::internal)?),
         }
     }

@@ -1,18 +1,27 @@
 //! `firewarden prompt render`: what a model would be told.
 
 use super::client::Seen;
-use super::investigate::{follow, normalise, source};
+use super::investigate::{follow, normalise, read, source};
+use super::output::{Format, note};
 use super::session::Session;
-use super::stage::{self, Stage};
+use super::stage::{self, Folder, Stage};
 use super::text::block;
-use super::{Exit, Failure, logging};
+use super::{Exit, Failure, Written, logging};
 use crate::app::App;
-use crate::config::Config;
-use crate::domain::{Analysis, Report, RiskSummary};
-use crate::engine::propose::{Case, Room};
+use crate::config::{Config, RouteModel};
+use crate::domain::{Analysis, Clock as _, Digest, Report, RiskSummary, SreEvent};
+use crate::edge::SystemClock;
+use crate::engine::offered;
+use crate::engine::propose::{Case, Room, choice, submit_offer};
 use crate::journal::{Entry, Investigation};
+use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use tokio::sync::watch;
+
+/// Characters that a token has on average.
+const CHARS_PER_TOKEN: usize = 4;
 
 /// Show what a model is told
 #[derive(Debug, clap::Subcommand)]
@@ -25,6 +34,12 @@ pub enum Prompt {
         /// The incident; `firewarden demo --list` names them
         #[arg(long, default_value = stage::USUAL)]
         scenario: String,
+        /// Alertmanager's JSON instead of a recorded incident, investigated with the configured peers;
+        /// `-` is stdin
+        #[arg(long, value_name = "FILE", conflicts_with = "scenario")]
+        alert: Option<PathBuf>,
+        #[command(flatten)]
+        written: Written,
     },
     /// Name the prompts
     List,
@@ -43,22 +58,73 @@ impl Prompt {
                 let templates = templates.map_err(|e| Failure::does_not_load(e, ""))?;
                 session.out.lines(templates.names().into_iter().map(str::to_owned))?;
             }
-            Self::Render { name, scenario } => {
-                let rehearsal = Rehearsal::of(&scenario, config).await?;
-                let text = rehearsal.render(&name).map_err(|e| Failure::does_not_load(e, ""))?;
-                session.out.text(&block(&text, 1 << 20))?;
+            Self::Render { name, scenario, alert, written } => {
+                let rehearsal = match alert {
+                    Some(file) => Rehearsal::of_alert(&read(&file)?, config).await?,
+                    None => Rehearsal::of(&scenario, config).await?,
+                };
+                let preview = rehearsal.preview(&name).map_err(|e| Failure::does_not_load(e, ""))?;
+                if written.output == Format::Table {
+                    // The text alone is on stdout, so that it can be counted and compared.
+                    preview.sizes.lines().iter().for_each(|text| note(text));
+                }
+                session.out.value(written.output, &preview, || {
+                    block(&preview.text, 1 << 20).lines().map(str::to_owned).collect()
+                })?;
             }
         }
         Ok(Exit::Fine)
     }
 }
 
-/// A recorded incident, investigated without a model up to where a model would be asked.
+/// What would be sent, and how much it is.
+#[derive(Debug, Serialize)]
+struct Preview {
+    prompt: String,
+    text: String,
+    #[serde(flatten)]
+    sizes: Sizes,
+}
+
+/// How much would be sent with the first request. Tokens are estimated at four characters each.
+#[derive(Debug, Serialize)]
+struct Sizes {
+    /// Digest of all prompts: reports and transcripts name the same.
+    prompts_digest: Digest,
+    /// The prompt alone.
+    prompt_tokens: usize,
+    /// What is the same for every incident: rules and tools.
+    head_tokens: usize,
+    /// The first request as a whole.
+    request_tokens: usize,
+    /// Tools on offer.
+    tools: usize,
+}
+
+impl Sizes {
+    fn lines(&self) -> [String; 2] {
+        [
+            format!(
+                "about {} tokens of prompt; the first request about {}: head {} (rules, {} tools) and incident",
+                self.prompt_tokens, self.request_tokens, self.head_tokens, self.tools
+            ),
+            format!("prompts {}", self.prompts_digest),
+        ]
+    }
+}
+
+/// An incident, investigated without a model up to where a model would be asked.
 #[derive(Debug)]
 pub(super) struct Rehearsal {
     app: App,
     context: Value,
-    _stage: Stage,
+    /// The tools of its route, by name or tag.
+    wanted: Vec<String>,
+    /// Its first alert.
+    opening: SreEvent,
+    /// Keeps the recorded world, or the temporary store, as long as it is needed.
+    _stage: Option<Stage>,
+    _folder: Option<Folder>,
 }
 
 impl Rehearsal {
@@ -70,19 +136,40 @@ impl Rehearsal {
         let mut stage = Stage::set(name, config).await?;
         stage.config.models.clear();
         stage.config.routes.clear();
-        let app = App::build(stage.config.clone()).await?;
-        let alert = stage.world.alert().to_string();
+        let (alert, now) = (stage.world.alert().to_string(), stage.world.now());
+        let rehearsal = Self::play(stage.config.clone(), alert.as_bytes(), now).await?;
+        Ok(Self { _stage: Some(stage), ..rehearsal })
+    }
+
+    /// Investigates the alert in `bytes` with the configured peers, in a store of its own.
+    ///
+    /// # Errors
+    /// When something does not load, or there is no alert that fires in it.
+    async fn of_alert(bytes: &[u8], mut config: Config) -> Result<Self, Failure> {
+        let folder = Folder::new()?;
+        config.places.store = folder.path().join("firewarden.db");
+        config.models.clear();
+        config.routes.iter_mut().for_each(|route| route.model = RouteModel::Without);
+        config.notify.clear();
+        let rehearsal = Self::play(config, bytes, SystemClock.now()).await?;
+        Ok(Self { _folder: Some(folder), ..rehearsal })
+    }
+
+    async fn play(config: Config, alert: &[u8], now: Timestamp) -> Result<Self, Failure> {
+        let budget = config.budget;
+        let app = App::build(config).await?;
         let from = source("alertmanager")?;
-        let receipt = app.intake.accept(from.name(), normalise(&app, from, alert.as_bytes())?).await?;
+        let receipt = app.intake.accept(from.name(), normalise(&app, from, alert)?).await?;
         let id = receipt.rows.iter().find_map(|row| row.job_id);
-        let id = id.ok_or_else(|| Failure::internal(format!("the alert of {name} opens no investigation")))?;
+        let id = id.ok_or_else(|| Failure::usage("no alert in it fires", "a resolved alert opens no investigation"))?;
         let (stop, stopped) = watch::channel(false);
         let working = app.work(stopped);
         let mut entries: Vec<Entry> = vec![];
         let report = follow(&app, &id.to_string(), |seen| match seen {
             Seen::Entry(entry) => entries.push(entry.clone()),
             Seen::Awaited(_) => {}
-        }).await?;
+        })
+        .await?;
         stop.send_replace(true);
         let _ = working.await;
         let inv = Investigation::fold(&id.to_string(), &entries).map_err(Failure::internal)?;
@@ -95,15 +182,17 @@ impl Rehearsal {
             analysis: &analysis,
             evidence: &report.evidence,
             not_collected: &report.provenance.collections_failed,
-            budget: &stage.config.budget,
+            budget: &budget,
             room: Room::default(),
             nonce: "0123456789abcdef",
-            now: stage.world.now(),
+            now,
         };
         let mut context = case.context();
         context["reason"] = json!("the budget of turns is used up");
         context["evidence_ids"] = report.evidence.iter().map(|item| item.id.as_str()).collect();
-        Ok(Self { app, context, _stage: stage })
+        let wanted = inv.frozen.as_ref().map(|frozen| frozen.tools.clone()).unwrap_or_default();
+        let opening = inv.opening().cloned().ok_or_else(|| Failure::internal("the investigation has no alert"))?;
+        Ok(Self { app, context, wanted, opening, _stage: None, _folder: None })
     }
 
     /// Renders a prompt for it.
@@ -112,6 +201,27 @@ impl Rehearsal {
     /// When it does not render.
     pub(super) fn render(&self, name: &str) -> Result<String, crate::template::TemplateError> {
         self.app.engine.templates.render(name, &self.context)
+    }
+
+    fn preview(&self, name: &str) -> Result<Preview, crate::template::TemplateError> {
+        let tokens = |chars: usize| chars.div_ceil(CHARS_PER_TOKEN);
+        let engine = &self.app.engine;
+        let text = self.render(name)?;
+        let system = self.render("system")?;
+        let mut offers = offered(&engine.tools, &self.wanted, Some(&self.opening), system.len());
+        offers.push(submit_offer());
+        let tools: usize = offers.iter().map(choice::size).sum();
+        let head = system.chars().count() + tools;
+        let incident = if name == "system" { "incident" } else { name };
+        let incident = self.render(incident)?.chars().count();
+        let sizes = Sizes {
+            prompts_digest: engine.templates.digest(),
+            prompt_tokens: tokens(text.chars().count()),
+            head_tokens: tokens(head),
+            request_tokens: tokens(head) + tokens(incident),
+            tools: offers.len(),
+        };
+        Ok(Preview { prompt: name.to_owned(), text, sizes })
     }
 
     /// Every prompt there is.

@@ -10,7 +10,7 @@
 use self::evidence::Asked;
 use super::text::{Colour, Style, cut, line, pad, plural, wrap};
 use crate::config::Span;
-use crate::domain::{Analysis, Budget, Reason, ReportVerdict, Risk, SreEvent, Verdict};
+use crate::domain::{Analysis, Budget, NO_MODEL, Reason, ReportVerdict, Risk, Rung, SreEvent, Verdict};
 use crate::journal::{Body, Call, Entry, Outcome, Phase, Proposal};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -78,6 +78,13 @@ impl Watcher {
                     line(&frozen.route, 40)
                 );
                 self.text("begin", &text)
+            }
+            // The usual rungs are no news.
+            Body::LadderTaken { rung: Rung::Full, .. } => vec![],
+            Body::LadderTaken { reason, .. } if reason == NO_MODEL => vec![],
+            Body::LadderTaken { rung, model, reason, .. } => {
+                let model = model.as_deref().map_or(String::new(), |model| format!(", model {}", line(model, 40)));
+                self.text("budget", &format!("{rung}{model}: {}", line(reason, 300)))
             }
             Body::SurveyPlanned { round, calls } => {
                 self.remember(calls);

@@ -52,10 +52,19 @@ impl Stage {
 
 /// A folder of our own that goes with us.
 #[derive(Debug)]
-struct Folder(PathBuf);
+pub(super) struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Result<Self, Failure> {
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// A new one, for us alone.
+    ///
+    /// # Errors
+    /// When the system's folder for what is temporary takes none.
+    pub(super) fn new() -> Result<Self, Failure> {
         let name = format!("firewarden-{}", SystemEntropy::default().uuid(SystemClock.now()));
         let path = std::env::temp_dir().join(name);
         let private = |path: &Path| {

@@ -127,6 +127,19 @@ fn skip_string(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
     }
 }
 
+/// JSON with escapes for what acts on terminals or hides there: the same values in harmless bytes.
+/// JSON itself escapes the other control characters.
+pub fn json(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match (c != '\n' && c.is_control()) || hides(c) {
+            true => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}"))),
+            false => out.push(c),
+        }
+    }
+    out
+}
+
 /// Characters that reorder, join or hide their neighbours.
 fn hides(c: char) -> bool {
     matches!(c,

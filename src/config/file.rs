@@ -3,7 +3,7 @@
 
 use super::secret::Reference;
 use super::units::{Size, Span};
-use crate::domain::{Budget, Severity};
+use crate::domain::{Budget, DayBudget, Severity};
 use crate::model::{CacheMarks, Structured};
 use serde::{Deserialize, Serialize};
 
@@ -114,6 +114,21 @@ pub(super) struct Route {
     pub tools: Vec<String>,
     #[serde(default)]
     pub timeout: Option<Span>,
+    #[serde(default)]
+    pub budget: RouteBudget,
+    #[serde(default)]
+    pub max_per_day: Option<u32>,
+}
+
+/// As [`PerInvestigation`]; what is left out is taken from there.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RouteBudget {
+    pub turns: Option<u32>,
+    pub tool_calls: Option<u32>,
+    pub tokens: Option<u64>,
+    pub cost_usd: Option<f64>,
+    pub wall: Option<Span>,
 }
 
 fn incident() -> String {
@@ -166,6 +181,8 @@ pub(super) struct Model {
     pub strict: bool,
     #[serde(default)]
     pub price: Price,
+    #[serde(default)]
+    pub cheap: bool,
 }
 
 const fn yes() -> bool {
@@ -191,6 +208,7 @@ pub struct Price {
 pub(super) struct Budgets {
     pub per_investigation: PerInvestigation,
     pub survey: SurveyBudget,
+    pub per_day: PerDay,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -213,6 +231,21 @@ impl Default for PerInvestigation {
             cost_usd: b.cost_usd,
             wall: Span::seconds(b.wall_s),
         }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct PerDay {
+    pub cost_usd: Option<f64>,
+    pub tokens: Option<u64>,
+    pub investigations: Option<u32>,
+}
+
+impl Default for PerDay {
+    fn default() -> Self {
+        let DayBudget { cost_usd, tokens, investigations } = DayBudget::default();
+        Self { cost_usd, tokens, investigations }
     }
 }
 

@@ -15,10 +15,7 @@ pub(super) const LATER: &[(&str, &str, &str)] = &[
     ("routes[].runner", "in_process", "leave it out: investigations run in this process"),
     ("routes[].max_concurrency", "2", "leave it out"),
     ("routes[].max_total", "null", "leave it out"),
-    ("routes[].max_per_day", "null", "leave it out"),
     ("routes[].github", "null", "leave it out: no pull requests are opened"),
-    ("budgets.per_day.cost_usd", "20", "bound each investigation by budgets.per_investigation"),
-    ("budgets.per_day.investigations", "200", "bound each investigation by budgets.per_investigation"),
     ("tools.kubernetes.write", "false", "leave it false: nothing is changed"),
     ("tools.github", "{}", "leave it out"),
     ("tools.jira", "{}", "leave it out"),
@@ -56,7 +53,7 @@ pub(super) fn take_out(tree: &mut Node) -> Vec<Problem> {
     for section in ["audit", "memory", "retention"] {
         drop_if_empty(tree, &[Step::Key(section.into())]);
     }
-    for (outer, inner) in [("intake", "storm"), ("intake", "coalesce"), ("budgets", "per_day")] {
+    for (outer, inner) in [("intake", "storm"), ("intake", "coalesce")] {
         drop_if_empty(tree, &[Step::Key(outer.into()), Step::Key(inner.into())]);
     }
     problems

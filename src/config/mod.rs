@@ -24,7 +24,7 @@ pub use secret::resolve as resolve_secret;
 pub use tree::Place;
 pub use units::{Size, Span};
 
-use crate::domain::{Budget, Secret, Severity};
+use crate::domain::{Budget, DayBudget, Secret, Severity};
 use crate::model::{CacheMarks, Structured};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -47,6 +47,8 @@ pub struct Config {
     pub models: Vec<Model>,
     /// What one investigation may spend.
     pub budget: Budget,
+    /// What all investigations of a UTC day may spend together.
+    pub per_day: DayBudget,
     /// The cluster to look at, if one is configured.
     pub kubernetes: Option<Kubernetes>,
     /// The Prometheus to ask, if one is configured.
@@ -133,6 +135,10 @@ pub struct Route {
     pub tools: Vec<String>,
     /// From opening to report; `None` takes the budget's.
     pub timeout: Option<Duration>,
+    /// What one investigation may spend; `None` is the budget of all.
+    pub budget: Option<Budget>,
+    /// Investigations that may use the route's model in a UTC day; `None` is any number.
+    pub max_per_day: Option<u32>,
 }
 
 /// Which model investigates.
@@ -182,6 +188,8 @@ pub struct Model {
     pub strict: bool,
     /// What it costs.
     pub price: Price,
+    /// It is asked when the money of the day runs low.
+    pub cheap: bool,
 }
 
 /// A cluster.

@@ -27,6 +27,106 @@ impl Default for Budget {
     }
 }
 
+/// What all investigations of a UTC day may spend together; `None` sets no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct DayBudget {
+    /// US dollars for models.
+    pub cost_usd: Option<f64>,
+    /// Tokens in and out together.
+    pub tokens: Option<u64>,
+    /// Investigations that look at the world at all.
+    pub investigations: Option<u32>,
+}
+
+impl Default for DayBudget {
+    fn default() -> Self {
+        Self { cost_usd: Some(20.0), tokens: None, investigations: Some(200) }
+    }
+}
+
+impl DayBudget {
+    /// Nothing is bounded.
+    pub const UNLIMITED: Self = Self { cost_usd: None, tokens: None, investigations: None };
+}
+
+/// What a model costs, in US dollars.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Price {
+    /// A million tokens sent.
+    pub input_per_mtok: f64,
+    /// A million tokens received.
+    pub output_per_mtok: f64,
+}
+
+impl Price {
+    /// What so many tokens cost.
+    #[allow(clippy::cast_precision_loss)]
+    pub fn of(&self, tokens_in: u64, tokens_out: u64) -> f64 {
+        let sent = tokens_in as f64 * self.input_per_mtok / MILLION;
+        money(sent + tokens_out as f64 * self.output_per_mtok / MILLION)
+    }
+
+    /// Whether it costs nothing, as models on one's own machines do.
+    pub fn is_free(&self) -> bool {
+        self.input_per_mtok <= 0.0 && self.output_per_mtok <= 0.0
+    }
+
+    /// Most tokens that may be received when so many are sent and `usd` are there.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    pub fn answer_within(&self, tokens_in: u64, usd: f64) -> u64 {
+        let left = usd - self.of(tokens_in, 0);
+        match self.output_per_mtok > 0.0 {
+            // A cast of a float stops at the ends of the integer.
+            true => (left * MILLION / self.output_per_mtok).floor() as u64,
+            false if left >= 0.0 => u64::MAX,
+            false => 0,
+        }
+    }
+}
+
+const MILLION: f64 = 1_000_000.0;
+
+/// An amount of money; what is no amount is none.
+pub(super) fn money(usd: f64) -> f64 {
+    if usd.is_finite() && usd > 0.0 { usd } else { 0.0 }
+}
+
+/// The most that a request can cost, set aside before it leaves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Reservation {
+    /// Tokens sent.
+    pub tokens_in: u64,
+    /// Tokens received.
+    pub tokens_out: u64,
+    /// US dollars.
+    pub cost_usd: f64,
+}
+
+impl Reservation {
+    /// For so many tokens at this price.
+    pub fn new(tokens_in: u64, tokens_out: u64, price: &Price) -> Self {
+        Self { tokens_in, tokens_out, cost_usd: price.of(tokens_in, tokens_out) }
+    }
+
+    /// In and out together.
+    pub const fn tokens(&self) -> u64 {
+        self.tokens_in.saturating_add(self.tokens_out)
+    }
+
+    /// What an answer is counted as: what the server `said`, or our own `estimate` where that is
+    /// larger, and never more than was set aside. More than that cannot be true: the reservation is
+    /// the most that such a request can cost, so no figure of a server breaks a limit.
+    pub fn settle(&self, said: Option<Usage>, estimate: Usage) -> Usage {
+        let said = said.unwrap_or_default();
+        let tokens_in = said.tokens_in.max(estimate.tokens_in).min(self.tokens_in);
+        Usage {
+            tokens_in,
+            tokens_out: said.tokens_out.max(estimate.tokens_out).min(self.tokens_out),
+            tokens_cached: said.tokens_cached.min(tokens_in),
+        }
+    }
+}
+
 /// What one model reply cost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Usage {
@@ -61,13 +161,30 @@ pub struct Spent {
 }
 
 impl Spent {
+    /// In and out together.
+    pub const fn tokens(&self) -> u64 {
+        self.tokens_in.saturating_add(self.tokens_out)
+    }
+
+    /// Adds what was paid.
+    pub fn add(&mut self, tokens_in: u64, tokens_out: u64, cost_usd: f64) {
+        self.tokens_in = self.tokens_in.saturating_add(tokens_in);
+        self.tokens_out = self.tokens_out.saturating_add(tokens_out);
+        self.cost_usd += money(cost_usd);
+    }
+
+    /// Adds a whole reservation: what became of its request is not known.
+    pub fn charge(&mut self, reserved: &Reservation) {
+        self.add(reserved.tokens_in, reserved.tokens_out, reserved.cost_usd);
+    }
+
     /// The limit that is reached, in words; `None` while there is room for one more turn.
     pub fn exhausted(&self, budget: &Budget, elapsed_s: u64) -> Option<&'static str> {
         if self.turns >= budget.turns {
             Some("turns")
         } else if self.tool_calls >= budget.tool_calls {
             Some("tool calls")
-        } else if self.tokens_in.saturating_add(self.tokens_out) >= budget.tokens {
+        } else if self.tokens() >= budget.tokens {
             Some("tokens")
         } else if self.cost_usd >= budget.cost_usd {
             Some("money")
@@ -93,5 +210,38 @@ mod tests {
         assert_eq!(Spent { tool_calls: 60, ..spent }.exhausted(&budget, 0), Some("tool calls"));
         assert_eq!(Spent { tokens_in: u64::MAX, tokens_out: 1, ..spent }.exhausted(&budget, 0), Some("tokens"));
         assert_eq!(Spent { cost_usd: 1.0, ..spent }.exhausted(&budget, 0), Some("money"));
+    }
+
+    #[test]
+    fn a_price_gives_the_answer_that_the_money_allows() {
+        let price = Price { input_per_mtok: 1.0, output_per_mtok: 10.0 };
+        assert!((price.of(1_000_000, 100_000) - 2.0).abs() < 1e-9);
+        for (tokens_in, usd, answer) in
+            [(0, 1.0, 100_000), (500_000, 1.0, 50_000), (2_000_000, 1.0, 0), (0, -1.0, 0), (0, f64::NAN, 0)]
+        {
+            assert_eq!(price.answer_within(tokens_in, usd), answer, "{tokens_in} {usd}");
+        }
+        assert_eq!(Price::default().answer_within(9, 0.0), u64::MAX);
+        assert_eq!(Price::default().answer_within(9, -0.1), 0);
+        assert!(price.of(u64::MAX, u64::MAX).is_finite());
+        let absurd = Price { input_per_mtok: f64::NAN, output_per_mtok: f64::INFINITY };
+        assert_eq!(absurd.of(1, 1), 0.0);
+    }
+
+    #[test]
+    fn no_figure_of_a_server_passes_what_was_set_aside() {
+        let reserved = Reservation { tokens_in: 1_000, tokens_out: 400, cost_usd: 1.0 };
+        let usage = |tokens_in, tokens_out| Usage { tokens_in, tokens_out, ..Usage::default() };
+        let estimate = usage(300, 20);
+        for (said, counted) in [
+            (None, (300, 20)),
+            (Some(usage(0, 0)), (300, 20)),
+            (Some(usage(500, 100)), (500, 100)),
+            (Some(usage(500, 0)), (500, 20)),
+            (Some(usage(u64::MAX, u64::MAX)), (1_000, 400)),
+        ] {
+            let got = reserved.settle(said, estimate);
+            assert_eq!((got.tokens_in, got.tokens_out), counted, "{said:?}");
+        }
     }
 }

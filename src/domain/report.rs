@@ -1,7 +1,7 @@
 //! The root-cause report, `rca_report` v1: what people and machines get.
 
 use super::risk::words;
-use super::{Change, Digest, Entity, Reason, Risk};
+use super::{Change, Digest, Entity, NO_MODEL, Reason, Risk, Rung};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -285,6 +285,25 @@ pub struct Provenance {
     pub time_to_first_evidence_ms: Option<u64>,
     /// What could not be collected, and why.
     pub collections_failed: Vec<String>,
+    /// How much of the work the budgets permitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<RungTaken>,
+}
+
+/// How much of the work the budgets permitted, and why not more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RungTaken {
+    /// The last rung that was taken.
+    pub rung: Rung,
+    /// Why not a higher one, for people.
+    pub reason: String,
+}
+
+impl RungTaken {
+    /// Whether the work was bounded by what may be spent.
+    pub fn is_bounded(&self) -> bool {
+        self.rung != Rung::Full && self.reason != NO_MODEL
+    }
 }
 
 /// What the verifier did.

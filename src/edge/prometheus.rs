@@ -73,6 +73,63 @@ impl PrometheusReader {
         self.ask("series", &params).await
     }
 
+    /// The names of labels of the series that match any of `matches` (all without one) between
+    /// `start` and `end` (unix seconds). Servers that know `limit` stop there and warn.
+    ///
+    /// # Errors
+    /// [`EdgeErrorKind::Invalid`] when the server finds a selector wrong.
+    pub async fn label_names(
+        &self,
+        matches: &[String],
+        start: &str,
+        end: &str,
+        limit: usize,
+    ) -> Result<PrometheusData, EdgeError> {
+        let limit = limit.to_string();
+        self.ask("labels", &selection(matches, start, end, &limit)).await
+    }
+
+    /// The values of one label, as [`Self::label_names`].
+    ///
+    /// # Errors
+    /// [`EdgeErrorKind::Invalid`] when `label` is no label's name, or the selectors are longer than
+    /// an address may be: this question cannot be posted.
+    pub async fn label_values(
+        &self,
+        label: &str,
+        matches: &[String],
+        start: &str,
+        end: &str,
+        limit: usize,
+    ) -> Result<PrometheusData, EdgeError> {
+        let begins = label.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        // It becomes a part of the path: anything else would be another path.
+        if !begins || label.len() > 128 || !label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+            let shown: String = label.chars().take(60).collect();
+            let text = format!("`{shown}` is no label's name: letters, digits and `_`, at most 128");
+            return Err(self.peer.error(EdgeErrorKind::Invalid, &text));
+        }
+        if matches.iter().map(String::len).sum::<usize>() > GET_BYTES {
+            let text = format!("the selectors are longer than {GET_BYTES} bytes; send fewer or shorter ones");
+            return Err(self.peer.error(EdgeErrorKind::Invalid, &text));
+        }
+        let path = format!("/api/v1/label/{label}/values");
+        let limit = limit.to_string();
+        let answer = self.peer.get(&path, &selection(matches, start, end, &limit), self.limits).await?;
+        self.unwrap(&path, &answer)
+    }
+
+    /// Type, help and unit of metrics as their targets tell them: of one, or of at most `limit`.
+    ///
+    /// # Errors
+    /// See [`EdgeErrorKind`].
+    pub async fn metadata(&self, metric: Option<&str>, limit: usize) -> Result<PrometheusData, EdgeError> {
+        let limit = limit.to_string();
+        let mut params = vec![("limit", limit.as_str())];
+        params.extend(metric.map(|metric| ("metric", metric)));
+        self.ask("metadata", &params).await
+    }
+
     /// Pending and firing alerts.
     ///
     /// # Errors
@@ -95,6 +152,22 @@ impl PrometheusReader {
     /// See [`EdgeErrorKind`].
     pub async fn targets(&self) -> Result<PrometheusData, EdgeError> {
         self.ask("targets", &[("state", "active")]).await
+    }
+
+    /// Version and build.
+    ///
+    /// # Errors
+    /// See [`EdgeErrorKind`].
+    pub async fn build_info(&self) -> Result<PrometheusData, EdgeError> {
+        self.ask("status/buildinfo", &[]).await
+    }
+
+    /// The Alertmanagers that it sends alerts to.
+    ///
+    /// # Errors
+    /// See [`EdgeErrorKind`].
+    pub async fn alertmanagers(&self) -> Result<PrometheusData, EdgeError> {
+        self.ask("alertmanagers", &[]).await
     }
 
     async fn ask(&self, endpoint: &str, params: &[(&str, &str)]) -> Result<PrometheusData, EdgeError> {
@@ -156,6 +229,13 @@ impl PrometheusReader {
             )),
         }
     }
+}
+
+/// Which series in which window, and how many answers.
+fn selection<'a>(matches: &'a [String], start: &'a str, end: &'a str, limit: &'a str) -> Vec<(&'a str, &'a str)> {
+    let mut params: Vec<(&str, &str)> = matches.iter().map(|m| ("match[]", m.as_str())).collect();
+    params.extend([("start", start), ("end", end), ("limit", limit)]);
+    params
 }
 
 #[cfg(test)]

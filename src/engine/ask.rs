@@ -5,19 +5,18 @@ use super::propose::choice::{self, Candidate};
 use super::propose::{self, CallResult, Conversation, Interpretation, Opening, PastCall, Reading, Room};
 use super::{EngineError, PricedModel};
 use crate::domain::{
-    Analysis, BlobRef, ChatReply, ChatRequest, Digest, Message, Observation, ProposedCall, Redactor, ToolOffer, Usage,
+    Analysis, BlobRef, ChatReply, ChatRequest, Digest, Message, Observation, ProposedCall, Redactor, Reservation,
+    SreEvent, ToolOffer,
 };
 use crate::journal::{Actor, Body, Call, CallState, Draft, Progress, Proposal, Rejected};
 use crate::model::{self, ModelError};
 use crate::telemetry;
-use crate::tools::evidence;
+use crate::tools::{Registry, evidence};
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// Characters that a token has on average; servers that count say better.
-const CHARS_PER_TOKEN: u64 = 4;
 
 impl Session<'_> {
     /// One turn: journals the request, sends it, journals what came back.
@@ -25,19 +24,21 @@ impl Session<'_> {
         let Some(model) = self.model(turn) else {
             return self.asked_in_vain(turn, must_answer, "the model of this investigation is no longer configured");
         };
-        let request = match self.request(turn, must_answer).await? {
+        let mut request = match self.request(turn, must_answer).await? {
             Ok(request) => request,
             Err(error) => return self.asked_in_vain(turn, must_answer, &error),
         };
-        let size = request.messages.iter().map(|m| m.content.len()).sum::<usize>() + request.tools.len() * 600;
-        let reserved_tokens = size as u64 / CHARS_PER_TOKEN + u64::from(request.max_tokens);
+        // Without room the work has gone a rung down, and the next step is another one.
+        let Some(reserved) = self.afford(&model, &mut request).await? else { return Ok(()) };
         let (request_digest, kept) = self.keep_request(&request)?;
         let body = Body::ModelAsked {
             turn,
             model: model.provider.name().to_owned(),
             request_digest,
             request: kept,
-            reserved_tokens,
+            reserved_tokens: reserved.tokens(),
+            reserved_usd: reserved.cost_usd,
+            max_tokens: request.max_tokens,
             must_answer,
         };
         self.record(Draft::engine(body))?;
@@ -46,8 +47,9 @@ impl Session<'_> {
             self.take_signals().await?;
         }
         if self.inv.cancelled.is_some() {
+            self.unreserve();
             let error = "not sent: the investigation was cancelled".to_owned();
-            let body = Body::ModelFailed { turn, error, transient: true, too_long: false };
+            let body = Body::ModelFailed { turn, error, transient: true, too_long: false, charged: false };
             return self.record(Draft::engine(body));
         }
         let name = model.provider.name();
@@ -59,15 +61,15 @@ impl Session<'_> {
         drop(waiting);
         model.pulse.note(&answer, self.now());
         match answer {
-            Ok(reply) => self.replied(turn, &model, &request, reply),
+            Ok(reply) => self.replied(turn, &model, &request, reply, &reserved),
             Err(error) => {
-                telemetry::model_turn(model.provider.name(), "failed", 0, 0);
+                let charged = self.settle_failure(&model, &error, &reserved);
                 // A conversation that is too long for this model can be made shorter, if only once.
                 let too_long = matches!(error, ModelError::TooLong { .. }) && self.can_be_shorter();
                 let (transient, error) = (error.is_transient() || too_long, error.to_string());
                 let error = self.engine.redactor.text(&error).0.into_owned();
                 tracing::warn!(investigation = %self.inv.chain, %error, "the model gave no answer");
-                self.record(Draft::engine(Body::ModelFailed { turn, error, transient, too_long }))
+                self.record(Draft::engine(Body::ModelFailed { turn, error, transient, too_long, charged }))
             }
         }
     }
@@ -86,12 +88,14 @@ impl Session<'_> {
         self.talk.said.extend(request.messages[sent..staying].iter().map(digest_of));
         let rest = request.messages[staying..].iter().map(digest_of);
         let tools = digest_of(&request.tools);
-        let parts: Vec<Digest> = self.talk.said.iter().cloned().chain(rest).chain([tools]).collect();
+        let parts: Vec<Digest> = self.talk.said.iter().cloned().chain(rest).chain([tools.clone()]).collect();
+        let continues = self.talk.request.clone().filter(|_| sent > 0);
+        let offered_before = self.talk.offered.replace(tools.clone());
         let kept = RequestKept {
-            continues: self.talk.request.clone().filter(|_| sent > 0),
+            tools: (continues.is_none() || offered_before != Some(tools)).then_some(&request.tools),
+            continues,
             messages_before: sent,
             messages: &request.messages[sent..],
-            tools: &request.tools,
             must_answer: request.must_answer,
             max_tokens: request.max_tokens,
         };
@@ -103,20 +107,16 @@ impl Session<'_> {
     /// The model whose turn it is: each failure of this turn passes it on to the next. One that rests
     /// is passed over while another one does not.
     fn model(&self, turn: u32) -> Option<PricedModel> {
-        let frozen = self.inv.frozen.as_ref()?;
-        let order: Vec<&String> = frozen.model.iter().chain(&frozen.fallbacks).collect();
+        let order = self.inv.models();
         let failed = self.inv.turns.iter().find(|t| t.number == turn).map_or(0, |t| t.failures.len());
-        let known = |name: &&String| self.engine.models.iter().find(|model| model.provider.name() == **name);
-        let (fit, rest): (Vec<_>, Vec<_>) =
-            order.iter().copied().filter_map(|name| known(&name)).partition(|model| !model.pulse.rests(self.now()));
-        let turned_to = if fit.is_empty() { rest } else { fit };
-        turned_to.get(failed % turned_to.len().max(1)).copied().cloned()
+        let known = |name: &str| self.engine.models.iter().find(|model| model.provider.name() == name);
+        turned_to(order.into_iter().filter_map(known), failed, self.now()).cloned()
     }
 
     /// Notes a turn that never left the house; the work goes on without the model.
     fn asked_in_vain(&mut self, turn: u32, must_answer: bool, error: &str) -> Result<(), EngineError> {
         tracing::error!(investigation = %self.inv.chain, error, "the model cannot be asked");
-        let model = self.inv.frozen.as_ref().and_then(|frozen| frozen.model.clone()).unwrap_or_default();
+        let model = self.inv.models().first().copied().unwrap_or_default().to_owned();
         let nothing = json!(null);
         let body = Body::ModelAsked {
             turn,
@@ -124,10 +124,13 @@ impl Session<'_> {
             request_digest: Digest::of("null"),
             request: self.keep(&nothing)?,
             reserved_tokens: 0,
+            reserved_usd: 0.0,
+            max_tokens: 0,
             must_answer,
         };
         self.record(Draft::engine(body))?;
-        let body = Body::ModelFailed { turn, error: error.to_owned(), transient: false, too_long: false };
+        let error = error.to_owned();
+        let body = Body::ModelFailed { turn, error, transient: false, too_long: false, charged: false };
         self.record(Draft::engine(body))
     }
 
@@ -192,25 +195,8 @@ impl Session<'_> {
 
     /// The tools of the route that only look, and that this kind of alert needs.
     fn offers(&self, system_chars: usize) -> Vec<ToolOffer> {
-        let tools = &self.engine.tools;
         let wanted = self.inv.frozen.as_ref().map_or(&[][..], |frozen| &frozen.tools);
-        let tags: BTreeMap<&str, &[String]> =
-            tools.specs().into_iter().map(|spec| (spec.name.as_str(), spec.tags.as_slice())).collect();
-        let mut offers = tools.offers(wanted);
-        if !wanted.is_empty() {
-            // A route that names its tools does not have to name the one that looks at none.
-            let known = offers.iter().any(|offer| offer.name == evidence::EVIDENCE_READ);
-            offers.extend(tools.offers(&[evidence::EVIDENCE_READ]).into_iter().filter(|_| !known));
-        }
-        let candidates: Vec<Candidate> = offers
-            .into_iter()
-            .map(|offer| Candidate {
-                tags: tags.get(offer.name.as_str()).map(|t| t.to_vec()).unwrap_or_default(),
-                offer,
-            })
-            .collect();
-        let families = self.inv.opening().map(choice::families).unwrap_or_default();
-        choice::choose(&candidates, &families, wanted, system_chars)
+        offered(&self.engine.tools, wanted, self.inv.opening(), system_chars)
     }
 
     /// Applies what the journal says was made shorter.
@@ -310,15 +296,11 @@ impl Session<'_> {
         model: &PricedModel,
         request: &ChatRequest,
         reply: ChatReply,
+        reserved: &Reservation,
     ) -> Result<(), EngineError> {
         let reply = self.without_secrets(reply);
-        let usage = counted(request, &reply);
-        #[allow(clippy::cast_precision_loss)]
-        let cost_usd = (usage.tokens_in as f64 * model.input_per_mtok
-            + usage.tokens_out as f64 * model.output_per_mtok)
-            / 1_000_000.0;
+        let (usage, cost_usd) = self.settle(model, request, &reply, reserved);
         let proposal = self.proposal(turn, model.provider.name(), request, &reply)?;
-        telemetry::model_turn(model.provider.name(), "answered", usage.tokens_in, usage.tokens_out);
         let name = reply.model.clone();
         let reply = self.keep(&reply)?;
         let body = Body::ModelReplied { turn, model: name.clone(), reply, proposal, usage, cost_usd };
@@ -373,6 +355,37 @@ impl Session<'_> {
     }
 }
 
+/// The tools among `wanted` (by name or tag; empty is all) that only look and that an alert such as
+/// `opening` needs, as many as fit beside a `system` prompt of `system_chars` characters.
+pub fn offered(tools: &Registry, wanted: &[String], opening: Option<&SreEvent>, system_chars: usize) -> Vec<ToolOffer> {
+    let tags: BTreeMap<&str, &[String]> =
+        tools.specs().into_iter().map(|spec| (spec.name.as_str(), spec.tags.as_slice())).collect();
+    let mut offers = tools.offers(wanted);
+    if !wanted.is_empty() {
+        // A route that names its tools does not have to name the one that looks at none.
+        let known = offers.iter().any(|offer| offer.name == evidence::EVIDENCE_READ);
+        offers.extend(tools.offers(&[evidence::EVIDENCE_READ]).into_iter().filter(|_| !known));
+    }
+    let candidates: Vec<Candidate> = offers
+        .into_iter()
+        .map(|offer| Candidate { tags: tags.get(offer.name.as_str()).map(|t| t.to_vec()).unwrap_or_default(), offer })
+        .collect();
+    let families = opening.map(choice::families).unwrap_or_default();
+    choice::choose(&candidates, &families, wanted, system_chars)
+}
+
+/// Whose turn it is after `failed` failures: the next one of those that do not rest, or of all when all
+/// do.
+fn turned_to<'a>(
+    order: impl Iterator<Item = &'a PricedModel>,
+    failed: usize,
+    now: Timestamp,
+) -> Option<&'a PricedModel> {
+    let (fit, rest): (Vec<_>, Vec<_>) = order.partition(|model| !model.pulse.rests(now));
+    let fit = if fit.is_empty() { rest } else { fit };
+    fit.get(failed.checked_rem(fit.len())?).copied()
+}
+
 /// `reply` in bounds and without secrets, whichever provider gave it.
 fn clean(reply: ChatReply, redactor: &Redactor) -> ChatReply {
     let mut reply = model::bounded(reply);
@@ -396,12 +409,15 @@ struct RequestKept<'a> {
     messages_before: usize,
     /// The messages that it adds.
     messages: &'a [Message],
-    tools: &'a [ToolOffer],
+    /// What was on offer, where it is not the same as in the request before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tools: Option<&'a Vec<ToolOffer>>,
     must_answer: bool,
     max_tokens: u32,
 }
 
-fn digest_of<T: Serialize>(part: &T) -> Digest {
+/// The digest of one part of a request.
+pub(super) fn digest_of<T: Serialize>(part: &T) -> Digest {
     Digest::of(serde_json::to_vec(part).unwrap_or_default())
 }
 
@@ -422,23 +438,39 @@ fn call_of(proposed: ProposedCall) -> Call {
     Call { id: proposed.id, tool: proposed.tool, args: proposed.args, need: Value::Null }
 }
 
-/// What the turn is counted as: the server's figures, or our own estimate where that is larger.
-fn counted(request: &ChatRequest, reply: &ChatReply) -> Usage {
-    let sent: usize = request.messages.iter().map(|message| message.content.len()).sum();
-    let arguments: usize = reply.calls.iter().map(|call| call.args.to_string().len()).sum();
-    let said = reply.usage.unwrap_or_default();
-    // Half of the estimate: tokenizers differ, and a server that counts honestly is believed.
-    Usage {
-        tokens_in: said.tokens_in.max(sent as u64 / CHARS_PER_TOKEN / 2),
-        tokens_out: said.tokens_out.max((reply.content.len() + arguments) as u64 / CHARS_PER_TOKEN / 2),
-        tokens_cached: said.tokens_cached,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::FinishReason;
+    use std::sync::Arc;
+
+    #[test]
+    fn l14_a_model_that_rests_is_passed_over_while_another_one_does_not() {
+        let priced = |name: &str| PricedModel {
+            provider: Arc::new(model::ReplayModel::from_jsonl(name, "").unwrap()),
+            standing: crate::model::Standing::default(),
+            cheap: false,
+            pulse: Arc::default(),
+            input_per_mtok: 0.0,
+            output_per_mtok: 0.0,
+        };
+        let models = ["a", "b", "c"].map(priced);
+        let at = |s: i64| Timestamp::from_second(1_700_000_000 + s).unwrap();
+        let turns = |now: i64| -> Vec<&str> {
+            (0..4).map(|failed| turned_to(models.iter(), failed, at(now)).unwrap().provider.name()).collect()
+        };
+        let rest = |model: &PricedModel| {
+            let malformed = || Err::<(), _>(ModelError::Malformed { model: "m".into(), what: "x".into() });
+            (0..3).for_each(|_| model.pulse.note(&malformed(), at(0)));
+        };
+        assert_eq!(turns(0), ["a", "b", "c", "a"]);
+        rest(&models[0]);
+        assert_eq!(turns(0), ["b", "c", "b", "c"]);
+        models[1..].iter().for_each(rest);
+        assert_eq!(turns(0), ["a", "b", "c", "a"], "somebody must be asked");
+        assert_eq!(turns(60), ["a", "b", "c", "a"]);
+        assert!(turned_to([].into_iter(), 0, at(0)).is_none());
+    }
 
     #[test]
     fn an_answer_of_any_provider_is_in_bounds_and_without_secrets() {

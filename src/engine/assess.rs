@@ -14,11 +14,13 @@ impl Session<'_> {
     pub(super) async fn assess(&mut self, phase: Phase) -> Result<(), EngineError> {
         let now = self.now();
         let facts = self.facts().await?;
+        let spend = self.spend().await?;
         let judged = match phase {
             Phase::Alert | Phase::Survey => &self.inv.events[..],
             Phase::Signal => &self.inv.events[self.inv.assessed_events.min(self.inv.events.len())..],
         };
         let Some(input) = risk_input(judged, now).map(|input| input.with_facts(&facts)) else { return Ok(()) };
+        let input = RiskInput { spend, ..input };
         let decision = self.engine.gate.assess(DecisionId::new(self.engine.entropy.uuid(now)), &input);
         if let Some(error) = &decision.error {
             telemetry::policy_failed();
@@ -70,7 +72,7 @@ impl Session<'_> {
             .filter(|model| models.iter().chain(&fallbacks).any(|name| name == model.provider.name()))
             .filter_map(|model| model.provider.limits().context_tokens)
             .min();
-        let mut budget = engine.budget;
+        let mut budget = route.budget.unwrap_or(engine.budget);
         if let Some(timeout) = route.timeout {
             budget.wall_s = timeout.as_secs();
         }

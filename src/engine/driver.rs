@@ -51,6 +51,8 @@ pub(super) struct Talk {
     pub(super) said: Vec<Digest>,
     /// Where the last request is kept.
     pub(super) request: Option<BlobRef>,
+    /// Digest of the tools that it offered.
+    pub(super) offered: Option<Digest>,
 }
 
 /// Works on the leased investigation until nothing is left to do.
@@ -132,6 +134,7 @@ impl<'e> Session<'e> {
             Step::Assess(_)
             | Step::Decline
             | Step::Open
+            | Step::TakeRung
             | Step::Ask { .. }
             | Step::Survey
             | Step::Report
@@ -150,6 +153,7 @@ impl<'e> Session<'e> {
             Step::Assess(phase) => self.assess(phase).await,
             Step::Decline => self.decline(),
             Step::Open => self.open(),
+            Step::TakeRung => self.take_rung().await,
             Step::Survey => self.survey().await,
             Step::Read(calls) => match calls.into_iter().partition::<Vec<_>, _>(|c| self.is_unjudged(&c.id)) {
                 (unjudged, started) if unjudged.is_empty() => self.read(started).await,

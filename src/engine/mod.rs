@@ -5,7 +5,9 @@
 //! - [`driver`]: the loop: next step, perform, append, apply
 //! - [`assess`], [`survey`], [`read`], [`ask`], [`report`], [`notify`]: one file per step
 //! - [`live`]: who waits for a model right now
+//! - [`ledger`], [`spend`]: what it may cost, set aside before and settled after
 //! - [`propose`]: what a model is told and what is made of its answers
+//! - [`transcript`]: what it was told and answered, as the journal has it; [`trial`]: how good it is
 
 mod ask;
 mod assess;
@@ -13,23 +15,30 @@ mod context;
 pub mod driver;
 mod failpoint;
 pub mod intake;
+pub mod ledger;
 pub mod live;
 pub mod notify;
 pub mod propose;
 mod read;
 mod report;
 pub mod routes;
+mod spend;
 mod survey;
+pub mod transcript;
+pub mod trial;
 pub mod worker;
 
-use crate::domain::{Budget, Clock, Entropy, Redactor};
+pub use ask::offered;
+
+use crate::domain::{Budget, Clock, Entropy, Price, Redactor};
 use crate::gate::Gate;
-use crate::model::{ModelError, ModelProvider};
+use crate::model::{ModelError, ModelProvider, Standing};
 use crate::store::{Store, StoreError};
 use crate::template::Templates;
 use crate::tools::Registry;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
+use ledger::Ledger;
 use routes::Routes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
@@ -53,6 +62,8 @@ pub struct Engine {
     pub sinks: Vec<Arc<dyn notify::Sink>>,
     /// What an investigation may spend.
     pub budget: Budget,
+    /// What all of them may spend in a day, and how that stands.
+    pub ledger: Ledger,
     /// Takes secrets out of what models say.
     pub redactor: Arc<Redactor>,
     /// Time.
@@ -72,10 +83,21 @@ pub struct PricedModel {
     pub provider: Arc<dyn ModelProvider>,
     /// How it did when it was asked.
     pub pulse: Arc<Pulse>,
+    /// How it did when it was measured.
+    pub standing: Standing,
     /// US dollars for a million tokens sent.
     pub input_per_mtok: f64,
     /// US dollars for a million tokens received.
     pub output_per_mtok: f64,
+    /// It is asked when the money of the day runs low.
+    pub cheap: bool,
+}
+
+impl PricedModel {
+    /// What it costs.
+    pub const fn price(&self) -> Price {
+        Price { input_per_mtok: self.input_per_mtok, output_per_mtok: self.output_per_mtok }
+    }
 }
 
 /// Answers in the wrong shape that make a model rest.

@@ -5,7 +5,7 @@ use super::driver::Session;
 use crate::domain::{DecisionId, Observation, Ruling, Verdict};
 use crate::gate::Pass;
 use crate::journal::{Actor, Body, Call, Draft, Progress};
-use crate::policy::{ActionInput, CallFacts, InvestigationFacts};
+use crate::policy::{ActionInput, CallFacts, InvestigationFacts, Spend};
 use crate::telemetry;
 use crate::tools::{ToolError, evidence};
 use futures::StreamExt;
@@ -23,9 +23,10 @@ impl Session<'_> {
     /// Puts calls before the gate. An allowed one is started, any other rejected.
     pub(super) async fn judge(&mut self, calls: Vec<Call>) -> Result<(), EngineError> {
         let facts = self.facts().await?;
+        let spend = self.spend().await?;
         for call in calls {
             let actor = self.proposer_of(&call);
-            match self.ruling(&call, &facts) {
+            match self.ruling(&call, &facts, &spend) {
                 Err(error) => {
                     let reason = format!("it is not a call that could be made: {}", error.for_reader());
                     let remedy = error.for_reader().to_owned();
@@ -65,6 +66,7 @@ impl Session<'_> {
         &self,
         call: &Call,
         facts: &serde_json::Map<String, serde_json::Value>,
+        spend: &Spend,
     ) -> Result<(Ruling, Option<Pass>), ToolError> {
         let tools = &self.engine.tools;
         tools.validate(&call.tool, &call.args)?;
@@ -86,8 +88,9 @@ impl Session<'_> {
         };
         let now = self.now();
         let rules: Vec<String> = self.inv.risk_reasons.iter().map(|reason| reason.rule.clone()).collect();
-        let input = ActionInput::for_call(event, &self.level(), &rules, self.investigation_facts(), asked, now)
-            .with_facts(facts);
+        let about = self.investigation_facts(&self.proposer_of(call));
+        let input = ActionInput::for_call(event, &self.level(), &rules, about, asked, now).with_facts(facts);
+        let input = ActionInput { spend: spend.clone(), ..input };
         let id = DecisionId::new(self.engine.entropy.uuid(now));
         let (ruling, pass) = self.engine.gate.read(id, call, &input);
         if let Some(error) = &ruling.error {
@@ -97,31 +100,49 @@ impl Session<'_> {
         Ok((ruling, pass))
     }
 
-    fn investigation_facts(&self) -> InvestigationFacts {
+    fn investigation_facts(&self, proposer: &Actor) -> InvestigationFacts {
         let inv = &self.inv;
-        let model = inv.frozen.as_ref().and_then(|frozen| frozen.model.clone());
+        let spent = inv.committed();
+        // The survey's calls are nobody's but ours, whichever model may come after it.
+        let (model, model_profile) = match proposer {
+            Actor::Model(_) => self.standing(),
+            _ => (None, "none"),
+        };
         InvestigationFacts {
             id: inv.chain.clone(),
             turns: u64::from(inv.spent.turns),
             elapsed_s: inv.opened_at.map_or(0, |at| self.now().duration_since(at).as_secs().max(0).unsigned_abs()),
             tool_calls: u64::from(inv.evidence),
-            tokens_in: inv.spent.tokens_in,
-            tokens_out: inv.spent.tokens_out,
-            cost_usd: inv.spent.cost_usd,
-            model_profile: if model.is_some() { "ok".into() } else { "none".into() },
+            tokens_in: spent.tokens_in,
+            tokens_out: spent.tokens_out,
+            cost_usd: spent.cost_usd,
+            model_profile: model_profile.to_owned(),
             model,
             ..InvestigationFacts::default()
         }
     }
 
+    /// The model whose word this is, and how it did when it was measured.
+    fn standing(&self) -> (Option<String>, &'static str) {
+        let order = self.inv.models();
+        // Each failure of a turn passed it on to the next in order.
+        let answered = self.inv.turns.iter().rev().find(|turn| turn.reply.is_some());
+        let passed_on = answered.map_or(0, |turn| turn.failures.len());
+        let Some(name) = order.get(passed_on % order.len().max(1)) else { return (None, "none") };
+        let known = self.engine.models.iter().find(|model| model.provider.name() == *name);
+        let answers_as = answered.and(self.inv.model_seen.as_deref());
+        (Some((*name).to_owned()), known.map_or("unknown", |model| model.standing.word(answers_as)))
+    }
+
     /// Makes calls that were allowed. After a restart they are judged again: a pass is never stored.
     pub(super) async fn read(&mut self, calls: Vec<Call>) -> Result<(), EngineError> {
         let facts = self.facts().await?;
+        let spend = self.spend().await?;
         let mut work: Vec<(Pass, Kept)> = vec![];
         for call in &calls {
             let pass = match self.passes.remove(&call.id) {
                 Some(pass) => Some(pass),
-                None => match self.ruling(call, &facts) {
+                None => match self.ruling(call, &facts, &spend) {
                     Ok((_, Some(pass))) => Some(pass),
                     Ok((ruling, None)) => {
                         self.refuse(self.proposer_of(call), call.clone(), ruling)?;

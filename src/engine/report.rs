@@ -4,9 +4,10 @@ use super::EngineError;
 use super::context::{kind_of, query_line};
 use super::driver::Session;
 use super::propose::{self, Cited, ModelReport};
+use super::spend::as_notice;
 use crate::analysis::{self, ReportFrame};
-use crate::domain::{Observation, Provenance, Report, Verification};
-use crate::journal::{Body, Draft, Progress, Proposal};
+use crate::domain::{Observation, Provenance, Report, Rung, RungTaken, Verification};
+use crate::journal::{Body, Draft, Ladder, Progress, Proposal};
 use crate::telemetry;
 use std::collections::BTreeMap;
 
@@ -29,6 +30,12 @@ impl Session<'_> {
                 declined: self.inv.declined.is_some(),
             },
         );
+        let deterministic = match &self.inv.ladder {
+            Some(Ladder { rung: Rung::Notice, reason, .. }) if self.inv.declined.is_none() => {
+                as_notice(deterministic, reason)
+            }
+            Some(_) | None => deterministic,
+        };
         let report = match (self.inv.declined.is_some(), self.submitted().await?) {
             (false, Some(submitted)) => self.with_model(deterministic, submitted, &analysis).await?,
             _ => deterministic,
@@ -80,16 +87,18 @@ impl Session<'_> {
             _ => None,
         });
         let asked = !inv.turns.is_empty();
+        let spent = inv.committed();
         Provenance {
             mode: "deterministic".into(),
             model: inv.model_seen.clone(),
             prompt_digest: inv.frozen.as_ref().filter(|_| asked).map(|frozen| frozen.prompts_digest.clone()),
-            tokens_in: inv.spent.tokens_in,
-            tokens_out: inv.spent.tokens_out,
-            cost_usd: inv.spent.cost_usd,
+            tokens_in: spent.tokens_in,
+            tokens_out: spent.tokens_out,
+            cost_usd: spent.cost_usd,
             duration_ms: since(self.now()).unwrap_or(0),
             time_to_first_evidence_ms: first,
             collections_failed: self.gaps().into_iter().chain(self.without_model()).collect(),
+            budget: inv.ladder.as_ref().map(|ladder| RungTaken { rung: ladder.rung, reason: ladder.reason.clone() }),
         }
     }
 }

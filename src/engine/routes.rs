@@ -1,7 +1,7 @@
 //! Which way an alert goes: routes in order, the first that matches wins, and a last one, `default`,
 //! takes the rest. Matchers are written as in Alertmanager's configuration.
 
-use crate::domain::{AlertStatus, Severity, SreEvent};
+use crate::domain::{AlertStatus, Budget, Severity, SreEvent};
 use regex::{Regex, RegexBuilder};
 
 /// The route that takes what no other route takes.
@@ -13,7 +13,7 @@ const MAX_MATCHER: usize = 4 << 10;
 const MAX_REGEX: usize = 1 << 20;
 
 /// A route, checked in form by the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Route {
     /// Its name, unique.
     pub name: String,
@@ -33,6 +33,10 @@ pub struct Route {
     pub tools: Vec<String>,
     /// From opening to report; `None` is what the budget says.
     pub timeout: Option<std::time::Duration>,
+    /// What one investigation may spend; `None` is what holds for every route.
+    pub budget: Option<Budget>,
+    /// Investigations that may use the route's model in a UTC day; `None` is any number.
+    pub max_per_day: Option<u32>,
 }
 
 impl Route {
@@ -48,6 +52,8 @@ impl Route {
             model: None,
             tools: vec![],
             timeout: None,
+            budget: None,
+            max_per_day: None,
         }
     }
 

@@ -4,6 +4,7 @@
 use super::params::Params;
 use super::{Operator, Problem, Viewer, Web, body};
 use crate::domain::{BlobRef, EventId, InvestigationId, Report, Risk, Severity};
+use crate::engine::transcript::{self, Transcript};
 use crate::journal::{Body, Entry, View};
 use crate::store::{EventFilter, InvestigationFilter, Page, Signal, Store, StoreError, StoredEvent};
 use axum::Json;
@@ -267,7 +268,7 @@ pub(super) async fn report(
 }
 
 /// A page that runs nothing, loads nothing and goes nowhere.
-fn page(title: &str, text: &str) -> String {
+pub(crate) fn page(title: &str, text: &str) -> String {
     let escape = |text: &str| {
         text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
             match c {
@@ -334,78 +335,19 @@ async fn payload(web: &Web, reference: &BlobRef) -> Result<Value, Problem> {
 }
 
 /// `GET /api/v1/investigations/{id}/transcript`: what the model saw and said, turn by turn.
-pub(super) async fn transcript(
+pub(super) async fn transcript_of(
     State(web): State<Arc<Web>>,
     _: Viewer,
     Path(id): Path<String>,
     params: Params,
-) -> Result<Json<Page<Value>>, Problem> {
+) -> Result<Json<Transcript>, Problem> {
     let id = parse_id(&id)?;
     let params = params.only(&["after", "cursor", "limit"])?;
     let expected = "the number of a turn";
     let after = params.read::<u32>("after", expected)?.or(params.read::<u32>("cursor", expected)?).unwrap_or(0);
     let limit = params.limit()? as usize;
     view(&web, id).await?;
-    let mut turns: Vec<(u32, Value, BlobRef, Option<BlobRef>)> = vec![];
-    each_entry(&*web.store, id, |entry| match &entry.body {
-        // Asked again after a failure: the same turn, and the request that counts.
-        Body::ModelAsked { turn, request, .. } if turns.last().is_some_and(|last| last.0 == *turn) => {
-            if let Some(last) = turns.last_mut() {
-                last.2 = request.clone();
-            }
-        }
-        Body::ModelAsked { turn, model, request, must_answer, .. } => {
-            let shown = json!({"turn": turn, "asked": model, "asked_at": entry.at, "must_answer": must_answer,
-                               "answered": null, "replied_at": null, "usage": null, "cost_usd": null, "failures": []});
-            turns.push((*turn, shown, request.clone(), None));
-        }
-        Body::ModelReplied { turn, model, reply, usage, cost_usd, .. } => {
-            if let Some(last) = turns.last_mut().filter(|last| last.0 == *turn) {
-                last.3 = Some(reply.clone());
-                last.1["answered"] = json!(model);
-                last.1["replied_at"] = json!(entry.at);
-                last.1["usage"] = json!(usage);
-                last.1["cost_usd"] = json!(cost_usd);
-            }
-        }
-        Body::ModelFailed { turn, error, transient, .. } => {
-            if let Some(last) = turns.last_mut().filter(|last| last.0 == *turn)
-                && let Some(failures) = last.1["failures"].as_array_mut()
-            {
-                failures.push(json!({"at": entry.at, "error": error, "transient": transient}));
-            }
-        }
-        _ => {}
-    })
-    .await?;
-    let mut room = MAX_TRANSCRIPT;
-    let mut items = vec![];
-    let mut rest = turns.into_iter().filter(|turn| turn.0 > after).peekable();
-    while let Some((_, mut shown, request, reply)) = rest.next_if(|_| items.len() < limit) {
-        for (name, reference) in [("request", Some(request)), ("reply", reply)] {
-            shown[name] = match reference {
-                None => Value::Null,
-                Some(reference) => {
-                    let size = usize::try_from(reference.bytes).unwrap_or(usize::MAX);
-                    match size <= room {
-                        true => {
-                            room -= size;
-                            payload(&web, &reference).await?
-                        }
-                        false => {
-                            json!({"omitted": true, "bytes": reference.bytes, "ask": "for fewer turns with limit"})
-                        }
-                    }
-                }
-            };
-        }
-        items.push(shown);
-    }
-    let next_cursor = match (rest.peek(), items.last()) {
-        (Some(_), Some(last)) => last["turn"].as_u64().map(|turn| turn.to_string()),
-        _ => None,
-    };
-    Ok(Json(Page { items, next_cursor }))
+    Ok(Json(transcript::read(&*web.store, id, after, limit, MAX_TRANSCRIPT).await?))
 }
 
 /// `POST /api/v1/investigations/{id}/cancel` with `{"reason": "…"}`.

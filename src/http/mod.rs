@@ -3,6 +3,7 @@
 //! - [`webhook`]: bodies come in; answered once everything is on disk
 //! - [`auth`]: who may; handlers name the privilege in their signature
 //! - [`api`]: what came in and what was done with it
+//! - [`usage`]: what was spent, and what is left
 //! - [`stream`]: an investigation as it happens
 //! - [`health`]: alive, ready, well, and the figures
 //! - [`problem`]: faults become statuses, in that one place
@@ -16,6 +17,7 @@ mod params;
 pub mod problem;
 pub mod serve;
 pub mod stream;
+pub mod usage;
 pub mod webhook;
 
 #[cfg(test)]
@@ -25,6 +27,7 @@ pub use auth::{Access, AccessToken, Caller, IntakeToken, Operator, Role, Viewer}
 pub use health::Status;
 pub use problem::Problem;
 pub use serve::serve;
+pub use usage::Limits;
 
 use crate::domain::{Clock, Entropy, Redactor, Report};
 use crate::engine::intake::Intake;
@@ -64,6 +67,8 @@ pub struct Web {
     pub metrics: Option<PrometheusHandle>,
     /// A report as people read it.
     pub render_markdown: fn(&Report) -> String,
+    /// What may be spent in a day, as it is configured now.
+    pub limits: Arc<dyn Fn() -> Limits + Send + Sync>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Ids and salts.
@@ -116,9 +121,10 @@ pub fn router(web: Arc<Web>) -> Router {
         .route(investigation, get(api::investigation))
         .route(&below("journal"), get(api::journal))
         .route(&below("report"), get(api::report))
-        .route(&below("transcript"), get(api::transcript))
+        .route(&below("transcript"), get(api::transcript_of))
         .route(&below("stream"), get(stream::stream))
         .route(&below("cancel"), post(api::cancel))
+        .route("/api/v1/usage", get(usage::usage))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/health", get(health::health))

@@ -1,8 +1,8 @@
 //! What an entry can say. Past tense: it happened.
 
 use crate::domain::{
-    BlobRef, Budget, Digest, EventId, InvestigationId, PolicyRef, ReportVerdict, Risk, RiskDecision, Ruling, SreEvent,
-    Usage,
+    BlobRef, Budget, Digest, EventId, InvestigationId, PolicyRef, ReportVerdict, Risk, RiskDecision, Ruling, Rung,
+    SreEvent, Usage,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -60,6 +60,22 @@ pub enum Body {
     },
     /// The work begins; what it may use is frozen here.
     Opened(Frozen),
+    /// How much of the work the budgets permit from here on. Durable before anything is looked at,
+    /// and again whenever it becomes less.
+    LadderTaken {
+        /// The revision that is worked on, from 1.
+        revision: u32,
+        /// The rung.
+        rung: Rung,
+        /// The rung before; `None` when the work on the revision begins.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<Rung>,
+        /// The configured model that is asked on this rung, where it is not the route's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<String>,
+        /// Why not more, for people.
+        reason: String,
+    },
     /// The deterministic investigator wants to look at this next.
     SurveyPlanned {
         /// From 1.
@@ -90,6 +106,12 @@ pub enum Body {
         request: BlobRef,
         /// Tokens that are counted as spent until the answer says otherwise.
         reserved_tokens: u64,
+        /// US dollars that are counted as spent until the answer says otherwise.
+        #[serde(default, skip_serializing_if = "is_zero_usd")]
+        reserved_usd: f64,
+        /// Most tokens of the answer, a part of those reserved.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        max_tokens: u32,
         /// A final answer is demanded.
         must_answer: bool,
     },
@@ -119,6 +141,9 @@ pub enum Body {
         /// The conversation did not fit into the model's context.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         too_long: bool,
+        /// The request may have been worked on: what was reserved for it is spent.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        charged: bool,
     },
     /// The conversation with the model was made shorter: of these results only the gist is left in
     /// it. Instructions, decisions and evidence ids stay, and so does the evidence itself.
@@ -250,6 +275,16 @@ pub enum Body {
     },
 }
 
+// Keys that came later are left out at their default, so that older entries keep their hash.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+const fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
+fn is_zero_usd(usd: &f64) -> bool {
+    *usd == 0.0
+}
+
 impl Body {
     /// The word for lists and metrics, `RiskAssessed` for instance.
     pub const fn kind(&self) -> &'static str {
@@ -261,6 +296,7 @@ impl Body {
             Self::RiskRaised { .. } => "RiskRaised",
             Self::Declined { .. } => "Declined",
             Self::Opened(_) => "Opened",
+            Self::LadderTaken { .. } => "LadderTaken",
             Self::SurveyPlanned { .. } => "SurveyPlanned",
             Self::Surveyed { .. } => "Surveyed",
             Self::ModelAsked { .. } => "ModelAsked",

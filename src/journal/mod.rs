@@ -6,6 +6,7 @@
 //! - [`body`]: the words: what an entry can say
 //! - [`chain`]: canonical bytes, hash links, verification
 //! - [`state`]: [`Investigation`], the fold
+//! - [`spending`]: the fold's money
 //! - [`step`]: [`next`], what comes next
 //! - [`view`]: the investigation as the API shows it
 //! - [`semantics`]: what must hold in any chain that we wrote
@@ -13,6 +14,7 @@
 pub mod body;
 pub mod chain;
 pub mod semantics;
+pub mod spending;
 pub mod state;
 pub mod step;
 pub mod view;
@@ -22,6 +24,7 @@ mod tests;
 
 pub use body::{Body, Call, Frozen, Outcome, Phase, Proposal, Rejected};
 pub use chain::{Broken, Entry, Head};
+pub use spending::{Ladder, reserved_of};
 pub use state::{CallState, Investigation, Misfit, Progress, Turn};
 pub use step::{Step, next};
 pub use view::View;

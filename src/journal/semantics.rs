@@ -2,7 +2,7 @@
 //! that what was written is what may happen.
 
 use super::{Body, Call, Entry, Investigation, Proposal};
-use crate::domain::{Risk, Verdict};
+use crate::domain::{Risk, Rung, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Checks an investigation's chain whose links hold. One line for each rule that is broken.
@@ -17,6 +17,7 @@ pub fn violations(chain: &str, entries: &[Entry]) -> Vec<String> {
     let mut allowed: BTreeSet<&str> = BTreeSet::new();
     let mut evidence: BTreeSet<&str> = BTreeSet::new();
     let mut revision = 0;
+    let mut rung = Rung::Full;
     for entry in entries {
         let mut broken = |what: String| found.push(format!("{chain} entry {}: {what}", entry.seq));
         match &entry.body {
@@ -34,6 +35,8 @@ pub fn violations(chain: &str, entries: &[Entry]) -> Vec<String> {
                 }
                 open = true;
             }
+            Body::LadderTaken { rung: taken, .. } => rung = *taken,
+            Body::Reopened { .. } => rung = Rung::Full,
             Body::SurveyPlanned { calls, .. } => planned.extend(calls.iter().map(|call| (call.id.as_str(), call))),
             Body::ModelReplied { proposal: Proposal::Calls { accepted, .. }, .. } => {
                 planned.extend(accepted.iter().map(|call| (call.id.as_str(), call)));
@@ -48,6 +51,9 @@ pub fn violations(chain: &str, entries: &[Entry]) -> Vec<String> {
                 if !open {
                     broken(format!("{} was made before the work began", call.tool));
                 }
+                if rung == Rung::Notice {
+                    broken(format!("{} was made though the budgets left nothing for it", call.tool));
+                }
                 allowed.insert(&call.id);
             }
             Body::ReadFinished { call_id, evidence_id, .. } | Body::ReadFailed { call_id, evidence_id, .. } => {
@@ -59,6 +65,9 @@ pub fn violations(chain: &str, entries: &[Entry]) -> Vec<String> {
                 }
             }
             Body::ModelAsked { .. } if !open => broken("a model was asked before the work began".into()),
+            Body::ModelAsked { .. } if rung >= Rung::Deterministic => {
+                broken("a model was asked though the budgets left nothing for one".into());
+            }
             Body::Reported { revision: number, .. } => {
                 if *number != revision + 1 {
                     broken(format!("revision {number} follows revision {revision}"));

@@ -2,8 +2,9 @@
 //! payloads stay in their blobs.
 
 use super::body::{Body, Call, Frozen, Outcome, Phase, Proposal, Rejected};
+use super::spending::{Ladder, reserved_of};
 use super::{Entry, Head};
-use crate::domain::{AlertStatus, BlobRef, Digest, Reason, ReportVerdict, Risk, Spent, SreEvent};
+use crate::domain::{AlertStatus, BlobRef, Digest, Reason, ReportVerdict, Reservation, Risk, Spent, SreEvent};
 use jiff::Timestamp;
 
 /// An entry that cannot follow what came before. A chain with one is corrupt.
@@ -184,8 +185,14 @@ pub struct Investigation {
     pub model_seen: Option<String>,
     /// What was spent.
     pub spent: Spent,
-    /// Tokens that an open request may cost.
-    pub reserved_tokens: u64,
+    /// The most that an open request can cost.
+    pub reserved: Option<Reservation>,
+    /// The most that the last request of this revision could cost.
+    pub last_reserved: Reservation,
+    /// How much of the work the budgets permit; `None` while nobody has chosen for this revision.
+    pub ladder: Option<Ladder>,
+    /// Something was looked at: the investigation has had its place in a day's budget.
+    pub began: bool,
     /// The first turn of the current revision.
     pub first_turn: u32,
     /// Why a person stopped the work.
@@ -229,7 +236,10 @@ impl Investigation {
             shortened: vec![],
             model_seen: None,
             spent: Spent::default(),
-            reserved_tokens: 0,
+            reserved: None,
+            last_reserved: Reservation::default(),
+            ladder: None,
+            began: false,
             first_turn: 1,
             cancelled: None,
             report: None,
@@ -274,6 +284,11 @@ impl Investigation {
     /// Calls that the survey made in all.
     pub fn survey_calls(&self) -> u32 {
         self.calls.iter().filter(|c| c.turn.is_none()).count().try_into().unwrap_or(u32::MAX)
+    }
+
+    /// The revision that is being worked on, from 1.
+    pub fn revision(&self) -> u32 {
+        self.report.as_ref().map_or(0, |report| report.revision) + 1
     }
 
     /// Appends one entry.
@@ -335,6 +350,9 @@ impl Investigation {
                 self.frozen = Some(frozen.clone());
                 self.opened_at = Some(entry.at);
             }
+            Body::LadderTaken { rung, model, reason, .. } => {
+                self.take_rung(Ladder { rung: *rung, model: model.clone(), reason: reason.clone() })?;
+            }
             Body::SurveyPlanned { round, calls } => {
                 self.survey.rounds = *round;
                 self.survey.started_at.get_or_insert(entry.at);
@@ -345,7 +363,7 @@ impl Investigation {
                 self.survey.top_cause.clone_from(top_cause);
                 self.survey.events = self.events.len();
             }
-            Body::ModelAsked { turn, request, must_answer, reserved_tokens, .. } => {
+            Body::ModelAsked { turn, request, must_answer, reserved_tokens, reserved_usd, max_tokens, .. } => {
                 let again = self.turns.last_mut().filter(|t| t.number == *turn && t.reply.is_none());
                 match again {
                     Some(open) => open.request = request.clone(),
@@ -359,7 +377,7 @@ impl Investigation {
                         too_long: false,
                     }),
                 }
-                self.reserved_tokens = *reserved_tokens;
+                self.reserve(reserved_of(*reserved_tokens, *reserved_usd, *max_tokens));
             }
             Body::ModelReplied { turn, model, reply, proposal, usage, cost_usd } => {
                 let open = self.turns.last_mut().filter(|t| t.number == *turn && t.reply.is_none());
@@ -368,10 +386,7 @@ impl Investigation {
                 open.proposal = Some(proposal.clone());
                 self.model_seen = Some(model.clone());
                 self.spent.turns = self.spent.turns.saturating_add(1);
-                self.reserved_tokens = 0;
-                self.spent.tokens_in = self.spent.tokens_in.saturating_add(usage.tokens_in);
-                self.spent.tokens_out = self.spent.tokens_out.saturating_add(usage.tokens_out);
-                self.spent.cost_usd += cost_usd.max(0.0);
+                self.settle(usage, *cost_usd);
                 if let Proposal::Calls { accepted, rejected, .. } = proposal {
                     self.plan(accepted, Some(*turn))?;
                     for Rejected { call, remedy } in rejected {
@@ -380,11 +395,12 @@ impl Investigation {
                     }
                 }
             }
-            Body::ModelFailed { turn, error, transient, too_long } => {
+            Body::ModelFailed { turn, error, transient, too_long, charged } => {
                 let open = self.turns.last_mut().filter(|t| t.number == *turn && t.reply.is_none());
                 let open = open.ok_or_else(|| format!("turn {turn} was not asked"))?;
                 open.failures.push((error.clone(), *transient));
                 open.too_long = *too_long;
+                self.unreserve(*charged);
             }
             Body::Compacted { calls, .. } => {
                 self.shortened.extend(calls.iter().cloned());
@@ -447,6 +463,8 @@ impl Investigation {
                 self.survey = Survey::default();
                 self.opened_at = self.opened_at.map(|_| entry.at);
                 self.assessed_survey = false;
+                self.ladder = None;
+                self.last_reserved = Reservation::default();
                 self.first_turn = self.turns.last().map_or(1, |turn| turn.number + 1);
             }
             Body::Started { .. } | Body::Stopped {} | Body::Abandoned { .. } | Body::Quarantined { .. } => {

@@ -3,7 +3,7 @@
 
 use super::body::{Call, Frozen, Outcome, Phase, Proposal};
 use super::state::{CallState, Investigation, Progress, Turn};
-use crate::domain::{AlertStatus, Budget, Risk};
+use crate::domain::{AlertStatus, Budget, Risk, Rung};
 use jiff::Timestamp;
 
 /// Attempts at one turn that may fail before the work goes on without the model.
@@ -27,6 +27,8 @@ pub enum Step {
     Decline,
     /// Freeze what the work may use.
     Open,
+    /// Choose how much of the work the budgets permit.
+    TakeRung,
     /// Let the deterministic investigator plan or conclude.
     Survey,
     /// Put these calls before the gate and make them, in parallel.
@@ -76,6 +78,10 @@ pub fn next(investigation: &Investigation, now: Timestamp) -> Step {
         return deliver(inv).unwrap_or(Step::Close(Outcome::Declined));
     }
     let Some(frozen) = &inv.frozen else { return Step::Open };
+    let Some(ladder) = &inv.ladder else { return Step::TakeRung };
+    if ladder.rung == Rung::Notice {
+        return deliver(inv).unwrap_or(Step::Close(Outcome::Reported));
+    }
     if inv.survey.analysis.is_none() {
         let open = calls(inv.unsettled().into_iter().filter(|c| c.turn.is_none()));
         return if open.is_empty() { Step::Survey } else { Step::Read(open) };
@@ -83,7 +89,7 @@ pub fn next(investigation: &Investigation, now: Timestamp) -> Step {
     if !inv.assessed_survey {
         return Step::Assess(Phase::Survey);
     }
-    if frozen.model.is_some()
+    if !inv.models().is_empty()
         && let Some(step) = ask(inv, frozen, now)
     {
         return step;
@@ -112,7 +118,7 @@ fn ask(inv: &Investigation, frozen: &Frozen, now: Timestamp) -> Option<Step> {
         None => {
             // Each failure passes the turn on to the next model; one alone gets a second try, unless
             // it said that trying again is in vain.
-            let models = 1 + frozen.fallbacks.len();
+            let models = inv.models().len();
             let failed = last.failures.len();
             let hopeless = last.failures.last().is_some_and(|(_, transient)| !transient) && failed >= models;
             match hopeless || failed >= models.max(FAILURES_PER_TURN) {
@@ -148,8 +154,7 @@ fn fresh(inv: &Investigation, budget: &Budget, now: Timestamp, turn: u32) -> Opt
 /// `None` without room; otherwise whether this turn must be the last.
 fn room(inv: &Investigation, budget: &Budget, now: Timestamp) -> Option<bool> {
     let elapsed = inv.opened_at.map_or(0, |at| now.duration_since(at).as_secs().max(0).unsigned_abs());
-    let mut spent = inv.spent;
-    spent.tokens_in = spent.tokens_in.saturating_add(inv.reserved_tokens);
+    let mut spent = inv.committed();
     let calls_are_out = spent.tool_calls >= budget.tool_calls;
     // Running out of calls ends the looking around, not the answering.
     spent.tool_calls = 0;
@@ -158,9 +163,17 @@ fn room(inv: &Investigation, budget: &Budget, now: Timestamp) -> Option<bool> {
         None => {
             let last_turn = spent.turns.saturating_add(1) >= budget.turns;
             let late = elapsed.saturating_mul(5) >= budget.wall_s.saturating_mul(4);
-            Some(last_turn || late || calls_are_out)
+            Some(last_turn || late || calls_are_out || is_last_that_fits(inv, budget))
         }
     }
+}
+
+/// Whether another request behind the next one would hardly find room: conversations grow.
+fn is_last_that_fits(inv: &Investigation, budget: &Budget) -> bool {
+    let (spent, next) = (inv.committed(), inv.last_reserved);
+    let tokens = spent.tokens().saturating_add(next.tokens().saturating_mul(2)) > budget.tokens;
+    let money = next.cost_usd > 0.0 && spent.cost_usd + 2.0 * next.cost_usd > budget.cost_usd;
+    next.tokens() > 0 && (tokens || money)
 }
 
 /// Whether the model goes round in circles, within a turn or across turns: the same call with the same

@@ -87,6 +87,7 @@ impl View {
     pub fn of(investigation: &Investigation) -> Option<Self> {
         let inv = investigation;
         let opening = inv.opening()?;
+        let spent = inv.committed();
         let state = match (inv.outcome, inv.risk) {
             (Some(_), _) => "closed",
             (None, None) => "queued",
@@ -114,11 +115,11 @@ impl View {
             actions: vec![],
             model: inv.model_seen.clone(),
             usage: ViewUsage {
-                turns: inv.spent.turns,
+                turns: spent.turns,
                 tool_calls: inv.evidence,
-                tokens_in: inv.spent.tokens_in,
-                tokens_out: inv.spent.tokens_out,
-                cost_usd: inv.spent.cost_usd,
+                tokens_in: spent.tokens_in,
+                tokens_out: spent.tokens_out,
+                cost_usd: spent.cost_usd,
             },
             revision: inv.report.as_ref().map_or(0, |r| r.revision),
             opened_at: inv.admitted_at,

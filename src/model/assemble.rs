@@ -45,7 +45,8 @@ impl Assembly {
         if data.is_empty() {
             return Ok(false);
         }
-        let chunk: Value = serde_json::from_str(data).map_err(|e| format!("an event of its stream is no JSON ({e})"))?;
+        let chunk: Value =
+            serde_json::from_str(data).map_err(|e| format!("an event of its stream is no JSON ({e})"))?;
         if let Some(error) = chunk.get("error").filter(|error| !error.is_null()) {
             self.error = Some(error.clone());
             return Ok(false);

@@ -5,10 +5,12 @@
 //!   bounds its answer, `assemble` makes one answer of a stream, `wire` knows the shapes.
 //! - [`Ollama`] talks to Ollama in its own protocol.
 //! - [`ReplayModel`] answers from a script or a recorded conversation.
+//! - [`about()`] asks a server what it serves; a [`Profile`] keeps how a model did when it was measured.
 //! - `pace` says when to repeat and when to wait; `error` why there is no answer.
 //!
 //! A provider never runs anything and trusts nothing: what it returns is a proposal.
 
+mod about;
 mod assemble;
 mod bounds;
 mod dialect;
@@ -17,17 +19,20 @@ mod fault;
 mod ollama;
 mod openai;
 mod pace;
+pub mod profile;
 mod progress;
 mod replay;
 mod thoughts;
 mod transport;
 mod wire;
 
+pub use about::{About, about};
 pub use bounds::{MAX_CALLS, MAX_NAME_CHARS, bounded, bounded_args};
 pub use dialect::{CacheMarks, Structured};
 pub use error::ModelError;
 pub use ollama::{Ollama, OllamaOptions};
 pub use openai::{OpenAi, OpenAiOptions};
+pub use profile::{Grade, Profile, ProfileError, Standing};
 pub use progress::Progress;
 pub use replay::ReplayModel;
 

@@ -175,7 +175,10 @@ impl OpenAi {
     fn read(&self, sent: &Value, answer: &Value) -> Result<ChatReply, ModelError> {
         self.peer.pinned(self.options.pin.as_deref(), answer)?;
         let reply = wire::reply(&self.options.model, answer).map_err(|what| self.peer.malformed(&what))?;
-        if sent.get("response_format").is_some() && reply.finish == FinishReason::Stop && !wire::is_object(&reply.content) {
+        if sent.get("response_format").is_some()
+            && reply.finish == FinishReason::Stop
+            && !wire::is_object(&reply.content)
+        {
             self.learned.schema_was_ignored();
         }
         Ok(reply)

@@ -115,14 +115,18 @@ impl ReplayModel {
         let transcript: Transcript =
             serde_json::from_value(document).map_err(|e| wrong(format!("its file is no transcript ({e})")))?;
         if transcript.next_cursor.is_some_and(|cursor| !cursor.is_null()) {
-            return Err(wrong("its transcript is only the first part; ask for the whole one with a larger `limit`".into()));
+            return Err(wrong(
+                "its transcript is only the first part; ask for the whole one with a larger `limit`".into(),
+            ));
         }
         let mut said: Vec<Message> = Vec::new();
         let mut turns = Vec::new();
         for Item { turn, request, reply } in transcript.items {
             let omitted = |part: &Value| part.get("omitted").is_some();
             if omitted(&request) || omitted(&reply) {
-                return Err(wrong(format!("its transcript leaves out parts of turn {turn}; ask for fewer turns at once")));
+                return Err(wrong(format!(
+                    "its transcript leaves out parts of turn {turn}; ask for fewer turns at once"
+                )));
             }
             // A payload that was deleted, or a request that never left.
             let added: Option<Added> = serde_json::from_value(request).ok();

@@ -27,7 +27,10 @@ enum Say {
 
 fn http(status: u16, headers: &str, body: &str) -> Say {
     let length = body.len();
-    Say::Raw(format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}").into_bytes())
+    Say::Raw(
+        format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}")
+            .into_bytes(),
+    )
 }
 
 fn ok(body: &Value) -> Say {
@@ -227,13 +230,7 @@ async fn answers_in_the_wrong_shape_are_malformed_and_not_repeated() {
 #[tokio::test]
 async fn garbage_is_malformed() {
     let deep = "[".repeat(10_000);
-    for body in [
-        "<html>Bad gateway</html>",
-        "",
-        "{\"choices\":[{\"mess",
-        &deep,
-        "{\"choices\":[],\"n\":1e999}",
-    ] {
+    for body in ["<html>Bad gateway</html>", "", "{\"choices\":[{\"mess", &deep, "{\"choices\":[],\"n\":1e999}"] {
         let (answer, server) = chat(vec![http(200, "", body)]).await;
         let error = answer.unwrap_err();
         assert!(matches!(error, ModelError::Malformed { .. }), "{error}");
@@ -430,7 +427,10 @@ async fn a_server_that_echoes_the_key_does_not_get_it_into_the_error() {
     let body = r#"{"error":{"message":"Incorrect API key provided: my-own-key-4711"}}"#;
     let server = Server::start(vec![http(401, "", body)]).await;
     let key = Some(Secret::new("my-own-key-4711", "file:key"));
-    let error = provider(OpenAiOptions { api_key: key, ..options(&server.url) }).chat(&request(), &Arc::default()).await.unwrap_err();
+    let error = provider(OpenAiOptions { api_key: key, ..options(&server.url) })
+        .chat(&request(), &Arc::default())
+        .await
+        .unwrap_err();
     assert!(!format!("{error} {error:?}").contains("4711"), "{error}");
     assert!(error.to_string().contains("Check `api_key`"), "{error}");
 }

@@ -21,6 +21,8 @@ use std::time::Duration;
 /// Bytes of an error's body that are read.
 pub(super) const MAX_ERROR_BYTES: usize = 64 << 10;
 
+/// How long the end of a body may take once the answer is whole.
+const LINGER: Duration = Duration::from_millis(50);
 /// Bytes of one event of a stream.
 const MAX_EVENT_BYTES: usize = 4 << 20;
 
@@ -116,6 +118,8 @@ impl Exchange {
                 return Err(Fault::TooLarge);
             }
             if answer.take(chunk.as_ref(), &self.progress)? {
+                // A connection whose body was read to its end serves the next turn, too.
+                let _ = tokio::time::timeout(LINGER, response.chunk()).await;
                 break;
             }
         }
@@ -216,6 +220,21 @@ fn looks_like_events(body: &[u8]) -> Option<bool> {
     if may_become { None } else { Some(false) }
 }
 
+/// The body, at most `limit` bytes.
+pub(super) async fn read(mut response: reqwest::Response, limit: usize) -> Result<Vec<u8>, Fault> {
+    if response.content_length().is_some_and(|length| length > limit as u64) {
+        return Err(Fault::TooLarge);
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(fault)? {
+        if body.len() + chunk.len() > limit {
+            return Err(Fault::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
 async fn read_error(mut response: reqwest::Response) -> Vec<u8> {
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {
@@ -228,7 +247,8 @@ async fn read_error(mut response: reqwest::Response) -> Vec<u8> {
     body
 }
 
-fn fault(error: reqwest::Error) -> Fault {
+/// What a failed exchange was.
+pub(super) fn fault(error: reqwest::Error) -> Fault {
     Fault::of_network(error.is_connect(), error.is_timeout(), &error)
 }
 

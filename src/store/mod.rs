@@ -9,6 +9,9 @@
 //!   transaction.
 
 pub mod sqlite;
+mod usage;
+
+pub use usage::{Figures, OpenRequest, Usage, UsageFilter, UsageRow, day_of};
 
 use crate::domain::{AlertStatus, BlobRef, Digest, EventId, InvestigationId, Severity, SreEvent};
 use crate::journal::{Body, Draft, Entry, Head, View};
@@ -429,6 +432,13 @@ pub trait StoreReader: Send + Sync {
     /// # Errors
     /// When the store does not answer.
     async fn counts(&self) -> Result<Counts, StoreError>;
+
+    /// What was spent, by day, route and model. It changes in the transaction that writes the entries
+    /// that tell of it.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn usage(&self, filter: &UsageFilter) -> Result<Usage, StoreError>;
 
     /// Whether a commit goes through right now.
     ///

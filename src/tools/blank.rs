@@ -12,7 +12,8 @@ pub fn data(data: &mut Value, redactor: &Redactor) -> u32 {
     pairs(data) + redactor.json(data)
 }
 
-fn pairs(value: &mut Value) -> u32 {
+/// The part of [`data`] that needs to know no secret: what a name beside a value, or a flag before it, tells.
+pub(super) fn pairs(value: &mut Value) -> u32 {
     match value {
         Value::Object(map) => {
             let telling = map.get("name").and_then(Value::as_str).is_some_and(names_a_secret);

@@ -317,7 +317,8 @@ mod tests {
                 "kubernetes_events",
                 "kubernetes_get",
                 "kubernetes_list",
-                "kubernetes_logs"
+                "kubernetes_logs",
+                "kubernetes_rollout_history"
             ]
         );
     }
@@ -325,8 +326,8 @@ mod tests {
     #[tokio::test]
     async fn offers_are_chosen_by_name_or_tag() {
         let registry = registry(Some(Fake::new().reader()));
-        assert_eq!(registry.offers::<&str>(&[]).len(), 6);
-        assert_eq!(registry.offers(&["kubernetes"]).len(), 5);
+        assert_eq!(registry.offers::<&str>(&[]).len(), 7);
+        assert_eq!(registry.offers(&["kubernetes"]).len(), 6);
         assert_eq!(registry.offers(&["kubernetes_logs", "prometheus"])[0].name, "kubernetes_logs");
         assert!(registry.offers(&["github"]).is_empty());
         assert_eq!(registry.digest(), self::registry(Some(Fake::new().reader())).digest());

@@ -3,7 +3,10 @@
 //! - [`layers`]: the rules of the house, read from the sources
 //! - [`crash`]: SIGKILL after every entry of a whole investigation
 //! - [`cli`]: the commands as people type them
+//! - [`budgets`]: what happens when the money runs out
 //! - [`conversation`]: what a model is told, request after request
+//! - [`doctor`]: what is missing, how good a model is, and what it was told
+//! - [`replayed`]: a recorded investigation without a network
 //! - [`bad_input`]: what must not harm a running server
 //! - [`faults`]: every named fault of a model has its test
 //! - [`peers`]: programs of others, Prometheus for one; run by `./tests/run`
@@ -20,12 +23,15 @@
 )]
 
 mod bad_input;
+mod budgets;
 mod cli;
 mod conversation;
 mod crash;
+mod doctor;
 mod faults;
 mod figures;
 mod layers;
 mod peers;
+mod replayed;
 mod scenarios;
 mod support;

@@ -152,7 +152,7 @@ fn whole() -> Vec<(i64, Body)> {
         (1, Body::ReadFailed { call_id: "s2".into(), evidence_id: "E2".into(), error: "prometheus: http://p:9090 cannot be reached (connection refused); check the address and that it runs, please".into(), duration_ms: 3 }),
         (2, Body::Surveyed { stopped: "calls".into(), analysis: blob(), findings: 4, top_cause: Some("the CSI driver's controller was scaled to 0, so no volume can be mounted".into()) }),
         (2, Body::RiskRaised { from: Risk::Medium, to: Risk::High }),
-        (2, Body::ModelAsked { turn: 1, model: "main".into(), request_digest: Digest::of("r"), request: blob(), reserved_tokens: 100, must_answer: false }),
+        (2, Body::ModelAsked { turn: 1, model: "main".into(), request_digest: Digest::of("r"), request: blob(), reserved_tokens: 100, reserved_usd: 0.0, max_tokens: 40, must_answer: false }),
         (61, Body::ModelReplied { turn: 1, model: "m".into(), reply: blob(), proposal: Proposal::Calls { accepted: vec![call("c1", "kubernetes_logs")], rejected: vec![], recovered: false }, usage: Usage { tokens_in: 1200, tokens_out: 80, tokens_cached: 0 }, cost_usd: 0.0012 }),
         (61, Body::CallRejected { call: call("c2", "kubernetes_get"), reason: "denied".into(), remedy: "no".into(), ruling: Some(ruling(Verdict::Deny)) }),
         (62, seen("c1", "E3", "21 lines; last error: \"panicked at checkpoint: directory is empty\"")),
@@ -230,7 +230,16 @@ fn hostile_text_does_not_reach_the_terminal() {
             (0, Body::AlertsMerged { events: vec![hostile] }),
             (0, Body::SurveyPlanned { round: 1, calls: vec![call("s1", evil)] }),
             (0, seen("s1", evil, evil)),
-            (0, Body::ModelFailed { turn: 1, error: evil.repeat(100), transient: false, too_long: false }),
+            (
+                0,
+                Body::ModelFailed {
+                    turn: 1,
+                    error: evil.repeat(100),
+                    transient: false,
+                    too_long: false,
+                    charged: false,
+                },
+            ),
             (
                 0,
                 Body::Reported {

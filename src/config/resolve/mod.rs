@@ -1,7 +1,8 @@
 //! From a well-formed file to a [`Config`]: well-known variables, paths, secrets, names.
 //!
-//! - [`models`], [`places`]: those parts that take most words
+//! - [`budgets`], [`models`], [`places`]: those parts that take most words
 
+mod budgets;
 mod models;
 mod places;
 
@@ -13,7 +14,7 @@ use super::{
     AccessToken, Config, ConfigError, Credential, Intake, IntakeToken, Kubernetes, Loaded, Model, Notify, Places,
     Problem, Prometheus, Route, RouteModel, Server,
 };
-use crate::domain::{Budget, Secret};
+use crate::domain::Secret;
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -62,6 +63,7 @@ impl Loaded {
             routes: r.routes(&models),
             models,
             budget: r.budget(),
+            per_day: r.per_day(),
             kubernetes: r.kubernetes(),
             prometheus: r.prometheus(),
             notify: r.notify(),
@@ -243,6 +245,8 @@ impl Resolver<'_> {
                     model: self.route_model(n, route.model.as_deref(), models),
                     tools: route.tools.clone(),
                     timeout: route.timeout.map(|t| t.0),
+                    budget: self.route_budget(n),
+                    max_per_day: route.max_per_day,
                 }
             })
             .collect()
@@ -265,34 +269,6 @@ impl Resolver<'_> {
                 }
                 RouteModel::Named(name.to_owned())
             }
-        }
-    }
-
-    fn budget(&mut self) -> Budget {
-        let (of, survey) = (&self.loaded.file.budgets.per_investigation, &self.loaded.file.budgets.survey);
-        let zero = [
-            ("per_investigation", "wall", of.wall.0 < Duration::from_secs(1)),
-            ("per_investigation", "cost_usd", !(of.cost_usd.is_finite() && of.cost_usd >= 0.0)),
-            ("survey", "wall", survey.wall.0 < Duration::from_secs(1)),
-            ("survey", "tool_calls", survey.tool_calls == 0),
-        ];
-        for (section, key, wrong) in zero {
-            if wrong {
-                self.problem(
-                    at!["budgets", section, key],
-                    "leaves no room for any work",
-                    "leave it out for the default",
-                );
-            }
-        }
-        Budget {
-            turns: of.turns,
-            tool_calls: of.tool_calls,
-            tokens: of.tokens,
-            cost_usd: of.cost_usd,
-            wall_s: of.wall.0.as_secs(),
-            survey_calls: survey.tool_calls,
-            survey_s: survey.wall.0.as_secs(),
         }
     }
 

@@ -52,6 +52,7 @@ impl Resolver<'_> {
                 file: None,
                 strict: false,
                 price: file::Price::default(),
+                cheap: false,
             });
         }
         models
@@ -131,6 +132,7 @@ impl Resolver<'_> {
             file,
             strict: model.strict,
             price: model.price,
+            cheap: model.cheap,
         }
     }
 }

@@ -1,11 +1,13 @@
 //! A reader of any kind that a Kubernetes API server knows. It only looks: nothing in here sends
-//! anything but GET.
+//! anything but GET and questions about our own rights.
 //!
+//! - [`access`]: who we are and what we may.
 //! - [`KubeReader`]: where the server is and how one bounded request is sent (this file).
 //! - [`kinds`]: what a word like `po`, `Pod` or `certificates` means on this server.
 //! - [`read`]: get, list, events.
 //! - [`logs`]: what a container said.
 
+pub mod access;
 pub mod kinds;
 pub mod logs;
 pub mod read;
@@ -29,6 +31,7 @@ use std::{
     time::Duration,
 };
 
+pub use access::Right;
 pub use kinds::ApiKind;
 pub use logs::{LogKeep, LogQuery, LogText};
 pub use read::{ListQuery, Listing};
@@ -145,6 +148,10 @@ impl KubeReader {
             .list(params)
             .map_err(|e| invalid(format!("GET {path} cannot be asked: {}", causes(&e))))?;
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static(accept.unwrap_or("application/json")));
+        self.send(path, request).await
+    }
+
+    async fn send(&self, path: &str, request: http::Request<Vec<u8>>) -> Result<Vec<u8>, EdgeError> {
         let reading = async {
             let stream = self.client.request_stream(request).await.map_err(|e| api_error(path, e))?;
             let mut body = Vec::new();

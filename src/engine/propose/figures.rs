@@ -1,7 +1,8 @@
 //! Figures in a sentence, and whether a text holds them.
 //!
 //! The comparison forgives what people do to figures (rounding, thousands separators, another unit
-//! of the same thing) and nothing else.
+//! of the same thing) and nothing else. A figure that names something (a port, an exit code, the
+//! number of a pull request) is compared exactly, and seconds are never per cent.
 
 use std::collections::HashSet;
 
@@ -9,6 +10,58 @@ use std::collections::HashSet;
 const MAX_BYTES: usize = 512 << 10;
 /// Integers up to this one, without a unit, are counts as often as readings.
 const SMALL: f64 = 9.0;
+/// Words before a number that names something: it is not rounded.
+const NAMING: [&str; 24] = [
+    "build",
+    "code",
+    "codes",
+    "errno",
+    "error",
+    "exit",
+    "gid",
+    "http",
+    "id",
+    "issue",
+    "line",
+    "no",
+    "number",
+    "pid",
+    "port",
+    "ports",
+    "pr",
+    "request",
+    "revision",
+    "signal",
+    "status",
+    "uid",
+    "generation",
+    "ticket",
+];
+/// Number words from ten on; smaller ones are counts that people estimate in words.
+const SPELLED: [(&str, f64); 18] = [
+    ("ten", 10.0),
+    ("eleven", 11.0),
+    ("twelve", 12.0),
+    ("thirteen", 13.0),
+    ("fourteen", 14.0),
+    ("fifteen", 15.0),
+    ("sixteen", 16.0),
+    ("seventeen", 17.0),
+    ("eighteen", 18.0),
+    ("nineteen", 19.0),
+    ("twenty", 20.0),
+    ("thirty", 30.0),
+    ("forty", 40.0),
+    ("fifty", 50.0),
+    ("sixty", 60.0),
+    ("seventy", 70.0),
+    ("eighty", 80.0),
+    ("ninety", 90.0),
+];
+const DIGITS: [&str; 9] = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
+/// Words of size that stand for no figure in particular; a claim may use them where the evidence does.
+const SIZES: [&str; 10] =
+    ["dozen", "dozens", "hundred", "hundreds", "thousand", "thousands", "million", "millions", "billion", "billions"];
 
 /// A number as it stands in a text.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +71,8 @@ struct Figure {
     value: f64,
     decimals: i32,
     unit: &'static str,
+    /// It names something, as a port does.
+    exact: bool,
 }
 
 /// A text, ready to be compared: its figures, and itself in lower case.
@@ -51,7 +106,7 @@ impl Figures {
 /// or for a small count in any of `all`.
 pub fn unsupported(claim: &str, cited: &[&Figures], all: &[&Figures]) -> Option<String> {
     scan(claim, false).into_iter().find_map(|token| match token {
-        Token::Literal(text) => (!cited.iter().any(|seen| seen.text.contains(&text))).then_some(text),
+        Token::Literal(text) => (!cited.iter().any(|seen| stands(&seen.text, &text))).then_some(text),
         Token::Number(figure) => {
             let count = figure.unit.is_empty() && figure.decimals == 0 && figure.value <= SMALL;
             let held =
@@ -61,9 +116,22 @@ pub fn unsupported(claim: &str, cited: &[&Figures], all: &[&Figures]) -> Option<
     })
 }
 
+/// Whether `literal` stands in `text` and is no part of a longer number.
+fn stands(text: &str, literal: &str) -> bool {
+    text.match_indices(literal).any(|(at, found)| {
+        let mut before = text[..at].chars().rev();
+        let glued = match before.next() {
+            Some('.') => before.next().is_some_and(|c| c.is_ascii_digit()),
+            Some(c) => c.is_numeric(),
+            None => false,
+        };
+        !glued && !text[at + found.len()..].starts_with(char::is_numeric)
+    })
+}
+
 enum Token {
     Number(Figure),
-    /// A time of day, a date, an address: compared letter by letter.
+    /// A time of day, a date, an address, a word of size: compared letter by letter.
     Literal(String),
 }
 
@@ -83,16 +151,19 @@ fn scan(text: &str, everywhere: bool) -> Vec<Token> {
     let digit = |i: usize| chars.get(i).is_some_and(char::is_ascii_digit);
     let mut out = Vec::new();
     let mut i = 0;
+    // Where the time of a timestamp begins, behind its `T`.
+    let mut time_at = None;
     while i < chars.len() {
         if !digit(i) {
-            i += 1;
+            i = word(&chars, i, everywhere, &mut out);
             continue;
         }
         let start = i;
         // `typedb-0`, `E7`, `v1.2`: part of a name.
         let before = start.checked_sub(1).map(|b| chars[b]);
         let in_name = match before {
-            Some('-' | '.' | '/') => start >= 2 && chars[start - 2].is_alphanumeric(),
+            _ if time_at.take() == Some(start) => false,
+            Some('-' | '.' | '/') => start >= 2 && chars[start - 2].is_alphanumeric() && !follows_number(&chars, start),
             Some(c) => c.is_alphanumeric() || c == '_',
             None => false,
         };
@@ -108,7 +179,7 @@ fn scan(text: &str, everywhere: bool) -> Vec<Token> {
         }
         let dotted = |i: usize| chars.get(i) == Some(&'.') && digit(i + 1);
         let literal_end = match chars.get(i) {
-            Some(':') if digit(i + 1) && digit(i + 2) && digits.len() <= 2 => Some(i + 3),
+            Some(':') if digit(i + 1) && digit(i + 2) && !digit(i + 3) && digits.len() <= 2 => Some(i + 3),
             Some('-') if digit(i + 1) && digits.len() == 4 => Some(run(&chars, i, |c| c.is_ascii_digit() || c == '-')),
             Some('.') if dotted(i) => {
                 let end = run(&chars, i, |c| c.is_ascii_digit() || c == '.');
@@ -122,6 +193,10 @@ fn scan(text: &str, everywhere: bool) -> Vec<Token> {
             }
             // The seconds of a time are not compared.
             i = run(&chars, end, |c| c.is_ascii_digit() || c == ':' || c == '.');
+            if !in_name && matches!(chars.get(i), Some('T' | 't')) && digit(i + 1) {
+                i += 1;
+                time_at = Some(i);
+            }
             continue;
         }
         if dotted(i) {
@@ -146,8 +221,9 @@ fn scan(text: &str, everywhere: bool) -> Vec<Token> {
         let glued_name = unit.is_none() && chars.get(i).is_some_and(|c| c.is_alphanumeric() || *c == '_');
         let counts = everywhere || !(in_name || glued_name);
         if let (true, Ok(value)) = (counts, digits.parse::<f64>()) {
+            let exact = unit.is_none() && decimals == 0 && names_something(&chars, start);
             let unit = unit.unwrap_or_default();
-            out.push(Token::Number(Figure { text: digits, value, decimals, unit }));
+            out.push(Token::Number(Figure { text: digits, value, decimals, unit, exact }));
         }
         i = if glued_name && !everywhere {
             run(&chars, i, |c| c.is_alphanumeric() || c == '_' || c == '-')
@@ -156,6 +232,61 @@ fn scan(text: &str, everywhere: bool) -> Vec<Token> {
         };
     }
     out
+}
+
+/// Reads what begins at `i` and is no digit, up to the next word or digit.
+fn word(chars: &[char], i: usize, everywhere: bool, out: &mut Vec<Token>) -> usize {
+    let c = chars[i];
+    if c.is_numeric() {
+        // Digits of other scripts, fractions, powers: nobody's evidence writes them.
+        let end = run(chars, i, char::is_numeric);
+        if !everywhere {
+            out.push(Token::Literal(chars[i..end].iter().flat_map(|c| c.to_lowercase()).collect()));
+        }
+        return end;
+    }
+    if !c.is_alphabetic() || (i > 0 && (chars[i - 1].is_alphanumeric() || chars[i - 1] == '_')) {
+        return i + 1;
+    }
+    let end = run(chars, i, char::is_alphabetic);
+    if !(3..=10).contains(&(end - i)) || chars.get(end).is_some_and(|c| c.is_numeric() || *c == '_') {
+        return end;
+    }
+    let word: String = chars[i..end].iter().map(char::to_ascii_lowercase).collect();
+    if !everywhere && SIZES.contains(&word.as_str()) {
+        out.push(Token::Literal(word));
+        return end;
+    }
+    let Some((_, tens)) = SPELLED.iter().find(|(spelled, _)| *spelled == word) else { return end };
+    let second_end = run(chars, end + 1, char::is_alphabetic);
+    let second: String = chars.get(end + 1..second_end).unwrap_or_default().iter().collect();
+    let ones =
+        DIGITS.iter().position(|digit| *digit == second).filter(|_| *tens >= 20.0 && chars.get(end) == Some(&'-'));
+    let (value, end) = ones.map_or((*tens, end), |ones| (tens + ones as f64 + 1.0, second_end));
+    let (unit, after) = unit(chars, end);
+    let text = chars[i..end].iter().collect();
+    out.push(Token::Number(Figure { text, value, decimals: 0, unit: unit.unwrap_or_default(), exact: false }));
+    after.max(end)
+}
+
+/// Whether what the number at `start` is joined to is itself a number: `10-40`, `3/5`.
+fn follows_number(chars: &[char], start: usize) -> bool {
+    let joined = |c: &&char| c.is_alphanumeric() || matches!(**c, '-' | '.' | '/' | '_');
+    chars[..start].iter().rev().take_while(joined).all(|c| c.is_ascii_digit() || matches!(c, '-' | '.' | '/'))
+}
+
+/// Whether the word before the number at `start` says that it is a name: `port 8080`, `#4711`.
+fn names_something(chars: &[char], start: usize) -> bool {
+    let mut at = start;
+    while at > 0 && matches!(chars[at - 1], ' ' | ':' | '=' | '#' | '.' | '(') {
+        at -= 1;
+        if chars[at] == '#' {
+            return true;
+        }
+    }
+    let begin = (0..at).rev().take_while(|k| chars[*k].is_alphabetic()).last().unwrap_or(at);
+    let word: String = chars[begin..at].iter().flat_map(|c| c.to_lowercase()).collect();
+    at < start && NAMING.contains(&word.as_str())
 }
 
 fn run(chars: &[char], from: usize, part: impl Fn(char) -> bool) -> usize {
@@ -181,7 +312,9 @@ fn unit(chars: &[char], at: usize) -> (Option<&'static str>, usize) {
         ("Ti" | "TiB" | "TB", _) | ("T", 0) => "Ti",
         ("ms" | "milliseconds" | "millisecond", _) => "ms",
         ("s" | "sec" | "seconds" | "second", _) => "s",
-        ("min" | "mins" | "minutes" | "minute", _) | ("m", 0) => "min",
+        ("min" | "mins" | "minutes" | "minute", _) => "min",
+        // `5m` is minutes or thousandths of a CPU.
+        ("m", 0) => "m",
         ("h" | "hours" | "hour", _) => "h",
         ("d" | "days" | "day", _) => "d",
         _ => return (None, at),
@@ -199,28 +332,61 @@ fn factors(unit: &str) -> &'static [f64] {
         "Gi" => &[KI * KI * KI, 1e9],
         "Ti" => &[KI * KI * KI * KI, 1e12],
         "ms" => &[1e-3],
-        // `250m` of a CPU is written like minutes.
-        "min" => &[60.0, 1e-3],
+        "min" => &[60.0],
+        "m" => &[60.0, 1e-3],
         "h" => &[3_600.0],
         "d" => &[86_400.0],
         _ => &[1.0],
     }
 }
 
+/// What a figure with this unit measures; two of different kinds never agree.
+fn kind(unit: &str) -> Option<&'static str> {
+    match unit {
+        "%" => Some("share"),
+        "B" | "Ki" | "Mi" | "Gi" | "Ti" => Some("size"),
+        "ms" | "s" | "min" | "h" | "d" => Some("time"),
+        _ => None,
+    }
+}
+
 fn agree(claim: &Figure, seen: &Figure) -> bool {
-    // Half of the last digit that the claim shows, or half a percent.
-    let tolerance =
-        (0.5 * 10f64.powi(-claim.decimals)).min(claim.value.abs().max(1.0) * 0.05).max(claim.value.abs() * 0.005);
-    let close = |a: f64, b: f64, tolerance: f64| (a - b).abs() <= tolerance * (1.0 + 1e-9);
-    if close(claim.value, seen.value, tolerance) {
+    if let (Some(said), Some(is)) = (kind(claim.unit), kind(seen.unit))
+        && said != is
+    {
+        return false;
+    }
+    let comparable = claim.unit == seen.unit || claim.unit.is_empty() || seen.unit.is_empty();
+    if claim.value == seen.value && comparable {
         return true;
+    }
+    if claim.exact {
+        return false;
+    }
+    let close = |a: f64, b: f64, tolerance: f64| (a - b).abs() <= tolerance * (1.0 + 1e-9);
+    let tolerance = tolerance(claim);
+    if comparable && close(claim.value, seen.value, tolerance) {
+        return true;
+    }
+    // A bare 0 or 1 is a count as often as a share.
+    if claim.unit == "%" && seen.unit.is_empty() && seen.decimals == 0 {
+        return false;
     }
     factors(claim.unit).iter().any(|factor| {
         let base = claim.value * factor;
         let in_seen_unit =
             factors(seen.unit).iter().any(|seen_factor| close(base, seen.value * seen_factor, tolerance * factor));
-        in_seen_unit || close(base, seen.value, tolerance * factor)
+        in_seen_unit || (seen.unit.is_empty() && close(base, seen.value, tolerance * factor))
     })
+}
+
+/// Half of the last digit that the claim shows. Trailing zeros of an integer may be rounding, up to
+/// half a per cent; a figure with a unit is a reading, which is forgiven as much.
+fn tolerance(claim: &Figure) -> f64 {
+    let size = claim.value.abs();
+    let shown = (0.5 * 10f64.powi(-claim.decimals)).min(size.max(1.0) * 0.05);
+    let rounded = claim.decimals > 0 || !claim.unit.is_empty() || size % 10.0 == 0.0;
+    if rounded { shown.max(size * 0.005) } else { shown }
 }
 
 #[cfg(test)]
@@ -250,6 +416,16 @@ mod tests {
             ("exit code 137", "exitCode: 137"),
             ("limit 512Mi", "memory: 536870912"),
             ("1.73 cores", "1.7312"),
+            ("twelve restarts", "restartCount: 12"),
+            ("after twenty-one minutes", "age 21 min"),
+            ("the pod waits 5m", "for: 5 minutes"),
+            ("250m of a CPU", "cpu: 0.25"),
+            ("port 8080", "containerPort: 8080"),
+            ("about 4,700 requests", "4711"),
+            ("10-40 % of requests", "from 10 to 40 %"),
+            ("at 2025-11-20T10:42:00Z", "2025-11-20 10:42:13"),
+            ("chart 1.28.3", "image app:1.28.3-alpine"),
+            ("full (100 %)", "100.0 % used"),
         ] {
             assert_eq!(missing(claim, evidence), None, "{claim} | {evidence}");
         }
@@ -266,6 +442,36 @@ mod tests {
             ("port 5432", "dial tcp 10.42.0.7:1729", "5432"),
             ("7 of 9 nodes", "9 nodes Ready", "7"),
             ("15 minutes", "720 s", "15 min"),
+            // Another unit, another kind, another thing.
+            ("97 % full", "took 97 seconds", "97 %"),
+            ("for 5 hours", "5 minutes", "5 h"),
+            ("a 20 MiB volume", "capacity 20Gi", "20 Mi"),
+            ("512 ms", "memory: 512Mi", "512 ms"),
+            ("50 % full", "took 0.5 s", "50 %"),
+            ("100 % full", "ready 1 of 1", "100 %"),
+            // Figures that name something are not rounded.
+            ("port 8080", "dial tcp 10.42.0.7:8085", "8080"),
+            ("port 5432", "dial tcp 10.42.0.7:5433", "5432"),
+            ("PR #4700", "PR #4711", "4700"),
+            ("status 503", "HTTP 502", "503"),
+            ("restarted 4711 times", "restartCount: 4703", "4711"),
+            // Ranges have two ends.
+            ("between 10 and 40 %", "from 10 to 20 %", "40 %"),
+            ("10-40 % of requests", "10 % to 20 %", "40 %"),
+            ("10–40 % of requests", "10 % to 20 %", "40 %"),
+            // Part of a longer number is another number.
+            ("10.42.0.7 refuses", "dial tcp 10.42.0.71:80", "10.42.0.7"),
+            ("chart 1.28.3", "chart 11.28.35", "1.28.3"),
+            ("at 10:42", "at 10:423", "10:42"),
+            // The time of a timestamp counts as much as its date.
+            ("at 2025-11-20T11:17:00Z", "2025-11-20T10:42:13Z", "11:17"),
+            ("since 2025-11-21", "2025-11-20T10:42:13Z", "2025-11-21"),
+            // Other ways to write a figure are no way around.
+            ("restarted ninety-nine times", "restartCount: 12", "ninety-nine"),
+            ("restarted twelve times", "restartCount: 3", "twelve"),
+            ("hundreds of pods fail", "3 pods fail", "hundreds"),
+            ("restarted ９９ times", "restartCount: 12", "９９"),
+            ("½ of the pods", "3 pods", "½"),
         ] {
             assert_eq!(missing(claim, evidence).as_deref(), Some(figure), "{claim} | {evidence}");
         }

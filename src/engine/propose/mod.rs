@@ -6,16 +6,20 @@
 //! 2. [`conversation`]: the request, append-only from turn to turn;
 //! 3. [`interpret`](mod@interpret): what the answer wants: calls ([`calls`], strictly read by [`strict_json`], also where
 //!    a weak model only wrote them down: [`spoken`]), or a report ([`submit`]), or nothing usable;
-//! 4. [`verify`](mod@verify): which claims of a report the evidence carries ([`figures`] compares numbers);
+//! 4. [`verify`](mod@verify): which claims of a report the evidence carries ([`figures`] compares numbers, [`names`]
+//!    names and quotations, [`onset`] times, and [`deeds`] hears what claims to have acted);
 //! 5. [`merge`](mod@merge): the deterministic report and the model's, as one.
 
 pub mod calls;
 pub mod case;
 pub mod choice;
 pub mod conversation;
+pub mod deeds;
 pub mod figures;
 pub mod interpret;
 pub mod merge;
+pub mod names;
+pub mod onset;
 pub mod room;
 pub mod spoken;
 pub mod strict_json;

@@ -1,6 +1,9 @@
 //! Which claims of a model's report the evidence carries. What it does not carry is taken out.
 
+use super::deeds;
 use super::figures::{Figures, unsupported};
+use super::names::{occurs, strange};
+use super::onset::Onset;
 use super::submit::{ModelCause, ModelReport, ModelStep};
 use crate::domain::{Analysis, Entity, Finding, ReportVerdict, Verification};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,9 +23,11 @@ pub struct Cited {
 }
 
 /// Takes out of `report` what the evidence does not carry: ids that do not exist, causes and steps
-/// whose entity or figures occur nowhere in what they cite, too much confidence. `deterministic`
-/// adds the sentences of our own findings to the evidence that they rest on, since derived figures
-/// (a percentage, a forecast) stand only there. The verdict falls with the causes.
+/// whose entity, names or figures occur nowhere in what they cite, steps that came before their
+/// cause, claims of having acted, too much confidence. `deterministic` adds the sentences of our own
+/// findings to the evidence that they rest on, since derived figures (a percentage, a forecast)
+/// stand only there. The verdict falls with the causes; whatever goes is counted, with a line in
+/// the checks.
 pub fn verify(
     mut report: ModelReport,
     evidence: &BTreeMap<String, Cited>,
@@ -41,24 +46,29 @@ pub fn verify(
     }
     report.root_causes = causes;
 
-    for (n, mut step) in std::mem::take(&mut report.causal_chain).into_iter().enumerate() {
-        if audit.keeps_step(&format!("chain step {}", n + 1), &mut step) {
-            report.causal_chain.push(step);
-        }
-    }
+    audit.check_chain(&mut report, deterministic);
 
     for (n, mut rival) in std::mem::take(&mut report.alternatives).into_iter().enumerate() {
         let name = format!("alternative {}", n + 1);
         rival.confidence = rival.confidence.clamp(0.0, 1.0);
         audit.filter_ids(&name, &mut rival.evidence_ids);
-        let known = names(&audit.everything(), &rival.entity);
-        if audit.count(&name, known.then_some(()).ok_or_else(|| format!("{} was not seen", rival.entity))) {
+        let outcome = audit.seen_somewhere(&rival.entity, &rival.why_less_likely);
+        if audit.count(&name, outcome) {
             report.alternatives.push(rival);
         }
     }
 
-    for advice in &mut report.recommendations {
+    for (n, advice) in report.recommendations.iter_mut().enumerate() {
+        let name = format!("recommendation {}", n + 1);
+        let fallen = advice.addresses.iter().filter(|id| !renumbered.contains_key(id.trim()));
+        audit.result.checks.extend(fallen.map(|id| format!("{name}: there is no cause {id}")));
         advice.addresses = advice.addresses.iter().filter_map(|id| renumbered.get(id.trim()).cloned()).collect();
+        audit.mark(&name, &mut advice.text, deeds::claimed_in_advice);
+    }
+    for (n, open) in report.open_questions.iter_mut().enumerate() {
+        let name = format!("open question {}", n + 1);
+        audit.mark(&name, &mut open.question, deeds::claimed);
+        audit.mark(&name, &mut open.how_to_answer, deeds::claimed);
     }
 
     let weakest = match audit.strongest_verdict(&report.root_causes) {
@@ -71,7 +81,7 @@ pub fn verify(
         report.verdict = weakest;
     }
     if report.root_causes.is_empty() {
-        report.causal_chain.clear();
+        audit.drop_chain(&mut report);
     }
     audit.check_summary(&mut report);
     (report, audit.result)
@@ -168,22 +178,74 @@ impl<'a> Audit<'a> {
         self.count(name, outcome)
     }
 
-    fn keeps_step(&mut self, name: &str, step: &mut ModelStep) -> bool {
-        self.filter_ids(name, &mut step.evidence_ids);
-        // A step that nothing shows is a conclusion, whatever the model calls it.
-        step.inferred |= step.evidence_ids.is_empty();
-        let outcome = if step.evidence_ids.is_empty() {
-            let everything = self.everything();
-            let figure = unsupported(&step.event, &everything, &everything);
-            match (names(&everything, &step.entity), figure) {
-                (false, _) => Err(format!("{} was not seen", step.entity)),
-                (true, Some(figure)) => Err(format!("{figure} was not seen")),
-                (true, None) => Ok(()),
+    /// Leaves the steps that the evidence carries and that did not come before their cause. A step
+    /// about a root cause begins a chain of its own; what amplifies may come later.
+    fn check_chain(&mut self, report: &mut ModelReport, deterministic: &Analysis) {
+        let mut cause: Option<(String, Onset)> = None;
+        let mut amplified = false;
+        for (n, mut step) in std::mem::take(&mut report.causal_chain).into_iter().enumerate() {
+            let name = format!("chain step {}", n + 1);
+            self.filter_ids(&name, &mut step.evidence_ids);
+            // A step that nothing shows is a conclusion, whatever the model calls it.
+            step.inferred |= step.evidence_ids.is_empty();
+            if report.root_causes.iter().any(|root| root.entity == step.entity) {
+                cause = None;
             }
-        } else {
-            self.carried(&step.evidence_ids, &step.entity, &step.event)
-        };
-        self.count(name, outcome)
+            let at = Onset::of(&step, &self.cited(&step.evidence_ids), deterministic);
+            let outcome = self.step_carried(&step).and_then(|()| match (&cause, at) {
+                (Some((earlier, began)), Some(at)) if !amplified && at.precedes(*began) => {
+                    Err(format!("by the evidence it came before its cause, {earlier}"))
+                }
+                _ => Ok(()),
+            });
+            if self.count(&name, outcome) {
+                amplified = step.relation == "amplifies";
+                if let Some(at) = at {
+                    let began = cause.map_or(at, |(_, began)| began.later(at));
+                    cause = Some((name, began));
+                }
+                report.causal_chain.push(step);
+            }
+        }
+    }
+
+    fn step_carried(&self, step: &ModelStep) -> Result<(), String> {
+        match step.evidence_ids.is_empty() {
+            true => self.seen_somewhere(&step.entity, &step.event),
+            false => self.carried(&step.evidence_ids, &step.entity, &step.event),
+        }
+    }
+
+    /// A chain without a cause at its head explains nothing.
+    fn drop_chain(&mut self, report: &mut ModelReport) {
+        let steps = u32::try_from(report.causal_chain.len()).unwrap_or(u32::MAX);
+        for n in 1..=steps {
+            self.result.checks.push(format!("step {n} of what remained of the chain removed: no cause is left"));
+        }
+        self.result.supported = self.result.supported.saturating_sub(steps);
+        self.result.removed = self.result.removed.saturating_add(steps);
+        report.causal_chain.clear();
+    }
+
+    /// Marks a text that claims an action: it stays, since a person may need it, but never as a deed.
+    fn mark(&mut self, name: &str, text: &mut String, claimed: fn(&str) -> Option<String>) {
+        if let Some(words) = claimed(text) {
+            self.result.checks.push(format!("{name} marked: it claims an action, \"{words}\""));
+            text.insert_str(0, deeds::MARK);
+        }
+    }
+
+    /// Whether what a sentence without citation says was seen anywhere.
+    fn seen_somewhere(&self, entity: &Entity, sentence: &str) -> Result<(), String> {
+        let everything = self.everything();
+        if !names(&everything, entity) {
+            return Err(format!("{entity} was not seen"));
+        }
+        sober(sentence)?;
+        match unsupported(sentence, &everything, &everything).or_else(|| strange(sentence, &everything, &everything)) {
+            Some(what) => Err(format!("{what} was not seen")),
+            None => Ok(()),
+        }
     }
 
     /// Whether what is cited names the entity and holds the figures.
@@ -194,8 +256,9 @@ impl<'a> Audit<'a> {
         if !names(&cited, &bare) || !names(&everything, entity) {
             return Err(format!("{entity} is not named in {}", ids.join(", ")));
         }
-        match unsupported(sentence, &cited, &everything) {
-            Some(figure) => Err(format!("{figure} is not in {}", ids.join(", "))),
+        sober(sentence)?;
+        match unsupported(sentence, &cited, &everything).or_else(|| strange(sentence, &cited, &everything)) {
+            Some(what) => Err(format!("{what} is not in {}", ids.join(", "))),
             None => Ok(()),
         }
     }
@@ -215,11 +278,11 @@ impl<'a> Audit<'a> {
     fn check_summary(&mut self, report: &mut ModelReport) {
         let fallen = self.result.checks.iter().any(|check| check.starts_with('C') && check.contains(" removed: "));
         let everything = self.everything();
-        let figure = unsupported(&report.summary, &everything, &everything);
-        let outcome = match figure {
-            Some(figure) => Err(format!("{figure} was not seen")),
+        let strange = strange(&report.summary, &everything, &everything);
+        let outcome = match unsupported(&report.summary, &everything, &everything).or(strange) {
+            Some(what) => Err(format!("{what} was not seen")),
             None if fallen => Err("it rests on a cause that was removed".to_owned()),
-            None => Ok(()),
+            None => sober(&report.summary),
         };
         if !self.count("summary", outcome) {
             let first = report.root_causes.first().map(|cause| cause.statement.chars().take(400).collect());
@@ -228,17 +291,12 @@ impl<'a> Audit<'a> {
     }
 }
 
-/// Whether `name` stands in `text` (lower case) as a name: not in the middle of a longer word. What
-/// follows may be a suffix of the same thing, as a pod's name continues its workload's.
-fn occurs(text: &str, name: &str) -> bool {
-    let name = name.trim().to_lowercase();
-    let inside = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
-    !name.is_empty()
-        && text.match_indices(&name).any(|(at, found)| {
-            let before = text[..at].chars().next_back();
-            let after = text[at + found.len()..].chars().next();
-            !before.is_some_and(inside) && !after.is_some_and(char::is_alphanumeric)
-        })
+/// A claim about the world, and not about what its author did.
+fn sober(sentence: &str) -> Result<(), String> {
+    match deeds::claimed(sentence) {
+        Some(words) => Err(format!("it claims an action that stands in no journal, \"{words}\"")),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -3,3 +3,4 @@
 mod intake;
 mod reading;
 mod stage;
+mod usage;

@@ -155,7 +155,7 @@ async fn the_transcript_shows_what_the_model_saw_and_said() {
     for turn in 1..=3_u32 {
         let request = Blob::new(
             [turn as u8; 16],
-            json!({"messages": [{"role": "user", "content": turn}]}).to_string().into_bytes(),
+            json!({"messages": [{"role": "user", "content": format!("asked {turn}")}]}).to_string().into_bytes(),
         );
         let said = ChatReply {
             model: "m-1".into(),
@@ -171,10 +171,18 @@ async fn the_transcript_shows_what_the_model_saw_and_said() {
             request_digest: crate::domain::Digest::of("x"),
             request: request.reference.clone(),
             reserved_tokens: 1,
+            reserved_usd: 0.0,
+            max_tokens: 0,
             must_answer: false,
         };
         bodies.push(asked.clone());
-        bodies.push(Body::ModelFailed { turn, error: "timeout".into(), transient: true, too_long: false });
+        bodies.push(Body::ModelFailed {
+            turn,
+            error: "timeout".into(),
+            transient: true,
+            too_long: false,
+            charged: false,
+        });
         bodies.push(asked);
         if turn < 3 {
             bodies.push(Body::ModelReplied {
@@ -199,7 +207,11 @@ async fn the_transcript_shows_what_the_model_saw_and_said() {
     );
     assert_eq!(
         (&first["request"]["messages"][0]["content"], &first["failures"][0]["error"]),
-        (&json!(1), &json!("timeout"))
+        (&json!("asked 1"), &json!("timeout"))
+    );
+    assert_eq!(
+        (&first["attempts"], &first["outcome"], &first["request"]["digest_holds"]),
+        (&json!(2), &json!({"kind": "unusable", "remedy": "again"}), &json!(false))
     );
     assert_eq!((page["items"].as_array().unwrap().len(), &page["next_cursor"]), (2, &json!("2")));
     let rest = stage.get(&format!("{path}?cursor=2")).await.json();

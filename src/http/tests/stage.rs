@@ -1,9 +1,9 @@
 //! A router over a SQLite store in a temporary folder, whose commits can be made to fail.
 
-use crate::domain::{BlobRef, Clock, Entropy, EventId, InvestigationId, Redactor, Secret};
+use crate::domain::{BlobRef, Clock, DayBudget, Entropy, EventId, InvestigationId, Redactor, Secret};
 use crate::engine::intake::Intake;
 use crate::engine::routes::Routes;
-use crate::http::{Access, AccessToken, Gates, IntakeToken, Role, Status, Web, router};
+use crate::http::{Access, AccessToken, Gates, IntakeToken, Limits, Role, Status, Web, router};
 use crate::journal::{Body, Draft, Entry, Head, Outcome, View};
 use crate::store::sqlite::SqliteStore;
 use crate::store::*;
@@ -141,6 +141,9 @@ impl StoreReader for Breakable {
     async fn counts(&self) -> Result<Counts, StoreError> {
         self.inner.counts().await
     }
+    async fn usage(&self, filter: &UsageFilter) -> Result<Usage, StoreError> {
+        self.inner.usage(filter).await
+    }
     async fn ready(&self) -> Result<(), StoreError> {
         self.check()?;
         self.inner.ready().await
@@ -237,6 +240,10 @@ impl Stage {
             metrics: Some(recorder.handle()),
             live: Arc::default(),
             render_markdown: |report| format!("# {}\n", report.summary),
+            limits: Arc::new(|| Limits {
+                per_day: DayBudget { cost_usd: Some(2.0), tokens: Some(9_000), investigations: Some(3) },
+                routes: vec![("default".into(), 2), ("quiet".into(), 5)],
+            }),
             clock,
             entropy,
             gates: Gates::default(),

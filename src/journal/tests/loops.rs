@@ -30,6 +30,8 @@ fn ask(life: &mut Life) -> u32 {
         request_digest: Digest::of("r"),
         request: blob(4),
         reserved_tokens: 100,
+        reserved_usd: 0.0,
+        max_tokens: 40,
         must_answer,
     });
     turn
@@ -170,7 +172,7 @@ fn l03_a_turn_without_answer_is_asked_once_more_and_then_done_without() {
     for again in [true, false] {
         let turn = ask(&mut life);
         let error = "the stream stopped".to_owned();
-        life.write(Body::ModelFailed { turn, error, transient: true, too_long: false });
+        life.write(Body::ModelFailed { turn, error, transient: true, too_long: false, charged: false });
         match again {
             true => assert_eq!(life.step(), Step::Ask { turn, must_answer: false }),
             false => assert_eq!(life.step(), Step::Report),
@@ -185,7 +187,7 @@ fn l15_a_conversation_that_is_too_long_is_asked_again_shorter_and_not_for_ever()
     for n in 0..2 {
         let turn = ask(&mut life);
         let error = "longer than its context".to_owned();
-        life.write(Body::ModelFailed { turn, error, transient: true, too_long: true });
+        life.write(Body::ModelFailed { turn, error, transient: true, too_long: true, charged: false });
         assert!(life.state.turns.last().unwrap().too_long);
         if n == 0 {
             assert_eq!(life.step(), Step::Ask { turn, must_answer: false });

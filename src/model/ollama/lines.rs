@@ -142,8 +142,10 @@ mod tests {
             let begun = STREAM.find('\n').unwrap();
             assert!(wrong == Wrong::Cut || at < begun && matches!(wrong, Wrong::NotJson(_)), "{at}: {wrong:?}");
         }
-        assert_eq!(read([&b"{\"message\":{\"content\":\"a\"}}\n{\"error\":\"runner stopped\"}\n"[..]]),
-                   Err(Wrong::Told("runner stopped".into())));
+        assert_eq!(
+            read([&b"{\"message\":{\"content\":\"a\"}}\n{\"error\":\"runner stopped\"}\n"[..]]),
+            Err(Wrong::Told("runner stopped".into()))
+        );
         assert!(matches!(read([&b"<html>\n"[..]]), Err(Wrong::NotJson(_))));
     }
 }

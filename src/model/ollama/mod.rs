@@ -117,7 +117,8 @@ impl Ollama {
         let wrong = |what: String| ModelError::Settings { model: options.name.clone(), what };
         // Without the slash a path in the address would run into the API's.
         let base = format!("{}/", options.host.trim_end_matches('/'));
-        let no_address = |why: &dyn std::fmt::Display| wrong(format!("`host` {:?} is no address ({why})", options.host));
+        let no_address =
+            |why: &dyn std::fmt::Display| wrong(format!("`host` {:?} is no address ({why})", options.host));
         let url = reqwest012::Url::parse(&base).map_err(|e| no_address(&e))?;
         let Some(host) = url.host_str().filter(|_| matches!(url.scheme(), "http" | "https")) else {
             return Err(no_address(&"it must begin with http:// or https://"));
@@ -179,7 +180,11 @@ impl Ollama {
         match info {
             Ok(info) => Ok(*self.known.get_or_init(|| Known::of(&info, self.options.num_ctx))),
             Err(error) => {
-                tracing::debug!(model = self.options.name, error = self.peer.clean(&innermost(&error)), "nothing is told of the model");
+                tracing::debug!(
+                    model = self.options.name,
+                    error = self.peer.clean(&innermost(&error)),
+                    "nothing is told of the model"
+                );
                 Ok(nothing)
             }
         }

@@ -59,11 +59,11 @@ pub(super) struct Manner {
 /// What cannot be written, in words: a tool whose parameters are no schema.
 pub(super) fn request_body(model: &str, request: &ChatRequest, manner: Manner) -> Result<Value, String> {
     let schema_of = |parameters: &Value| {
-        schemars::Schema::try_from(parameters.clone()).map_err(|e| format!("the parameters of a tool are no schema ({e})"))
+        schemars::Schema::try_from(parameters.clone())
+            .map_err(|e| format!("the parameters of a tool are no schema ({e})"))
     };
     let messages = request.messages.iter().map(message).collect();
-    let mut options =
-        ModelOptions::default().num_predict(i32::try_from(request.max_tokens).unwrap_or(i32::MAX));
+    let mut options = ModelOptions::default().num_predict(i32::try_from(request.max_tokens).unwrap_or(i32::MAX));
     if let Some(num_ctx) = manner.known.num_ctx {
         options = options.num_ctx(num_ctx);
     }
@@ -153,7 +153,8 @@ mod tests {
         let call = |id: &str, tool: &str, args: Value| ProposedCall { id: id.into(), tool: tool.into(), args };
         let mut asked = said(Role::Assistant, "", None);
         asked.calls = vec![call("c1", "look", json!({"a": 1})), call("c2", "bad name!", json!("{cut"))];
-        let parameters = json!({"type": "object", "properties": {"a": {"type": "integer"}}, "additionalProperties": false});
+        let parameters =
+            json!({"type": "object", "properties": {"a": {"type": "integer"}}, "additionalProperties": false});
         let request = ChatRequest {
             messages: vec![
                 said(Role::System, "rules", None),

@@ -86,7 +86,8 @@ async fn odd_answers_are_read_and_wrong_ones_are_not() {
     let begun = json!({"model": "q", "message": {"content": "The di"}, "done": false});
     let (cut, _) = chat(vec![tools(), lines(std::slice::from_ref(&begun))]).await;
     assert!(matches!(&cut, Err(ModelError::Unreachable { why, .. }) if why.contains("ended in the middle")), "{cut:?}");
-    for (say, malformed) in [(http(200, "", "<html>"), true), (lines(&[says("")]), true), (lines(&[says("x")]), false)] {
+    for (say, malformed) in [(http(200, "", "<html>"), true), (lines(&[says("")]), true), (lines(&[says("x")]), false)]
+    {
         let (answer, _) = chat(vec![tools(), say]).await;
         assert_eq!(matches!(answer, Err(ModelError::Malformed { .. })), malformed, "{answer:?}");
     }
@@ -105,9 +106,16 @@ async fn what_ollama_cannot_do_is_told_with_a_remedy() {
         (vec![http(404, "", &missing)], "Run `ollama pull qwen3:8b` there", 1),
         (vec![show(&["tools"]), http(404, "", &missing)], "Run `ollama pull qwen3:8b` there", 2),
         (vec![show(&["completion"])], "Choose a model that can", 1),
-        (vec![show(&["tools"]), http(400, "", &error("qwen3:8b does not support tools"))], "Choose a model that can", 2),
         (
-            vec![show(&["tools"]), http(500, "", &error("model requires more system memory (9 GiB) than is available"))],
+            vec![show(&["tools"]), http(400, "", &error("qwen3:8b does not support tools"))],
+            "Choose a model that can",
+            2,
+        ),
+        (
+            vec![
+                show(&["tools"]),
+                http(500, "", &error("model requires more system memory (9 GiB) than is available")),
+            ],
             "a smaller `num_ctx`",
             2,
         ),
@@ -131,8 +139,7 @@ async fn what_ollama_cannot_do_is_told_with_a_remedy() {
 async fn a_missing_model_is_pulled_where_that_is_wanted() {
     let missing = http(404, "", r#"{"error":"model 'qwen3:8b' not found"}"#);
     let pulled = lines(&[json!({"status": "pulling manifest"}), json!({"status": "success"})]);
-    let server =
-        Server::start(vec![missing.clone(), pulled, show(&["tools"]), lines(&[says("Done.")])]).await;
+    let server = Server::start(vec![missing.clone(), pulled, show(&["tools"]), lines(&[says("Done.")])]).await;
     let provider = ollama(OllamaOptions { pull: true, ..options(&server) });
     provider.prepare().await;
     assert_eq!(provider.limits(), Limits { context_tokens: Some(32_768) });
@@ -141,7 +148,8 @@ async fn a_missing_model_is_pulled_where_that_is_wanted() {
     let paths: Vec<&str> = requests.iter().map(|(head, _)| head.split(' ').nth(1).unwrap()).collect();
     assert_eq!(paths, ["/ollama/api/show", "/ollama/api/pull", "/ollama/api/show", "/ollama/api/chat"]);
 
-    let server = Server::start(vec![missing, lines(&[json!({"error": "pull model manifest: file does not exist"})])]).await;
+    let server =
+        Server::start(vec![missing, lines(&[json!({"error": "pull model manifest: file does not exist"})])]).await;
     let provider = ollama(OllamaOptions { pull: true, ..options(&server) });
     let error = provider.chat(&request(), &Arc::default()).await.unwrap_err().to_string();
     assert!(error.contains("file does not exist") && error.contains("Pull it by hand"), "{error}");

@@ -111,7 +111,10 @@ async fn an_error_in_the_stream_is_the_failure_of_the_whole_answer() {
     let error = json!({"error": {"message": "Provider returned error", "code": 502}});
     let (answer, _) = chat(vec![Say::Raw(stream(&[delta(json!({"content": "All is well."})), error]))]).await;
     let error = answer.unwrap_err();
-    assert!(matches!(&error, ModelError::Malformed { what, .. } if what.contains("Provider returned error")), "{error}");
+    assert!(
+        matches!(&error, ModelError::Malformed { what, .. } if what.contains("Provider returned error")),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -128,7 +131,8 @@ async fn l11_a_stream_without_end_is_dropped_at_the_limit() {
 
 #[tokio::test]
 async fn l13_ids_of_calls_are_theirs_and_may_be_anything() {
-    let piece = |index: u64, id: &str| json!({"index": index, "id": id, "function": {"name": "look", "arguments": "{}"}});
+    let piece =
+        |index: u64, id: &str| json!({"index": index, "id": id, "function": {"name": "look", "arguments": "{}"}});
     let same = delta(json!({"tool_calls": [piece(0, "x"), piece(1, "x"), piece(2, "")]}));
     let reply = chat(vec![Say::Raw(stream(&[same, end("tool_calls")]))]).await.0.unwrap();
     assert_eq!(reply.calls.iter().map(|call| call.id.as_str()).collect::<Vec<_>>(), ["x", "x", ""]);
@@ -153,7 +157,10 @@ async fn l16_figures_count_hidden_thoughts_and_what_was_cached() {
         (json!({"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 40}), (9, 31, 0)),
         (json!({"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 1}), (9, 2, 0)),
         (json!({"prompt_tokens": 9, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 8}}), (9, 2, 8)),
-        (json!({"prompt_tokens": 9, "completion_tokens": 2, "prompt_tokens_details": null, "cache_read_input_tokens": 7}), (9, 2, 7)),
+        (
+            json!({"prompt_tokens": 9, "completion_tokens": 2, "prompt_tokens_details": null, "cache_read_input_tokens": 7}),
+            (9, 2, 7),
+        ),
         (json!({"prompt_tokens": 9, "completion_tokens": 2, "prompt_cache_hit_tokens": 4_000}), (9, 2, 9)),
     ] {
         let mut body = says("x");
@@ -224,7 +231,8 @@ async fn the_last_word_is_asked_for_by_schema_where_that_works() {
     assert!(sent[1].get("response_format").is_none() && sent[1]["tools"].is_array(), "only for the last word");
 
     // Refused, or taken and not kept to: as a call from then on.
-    for first in [http(400, "", r#"{"error":{"message":"response_format is not supported"}}"#), ok(&says("Well, …"))] {
+    for first in [http(400, "", r#"{"error":{"message":"response_format is not supported"}}"#), ok(&says("Well, …"))]
+    {
         let server = Server::start(vec![first, ok(&says("a"))]).await;
         let provider = by_schema(&server.url);
         ask(&provider, &last_word()).await.unwrap();

@@ -297,7 +297,8 @@ pub struct InvestigationFacts {
     pub cost_usd: f64,
     /// The model, if one proposes.
     pub model: Option<String>,
-    /// How the model did in its evaluation: `ok|weak|failed`, or `none` without a model.
+    /// How the model did when it was measured: `ok|weak|failed`, `unknown` while it was not, or `none`
+    /// without a model.
     pub model_profile: String,
 }
 

@@ -2,7 +2,7 @@
 //! leaves nothing behind.
 
 use super::writer::News;
-use super::{StoreError, unavailable};
+use super::{StoreError, unavailable, usage};
 use crate::domain::InvestigationId;
 use crate::journal::{Body, Draft, Entry, Head, Outcome, View, chain::SYSTEM};
 use crate::store::{Append, Blob, DeadLetter, Lease, Signal};
@@ -195,12 +195,12 @@ pub(super) async fn append(
     let view = append.view.as_ref();
     let state = view.map(|view| to_json(path, "an investigation", view)).transpose()?;
     // The check and the first write are one statement: a refusal leaves nothing behind.
-    let waiting: Option<(bool,)> = sqlx::query_as(
+    let written: Option<(bool, String)> = sqlx::query_as(
         "UPDATE investigations SET seq = ?1, hash = ?2, state = coalesce(?3, state), \
            risk = CASE WHEN ?6 IS NULL THEN risk ELSE ?4 END, \
            closed_us = CASE WHEN ?6 IS NULL THEN closed_us ELSE ?5 END, view = coalesce(?6, view) \
          WHERE id = ?7 AND epoch = ?8 AND seq = ?9 AND hash = ?10 \
-         RETURNING EXISTS (SELECT 1 FROM signals WHERE investigation = ?7 AND number > ?11)",
+         RETURNING EXISTS (SELECT 1 FROM signals WHERE investigation = ?7 AND number > ?11), route",
     )
     .bind(number(end.seq))
     .bind(end.hash.as_str())
@@ -216,9 +216,10 @@ pub(super) async fn append(
     .fetch_optional(&mut *tx)
     .await
     .map_err(unavailable(path, "write the head of a chain"))?;
-    let Some((waiting,)) = waiting else { return Err(why_not(tx, path, lease, head).await?) };
+    let Some((waiting, route)) = written else { return Err(why_not(tx, path, lease, head).await?) };
     insert_blobs(tx, path, &append.blobs).await?;
     insert_entries(tx, path, &append.entries).await?;
+    usage::count(tx, path, &route, &append.entries).await?;
     if !append.consumed.is_empty() {
         sqlx::query("DELETE FROM signals WHERE investigation = ? AND number <= ?")
             .bind(&id)
@@ -250,7 +251,7 @@ async fn why_not(tx: &mut SqliteConnection, path: &Path, lease: &Lease, head: &H
 }
 
 /// As SQLite counts.
-fn number(seq: u64) -> i64 {
+pub(super) fn number(seq: u64) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
 }
 

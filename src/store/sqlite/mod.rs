@@ -4,11 +4,13 @@
 //! - [`admit`]: which investigation an alert belongs to
 //! - [`chain`]: leases, compare-and-append, signals
 //! - [`read`]: everything that only reads, on a pool of its own
+//! - [`usage`]: what was spent, counted from entries as they are written
 
 mod admit;
 mod chain;
 mod lock;
 mod read;
+mod usage;
 mod writer;
 
 #[cfg(test)]
@@ -96,6 +98,7 @@ impl SqliteStore {
         })?;
         let mut connection = Self::writing_connection(path).await?;
         Self::migrate(path, &mut connection).await?;
+        usage::count_the_past(&mut connection, path).await?;
         let failed = unavailable(path, "prepare the database");
         sqlx::query("UPDATE investigations SET owner = NULL, lease_until_us = NULL WHERE owner IS NOT NULL")
             .execute(&mut connection)
@@ -131,6 +134,33 @@ impl SqliteStore {
         let (watch, _) = broadcast::channel(1);
         let work = std::sync::Arc::new(Notify::new());
         Ok(Self { path: path.to_owned(), readers, writer: None, watch, work, hmac_key, lock: None })
+    }
+
+    /// Commits without a change, alone, and tells the versions of SQLite and of the schema, which stays
+    /// as it is. `None` when there is no such file.
+    ///
+    /// # Errors
+    /// When another process holds it, it is no database of ours, or it cannot be written.
+    pub async fn probe(path: &Path) -> Result<Option<String>, StoreError> {
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let _lock = lock::InstanceLock::take(path)?;
+        let mut connection = Self::writing_connection(path).await?;
+        let foreign = |error: sqlx::Error| StoreError::Unusable {
+            place: path.display().to_string(),
+            why: format!("it is no database of firewarden, or it cannot be written ({error})"),
+        };
+        sqlx::query("UPDATE meta SET value = value WHERE key = 'hmac_key'")
+            .execute(&mut connection)
+            .await
+            .map_err(foreign)?;
+        let (sqlite, schema): (String, i64) =
+            sqlx::query_as("SELECT sqlite_version(), (SELECT max(version) FROM _sqlx_migrations)")
+                .fetch_one(&mut connection)
+                .await
+                .map_err(foreign)?;
+        Ok(Some(format!("SQLite {sqlite}, schema {schema}")))
     }
 
     /// The key under which the original bytes of deliveries are vouched for.
@@ -201,13 +231,13 @@ impl SqliteStore {
     }
 
     async fn migrate(path: &Path, connection: &mut SqliteConnection) -> Result<(), StoreError> {
-        let migrations = vec![Migration::new(
-            1,
-            "journal".into(),
-            MigrationType::Simple,
-            sqlx::SqlSafeStr::into_sql_str(include_str!("../../../migrations/sqlite/0001_journal.sql")),
-            false,
-        )];
+        let migration = |version, name: &'static str, sql: &'static str| {
+            Migration::new(version, name.into(), MigrationType::Simple, sqlx::SqlSafeStr::into_sql_str(sql), false)
+        };
+        let migrations = vec![
+            migration(1, "journal", include_str!("../../../migrations/sqlite/0001_journal.sql")),
+            migration(2, "usage", include_str!("../../../migrations/sqlite/0002_usage.sql")),
+        ];
         Migrator::with_migrations(migrations).run_direct(None, connection, false).await.map_err(|error| {
             StoreError::Unusable {
                 place: path.display().to_string(),

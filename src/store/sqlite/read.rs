@@ -5,7 +5,8 @@ use super::{SqliteStore, StoreError, unavailable};
 use crate::domain::{BlobRef, Digest, EventId, InvestigationId};
 use crate::journal::{Entry, Head, View};
 use crate::store::{
-    Blobs, Counts, DeadLetter, EventFilter, Events, Fate, InvestigationFilter, Page, StoreReader, StoredEvent, Waiting,
+    Blobs, Counts, DeadLetter, EventFilter, Events, Fate, InvestigationFilter, Page, StoreReader, StoredEvent, Usage,
+    UsageFilter, Waiting,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -185,6 +186,10 @@ impl StoreReader for SqliteStore {
             open: count(open),
             signals: count(signals),
         })
+    }
+
+    async fn usage(&self, filter: &UsageFilter) -> Result<Usage, StoreError> {
+        self.read_usage(filter).await
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

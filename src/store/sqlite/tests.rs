@@ -1,5 +1,7 @@
 //! What the store promises, on real files.
 
+mod usage;
+
 use super::*;
 use crate::domain::{AlertStatus, Digest, EventId, InvestigationId, Resource, ResourceType, Severity, SreEvent};
 use crate::journal::{Actor, Body, Draft, Investigation, Outcome, View, chain};

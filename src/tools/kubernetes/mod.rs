@@ -3,7 +3,8 @@
 //! - [`object`]: an object without what nobody reads.
 //! - [`columns`]: what a list shows of each kind.
 //! - [`gist`]: what was seen, in a line.
-//! - [`get`], [`list`], [`describe`], [`events`], [`logs`]: the tools.
+//! - [`template`]: what differs between two pod templates.
+//! - [`get`], [`list`], [`describe`], [`events`], [`logs`], [`rollout`]: the tools.
 
 pub mod columns;
 pub mod describe;
@@ -13,6 +14,8 @@ mod gist;
 pub mod list;
 pub mod logs;
 pub mod object;
+pub mod rollout;
+mod template;
 
 #[cfg(test)]
 mod tests;
@@ -25,8 +28,14 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// What a manifest can run.
-pub const BUILTINS: [&str; 5] =
-    ["kubernetes_get", "kubernetes_list", "kubernetes_describe", "kubernetes_logs", "kubernetes_events"];
+pub const BUILTINS: [&str; 6] = [
+    "kubernetes_get",
+    "kubernetes_list",
+    "kubernetes_describe",
+    "kubernetes_logs",
+    "kubernetes_events",
+    "kubernetes_rollout_history",
+];
 
 /// What every tool here works with.
 #[derive(Debug, Clone)]
@@ -46,6 +55,7 @@ pub fn build(spec: Arc<ToolSpec>, reader: KubeReader, clock: Arc<dyn Clock>) -> 
         "kubernetes_describe" => Box::new(describe::Describe(cluster)),
         "kubernetes_logs" => Box::new(logs::Logs(cluster)),
         "kubernetes_events" => Box::new(events::Events(cluster)),
+        "kubernetes_rollout_history" => Box::new(rollout::RolloutHistory(cluster)),
         _ => return None,
     })
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 /// Most series, alerts, or targets that are kept.
 const KEPT: usize = 1000;
 /// How far back series are looked for, in seconds.
-const WINDOW: f64 = 3600.0;
+pub(super) const WINDOW: f64 = 3600.0;
 /// Most selectors of one call.
 const SELECTORS: usize = 20;
 
@@ -32,9 +32,28 @@ pub struct Targets(pub(super) Server);
 /// One selector or several.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-enum Selectors {
+pub(super) enum Selectors {
     One(String),
     Many(Vec<String>),
+}
+
+impl Selectors {
+    /// The selectors, each of which is PromQL.
+    pub(super) fn checked(self) -> Result<Vec<String>, ToolError> {
+        let selectors = match self {
+            Self::One(one) => vec![one],
+            Self::Many(many) => many,
+        };
+        if selectors.is_empty() || selectors.len() > SELECTORS {
+            return Err(ToolError::invalid(format!(
+                "match: 1 to {SELECTORS} selectors are expected, `up{{job=\"x\"}}` for instance"
+            )));
+        }
+        for selector in &selectors {
+            promql(selector)?;
+        }
+        Ok(selectors)
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -58,18 +77,7 @@ impl ReadTool for Series {
 
     async fn read(&self, args: &Value) -> Result<Seen, ToolError> {
         let args: SeriesArgs = arguments(args)?;
-        let selectors = match args.selectors {
-            Selectors::One(one) => vec![one],
-            Selectors::Many(many) => many,
-        };
-        if selectors.is_empty() || selectors.len() > SELECTORS {
-            return Err(ToolError::invalid(format!(
-                "match: 1 to {SELECTORS} selectors are expected, `up{{job=\"x\"}}` for instance"
-            )));
-        }
-        for selector in &selectors {
-            promql(selector)?;
-        }
+        let selectors = args.selectors.checked()?;
         let (start, end) = (time::text(&args.start), time::text(&args.end));
         let window = window(start.as_deref(), end.as_deref(), None, WINDOW, self.0.clock.now())?;
         let answer = self.0.reader.series(&selectors, &written(window.start), &written(window.end)).await?;
@@ -276,7 +284,7 @@ impl ReadTool for Targets {
 }
 
 /// At most [`KEPT`] of a list, how many there were, and a `Seen` that says so.
-fn kept(list: Value, what: &str) -> (Vec<Value>, usize, Seen) {
+pub(super) fn kept(list: Value, what: &str) -> (Vec<Value>, usize, Seen) {
     let mut list = match list {
         Value::Array(list) => list,
         _ => Vec::new(),
@@ -291,10 +299,10 @@ fn kept(list: Value, what: &str) -> (Vec<Value>, usize, Seen) {
     (list, total, seen)
 }
 
-fn items(list: &Value) -> impl Iterator<Item = &Value> {
+pub(super) fn items(list: &Value) -> impl Iterator<Item = &Value> {
     list.as_array().into_iter().flatten()
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }

@@ -3,10 +3,11 @@
 //! - [`time`]: instants, windows and steps as people write them.
 //! - [`series`]: samples bounded, summarised and shown.
 //! - [`gist`]: what was seen, in a line.
-//! - [`query`], [`range`], [`inventory`]: the tools.
+//! - [`query`], [`range`], [`inventory`], [`names`]: the tools.
 
 mod gist;
 pub mod inventory;
+pub mod names;
 pub mod query;
 pub mod range;
 pub mod series;
@@ -23,13 +24,15 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// What a manifest can run.
-pub const BUILTINS: [&str; 6] = [
+pub const BUILTINS: [&str; 8] = [
     "prometheus_query",
     "prometheus_query_range",
     "prometheus_series",
     "prometheus_alerts",
     "prometheus_rules",
     "prometheus_targets",
+    "prometheus_labels",
+    "prometheus_metadata",
 ];
 /// Longest query, in bytes.
 const QUERY_BYTES: usize = 4096;
@@ -53,6 +56,8 @@ pub fn build(spec: Arc<ToolSpec>, reader: PrometheusReader, clock: Arc<dyn Clock
         "prometheus_alerts" => Box::new(inventory::Alerts(server)),
         "prometheus_rules" => Box::new(inventory::Rules(server)),
         "prometheus_targets" => Box::new(inventory::Targets(server)),
+        "prometheus_labels" => Box::new(names::Labels(server)),
+        "prometheus_metadata" => Box::new(names::Metadata(server)),
         _ => return None,
     })
 }

@@ -246,3 +246,64 @@ fn metrics_are_told_with_what_tells_them_apart() {
         assert_eq!(gist::targets(seen.into_iter(), None), told);
     }
 }
+
+#[tokio::test]
+async fn labels_and_meanings_are_told_in_both_versions() {
+    for version in ["2.42.0", "3.5.3"] {
+        let mut all = String::new();
+        for (name, tool, args, path) in [
+            ("labels", "prometheus_labels", json!({}), "GET /api/v1/labels?start="),
+            (
+                "label-values",
+                "prometheus_labels",
+                json!({"label": "namespace", "match": "kubelet_volume_stats_used_bytes"}),
+                "GET /api/v1/label/namespace/values?match%5B%5D=kubelet_volume_stats_used_bytes&start=1795215810&end=1795219410&limit=10000 ",
+            ),
+            (
+                "metadata",
+                "prometheus_metadata",
+                json!({"metric": "kubelet_volume_stats_used_bytes"}),
+                "GET /api/v1/metadata?limit=10000&metric=kubelet_volume_stats_used_bytes ",
+            ),
+            ("metadata", "prometheus_metadata", json!({"contains": "USED bytes"}), "GET /api/v1/metadata?limit=10000 "),
+            (
+                "metadata",
+                "prometheus_metadata",
+                json!({"contains": "nothing like it"}),
+                "GET /api/v1/metadata?limit=10000 ",
+            ),
+        ] {
+            let (reader, asked) = replaying(fixture(version, name));
+            let seen = registry(reader).look(tool, &args).await.unwrap();
+            assert!(asked.lock().unwrap()[0].starts_with(path), "{:?}", asked.lock().unwrap());
+            assert!(seen.text.lines().next().unwrap().chars().count() <= crate::tools::gist::CHARS);
+            all.push_str(&format!("== {tool} {args}\n{}\n", seen.text));
+        }
+        insta::assert_snapshot!(format!("names_{version}"), all);
+    }
+}
+
+#[tokio::test]
+async fn a_partial_list_of_values_says_so_and_a_path_is_no_label() {
+    let body = json!({"status": "success", "data": ["a"], "warnings": ["results truncated due to limit"]});
+    let (reader, asked) = replaying(json!({"status": 200, "body": body}));
+    let registry = registry(reader);
+    let seen = registry.look("prometheus_labels", &json!({"label": "pod"})).await.unwrap();
+    assert!(seen.truncated && seen.data["complete"] == false);
+    assert!(seen.text.starts_with("at least 1 value of pod: a\n"), "{}", seen.text);
+    assert!(seen.text.contains("note: partial, Prometheus warns: results truncated due to limit"), "{}", seen.text);
+    for label in ["a/../../admin", "1a", "a b", "?x"] {
+        let error = registry.look("prometheus_labels", &json!({"label": label})).await.unwrap_err();
+        assert!(matches!(error, ToolError::Invalid { .. }), "{label}: {error}");
+    }
+    assert_eq!(asked.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_part_of_a_histogram_is_told_under_its_family() {
+    let (reader, asked) = replaying(json!({"status": 200, "body": {"status": "success", "data": {}}}));
+    let seen =
+        registry(reader).look("prometheus_metadata", &json!({"metric": "latency_seconds_bucket"})).await.unwrap();
+    assert!(seen.text.starts_with("no metadata"), "{}", seen.text);
+    assert!(asked.lock().unwrap()[1].starts_with("GET /api/v1/metadata?limit=10000&metric=latency_seconds "));
+}

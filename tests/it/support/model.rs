@@ -1,7 +1,7 @@
 //! A scripted language model behind the OpenAI-compatible HTTP interface.
 
 use axum::extract::State;
-use axum::routing::post;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -46,7 +46,10 @@ impl Model {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
         let state = Arc::new(Asked { script, requests: AtomicUsize::new(0), bodies: Mutex::default() });
-        let router = Router::new().route("/v1/chat/completions", post(answer)).with_state(state.clone());
+        let router = Router::new()
+            .route("/v1/chat/completions", post(answer))
+            .route("/v1/models", get(models))
+            .with_state(state.clone());
         let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { base_url, state, task }
     }
@@ -65,6 +68,10 @@ impl Model {
     pub fn config(&self) -> Value {
         json!({"name": "main", "provider": "openai", "model": "scripted-1", "base_url": self.base_url, "api_key": "env:SCRIPTED_KEY"})
     }
+}
+
+async fn models() -> Json<Value> {
+    Json(json!({"object": "list", "data": [{"id": "scripted-1", "object": "model", "max_model_len": 32_768}]}))
 }
 
 async fn answer(State(asked): State<Arc<Asked>>, body: String) -> Result<Json<Value>, String> {

@@ -1,0 +1,227 @@
+//! What the answers of peers mean. Pure.
+
+use super::{Cause, Finding};
+use crate::edge::kube::Right;
+use crate::edge::{EdgeError, EdgeErrorKind};
+use crate::model::profile::{Grade, Profile};
+use crate::model::{About, ModelError};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+/// What the reading tools ask the API server for.
+pub const NEEDED: [Right; 14] = [
+    right("list", "", "pods"),
+    right("get", "", "pods"),
+    right("get", "", "pods/log"),
+    right("list", "", "events"),
+    right("list", "", "nodes"),
+    right("list", "", "namespaces"),
+    right("list", "", "services"),
+    right("list", "", "persistentvolumeclaims"),
+    right("list", "", "persistentvolumes"),
+    right("list", "apps", "deployments"),
+    right("list", "apps", "replicasets"),
+    right("list", "apps", "statefulsets"),
+    right("list", "apps", "daemonsets"),
+    right("list", "batch", "jobs"),
+];
+/// What nobody should give to a program that only reads.
+pub const TOO_MUCH: Right = right("*", "*", "*");
+/// A measurement that is older says little about a server that may have changed.
+const OLD: SignedDuration = SignedDuration::from_hours(24 * 90);
+
+const fn right(verb: &'static str, group: &'static str, resource: &'static str) -> Right {
+    Right { verb, group, resource }
+}
+
+/// A failed exchange with a peer.
+pub fn failed(of: &str, check: &str, error: &EdgeError, help: &str) -> Finding {
+    let cause = match error.kind() {
+        EdgeErrorKind::Unreachable | EdgeErrorKind::Timeout => Cause::Unreached,
+        EdgeErrorKind::Invalid => Cause::DoesNotLoad,
+        EdgeErrorKind::Status { .. }
+        | EdgeErrorKind::NotFound
+        | EdgeErrorKind::Denied
+        | EdgeErrorKind::TooLarge
+        | EdgeErrorKind::BadBody => Cause::Found,
+    };
+    Finding::fail(of, check, cause, error.text(), help)
+}
+
+/// The rights at the API server, as pairs of right and answer.
+pub fn rights(of: &str, answers: &[(Right, bool)]) -> Finding {
+    let missing: Vec<String> = answers.iter().filter(|(_, may)| !may).map(|(right, _)| right.to_string()).collect();
+    match missing.len() {
+        0 => Finding::ok(of, "rights", format!("all {} rights that the tools need", answers.len())),
+        n => Finding::warn(
+            of,
+            "rights",
+            format!("{n} of {} are missing in the cluster as a whole: {}", answers.len(), missing.join(", ")),
+            "bind the ClusterRole `view` and a role that lists nodes and persistentvolumes; what stays missing is \
+             a gap in reports",
+        ),
+    }
+}
+
+/// What a Prometheus has to evaluate.
+pub fn rules(of: &str, data: &Value) -> Finding {
+    let groups = data["groups"].as_array().map_or(&[][..], Vec::as_slice);
+    let all: Vec<&Value> = groups.iter().filter_map(|group| group["rules"].as_array()).flatten().collect();
+    let alerting = all.iter().filter(|rule| rule["type"] == "alerting").count();
+    let sick: Vec<&str> = all.iter().filter(|r| r["health"] == "err").filter_map(|r| r["name"].as_str()).collect();
+    let about = format!("{} rules in {} groups, {alerting} of them alerts", all.len(), groups.len());
+    match (alerting, sick.as_slice()) {
+        (0, _) => Finding::warn(of, "rules", about, "no alert can fire: load alerting rules with `rule_files`"),
+        (_, []) => Finding::ok(of, "rules", about),
+        (_, [first, ..]) => Finding::warn(
+            of,
+            "rules",
+            format!("{about}; {} cannot be evaluated, {first} for instance", sick.len()),
+            "Prometheus shows the error on its page /rules",
+        ),
+    }
+}
+
+/// Whom a Prometheus tells.
+pub fn alertmanagers(of: &str, data: &Value) -> Finding {
+    let active = data["activeAlertmanagers"].as_array().map_or(0, Vec::len);
+    match active {
+        0 => Finding::warn(
+            of,
+            "alertmanagers",
+            "none: alerts that fire reach nobody",
+            "set `alerting.alertmanagers` in Prometheus; in Alertmanager, add firewarden as a receiver and a catch-all \
+             route behind its own, since `continue: true` goes on to the next sibling only",
+        ),
+        n => Finding::ok(of, "alertmanagers", format!("{n} active")),
+    }
+}
+
+/// What a model's server says of itself.
+pub fn server(of: &str, model: &str, answer: &Result<About, ModelError>) -> Finding {
+    match answer {
+        Err(error) => {
+            let cause = match error {
+                ModelError::Unreachable { .. } | ModelError::Timeout { .. } => Cause::Unreached,
+                ModelError::Settings { .. } => Cause::DoesNotLoad,
+                _ => Cause::Found,
+            };
+            Finding::fail(of, "server", cause, error.to_string(), "")
+        }
+        Ok(about) => {
+            let window =
+                about.context_tokens.map_or(String::new(), |n| format!(", window {n} tokens ({})", about.said_at));
+            match about.serves(model) {
+                Some(true) => Finding::ok(of, "server", format!("serves {model}{window}")),
+                None => Finding::ok(of, "server", format!("answers, and keeps no list of models{window}")),
+                Some(false) => {
+                    let known = about.models.as_deref().unwrap_or_default();
+                    let some = known.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ");
+                    let help = match known.is_empty() {
+                        true => "load the model on the server".to_owned(),
+                        false => format!("set `model` to one that it serves ({} in all): {some}", known.len()),
+                    };
+                    Finding::fail(of, "server", Cause::Found, format!("does not serve {model}"), help)
+                }
+            }
+        }
+    }
+}
+
+/// How a model did when it was measured.
+pub fn profile(of: &str, name: &str, profile: Option<&Profile>, now: Timestamp) -> Finding {
+    let again = format!("`firewarden doctor model --model {name}` measures it in two minutes");
+    match profile {
+        None => Finding::warn(of, "profile", "not measured: what it would change waits for a person", again),
+        Some(profile) => {
+            let about = format!("{} on {}", profile.verdict.as_str(), profile.measured_at.strftime("%Y-%m-%d"));
+            let reasons = profile.reasons.join("; ");
+            match profile.verdict {
+                Grade::Ok if now.duration_since(profile.measured_at) > OLD => {
+                    Finding::warn(of, "profile", format!("{about}, which is long ago"), again)
+                }
+                Grade::Ok => Finding::ok(of, "profile", about),
+                Grade::Weak => Finding::warn(
+                    of,
+                    "profile",
+                    format!("{about} ({reasons}): what it would change waits for a person"),
+                    "a better model, or a larger window; then measure again",
+                ),
+                Grade::Failed => Finding::warn(
+                    of,
+                    "profile",
+                    format!("{about} ({reasons}): it may look and take notes"),
+                    "choose another model; reports do not depend on it",
+                ),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::State;
+    use crate::model::profile::tests::profile as measured;
+    use serde_json::json;
+
+    #[test]
+    fn missing_rights_are_named() {
+        let all: Vec<(Right, bool)> = NEEDED.iter().map(|right| (*right, true)).collect();
+        assert_eq!(rights("kubernetes", &all).state, State::Ok);
+        let mut some = all.clone();
+        some[2].1 = false;
+        some[9].1 = false;
+        let found = rights("kubernetes", &some);
+        assert_eq!(found.state, State::Warn);
+        assert!(found.about.ends_with("get pods/log, list deployments.apps"), "{}", found.about);
+    }
+
+    #[test]
+    fn rules_and_alertmanagers_are_counted() {
+        let alert = |health: &str| json!({"type": "alerting", "name": "Down", "health": health});
+        for (rules_data, state, words) in [
+            (json!({"groups": []}), State::Warn, "0 rules in 0 groups"),
+            (json!({"groups": [{"rules": [{"type": "recording", "health": "ok"}]}]}), State::Warn, "1 rules"),
+            (json!({"groups": [{"rules": [alert("ok"), alert("unknown")]}]}), State::Ok, "2 of them alerts"),
+            (json!({"groups": [{"rules": [alert("ok"), alert("err")]}]}), State::Warn, "1 cannot be evaluated, Down"),
+            (json!("odd"), State::Warn, "0 rules"),
+        ] {
+            let found = rules("prometheus", &rules_data);
+            assert!(found.state == state && found.about.contains(words), "{found:?}");
+        }
+        assert_eq!(alertmanagers("prometheus", &json!({"activeAlertmanagers": []})).state, State::Warn);
+        assert_eq!(alertmanagers("prometheus", &json!({"activeAlertmanagers": [{}]})).state, State::Ok);
+    }
+
+    #[test]
+    fn a_server_without_the_model_says_what_it_has() {
+        let about = |models: &[&str]| {
+            let models = Some(models.iter().map(|m| (*m).to_owned()).collect());
+            Ok(About { models, context_tokens: Some(8192), said_at: "/models" })
+        };
+        let fine = server("model main", "m", &about(&["m", "n"]));
+        assert_eq!((fine.state, fine.about.as_str()), (State::Ok, "serves m, window 8192 tokens (/models)"));
+        let absent = server("model main", "x", &about(&["m", "n"]));
+        assert_eq!((absent.state, absent.cause), (State::Fail, Some(Cause::Found)));
+        assert!(absent.help.ends_with("(2 in all): m, n"), "{}", absent.help);
+        let gone = ModelError::Unreachable { model: "main".into(), base_url: "http://h".into(), why: "refused".into() };
+        assert_eq!(server("model main", "x", &Err(gone)).cause, Some(Cause::Unreached));
+    }
+
+    #[test]
+    fn a_profile_says_what_the_model_may() {
+        let now = "2026-04-02T00:00:00Z".parse().unwrap();
+        let late = "2026-12-02T00:00:00Z".parse().unwrap();
+        for (profile, now, state, words) in [
+            (None, now, State::Warn, "not measured"),
+            (Some(measured(Grade::Ok)), now, State::Ok, "ok on 2026-04-01"),
+            (Some(measured(Grade::Ok)), late, State::Warn, "long ago"),
+            (Some(measured(Grade::Weak)), now, State::Warn, "waits for a person"),
+            (Some(measured(Grade::Failed)), now, State::Warn, "may look and take notes"),
+        ] {
+            let found = super::profile("model main", "main", profile.as_ref(), now);
+            assert!(found.state == state && found.about.contains(words), "{found:?}");
+        }
+    }
+}

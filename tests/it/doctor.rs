@@ -1,0 +1,192 @@
+//! What is missing, how good a model is, and what it was told: the real binary, recorded peers and a
+//! scripted model.
+
+use crate::support::model::{Model, Script};
+use crate::support::site::{SOON, Site};
+use crate::support::world::{Stage, TYPEDB};
+use serde_json::{Value, json};
+
+fn findings(stdout: &str) -> Vec<Value> {
+    serde_json::from_str(stdout).unwrap_or_else(|e| panic!("{e}: {stdout}"))
+}
+
+fn find<'a>(found: &'a [Value], of: &str, check: &str) -> &'a Value {
+    let fits = |finding: &&Value| finding["of"] == of && finding["check"] == check;
+    found.iter().find(fits).unwrap_or_else(|| panic!("nothing about {of} {check}: {found:#?}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_peer_is_asked_and_what_is_missing_is_told() {
+    let stage = Stage::embedded(TYPEDB).await;
+    let model = Model::serve(Script::ReadsThenReport(0)).await;
+    let site = stage.site(json!({"models": [model.config()]}));
+    let (code, stdout, stderr) = site.run_with_config(&["doctor", "-o", "json"]);
+    assert_eq!(code, Some(1), "{stdout}{stderr}");
+    let found = findings(&stdout);
+    for (of, check, state) in [
+        ("policies", "load", "ok"),
+        ("prompts", "load", "ok"),
+        ("tools", "load", "ok"),
+        ("store", "commits", "ok"),
+        ("kubernetes", "server", "ok"),
+        ("kubernetes", "who am I", "ok"),
+        ("kubernetes", "rights", "ok"),
+        ("prometheus", "server", "ok"),
+        ("prometheus", "rules", "ok"),
+        ("prometheus", "alertmanagers", "warn"),
+        ("model main", "server", "ok"),
+        ("model main", "profile", "warn"),
+        ("notify", "configured", "ok"),
+    ] {
+        assert_eq!(find(&found, of, check)["state"], state, "{of} {check}: {found:#?}");
+    }
+    assert!(find(&found, "model main", "server")["about"].as_str().unwrap().contains("window 32768 tokens"));
+    assert!(!site.database().exists(), "looking makes no store");
+    assert_eq!(model.requests(), 0, "a model is not asked for an answer");
+    assert!(!stdout.contains("sk-scripted") && !stdout.contains("recorded-token"));
+
+    let (code, stdout, _) = site.run_with_config(&["doctor"]);
+    assert_eq!(code, Some(1));
+    assert!(stdout.contains("help: ") && stdout.lines().all(|line| line.chars().count() <= 100), "{stdout}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exit_codes_tell_what_kind_of_fault_it_is() {
+    let gone = Site::new(json!({"tools": {"prometheus": {"url": "http://127.0.0.1:1"}},
+        "models": [{"name": "main", "provider": "openai", "model": "m", "base_url": "http://127.0.0.1:1/v1"}]}));
+    let (code, stdout, stderr) = gone.run_with_config(&["doctor", "-o", "json"]);
+    assert_eq!(code, Some(4), "{stdout}{stderr}");
+    let found = findings(&stdout);
+    assert_eq!(find(&found, "prometheus", "server")["cause"], "unreached");
+    assert_eq!(find(&found, "model main", "server")["cause"], "unreached");
+    assert_eq!(gone.run_with_config(&["doctor", "model"]).0, Some(4));
+    assert!(!gone.dir.path().join("model-profiles").exists(), "nothing was measured");
+
+    let broken = Site::new(json!({}));
+    let policies = broken.dir.path().join("broken");
+    std::fs::create_dir_all(&policies).unwrap();
+    std::fs::write(policies.join("a.rego"), "package a\n\nallow if {").unwrap();
+    let policies = policies.display().to_string();
+    let (code, stdout, _) = broken.run_with_config(&["doctor", "-o", "json", "--policies", &policies]);
+    assert_eq!(code, Some(3), "{stdout}");
+    assert_eq!(find(&findings(&stdout), "policies", "load")["state"], "fail");
+
+    let fine = Site::new(json!({}));
+    let (code, stdout, stderr) = fine.run_with_config(&["doctor"]);
+    assert_eq!(code, Some(0), "{stdout}{stderr}");
+    assert!(stdout.contains("all is well"), "{stdout}");
+    assert_eq!(fine.run_with_config(&["doctor", "model"]).0, Some(2), "no model is configured");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_measured_model_has_a_profile_that_counts() {
+    // It hands in the same report whatever it is asked: good at nothing else.
+    let model = Model::serve(Script::ReadsThenReport(0)).await;
+    let site = Site::new(json!({"models": [model.config()]})).variable("SCRIPTED_KEY", "sk-scripted");
+    let (code, stdout, stderr) = site.run_with_config(&["doctor", "model", "-o", "json"]);
+    assert_eq!(code, Some(1), "{stdout}{stderr}");
+    let profile: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((&profile["verdict"], &profile["answered_as"]), (&json!("failed"), &json!("scripted-1-0001")));
+    assert_eq!(profile["window"], json!({"tokens": 32_768, "from": "/models"}));
+    assert_eq!(profile["scores"]["hierarchy"], json!({"passed": 4, "of": 4}));
+    assert!(stderr.contains("measuring main"), "{stderr}");
+    let kept = std::fs::read_to_string(site.dir.path().join("model-profiles/main.yaml")).unwrap();
+    assert!(kept.contains("api_version: firewarden/model-profile/v1") && !kept.contains("sk-scripted"), "{kept}");
+
+    let (_, stdout, _) = site.run_with_config(&["doctor", "-o", "json"]);
+    let found = findings(&stdout);
+    let about = find(&found, "model main", "profile")["about"].as_str().unwrap();
+    assert!(about.starts_with("failed on ") && about.contains("may look and take notes"), "{about}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_alert_goes_all_the_way() {
+    let site = Site::new(json!({"intake": {"tokens": [{"source": "*", "token": "env:SENDER"}]}}))
+        .variable("SENDER", "a-token-of-the-sender");
+    let (code, _, stderr) = site.run_with_config(&["doctor", "--send-test-alert"]);
+    assert_eq!(code, Some(4), "{stderr}");
+    let mut server = site.start(&[]);
+    site.ready(&mut server).await;
+    let (code, stdout, stderr) = site.run_with_config(&["doctor", "--send-test-alert"]);
+    assert_eq!(code, Some(0), "{stdout}{stderr}");
+    for words in ["accepted   inv_", "report revision 1", "PASS"] {
+        let even = stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(even.contains(&words), "`{words}` is missing: {stdout}");
+    }
+    let investigations = site.investigations().await;
+    assert_eq!((investigations.len(), &investigations[0]["alert_status"]), (1, &json!("resolved")));
+    let (code, stdout, _) = site.run_with_config(&["doctor", "-o", "json"]);
+    assert_eq!(code, Some(0), "{stdout}");
+    let store = find(&findings(&stdout), "store", "commits")["about"].as_str().unwrap().to_owned();
+    assert!(store.contains("held by the server at http://") && store.ends_with("which is ready"), "{store}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_transcript_is_what_was_sent() {
+    let stage = Stage::embedded(TYPEDB).await;
+    let model = Model::serve(Script::ReadsThenReport(3)).await;
+    let site = stage.site(json!({"models": [model.config()]}));
+    let _server = site.up().await;
+    let receipt = site.deliver(stage.world.alert()).await;
+    let id = receipt["events"][0]["job_id"].as_str().unwrap().to_owned();
+    site.closed(&id, SOON).await;
+    let transcript = site.json(&format!("/api/v1/investigations/{id}/transcript")).await;
+    let turns = transcript["items"].as_array().unwrap();
+    let sent = model.bodies();
+    assert!(turns.len() >= 4 && turns.len() == sent.len(), "{} turns, {} requests", turns.len(), sent.len());
+    assert!(transcript["prompts_digest"].as_str().unwrap().starts_with("sha256:"));
+    for (n, (turn, body)) in turns.iter().zip(&sent).enumerate() {
+        let request = &turn["request"];
+        assert_eq!(request["digest_holds"], true, "{turn:#}");
+        let shown = request["messages"].as_array().unwrap();
+        let received = body["messages"].as_array().unwrap();
+        assert_eq!(shown.len(), received.len(), "turn {n}");
+        for (shown, received) in shown.iter().zip(received) {
+            assert_eq!(shown["role"], received["role"]);
+            assert_eq!(shown["content"].as_str().unwrap(), received["content"].as_str().unwrap_or_default());
+            assert_eq!(shown["answers"], received["tool_call_id"]);
+            let calls = |message: &Value, key: &str| message[key].as_array().map_or(0, Vec::len);
+            assert_eq!(calls(shown, "calls"), calls(received, "tool_calls"));
+        }
+        let names = |tools: &Value, at: &str| -> Vec<Value> {
+            tools.as_array().into_iter().flatten().filter_map(|tool| tool.pointer(at).cloned()).collect()
+        };
+        assert_eq!(names(&request["tools"], "/name"), names(&body["tools"], "/function/name"));
+        assert_eq!(request["max_tokens"], body["max_tokens"]);
+        assert_eq!(request["new_from"].as_u64().unwrap() > 0, n > 0);
+        assert_eq!(turn["answered"], "scripted-1-0001");
+    }
+    assert_eq!(turns[0]["outcome"]["kind"], "calls");
+    assert_eq!(turns.last().unwrap()["outcome"], json!({"kind": "report"}));
+
+    let (code, stdout, stderr) = site.run_with_config(&["investigations", "transcript", &id]);
+    assert_eq!(code, Some(0), "{stderr}");
+    for words in ["## Turn 1: main", "### Message 0, system", "are those of the turn before", "It handed in a report."]
+    {
+        assert!(stdout.contains(words), "`{words}` is missing: {stdout}");
+    }
+    let (_, stdout, _) = site.run_with_config(&["investigations", "transcript", &id, "--after", "1", "-o", "json"]);
+    let page: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(page["items"][0]["turn"], 2);
+    assert_eq!(page["items"][0]["request"], turns[1]["request"], "a page begins in the middle of the conversation");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prompt_is_shown_with_its_size() {
+    let stage = Stage::embedded(TYPEDB).await;
+    let site = stage.site(json!({}));
+    std::fs::write(site.dir.path().join("alert.json"), stage.world.alert().to_string()).unwrap();
+    for from in [&["--scenario", TYPEDB][..], &["--alert", "alert.json"]] {
+        let (code, stdout, stderr) = site.run_with_config(&[&["prompt", "render"][..], from].concat());
+        assert_eq!(code, Some(0), "{stderr}");
+        assert!(stdout.contains("data-typedb-0"), "{stdout}");
+        assert!(stderr.contains("tokens of prompt") && stderr.contains("prompts sha256:"), "{stderr}");
+        let (_, stdout, _) = site.run_with_config(&[&["prompt", "render", "-o", "json"][..], from].concat());
+        let preview: Value = serde_json::from_str(&stdout).unwrap();
+        let size = |key: &str| preview[key].as_u64().unwrap();
+        assert_eq!(size("request_tokens"), size("head_tokens") + size("prompt_tokens"), "{from:?}");
+        assert!(size("tools") > 5 && size("head_tokens") > 1_000, "{from:?}: {}", size("head_tokens"));
+    }
+    assert!(!site.database().exists(), "a preview leaves the store alone");
+}
