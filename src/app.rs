@@ -1,13 +1,16 @@
 //! L8: the only place that names concrete adapters. A configuration becomes a working whole here.
 
 mod models;
+mod peers;
 mod rotation;
 mod sinks;
 
+pub use peers::prometheus;
+
 use crate::analysis;
-use crate::config::{Config, Credential, Kubernetes, Provider, RouteModel};
+use crate::config::{Config, Kubernetes, Provider, RouteModel};
 use crate::domain::{Clock, Digest, Entropy, Redactor, Secret};
-use crate::edge::{Auth, EdgeError, KubeReader, PrometheusReader, SystemClock, SystemEntropy};
+use crate::edge::{EdgeError, KubeReader, SystemClock, SystemEntropy};
 use crate::engine::intake::Intake;
 use crate::engine::ledger::Ledger;
 use crate::engine::notify::{LogSink, Sink};
@@ -171,19 +174,6 @@ pub async fn kubernetes(config: Option<&Kubernetes>) -> Result<Option<KubeReader
     }
 }
 
-/// The Prometheus that is configured, if one is.
-///
-/// # Errors
-/// When its settings cannot work.
-pub fn prometheus(config: &Config) -> Result<Option<PrometheusReader>, EdgeError> {
-    let Some(peer) = &config.prometheus else { return Ok(None) };
-    let auth = peer.credential.clone().map(|credential| match credential {
-        Credential::Bearer(token) => Auth::Bearer(token),
-        Credential::Basic { username, password } => Auth::Basic { username, password },
-    });
-    PrometheusReader::new(&peer.url, auth).map(Some)
-}
-
 impl Parts {
     /// Loads and checks everything that the configuration names, except the store.
     ///
@@ -193,7 +183,11 @@ impl Parts {
         let redactor = Arc::new(Redactor::new(config.secrets().into_iter().map(Secret::expose))?);
         let sources = Sources {
             kubernetes: kubernetes(config.kubernetes.as_ref()).await?,
-            prometheus: prometheus(config)?,
+            prometheus: peers::prometheus(config)?,
+            loki: peers::loki(config)?,
+            elasticsearch: peers::elasticsearch(config)?,
+            http_probe: peers::http_probe(config)?,
+            runbooks: peers::runbooks(config)?,
             clock: Arc::new(SystemClock),
         };
         let templates = Templates::load(config.places.prompts.as_deref())?;

@@ -9,6 +9,7 @@ use crate::config::{Config, Places};
 use crate::policy;
 use crate::scenario::World;
 use crate::template::Templates;
+use crate::tools::manifest::PEERS;
 use serde::Serialize;
 use std::collections::BTreeSet;
 
@@ -247,8 +248,7 @@ async fn together(config: &Config) -> Part {
     let mut part = Part { name: "peers", about: String::new(), problems: vec![] };
     match Parts::load(config).await {
         Ok(parts) => {
-            let there = [("kubernetes", config.kubernetes.is_some()), ("prometheus", config.prometheus.is_some())];
-            let there: Vec<&str> = there.into_iter().filter_map(|(name, there)| there.then_some(name)).collect();
+            let there: Vec<&str> = PEERS.into_iter().filter(|peer| config.has_peer(peer)).collect();
             let peers = if there.is_empty() { "no peer is configured".to_owned() } else { there.join(", ") };
             part.about =
                 format!("{peers}; {} tools, {} models; not asked", parts.tools.specs().len(), parts.models.len());

@@ -77,7 +77,14 @@ mod tests {
 
     fn resolve(text: &str, dir: &Path) -> crate::config::Config {
         std::fs::write(dir.join("firewarden.yaml"), text).unwrap();
-        let env = ["FLEET_EVENTS_TOKEN", "FIREWARDEN_TOKEN", "OPENAI_API_KEY", "CHAT_WEBHOOK_URL", "PROMETHEUS_TOKEN"];
+        let env = [
+            "FLEET_EVENTS_TOKEN",
+            "FIREWARDEN_TOKEN",
+            "OPENAI_API_KEY",
+            "CHAT_WEBHOOK_URL",
+            "PROMETHEUS_TOKEN",
+            "ELASTICSEARCH_API_KEY",
+        ];
         let env = env.into_iter().map(|name| (name.to_owned(), "https://value/".to_owned()));
         let env = env.chain([("HOME".to_owned(), "/home/someone".to_owned())]).collect();
         let sources = Sources { file: Some(dir.join("firewarden.yaml")), env, ..Sources::default() };
@@ -106,6 +113,9 @@ mod tests {
             .collect();
         let all = resolve(&with_examples, dir.path());
         assert!(all.models.len() == 2 && all.routes.len() == 1 && all.kubernetes.is_some() && all.prometheus.is_some());
+        assert!(
+            all.loki.is_some() && all.elasticsearch.is_some() && all.probe_targets.len() == 1 && all.runbooks.is_some()
+        );
         all.check_doors().unwrap();
     }
 

@@ -64,15 +64,10 @@ fn manifests(session: &Session) -> Result<crate::tools::Manifests, Failure> {
 async fn list(session: &Session, format: Format) -> Result<Exit, Failure> {
     let manifests = manifests(session)?;
     let config = session.config(logging::COMMAND)?;
-    let there = |peer: &str| match peer {
-        "kubernetes" => config.kubernetes.is_some(),
-        "prometheus" => config.prometheus.is_some(),
-        _ => false,
-    };
     let rows: Vec<Value> = manifests
         .specs()
         .map(|(file, spec)| {
-            let missing: Vec<&String> = spec.requires.iter().filter(|peer| !there(peer)).collect();
+            let missing: Vec<&String> = spec.requires.iter().filter(|peer| !config.has_peer(peer)).collect();
             json!({"name": spec.name, "effect": spec.effect, "available": missing.is_empty(), "missing": missing,
                    "tags": spec.tags, "summary": spec.summary, "manifest": file})
         })

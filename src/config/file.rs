@@ -6,6 +6,7 @@ use super::units::{Size, Span};
 use crate::domain::{Budget, DayBudget, Severity};
 use crate::model::{CacheMarks, Structured};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The whole file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -269,6 +270,79 @@ pub(super) struct Tools {
     pub dir: Option<String>,
     pub kubernetes: Option<Kubernetes>,
     pub prometheus: Prometheus,
+    pub loki: Loki,
+    pub elasticsearch: Elasticsearch,
+    pub http_probe: HttpProbe,
+    pub runbooks: Runbooks,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Loki {
+    pub url: Option<String>,
+    pub bearer: Option<Reference>,
+    pub basic: Option<Basic>,
+    pub tenant: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Elasticsearch {
+    pub url: Option<String>,
+    pub api_key: Option<Reference>,
+    pub bearer: Option<Reference>,
+    pub basic: Option<Basic>,
+    pub indices: Vec<String>,
+    pub time_field: String,
+}
+
+impl Default for Elasticsearch {
+    fn default() -> Self {
+        Self { url: None, api_key: None, bearer: None, basic: None, indices: vec![], time_field: "@timestamp".into() }
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct HttpProbe {
+    pub targets: Vec<ProbeTarget>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProbeTarget {
+    pub name: String,
+    pub url: String,
+    #[serde(default)]
+    pub method: ProbeMethod,
+    #[serde(default)]
+    pub expect_status: Option<u16>,
+    #[serde(default = "probe_timeout")]
+    pub timeout: Span,
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+}
+
+fn probe_timeout() -> Span {
+    Span::seconds(10)
+}
+
+/// How a service is asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ProbeMethod {
+    /// For the whole answer.
+    #[default]
+    Get,
+    /// For its head.
+    Head,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Runbooks {
+    pub hosts: Vec<String>,
+    pub dir: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

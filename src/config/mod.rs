@@ -5,12 +5,14 @@
 //! - [`load`]: file, variables and flags in their order; every problem at once
 //! - [`resolve`]: paths, secrets and names checked
 //! - [`keys`]: what each key means, for docs/configuration.md and for suggestions
+//! - [`looking`]: the peers of the reading tools beside cluster and Prometheus
 //! - [`units`], [`secret`]: durations, sizes, references to secrets
 
 mod file;
 pub mod keys;
 mod later;
 mod load;
+mod looking;
 mod read;
 mod resolve;
 mod secret;
@@ -18,8 +20,9 @@ mod suggest;
 mod tree;
 mod units;
 
-pub use file::{LogFormat, Price, Provider, Role};
+pub use file::{LogFormat, Price, ProbeMethod, Provider, Role};
 pub use load::{Loaded, Sources};
+pub use looking::{Elasticsearch, Loki, ProbeTarget, Runbooks};
 pub use secret::resolve as resolve_secret;
 pub use tree::Place;
 pub use units::{Size, Span};
@@ -53,6 +56,14 @@ pub struct Config {
     pub kubernetes: Option<Kubernetes>,
     /// The Prometheus to ask, if one is configured.
     pub prometheus: Option<Prometheus>,
+    /// The Loki to ask, if one is configured.
+    pub loki: Option<Loki>,
+    /// The Elasticsearch or OpenSearch to ask, if one is configured.
+    pub elasticsearch: Option<Elasticsearch>,
+    /// The services that may be probed.
+    pub probe_targets: Vec<ProbeTarget>,
+    /// Where runbooks are, if anywhere.
+    pub runbooks: Option<Runbooks>,
     /// Who is told of reports.
     pub notify: Vec<Notify>,
     /// How log lines look.
@@ -226,6 +237,17 @@ pub enum Credential {
         /// The password.
         password: Secret,
     },
+    /// `Authorization: ApiKey …`
+    ApiKey(Secret),
+}
+
+impl Credential {
+    /// The secret in it.
+    pub fn secret(&self) -> &Secret {
+        match self {
+            Self::Bearer(secret) | Self::Basic { password: secret, .. } | Self::ApiKey(secret) => secret,
+        }
+    }
 }
 
 /// Somebody who is told of reports.
@@ -241,16 +263,30 @@ pub struct Notify {
 impl Config {
     /// Every secret of the configuration, for the redactor.
     pub fn secrets(&self) -> Vec<&Secret> {
-        let prometheus =
-            self.prometheus.as_ref().and_then(|p| p.credential.as_ref()).map(|credential| match credential {
-                Credential::Bearer(secret) | Credential::Basic { password: secret, .. } => secret,
-            });
+        let prometheus = self.prometheus.as_ref().and_then(|p| p.credential.as_ref());
+        let loki = self.loki.as_ref().and_then(|l| l.credential.as_ref());
+        let elasticsearch = self.elasticsearch.as_ref().and_then(|e| e.credential.as_ref());
+        let peers = prometheus.into_iter().chain(loki).chain(elasticsearch).map(Credential::secret);
+        let probes = self.probe_targets.iter().flat_map(|target| target.headers.iter().map(|(_, value)| value));
         let access = self.access.iter().map(|t| &t.token);
         let intake = self.intake.tokens.iter().map(|t| &t.token);
         let models = self.models.iter().filter_map(|m| m.api_key.as_ref());
         let notify = self.notify.iter().map(|n| &n.webhook);
         let kubernetes = self.kubernetes.iter().filter_map(|k| k.bearer.as_ref());
-        access.chain(intake).chain(models).chain(prometheus).chain(kubernetes).chain(notify).collect()
+        access.chain(intake).chain(models).chain(peers).chain(probes).chain(kubernetes).chain(notify).collect()
+    }
+
+    /// Whether the peer that manifests call `name` is configured.
+    pub fn has_peer(&self, name: &str) -> bool {
+        match name {
+            "kubernetes" => self.kubernetes.is_some(),
+            "prometheus" => self.prometheus.is_some(),
+            "loki" => self.loki.is_some(),
+            "elasticsearch" => self.elasticsearch.is_some(),
+            "http_probe" => !self.probe_targets.is_empty(),
+            "runbooks" => self.runbooks.is_some(),
+            _ => false,
+        }
     }
 
     /// Refuses to open a door to the network that nobody watches.

@@ -81,6 +81,17 @@ fn every_mistake_is_told_with_its_place_and_its_remedy() {
             "server: {listen: '8080', public_url: example.org}\ntools: {prometheus: {url: 'http://u:secret-word@p:9090'}}\n",
         ),
         ("prometheus", "tools: {prometheus: {bearer: 'env:HOME', basic: {username: u, password: 'env:HOME'}}}"),
+        (
+            "logs",
+            "tools:\n  loki: {tenant: 'a b', url: 'http://l', bearer: 'env:HOME', basic: {username: u, password: 'env:HOME'}}\n  elasticsearch: {url: 'http://e', api_key: 'env:HOME', bearer: 'env:HOME', indices: ['logs-*', 'A/b', '-x', '_all']}\n",
+        ),
+        ("a search of nothing", "tools: {elasticsearch: {url: 'http://e'}}"),
+        ("credentials for nobody", "tools: {loki: {bearer: 'env:HOME'}, elasticsearch: {api_key: 'env:HOME'}}"),
+        (
+            "probes",
+            "tools: {http_probe: {targets: [{name: a, url: 'http://u:secret-word@h'}, {name: a, url: h, timeout: 90s, expect_status: 7, method: POST}, {name: b, url: 'http://h', timeout: 90s, expect_status: 7, headers: {x: 'env:ABSENT'}}]}}",
+        ),
+        ("runbooks", "tools: {runbooks: {hosts: ['https://a', '0x7f.1', 'u@h', fine.example], dir: no/such}}"),
         ("stores", "store: {url: 'postgres://u:p@h/d'}"),
         ("stores in memory", "store: {url: 'sqlite::memory:'}"),
         ("stores otherwise", "store: {url: /var/lib/x.db}"),
@@ -145,6 +156,12 @@ fn flags_go_before_variables_before_the_file_before_well_known_variables() {
     assert_eq!(prometheus(yaml, &env).as_deref(), Some("http://file:1"));
     assert_eq!(prometheus("", &env).as_deref(), Some("http://variable:1"));
     assert_eq!(prometheus("", &[]), None);
+    let loki = |yaml, env: &[(&str, &str)]| config(yaml, env).loki.map(|l| l.url);
+    let both = [("LOKI_ADDR", "http://addr:1"), ("LOKI_URL", "http://url:1/")];
+    assert_eq!(loki("", &both).as_deref(), Some("http://url:1"));
+    assert_eq!(loki("", &both[..1]).as_deref(), Some("http://addr:1"));
+    assert_eq!(loki("tools: {loki: {url: 'http://file:1'}}", &both).as_deref(), Some("http://file:1"));
+    assert_eq!(loki("tools: {loki: {tenant: t}}", &[]), None);
 }
 
 #[test]
@@ -199,6 +216,12 @@ fn paths_stand_in_the_folder_of_the_file() {
     assert_eq!(places.prompts, Some(etc.join("mine")));
     assert_eq!(places.policies, Some(etc.join("policies")), "taken because it is there");
     assert_eq!(places.tools, None);
+    std::fs::create_dir(etc.join("books")).unwrap();
+    std::fs::write(etc.join("f.yaml"), "tools: {runbooks: {dir: books, hosts: ['wiki.corp:8443']}}\n").unwrap();
+    let sources = Sources { file: Some("etc/f.yaml".into()), cwd: dir.path().into(), ..Sources::default() };
+    let config =
+        Sources { env: BTreeMap::from([("HOME".into(), "/h".into())]), ..sources }.load().unwrap().resolve().unwrap();
+    assert_eq!(config.runbooks, Some(Runbooks { hosts: vec!["wiki.corp:8443".into()], dir: Some(etc.join("books")) }));
 }
 
 #[test]
@@ -218,18 +241,20 @@ fn a_door_to_the_network_needs_a_lock() {
 fn debug_shows_where_secrets_are_and_never_what_they_are() {
     let yaml = "intake: {tokens: [{token: 'env:A'}]}\naccess: {tokens: [{name: a, role: admin, token: 'env:B'}]}\n\
                 models: [{name: m, provider: openai, model: x, api_key: 'env:C'}]\n\
-                tools: {prometheus: {url: 'http://p', basic: {username: u, password: 'env:D'}}}\n\
+                tools: {prometheus: {url: 'http://p', basic: {username: u, password: 'env:D'}}, \
+                loki: {url: 'http://l', bearer: 'env:F'}, elasticsearch: {url: 'http://e', api_key: 'env:G', indices: [a]}, \
+                http_probe: {targets: [{name: a, url: 'http://h', headers: {x: 'env:H', y: 'hunter2-7'}}]}}\n\
                 notify: [{name: n, webhook: 'env:E'}, {name: o, webhook: 'https://hooks/hunter2-6'}]";
     let env: Vec<(String, String)> =
-        ["A", "B", "C", "D", "E"].iter().map(|n| (n.to_string(), format!("hunter2-{n}"))).collect();
+        ["A", "B", "C", "D", "E", "F", "G", "H"].iter().map(|n| (n.to_string(), format!("hunter2-{n}"))).collect();
     let env: Vec<(&str, &str)> = env.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     let config = config(yaml, &env);
     let shown = format!("{config:?} {config:#?}");
     assert!(!shown.contains("hunter2"), "{shown}");
-    for name in ["env:A", "env:B", "env:C", "env:D", "env:E"] {
+    for name in ["env:A", "env:B", "env:C", "env:D", "env:E", "env:F", "env:G", "env:H"] {
         assert!(shown.contains(name), "{name}");
     }
-    assert_eq!(config.secrets().len(), 6);
+    assert_eq!(config.secrets().len(), 10);
 }
 
 /// A document with every key of the table.

@@ -82,6 +82,16 @@ impl Redactor {
         }
     }
 
+    /// `text` without private keys, whose lines alone do not show what they are, and how many were
+    /// blanked out: for a stream whose lines are redacted one by one later.
+    pub fn keys<'t>(&self, text: &'t str) -> (Cow<'t, str>, u32) {
+        let keys = self.keys.find(text);
+        match keys.len() {
+            0 => (Cow::Borrowed(text), 0),
+            found => (Cow::Owned(without(&[text], &keys).concat()), u32::try_from(found).unwrap_or(u32::MAX)),
+        }
+    }
+
     /// Redacts every string in `value`, keys of objects included, and whole values under keys that
     /// name a secret. Returns how many were blanked out.
     pub fn json(&self, value: &mut Value) -> u32 {

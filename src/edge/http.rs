@@ -24,6 +24,8 @@ pub enum Auth {
         /// The password.
         password: Secret,
     },
+    /// `Authorization: ApiKey …`, as Elasticsearch takes it.
+    ApiKey(Secret),
 }
 
 /// The limits of one call.
@@ -60,6 +62,8 @@ pub struct HttpPeer {
     /// How texts call the address: a hook's address is a credential as a whole.
     shown: String,
     auth: Option<Auth>,
+    /// A header of every request, such as the one that names a tenant.
+    header: Option<(header::HeaderName, header::HeaderValue)>,
     client: reqwest::Client,
 }
 
@@ -123,7 +127,19 @@ impl HttpPeer {
             .redirect(redirects)
             .build()
             .map_err(|e| invalid(&format!("its client cannot be built: {}", causes(&e.without_url()))))?;
-        Ok(Self { name: name.to_owned(), base, shown: String::new(), auth, client })
+        Ok(Self { name: name.to_owned(), base, shown: String::new(), auth, header: None, client })
+    }
+
+    /// The same peer, asked with one more header.
+    ///
+    /// # Errors
+    /// [`EdgeErrorKind::Invalid`] when the value cannot stand in a header.
+    pub fn with_header(mut self, name: &'static str, value: &str) -> Result<Self, EdgeError> {
+        let value = header::HeaderValue::from_str(value.trim());
+        let value =
+            value.map_err(|_| self.error(EdgeErrorKind::Invalid, &format!("its {name} holds what no header can")))?;
+        self.header = Some((header::HeaderName::from_static(name), value));
+        Ok(self)
     }
 
     /// The peer's name.
@@ -183,7 +199,12 @@ impl HttpPeer {
     }
 
     fn authorized(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        let request = match &self.header {
+            Some((name, value)) => request.header(name, value),
+            None => request,
+        };
         match &self.auth {
+            Some(Auth::ApiKey(key)) => request.header(header::AUTHORIZATION, format!("ApiKey {}", key.expose().trim())),
             Some(Auth::Bearer(token)) => request.bearer_auth(token.expose().trim()),
             Some(Auth::Basic { username, password }) => request.basic_auth(username, Some(password.expose())),
             None => request,

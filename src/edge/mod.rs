@@ -1,22 +1,42 @@
 //! L4: the only doors out of the process.
 //!
 //! - [`ambient`]: the real clock and real chance.
+//! - [`certificate`]: what a certificate says of itself.
+//! - [`elasticsearch`]: a reader of the search API of Elasticsearch and OpenSearch.
 //! - [`error`]: what goes wrong at a door, in words that hold no secret.
+//! - [`hosts`]: which addresses may be fetched at all.
 //! - [`http`]: a bounded HTTP client for peers that speak JSON.
 //! - [`kube`]: a reader of any kind that a Kubernetes API server knows.
+//! - [`loki`]: a reader of the Loki HTTP API.
+//! - [`pinned`]: one exchange with an address that was looked up once.
+//! - [`probe`]: probes of addresses that the configuration lists.
 //! - [`prometheus`]: a reader of the Prometheus HTTP API.
+//! - [`runbooks`]: pages of listed hosts, and files of one folder.
 //! - [`stream`]: server-sent events as they arrive.
 
 pub mod ambient;
+pub mod certificate;
+pub mod elasticsearch;
 pub mod error;
+pub mod hosts;
 pub mod http;
 pub mod kube;
+pub mod loki;
+pub mod pinned;
+pub mod probe;
 pub mod prometheus;
+pub mod runbooks;
 pub mod sse;
 pub mod stream;
 
 pub use ambient::{SystemClock, SystemEntropy};
+pub use elasticsearch::ElasticsearchReader;
 pub use error::{EdgeError, EdgeErrorKind};
+pub use hosts::AllowedHosts;
 pub use http::{Auth, HttpPeer};
 pub use kube::KubeReader;
+pub use loki::LokiReader;
+pub use pinned::Pinned;
+pub use probe::{ProbeTarget, Prober};
 pub use prometheus::PrometheusReader;
+pub use runbooks::RunbookReader;

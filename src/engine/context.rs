@@ -115,7 +115,8 @@ pub(super) fn kind_of(state: &CallState) -> &'static str {
         return need.evidence_kind();
     }
     match state.call.tool.as_str() {
-        "kubernetes_logs" => "log",
+        "kubernetes_logs" | "loki_query" | "elasticsearch_search" => "log",
+        "runbook_fetch" => "memory",
         "kubernetes_events" => "event",
         "prometheus_rules" => "config",
         tool if tool.starts_with("prometheus_") => "metric",

@@ -7,17 +7,24 @@
 //! - [`bound`]: sizes of what is kept and of what a reader gets.
 //! - [`gist`]: the one line that says what was seen.
 //! - [`render`]: tables, ages and a readable form of objects.
-//! - [`kubernetes`], [`prometheus`]: the reading tools; [`evidence`] reads on in what they saw.
+//! - [`log`]: lines of a log, bounded while they stream by.
+//! - [`elasticsearch`], [`kubernetes`], [`loki`], [`probe`], [`prometheus`], [`runbooks`]: the reading
+//!   tools; [`evidence`] reads on in what they saw.
 
 pub mod blank;
 pub mod bound;
+pub mod elasticsearch;
 pub mod evidence;
 pub mod gist;
 pub mod kubernetes;
+pub mod log;
+pub mod loki;
 pub mod manifest;
+pub mod probe;
 pub mod prometheus;
 pub mod registry;
 pub mod render;
+pub mod runbooks;
 pub mod spec;
 
 pub use manifest::{ManifestError, Manifests};

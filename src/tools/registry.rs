@@ -2,9 +2,9 @@
 
 use super::manifest::{ManifestError, Manifests};
 use super::spec::{ReadTool, Seen, ToolError, ToolSpec};
-use super::{blank, bound, evidence, gist, kubernetes, prometheus};
+use super::{blank, bound, elasticsearch, evidence, gist, kubernetes, loki, probe, prometheus, runbooks};
 use crate::domain::{Clock, Digest, Effect, Observation, Redactor, ToolOffer};
-use crate::edge::{KubeReader, PrometheusReader};
+use crate::edge::{ElasticsearchReader, KubeReader, LokiReader, Prober, PrometheusReader, RunbookReader};
 use crate::gate::Pass;
 use jsonschema::error::ValidationErrorKind;
 use serde_json::Value;
@@ -22,8 +22,74 @@ pub struct Sources {
     pub kubernetes: Option<KubeReader>,
     /// The metrics.
     pub prometheus: Option<PrometheusReader>,
+    /// Logs, by labels.
+    pub loki: Option<LokiReader>,
+    /// Logs, by words.
+    pub elasticsearch: Option<ElasticsearchReader>,
+    /// Services that may be asked whether they are well.
+    pub http_probe: Option<Prober>,
+    /// What people wrote down.
+    pub runbooks: Option<RunbookReader>,
     /// What "now" and "an hour ago" mean.
     pub clock: Arc<dyn Clock>,
+}
+
+impl Sources {
+    /// No peers at all.
+    pub fn none(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            kubernetes: None,
+            prometheus: None,
+            loki: None,
+            elasticsearch: None,
+            http_probe: None,
+            runbooks: None,
+            clock,
+        }
+    }
+
+    fn has(&self, peer: &str) -> bool {
+        match peer {
+            "kubernetes" => self.kubernetes.is_some(),
+            "prometheus" => self.prometheus.is_some(),
+            "loki" => self.loki.is_some(),
+            "elasticsearch" => self.elasticsearch.is_some(),
+            "http_probe" => self.http_probe.is_some(),
+            "runbooks" => self.runbooks.is_some(),
+            _ => false,
+        }
+    }
+
+    /// The tool that `spec` runs, if its peer is there.
+    fn tool(&self, spec: &Arc<ToolSpec>, redactor: &Arc<Redactor>) -> Option<Box<dyn ReadTool>> {
+        let (spec, clock) = (|| spec.clone(), || self.clock.clone());
+        let of = |builtins: &[&str]| builtins.contains(&spec().builtin.as_str());
+        match () {
+            () if of(&kubernetes::BUILTINS) => kubernetes::build(spec(), self.kubernetes.clone()?, clock(), redactor),
+            () if of(&prometheus::BUILTINS) => prometheus::build(spec(), self.prometheus.clone()?, clock()),
+            () if of(&loki::BUILTINS) => loki::build(spec(), self.loki.clone()?, clock(), redactor),
+            () if of(&elasticsearch::BUILTINS) => {
+                elasticsearch::build(spec(), self.elasticsearch.clone()?, clock(), redactor)
+            }
+            () if of(&probe::BUILTINS) => probe::build(spec(), self.http_probe.clone()?, clock()),
+            () if of(&runbooks::BUILTINS) => runbooks::build(spec(), self.runbooks.clone()?, clock()),
+            () => evidence::build(spec()),
+        }
+    }
+}
+
+/// What manifests can run.
+fn builtins() -> impl Iterator<Item = &'static str> {
+    let all: [&[&'static str]; 7] = [
+        &kubernetes::BUILTINS,
+        &prometheus::BUILTINS,
+        &loki::BUILTINS,
+        &elasticsearch::BUILTINS,
+        &probe::BUILTINS,
+        &runbooks::BUILTINS,
+        &evidence::BUILTINS,
+    ];
+    all.into_iter().flatten().copied()
 }
 
 struct Entry {
@@ -54,34 +120,19 @@ impl Registry {
         let mut tools = BTreeMap::new();
         for (file, spec) in manifests.specs() {
             let wrong = |text: String| ManifestError { file: file.to_owned(), text };
-            let known = kubernetes::BUILTINS.iter().chain(&prometheus::BUILTINS).chain(&evidence::BUILTINS);
-            if !known.clone().any(|name| *name == spec.builtin) {
-                let known: Vec<&str> = known.copied().collect();
+            if !builtins().any(|name| name == spec.builtin) {
+                let known: Vec<&str> = builtins().collect();
                 return Err(wrong(format!("run.builtin: `{}` is not one of {}", spec.builtin, known.join(", "))));
             }
             if spec.effect != Effect::Read {
                 return Err(wrong(format!("effect: `{}` only looks; write `read`", spec.builtin)));
             }
-            let there = |peer: &str| match peer {
-                "kubernetes" => sources.kubernetes.is_some(),
-                "prometheus" => sources.prometheus.is_some(),
-                _ => false,
-            };
-            if !spec.requires.iter().all(|peer| there(peer)) {
+            if !spec.requires.iter().all(|peer| sources.has(peer)) {
                 continue;
             }
-            let spec = Arc::new(spec.clone());
-            let tool = match (&sources.kubernetes, &sources.prometheus) {
-                (Some(cluster), _) if kubernetes::BUILTINS.contains(&spec.builtin.as_str()) => {
-                    kubernetes::build(spec.clone(), cluster.clone(), sources.clock.clone())
-                }
-                (_, Some(server)) if prometheus::BUILTINS.contains(&spec.builtin.as_str()) => {
-                    prometheus::build(spec.clone(), server.clone(), sources.clock.clone())
-                }
-                _ => evidence::build(spec.clone()),
-            };
-            if let Some(tool) = tool {
-                let schema = jsonschema::validator_for(&spec.params)
+            if let Some(tool) = sources.tool(&Arc::new(spec.clone()), &redactor) {
+                // A tool may say more of its parameters than its manifest can.
+                let schema = jsonschema::validator_for(&tool.spec().params)
                     .map_err(|e| wrong(format!("params: is no JSON Schema: {e}")))?;
                 tools.insert(spec.name.clone(), Entry { tool, schema });
             }
@@ -299,7 +350,7 @@ mod tests {
     }
 
     fn registry(kubernetes: Option<KubeReader>) -> Registry {
-        let sources = Sources { kubernetes, prometheus: None, clock: Arc::new(Fixed(Timestamp::UNIX_EPOCH)) };
+        let sources = Sources { kubernetes, ..Sources::none(Arc::new(Fixed(Timestamp::UNIX_EPOCH))) };
         let redactor = Arc::new(Redactor::new(["s3cr3t-value"]).unwrap());
         Registry::new(&Manifests::embedded().unwrap(), sources, redactor).unwrap()
     }

@@ -4,6 +4,7 @@ use crate::domain::Effect;
 use crate::edge::error::shorten;
 use crate::edge::{EdgeError, EdgeErrorKind};
 use async_trait::async_trait;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::time::Duration;
@@ -87,6 +88,20 @@ pub trait ReadTool: Send + Sync {
 
     /// The detail below the gist; nothing when the gist says it all. `seen` is what [`Self::read`] gave, without secrets.
     fn text(&self, args: &Value, seen: &Seen) -> String;
+}
+
+/// The arguments in their own type; the schema has been checked, this catches a manifest whose
+/// schema was widened.
+///
+/// # Errors
+/// [`ToolError::Invalid`] when they do not fit.
+pub fn arguments<A: DeserializeOwned>(args: &Value) -> Result<A, ToolError> {
+    A::deserialize(args).map_err(|e| ToolError::invalid(format!("the arguments cannot be read: {e}")))
+}
+
+/// Empty strings, which models send for "none", count as absent.
+pub fn given(text: &Option<String>) -> Option<&str> {
+    text.as_deref().map(str::trim).filter(|t| !t.is_empty())
 }
 
 /// Why a call gave nothing. Every text may be shown to the caller, the model included, and is

@@ -82,7 +82,7 @@ impl Asked {
 
 /// `kubernetes_logs f3iai typedb-0`.
 fn by_arguments(call: &Call) -> String {
-    const MAIN: [&str; 12] = [
+    const MAIN: [&str; 17] = [
         "kind",
         "namespace",
         "pod",
@@ -95,6 +95,11 @@ fn by_arguments(call: &Call) -> String {
         "label_selector",
         "field_selector",
         "grep",
+        "index",
+        "label",
+        "target",
+        "alert",
+        "url",
     ];
     let mut words = vec![line(&call.tool, 40)];
     words.extend(MAIN.iter().filter_map(|key| match call.args.get(*key)? {

@@ -1,8 +1,9 @@
 //! From a well-formed file to a [`Config`]: well-known variables, paths, secrets, names.
 //!
-//! - [`budgets`], [`models`], [`places`]: those parts that take most words
+//! - [`budgets`], [`looking`], [`models`], [`places`]: those parts that take most words
 
 mod budgets;
+mod looking;
 mod models;
 mod places;
 
@@ -11,8 +12,8 @@ use super::secret::{self, Reference};
 use super::suggest::nearest;
 use super::tree::{Place, Step, path_text};
 use super::{
-    AccessToken, Config, ConfigError, Credential, Intake, IntakeToken, Kubernetes, Loaded, Model, Notify, Places,
-    Problem, Prometheus, Route, RouteModel, Server,
+    AccessToken, Config, ConfigError, Intake, IntakeToken, Kubernetes, Loaded, Model, Notify, Places, Problem,
+    Prometheus, Route, RouteModel, Server,
 };
 use crate::domain::Secret;
 use std::collections::BTreeSet;
@@ -66,6 +67,10 @@ impl Loaded {
             per_day: r.per_day(),
             kubernetes: r.kubernetes(),
             prometheus: r.prometheus(),
+            loki: r.loki(),
+            elasticsearch: r.elasticsearch(),
+            probe_targets: r.probe_targets(),
+            runbooks: r.runbooks(),
             notify: r.notify(),
             log: file.telemetry.log,
         };
@@ -298,32 +303,9 @@ impl Resolver<'_> {
 
     fn prometheus(&mut self) -> Option<Prometheus> {
         let of = &self.loaded.file.tools.prometheus;
-        let key = |name: &str| [Step::from("tools"), Step::from("prometheus"), Step::from(name)];
-        let credential = match (&of.bearer, &of.basic) {
-            (Some(_), Some(_)) => {
-                self.problem(&key("basic"), "stands beside `bearer`", "keep one of them");
-                None
-            }
-            (Some(reference), None) => Some(Credential::Bearer(self.secret(&key("bearer"), reference))),
-            (None, Some(basic)) => Some(Credential::Basic {
-                username: basic.username.clone(),
-                password: self.secret(at!["tools", "prometheus", "basic", "password"], &basic.password),
-            }),
-            (None, None) => None,
-        };
-        match (&of.url, self.variable("PROMETHEUS_URL")) {
-            (Some(url), _) => Some(Prometheus { url: self.address(&key("url"), url), credential }),
-            (None, Some(url)) => {
-                let url = url.trim_end_matches('/').to_owned();
-                Some(Prometheus { url, credential })
-            }
-            (None, None) => {
-                if credential.is_some() {
-                    self.problem(&key("url"), "is missing beside a credential", "add `url: http://HOST:9090`");
-                }
-                None
-            }
-        }
+        let credential = self.credential("prometheus", None, of.bearer.as_ref(), of.basic.as_ref());
+        let url = self.peer_address("prometheus", of.url.as_ref(), &["PROMETHEUS_URL"], credential.is_some())?;
+        Some(Prometheus { url, credential })
     }
 
     fn notify(&mut self) -> Vec<Notify> {

@@ -7,17 +7,8 @@ use ::kube::core::{Request, subresource::LogParams};
 use futures::AsyncReadExt as _;
 use serde_json::Value;
 
-/// Most bytes that are read from the server, kept or not.
-const TRAVEL_BYTES: usize = 32 << 20;
-
-/// Which end of a log is wanted when it is larger than what we keep.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogKeep {
-    /// The oldest lines.
-    First,
-    /// The newest lines.
-    Last,
-}
+/// Most bytes that are read from the server.
+pub const TRAVEL_BYTES: usize = 32 << 20;
 
 /// Which log, and how much of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,29 +19,29 @@ pub struct LogQuery {
     pub previous: bool,
     /// Only so many lines from the end.
     pub tail_lines: Option<u32>,
-    /// Which end to keep.
-    pub keep: LogKeep,
-    /// Most bytes to keep.
-    pub max_bytes: usize,
 }
 
-/// A part of a log.
+/// What was read of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogText {
+pub struct LogRead {
     /// The container; empty when the pod could not be looked at.
     pub container: String,
-    /// The lines, oldest first.
-    pub text: String,
-    /// Something at the other end was left out because of its size.
+    /// The log went on beyond [`TRAVEL_BYTES`]; its newest lines were not read.
     pub cut: bool,
 }
 
 impl KubeReader {
-    /// The log of a container.
+    /// Reads the log of a container and gives `take` its bytes as they come, oldest first.
     ///
     /// # Errors
     /// [`EdgeErrorKind::Invalid`] naming the containers when there are several and none was chosen.
-    pub async fn logs(&self, namespace: &str, pod: &str, query: &LogQuery) -> Result<LogText, EdgeError> {
+    pub async fn logs(
+        &self,
+        namespace: &str,
+        pod: &str,
+        query: &LogQuery,
+        mut take: impl FnMut(&[u8]) + Send,
+    ) -> Result<LogRead, EdgeError> {
         let (namespace, pod) = (segment("namespace", namespace)?, segment("name", pod)?);
         let container = match &query.container {
             Some(container) => segment("container", container)?.to_owned(),
@@ -68,37 +59,21 @@ impl KubeReader {
             .map_err(|e| invalid(format!("GET {path} cannot be asked: {e}")))?;
         let reading = async {
             let mut stream = self.client.request_stream(request).await.map_err(|e| api_error(&path, e))?;
-            let (mut kept, mut travelled, mut cut) = (Vec::<u8>::new(), 0, false);
+            let (mut travelled, mut cut) = (0, false);
             let mut chunk = vec![0; 64 << 10];
             loop {
                 let read = stream.read(&mut chunk).await.map_err(|e| broken(&path, &e))?;
                 if read == 0 {
                     break;
                 }
+                take(&chunk[..read]);
                 travelled += read;
-                kept.extend_from_slice(&chunk[..read]);
-                match query.keep {
-                    LogKeep::First if kept.len() > query.max_bytes => {
-                        kept.truncate(query.max_bytes);
-                        cut = true;
-                        break;
-                    }
-                    LogKeep::Last if kept.len() > query.max_bytes.saturating_mul(2) => {
-                        kept.drain(..kept.len() - query.max_bytes);
-                        cut = true;
-                    }
-                    LogKeep::First | LogKeep::Last => {}
-                }
                 if travelled >= TRAVEL_BYTES {
                     cut = true;
                     break;
                 }
             }
-            if kept.len() > query.max_bytes {
-                kept.drain(..kept.len() - query.max_bytes);
-                cut = true;
-            }
-            Ok(LogText { container, text: whole_lines(&kept, cut, query.keep), cut })
+            Ok(LogRead { container, cut })
         };
         let result = within(&path, reading).await;
         match result {
@@ -153,25 +128,13 @@ fn described(pod: &Value, list: &str, name: &str) -> String {
     }
 }
 
-/// Text without the line that was cut through.
-fn whole_lines(bytes: &[u8], cut: bool, keep: LogKeep) -> String {
-    let whole = match (cut, keep) {
-        (false, _) => bytes,
-        (true, LogKeep::First) => &bytes[..bytes.iter().rposition(|b| *b == b'\n').map_or(bytes.len(), |at| at + 1)],
-        (true, LogKeep::Last) => &bytes[bytes.iter().position(|b| *b == b'\n').map_or(0, |at| at + 1)..],
-    };
-    String::from_utf8_lossy(whole).into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::fake::{Fake, fixture};
     use super::*;
     use serde_json::json;
 
-    fn query(keep: LogKeep, max_bytes: usize) -> LogQuery {
-        LogQuery { container: None, previous: false, tail_lines: None, keep, max_bytes }
-    }
+    const ALL: LogQuery = LogQuery { container: None, previous: false, tail_lines: None };
 
     fn pod(containers: &[&str]) -> Value {
         let containers: Vec<Value> = containers.iter().map(|name| json!({"name": name})).collect();
@@ -180,28 +143,32 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_only_container_is_meant_and_either_end_is_kept() {
+    async fn the_only_container_is_meant_and_the_log_comes_in_order() {
         let fake = Fake::new();
         fake.on("/api/v1/namespaces/n/pods/a", 200, pod(&["app"]));
         let log: String = (0..50_000).map(|n| format!("line {n}\n")).collect();
         fake.text("/api/v1/namespaces/n/pods/a/log", 200, &log);
-        let reader = fake.reader();
-        let last = reader.logs("n", "a", &query(LogKeep::Last, 1000)).await.unwrap();
-        assert_eq!((last.container.as_str(), last.cut), ("app", true));
-        assert!(last.text.len() <= 1000 && last.text.starts_with("line ") && last.text.ends_with("line 49999\n"));
-        let first = reader.logs("n", "a", &query(LogKeep::First, 1000)).await.unwrap();
-        assert!(
-            first.cut && first.text.starts_with("line 0\n") && first.text.ends_with('\n') && first.text.len() <= 1000
-        );
-        let all = reader.logs("n", "a", &query(LogKeep::Last, 10 << 20)).await.unwrap();
-        assert_eq!((all.text, all.cut), (log, false));
+        let mut all = Vec::new();
+        let read = fake.reader().logs("n", "a", &ALL, |bytes| all.extend_from_slice(bytes)).await.unwrap();
+        assert_eq!(read, LogRead { container: "app".into(), cut: false });
+        assert!(all == log.as_bytes());
+    }
+
+    #[tokio::test]
+    async fn a_log_without_end_is_left_after_a_while() {
+        let fake = Fake::new();
+        fake.on("/api/v1/namespaces/n/pods/a", 200, pod(&["app"]));
+        fake.text("/api/v1/namespaces/n/pods/a/log", 200, &"x".repeat(TRAVEL_BYTES + (1 << 20)));
+        let mut bytes = 0;
+        let read = fake.reader().logs("n", "a", &ALL, |chunk| bytes += chunk.len()).await.unwrap();
+        assert!(read.cut && bytes < TRAVEL_BYTES + (1 << 20), "{bytes}");
     }
 
     #[tokio::test]
     async fn several_containers_are_named_with_what_is_wrong_with_them() {
         let fake = Fake::new();
         fake.on("/api/v1/namespaces/n/pods/a", 200, pod(&["app", "sidecar"]));
-        let error = fake.reader().logs("n", "a", &query(LogKeep::Last, 1000)).await.unwrap_err();
+        let error = fake.reader().logs("n", "a", &ALL, |_| ()).await.unwrap_err();
         assert_eq!(*error.kind(), EdgeErrorKind::Invalid);
         assert_eq!(
             error.text(),
@@ -221,9 +188,9 @@ mod tests {
         fake.on("/api/v1/namespaces/shop/pods/api-65857d5d47-26pgn", 200, pod(&["app"]));
         fake.replay_at(&fixture("logs-no-kubelet"), "/api/v1/namespaces/shop/pods/api-65857d5d47-26pgn/log");
         let reader = fake.reader();
-        let error = reader.logs("shop", "web-595985d47b-8xk89", &query(LogKeep::Last, 1000)).await.unwrap_err();
+        let error = reader.logs("shop", "web-595985d47b-8xk89", &ALL, |_| ()).await.unwrap_err();
         assert!(error.text().contains("choose one of: [nginx sidecar]"), "{error}");
-        let error = reader.logs("shop", "api-65857d5d47-26pgn", &query(LogKeep::Last, 1000)).await.unwrap_err();
+        let error = reader.logs("shop", "api-65857d5d47-26pgn", &ALL, |_| ()).await.unwrap_err();
         assert!(error.is_transient() && error.text().contains("no preferred addresses found"), "{error}");
     }
 }

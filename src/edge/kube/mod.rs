@@ -33,7 +33,7 @@ use std::{
 
 pub use access::Right;
 pub use kinds::ApiKind;
-pub use logs::{LogKeep, LogQuery, LogText};
+pub use logs::{LogQuery, LogRead, TRAVEL_BYTES as LOG_TRAVEL_BYTES};
 pub use read::{ListQuery, Listing};
 
 /// The peer's name in errors.

@@ -20,10 +20,9 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-use super::spec::{ReadTool, ToolError, ToolSpec};
-use crate::domain::Clock;
+use super::spec::{ReadTool, ToolSpec, arguments, given};
+use crate::domain::{Clock, Redactor};
 use crate::edge::KubeReader;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -46,14 +45,19 @@ pub struct Cluster {
 }
 
 /// The tool that `spec` runs, if it is one of ours.
-pub fn build(spec: Arc<ToolSpec>, reader: KubeReader, clock: Arc<dyn Clock>) -> Option<Box<dyn ReadTool>> {
+pub fn build(
+    spec: Arc<ToolSpec>,
+    reader: KubeReader,
+    clock: Arc<dyn Clock>,
+    redactor: &Arc<Redactor>,
+) -> Option<Box<dyn ReadTool>> {
     let builtin = spec.builtin.clone();
     let cluster = Cluster { spec, reader, clock };
     Some(match builtin.as_str() {
         "kubernetes_get" => Box::new(get::Get(cluster)),
         "kubernetes_list" => Box::new(list::List(cluster)),
         "kubernetes_describe" => Box::new(describe::Describe(cluster)),
-        "kubernetes_logs" => Box::new(logs::Logs(cluster)),
+        "kubernetes_logs" => Box::new(logs::Logs { cluster, redactor: redactor.clone() }),
         "kubernetes_events" => Box::new(events::Events(cluster)),
         "kubernetes_rollout_history" => Box::new(rollout::RolloutHistory(cluster)),
         _ => return None,
@@ -88,15 +92,4 @@ impl Cluster {
         }
         target
     }
-}
-
-/// The arguments in their own type; the schema has been checked, this catches a manifest whose
-/// schema was widened.
-fn arguments<A: DeserializeOwned>(args: &Value) -> Result<A, ToolError> {
-    A::deserialize(args).map_err(|e| ToolError::invalid(format!("the arguments cannot be read: {e}")))
-}
-
-/// Empty strings, which models send for "none", count as absent.
-fn given(text: &Option<String>) -> Option<&str> {
-    text.as_deref().map(str::trim).filter(|t| !t.is_empty())
 }

@@ -242,7 +242,7 @@ mod tests {
     }
 
     fn registry(fake: &Fake) -> Registry {
-        let sources = Sources { kubernetes: Some(fake.reader()), prometheus: None, clock: Arc::new(Recorded) };
+        let sources = Sources { kubernetes: Some(fake.reader()), ..Sources::none(Arc::new(Recorded)) };
         Registry::new(&Manifests::embedded().unwrap(), sources, Arc::new(Redactor::new([]).unwrap())).unwrap()
     }
 

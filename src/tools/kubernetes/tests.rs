@@ -16,8 +16,7 @@ impl Clock for Recorded {
 }
 
 fn registry(fake: &Fake) -> Registry {
-    let sources =
-        Sources { kubernetes: Some(fake.reader().named("prod")), prometheus: None, clock: Arc::new(Recorded) };
+    let sources = Sources { kubernetes: Some(fake.reader().named("prod")), ..Sources::none(Arc::new(Recorded)) };
     Registry::new(&Manifests::embedded().unwrap(), sources, Arc::new(Redactor::new([]).unwrap())).unwrap()
 }
 
@@ -165,7 +164,7 @@ async fn logs_are_filtered_and_cut_to_what_was_asked() {
     assert!(seen.text.ends_with("same  (x5)\n") && seen.text.contains("\nprevious log of pod"), "{}", seen.text);
     let last = fake.asked().last().unwrap().clone();
     assert!(
-        last.contains("previous=true") && last.contains("tailLines=300") && last.contains("container=app"),
+        last.contains("previous=true") && last.contains("tailLines=20000") && last.contains("container=app"),
         "{last}"
     );
     assert!(matches!(call(json!({"head": 2, "tail": 2})).await, Err(ToolError::Invalid { .. })));

@@ -59,7 +59,7 @@ pub(super) fn query(data: &Value) -> String {
 }
 
 /// `1 series over 6h: 0.556 → 0.773 (+0.0385/h, min 0.556, max 0.773)`.
-pub(super) fn range(series: &[Value]) -> String {
+pub(in crate::tools) fn range(series: &[Value]) -> String {
     if series.is_empty() {
         return "no series: nothing matches in this window".to_owned();
     }

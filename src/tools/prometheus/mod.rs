@@ -5,7 +5,7 @@
 //! - [`gist`]: what was seen, in a line.
 //! - [`query`], [`range`], [`inventory`], [`names`]: the tools.
 
-mod gist;
+pub(in crate::tools) mod gist;
 pub mod inventory;
 pub mod names;
 pub mod query;
@@ -16,10 +16,9 @@ pub mod time;
 #[cfg(test)]
 mod tests;
 
-use super::spec::{ReadTool, ToolError, ToolSpec};
+use super::spec::{ReadTool, ToolError, ToolSpec, arguments};
 use crate::domain::Clock;
 use crate::edge::PrometheusReader;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -67,10 +66,6 @@ fn target(verb: &str) -> Vec<Value> {
     vec![
         json!({"cluster": null, "namespace": null, "api_version": null, "kind": "Prometheus", "name": null, "verb": verb}),
     ]
-}
-
-fn arguments<A: DeserializeOwned>(args: &Value) -> Result<A, ToolError> {
-    A::deserialize(args).map_err(|e| ToolError::invalid(format!("the arguments cannot be read: {e}")))
 }
 
 /// `query`, if it is PromQL: a typing error is told here, at once and with the place.

@@ -69,7 +69,7 @@ impl ReadTool for QueryRange {
 }
 
 /// Bounds the series of a matrix and gives each its summary.
-pub(super) fn bound(data: &mut Value, seen: &mut Seen) {
+pub(in crate::tools) fn bound(data: &mut Value, seen: &mut Seen) {
     let series = match data["result"].take() {
         Value::Array(series) => series,
         _ => Vec::new(),
@@ -88,7 +88,7 @@ pub(super) fn bound(data: &mut Value, seen: &mut Seen) {
 }
 
 /// One line per series: what it did.
-pub(super) fn shown(result: &[Value]) -> String {
+pub(in crate::tools) fn shown(result: &[Value]) -> String {
     if result.is_empty() {
         return String::new();
     }

@@ -18,7 +18,7 @@ impl Clock for Recorded {
 }
 
 fn registry(reader: PrometheusReader) -> Registry {
-    let sources = Sources { kubernetes: None, prometheus: Some(reader), clock: Arc::new(Recorded) };
+    let sources = Sources { prometheus: Some(reader), ..Sources::none(Arc::new(Recorded)) };
     Registry::new(&Manifests::embedded().unwrap(), sources, Arc::new(Redactor::new([]).unwrap())).unwrap()
 }
 

@@ -2,6 +2,7 @@
 //! here fails by time; `tests/bench/run` prints the table.
 
 mod disk;
+mod log;
 mod model;
 mod policy;
 
@@ -121,6 +122,42 @@ async fn e_durable_intake_against_the_disk() {
         row(&what, &format!("{rate:.0}/s = {:.2} × the disk; p50 {}, p99 {}", rate / disk, ms(p50), ms(p99)), "");
         let kept = site.json("/api/v1/events?limit=1").await;
         assert!(!kept["items"].as_array().unwrap().is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a figure: run tests/bench/run"]
+async fn f_a_large_log() {
+    const RUNS: u32 = 10;
+    let whole = log::lines();
+    let megabytes = whole.len() as f64 / 1e6;
+    assert!(megabytes > 10.0);
+    let small = Site::new(log::config(&log::cluster("one line\n".to_owned()).await));
+    let large = Site::new(log::config(&log::cluster(whole).await));
+    for (what, extra) in [("", vec![]), (", filtered", vec!["grep=error"])] {
+        // What the call costs beside starting the program and reading one line.
+        let measured = |site: &Site| {
+            let costs: Vec<log::Cost> = (0..RUNS).map(|_| log::call(site, &extra)).collect();
+            let cpu = costs.iter().map(|cost| cost.cpu).sum::<Duration>() / RUNS;
+            let peak = costs.iter().map(|cost| cost.peak_kib).max().unwrap_or(0);
+            (cpu, peak, costs.into_iter().next_back().map(|cost| cost.text).unwrap_or_default())
+        };
+        let (base_cpu, base_peak, _) = measured(&small);
+        let (cpu, peak, text) = measured(&large);
+        for secret in log::SECRETS {
+            assert!(!text.contains(secret), "{secret} came out");
+        }
+        let tokens = text.chars().count() / 4;
+        assert!(tokens <= 2000, "{tokens} tokens");
+        let figure = format!(
+            "a container's log of {megabytes:.1} MB as a tool result{what}: CPU, more memory, tokens to a reader"
+        );
+        let memory = peak.saturating_sub(base_peak) as f64 / 1024.0;
+        row(
+            &figure,
+            &format!("{}, {memory:.1} MiB, {tokens}", ms(cpu.saturating_sub(base_cpu))),
+            "≤ 150 ms, ≤ 24 MiB, ≤ 2,000",
+        );
     }
 }
 

@@ -22,6 +22,8 @@ pub const CONFINED: &[Confined] = &[
     Confined { name: "tokio::process", to: &["src/edge/"] },
     Confined { name: "std::process::Command", to: &["src/edge/"] },
     Confined { name: "reqwest", to: &["src/edge/", "src/model/"] },
+    Confined { name: "hyper", to: &["src/edge/"] },
+    Confined { name: "tokio_rustls", to: &["src/edge/"] },
     Confined { name: "reqwest012", to: &["src/model/"] },
     Confined { name: "async_openai", to: &["src/model/"] },
     Confined { name: "ollama_rs", to: &["src/model/"] },

@@ -70,6 +70,19 @@ impl Site {
         self.command().args(args).output().unwrap()
     }
 
+    /// Begins a command and does not wait; its stdout is a pipe.
+    pub fn begin(&self, args: &[&str]) -> Child {
+        let config = self.dir.path().join("firewarden.yaml");
+        self.command()
+            .args(args)
+            .arg("--config")
+            .arg(config)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    }
+
     /// Runs `firewarden COMMAND… --config`, and answers exit code, stdout and stderr.
     pub fn run_with_config(&self, args: &[&str]) -> (Option<i32>, String, String) {
         let config = self.dir.path().join("firewarden.yaml").display().to_string();

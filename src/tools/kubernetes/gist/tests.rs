@@ -237,8 +237,8 @@ fn of_a_log_the_last_error_is_told() {
         (vec![], 0, true, "no lines: the log is empty"),
         (vec![], 0, false, "no lines: the log is empty"),
     ] {
-        assert_eq!(log(&json!({"lines": lines, "total_lines": total}), filtered), told);
+        assert_eq!(crate::tools::log::gist::log(&json!({"lines": lines, "total_lines": total}), filtered), told);
     }
-    let long = log(&json!({"lines": ["error ".repeat(900)], "total_lines": 1}), false);
+    let long = crate::tools::log::gist::log(&json!({"lines": ["error ".repeat(900)], "total_lines": 1}), false);
     assert_eq!((long.chars().count(), line(&long)), (CHARS, long.clone()));
 }

@@ -1,0 +1,55 @@
+//! The peers of the reading tools. One that is not configured is none.
+
+use crate::config::{Config, Credential, ProbeMethod};
+use crate::edge::{
+    AllowedHosts, Auth, EdgeError, EdgeErrorKind, ElasticsearchReader, LokiReader, Pinned, ProbeTarget, Prober,
+    PrometheusReader, RunbookReader,
+};
+
+fn auth(credential: &Option<Credential>) -> Option<Auth> {
+    credential.clone().map(|credential| match credential {
+        Credential::Bearer(token) => Auth::Bearer(token),
+        Credential::Basic { username, password } => Auth::Basic { username, password },
+        Credential::ApiKey(key) => Auth::ApiKey(key),
+    })
+}
+
+/// The Prometheus that is configured, if one is.
+///
+/// # Errors
+/// When its settings cannot work.
+pub fn prometheus(config: &Config) -> Result<Option<PrometheusReader>, EdgeError> {
+    let peer = config.prometheus.as_ref();
+    peer.map(|peer| PrometheusReader::new(&peer.url, auth(&peer.credential))).transpose()
+}
+
+pub(super) fn loki(config: &Config) -> Result<Option<LokiReader>, EdgeError> {
+    let peer = config.loki.as_ref();
+    peer.map(|peer| LokiReader::new(&peer.url, auth(&peer.credential), peer.tenant.as_deref())).transpose()
+}
+
+pub(super) fn elasticsearch(config: &Config) -> Result<Option<ElasticsearchReader>, EdgeError> {
+    let peer = config.elasticsearch.as_ref();
+    let reader = peer.map(|peer| {
+        ElasticsearchReader::new(&peer.url, auth(&peer.credential), peer.indices.clone(), &peer.time_field)
+    });
+    reader.transpose()
+}
+
+pub(super) fn http_probe(config: &Config) -> Result<Option<Prober>, EdgeError> {
+    if config.probe_targets.is_empty() {
+        return Ok(None);
+    }
+    let targets = config.probe_targets.iter().map(|target| {
+        let head = target.method == ProbeMethod::Head;
+        ProbeTarget::new(&target.name, &target.url, head, target.expect_status, target.timeout, &target.headers)
+    });
+    Ok(Some(Prober::new(targets.collect::<Result<_, _>>()?, Pinned::default())))
+}
+
+pub(super) fn runbooks(config: &Config) -> Result<Option<RunbookReader>, EdgeError> {
+    let Some(runbooks) = &config.runbooks else { return Ok(None) };
+    let hosts =
+        AllowedHosts::new(&runbooks.hosts).map_err(|why| EdgeError::new("runbooks", EdgeErrorKind::Invalid, why))?;
+    Ok(Some(RunbookReader::new(hosts, runbooks.dir.clone(), Pinned::default())))
+}

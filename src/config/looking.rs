@@ -1,0 +1,57 @@
+//! The peers of the reading tools beside cluster and Prometheus.
+
+use super::Credential;
+use super::file::ProbeMethod;
+use crate::domain::Secret;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A Loki.
+#[derive(Debug, Clone)]
+pub struct Loki {
+    /// Its address, without a slash at its end.
+    pub url: String,
+    /// How it is to be asked.
+    pub credential: Option<Credential>,
+    /// The tenant to ask as.
+    pub tenant: Option<String>,
+}
+
+/// An Elasticsearch or OpenSearch.
+#[derive(Debug, Clone)]
+pub struct Elasticsearch {
+    /// Its address, without a slash at its end.
+    pub url: String,
+    /// How it is to be asked.
+    pub credential: Option<Credential>,
+    /// Names and patterns of what may be searched; at least one.
+    pub indices: Vec<String>,
+    /// The field that holds a document's time.
+    pub time_field: String,
+}
+
+/// A service that may be probed.
+#[derive(Debug, Clone)]
+pub struct ProbeTarget {
+    /// What a call names.
+    pub name: String,
+    /// What is asked.
+    pub url: String,
+    /// How it is asked.
+    pub method: ProbeMethod,
+    /// The status that is right; `None` is any below 400.
+    pub expect_status: Option<u16>,
+    /// From the look-up of the name to the last byte.
+    pub timeout: Duration,
+    /// Sent with it. All values are kept as secrets: many are.
+    pub headers: Vec<(String, Secret)>,
+}
+
+/// Where runbooks are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Runbooks {
+    /// Hosts whose pages may be read.
+    pub hosts: Vec<String>,
+    /// A folder of Markdown files.
+    pub dir: Option<PathBuf>,
+}
