@@ -154,7 +154,8 @@ async fn call(session: &Session, name: &str, args: &[String], format: Format) ->
     let parts = Parts::load(&config).await?;
     let Some(tool) = parts.tools.get(name) else {
         let names: Vec<&str> = parts.tools.specs().into_iter().map(|spec| spec.name.as_str()).collect();
-        let help = match names.is_empty() {
+        // Some tools need no peer, and are no help to somebody who configured none.
+        let help = match config.kubernetes.is_none() && config.prometheus.is_none() {
             true => "no peer is configured: set tools.kubernetes or tools.prometheus".to_owned(),
             false => format!("there are {}", names.join(", ")),
         };
