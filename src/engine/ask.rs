@@ -88,12 +88,14 @@ impl Session<'_> {
         self.talk.said.extend(request.messages[sent..staying].iter().map(digest_of));
         let rest = request.messages[staying..].iter().map(digest_of);
         let tools = digest_of(&request.tools);
-        let parts: Vec<Digest> = self.talk.said.iter().cloned().chain(rest).chain([tools]).collect();
+        let parts: Vec<Digest> = self.talk.said.iter().cloned().chain(rest).chain([tools.clone()]).collect();
+        let continues = self.talk.request.clone().filter(|_| sent > 0);
+        let offered_before = self.talk.offered.replace(tools.clone());
         let kept = RequestKept {
-            continues: self.talk.request.clone().filter(|_| sent > 0),
+            tools: (continues.is_none() || offered_before != Some(tools)).then_some(&request.tools),
+            continues,
             messages_before: sent,
             messages: &request.messages[sent..],
-            tools: &request.tools,
             must_answer: request.must_answer,
             max_tokens: request.max_tokens,
         };
@@ -407,7 +409,9 @@ struct RequestKept<'a> {
     messages_before: usize,
     /// The messages that it adds.
     messages: &'a [Message],
-    tools: &'a [ToolOffer],
+    /// What was on offer, where it is not the same as in the request before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tools: Option<&'a Vec<ToolOffer>>,
     must_answer: bool,
     max_tokens: u32,
 }

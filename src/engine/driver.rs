@@ -51,6 +51,8 @@ pub(super) struct Talk {
     pub(super) said: Vec<Digest>,
     /// Where the last request is kept.
     pub(super) request: Option<BlobRef>,
+    /// Digest of the tools that it offered.
+    pub(super) offered: Option<Digest>,
 }
 
 /// Works on the leased investigation until nothing is left to do.

@@ -199,8 +199,9 @@ struct RequestKept {
     #[serde(default)]
     messages_before: usize,
     messages: Vec<Message>,
+    /// Absent where the request that this one continues offered the same.
     #[serde(default)]
-    tools: Vec<ToolOffer>,
+    tools: Option<Vec<ToolOffer>>,
     #[serde(default)]
     max_tokens: u32,
 }
@@ -387,7 +388,7 @@ struct Payloads<'a> {
     store: &'a dyn Store,
     room: usize,
     /// The request that was made whole last: the next one continues it.
-    last: Option<(BlobRef, Vec<Message>)>,
+    last: Option<(BlobRef, (Vec<Message>, Vec<ToolOffer>))>,
 }
 
 impl Payloads<'_> {
@@ -395,10 +396,11 @@ impl Payloads<'_> {
     async fn request(&mut self, reference: &BlobRef, digest: &Digest) -> Result<Kept<Request>, StoreError> {
         let mut row = vec![];
         let mut next = Some(reference.clone());
-        let mut messages: Vec<Message> = vec![];
+        let (mut messages, mut tools): (Vec<Message>, Vec<ToolOffer>) = (vec![], vec![]);
         while let Some(reference) = next.take() {
             if let Some((_, known)) = self.last.as_ref().filter(|(last, _)| *last == reference) {
-                messages.clone_from(known);
+                messages.clone_from(&known.0);
+                tools.clone_from(&known.1);
                 break;
             }
             let Some(bytes) = self.store.blob(&reference).await? else {
@@ -413,7 +415,7 @@ impl Payloads<'_> {
             next.clone_from(&kept.continues);
             row.push(kept);
         }
-        let (mut new_from, mut tools, mut max_tokens) = (0, vec![], 0);
+        let (mut new_from, mut max_tokens) = (0, 0);
         for kept in row.into_iter().rev() {
             if kept.messages_before > messages.len() {
                 return Ok(Kept::missing("what it continues is shorter than it says"));
@@ -421,9 +423,10 @@ impl Payloads<'_> {
             messages.truncate(kept.messages_before);
             new_from = kept.messages_before;
             messages.extend(kept.messages);
-            (tools, max_tokens) = (kept.tools, kept.max_tokens);
+            max_tokens = kept.max_tokens;
+            tools = kept.tools.unwrap_or(tools);
         }
-        self.last = Some((reference.clone(), messages.clone()));
+        self.last = Some((reference.clone(), (messages.clone(), tools.clone())));
         let parts: Vec<Digest> = messages.iter().map(digest_of).chain([digest_of(&tools)]).collect();
         let digest_holds = Digest::of_parts(parts.iter().map(Digest::as_str)) == *digest;
         let said: usize = messages.iter().map(|message| message.content.len()).sum();

@@ -62,7 +62,7 @@ impl Measure {
         });
         let profile = measured.await.map_err(unusable)?;
         let path = self.write.unwrap_or_else(|| Profile::path(&config.places.store, &configured.name));
-        profile.write(&path).map_err(|e| Failure::internal_without_report(e))?;
+        profile.write(&path).map_err(Failure::internal_without_report)?;
         session.out.value(self.written.output, &profile, || {
             let mut lines = lines(&profile);
             lines.push(format!("profile    {}", path.display()));
