@@ -1,6 +1,7 @@
 //! What is missing, how good a model is, and what it was told: the real binary, recorded peers and a
 //! scripted model.
 
+use crate::support::http::eventually;
 use crate::support::model::{Model, Script};
 use crate::support::site::{SOON, Site};
 use crate::support::world::{Stage, TYPEDB};
@@ -114,8 +115,12 @@ async fn a_test_alert_goes_all_the_way() {
         let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(even.contains(&words), "`{words}` is missing: {stdout}");
     }
-    let investigations = site.investigations().await;
-    assert_eq!((investigations.len(), &investigations[0]["alert_status"]), (1, &json!("resolved")));
+    // The alert's end is a signal, which becomes an entry a moment later.
+    eventually("the test alert is over", SOON, async || {
+        let investigations = site.investigations().await;
+        (investigations.len() == 1 && investigations[0]["alert_status"] == "resolved").then_some(())
+    })
+    .await;
     let (code, stdout, _) = site.run_with_config(&["doctor", "-o", "json"]);
     assert_eq!(code, Some(0), "{stdout}");
     let store = find(&findings(&stdout), "store", "commits")["about"].as_str().unwrap().to_owned();
