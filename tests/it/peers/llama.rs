@@ -5,7 +5,7 @@ use super::modelled::investigate;
 use super::program::Program;
 use crate::support::http::{client, eventually, free_address, send};
 use crate::support::site::SOON;
-use firewarden::journal::Body;
+use firewarden::journal::{Body, Proposal};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use tempfile::TempDir;
@@ -42,6 +42,9 @@ impl Llama {
                 "1",
                 "-t",
                 "2",
+                // One row of dice for every answer: chance must not decide a test.
+                "--seed",
+                "2",
                 "-c",
                 &context,
             ]
@@ -77,7 +80,9 @@ async fn a_model_that_calls_tools_for_ever_is_stopped_and_the_report_says_how_fa
     println!("asked {asked:?}, called {:?}, failed {:?}", told.calls(), told.failures());
     assert!(!told.calls().is_empty(), "it called something: {:?}", told.failures());
     let last = asked.len() - 1;
-    assert!(asked.len() <= 8 && asked[last], "it had to answer in the end: {asked:?}");
+    // The grammar can make it stumble into a report that holds, and that ends the work, too.
+    let reported = matches!(told.proposals().last(), Some(Proposal::Report { .. }));
+    assert!(asked.len() <= 8 && (asked[last] || reported), "it had to answer in the end: {asked:?}");
     // The same calls again are recognised long before the turns are spent.
     assert!(asked.len() <= 5, "{asked:?}");
     if told.mode() == "deterministic" {
