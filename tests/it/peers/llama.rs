@@ -40,8 +40,9 @@ impl Llama {
                 &port,
                 "-np",
                 "1",
+                // One thread: several wait for each other by turning in circles, and the tests need the rest.
                 "-t",
-                "2",
+                "1",
                 "-c",
                 &context,
             ]
@@ -75,7 +76,7 @@ async fn a_model_that_calls_tools_for_ever_is_stopped_and_the_report_says_how_fa
     let told = investigate(llama.config(json!({"context_tokens": 8_192})), json!({"wall": "110s", "turns": 8})).await;
     let asked = told.asked();
     println!("asked {asked:?}, called {:?}, failed {:?}", told.calls(), told.failures());
-    assert!(!told.calls().is_empty(), "it called something: {:?}", told.failures());
+    assert!(!told.calls().is_empty(), "it called nothing: {:?}", told.failures());
     let last = asked.len() - 1;
     assert!(asked.len() <= 8 && asked[last], "it had to answer in the end: {asked:?}");
     // The same calls again are recognised long before the turns are spent.
