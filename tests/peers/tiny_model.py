@@ -51,6 +51,8 @@ def tables() -> tuple[np.ndarray, np.ndarray]:
         (byte("t"), GIVEN_THE_WORD, 1), (byte("t"), USUALLY, 4),
         (byte("r"), GIVEN_THE_WORD, 1), (byte("r"), USUALLY, 3.5),
         (byte("i"), GIVEN_THE_WORD, 1), (byte("i"), USUALLY, 3.2),
+        # The first letter of the tool that it calls where it has the choice.
+        (byte("e"), GIVEN_THE_WORD, 1), (byte("e"), USUALLY, 5),
         # White space is always admitted, and would never end.
         (byte(" "), GIVEN_THE_WORD, -5), (byte(" "), USUALLY, -5),
         (byte("\n"), GIVEN_THE_WORD, -5), (byte("\n"), USUALLY, -3),
@@ -58,7 +60,7 @@ def tables() -> tuple[np.ndarray, np.ndarray]:
     ):  # fmt: skip
         wanted[token, axis] = how_much
     # No two tokens are wanted alike, or rounding would decide.
-    apart = np.linspace(0, 0.01, len(TOKENS), dtype=np.float32)
+    apart = np.linspace(0.01, 0, len(TOKENS), dtype=np.float32)
     wanted[:, GIVEN_THE_WORD] += apart
     wanted[:, USUALLY] += apart
     return state, wanted

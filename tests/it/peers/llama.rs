@@ -40,8 +40,9 @@ impl Llama {
                 &port,
                 "-np",
                 "1",
+                // One thread: several wait for each other by turning in circles, and the tests need the rest.
                 "-t",
-                "2",
+                "1",
                 // One row of dice for every answer: chance must not decide a test.
                 "--seed",
                 "2",
@@ -78,7 +79,7 @@ async fn a_model_that_calls_tools_for_ever_is_stopped_and_the_report_says_how_fa
     let told = investigate(llama.config(json!({"context_tokens": 8_192})), json!({"wall": "110s", "turns": 8})).await;
     let asked = told.asked();
     println!("asked {asked:?}, called {:?}, failed {:?}", told.calls(), told.failures());
-    assert!(!told.calls().is_empty(), "it called something: {:?}", told.failures());
+    assert!(!told.calls().is_empty(), "it called nothing: {:?}", told.failures());
     let last = asked.len() - 1;
     // The grammar can make it stumble into a report that holds, and that ends the work, too.
     let reported = matches!(told.proposals().last(), Some(Proposal::Report { .. }));
