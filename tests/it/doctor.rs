@@ -195,3 +195,28 @@ async fn a_prompt_is_shown_with_its_size() {
     }
     assert!(!site.database().exists(), "a preview leaves the store alone");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_v1_and_a_recording_are_known_for_what_they_are() {
+    use axum::{Json, Router, routing::get};
+    let tags = || async { Json(json!({"models": [{"name": "qwen3:latest", "model": "qwen3:latest"}]})) };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = format!("http://{}", listener.local_addr().unwrap());
+    let serving = tokio::spawn(async move {
+        axum::serve(listener, Router::new().route("/api/tags", get(tags))).await.unwrap();
+    });
+    let site = Site::new(json!({"models": [
+        {"name": "local", "provider": "ollama", "model": "qwen3", "host": host},
+        {"name": "absent", "provider": "ollama", "model": "llama9", "host": host},
+        {"name": "tape", "provider": "replay", "model": "x", "file": "tape.jsonl"}]}));
+    std::fs::write(site.dir.path().join("tape.jsonl"), "{\"content\": \"x\"}\n").unwrap();
+    let (code, stdout, stderr) = site.run_with_config(&["doctor", "-o", "json"]);
+    serving.abort();
+    assert_eq!(code, Some(1), "{stdout}{stderr}");
+    let found = findings(&stdout);
+    assert_eq!(find(&found, "model local", "server")["about"], "serves qwen3");
+    assert_eq!(find(&found, "model absent", "server")["state"], "fail");
+    assert_eq!(find(&found, "model tape", "server")["state"], "ok");
+    let (code, _, stderr) = site.run_with_config(&["doctor", "model", "--model", "tape"]);
+    assert_eq!(code, Some(2), "{stderr}");
+}
