@@ -3,7 +3,7 @@
 use super::judge::{self, NEEDED, TOO_MUCH};
 use super::{Cause, Finding};
 use crate::app;
-use crate::config::{Config, Model, Places};
+use crate::config::{Config, Model, Places, Provider};
 use crate::domain::Clock;
 use crate::edge::http::Limits;
 use crate::edge::{HttpPeer, KubeReader, PrometheusReader};
@@ -218,6 +218,10 @@ async fn prometheus(config: &Config) -> Vec<Finding> {
 }
 
 async fn about_model(of: String, model: &Model, store: &Path, clock: &dyn Clock) -> Vec<Finding> {
+    if model.provider == Provider::Replay {
+        let about = "a recording: nobody is asked, and what it would change waits for a person";
+        return vec![Finding::ok(&of, "server", about)];
+    }
     let answer = model::about(&model.name, &model.model, &model.base_url, model.api_key.as_ref()).await;
     let profile = match app::profile(model, store) {
         Ok(profile) => judge::profile(&of, &model.name, profile.as_ref(), clock.now()),

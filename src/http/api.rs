@@ -7,6 +7,7 @@ use crate::domain::{BlobRef, EventId, InvestigationId, Report, Risk, Severity};
 use crate::engine::transcript::{self, Transcript};
 use crate::journal::{Body, Entry, View};
 use crate::store::{EventFilter, InvestigationFilter, Page, Signal, Store, StoreError, StoredEvent};
+use crate::template::fence::visible;
 use axum::Json;
 use axum::body::Body as HttpBody;
 use axum::extract::{Path, State};
@@ -270,7 +271,8 @@ pub(super) async fn report(
 /// A page that runs nothing, loads nothing and goes nowhere.
 pub(crate) fn page(title: &str, text: &str) -> String {
     let escape = |text: &str| {
-        text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+        // What cannot be seen, terminal sequences included, has no place on a page either.
+        visible(text).chars().fold(String::with_capacity(text.len()), |mut out, c| {
             match c {
                 '&' => out.push_str("&amp;"),
                 '<' => out.push_str("&lt;"),

@@ -36,8 +36,8 @@ impl About {
 }
 
 /// Asks the server at `base_url` about `model`. Besides the list of models of the chat completions
-/// protocol, llama.cpp's `/props` and Ollama's `/api/ps` and `/api/show` are tried, beside a base
-/// that ends in `/v1`.
+/// protocol, llama.cpp's `/props` and Ollama's `/api/tags`, `/api/ps` and `/api/show` are tried,
+/// beside the `/v1` of a base that ends in it.
 ///
 /// # Errors
 /// When nobody answers there, or it does not accept the key.
@@ -53,7 +53,10 @@ pub async fn about(name: &str, model: &str, base_url: &str, api_key: Option<&Sec
         Err(Fault::Status { status: 400 | 404 | 405 | 501, .. } | Fault::NotJson(_)) => {}
         Err(fault) => return Err(asker.explain(fault)),
     }
-    if about.context_tokens.is_none() && asker.root.is_some() {
+    if about.models.is_none() {
+        about.models = asker.get("/api/tags", false).await.ok().and_then(|body| served(&body));
+    }
+    if about.context_tokens.is_none() {
         let question = json!({"model": model});
         let (props, running, shown) =
             tokio::join!(asker.get("/props", false), asker.get("/api/ps", false), asker.post("/api/show", &question),);
@@ -76,8 +79,8 @@ impl About {
 struct Asker<'a> {
     name: &'a str,
     base: String,
-    /// The server beside `/v1`.
-    root: Option<String>,
+    /// The server's own address, without `/v1`.
+    root: String,
     key: Option<&'a str>,
     client: reqwest::Client,
 }
@@ -97,18 +100,16 @@ impl<'a> Asker<'a> {
         }
         let client = builder.build().map_err(|e| wrong(format!("no HTTP client: {e}")))?;
         let key = api_key.map(|key| key.expose().trim()).filter(|key| !key.is_empty());
-        Ok(Self { name, root: base.strip_suffix("/v1").map(str::to_owned), base, key, client })
+        Ok(Self { name, root: base.strip_suffix("/v1").unwrap_or(&base).to_owned(), base, key, client })
     }
 
     async fn get(&self, path: &str, below_base: bool) -> Result<Value, Fault> {
-        let start = if below_base { Some(&self.base) } else { self.root.as_ref() };
-        let Some(start) = start else { return Err(Fault::NotJson("no such path".into())) };
+        let start = if below_base { &self.base } else { &self.root };
         self.ask(self.client.get(format!("{start}{path}"))).await
     }
 
     async fn post(&self, path: &str, body: &Value) -> Result<Value, Fault> {
-        let Some(root) = &self.root else { return Err(Fault::NotJson("no such path".into())) };
-        self.ask(self.client.post(format!("{root}{path}")).json(body)).await
+        self.ask(self.client.post(format!("{}{path}", self.root)).json(body)).await
     }
 
     async fn ask(&self, request: reqwest::RequestBuilder) -> Result<Value, Fault> {

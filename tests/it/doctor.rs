@@ -1,6 +1,7 @@
 //! What is missing, how good a model is, and what it was told: the real binary, recorded peers and a
 //! scripted model.
 
+use crate::support::http::eventually;
 use crate::support::model::{Model, Script};
 use crate::support::site::{SOON, Site};
 use crate::support::world::{Stage, TYPEDB};
@@ -114,8 +115,12 @@ async fn a_test_alert_goes_all_the_way() {
         let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(even.contains(&words), "`{words}` is missing: {stdout}");
     }
-    let investigations = site.investigations().await;
-    assert_eq!((investigations.len(), &investigations[0]["alert_status"]), (1, &json!("resolved")));
+    // The alert's end is a signal, which becomes an entry a moment later.
+    eventually("the test alert is over", SOON, async || {
+        let investigations = site.investigations().await;
+        (investigations.len() == 1 && investigations[0]["alert_status"] == "resolved").then_some(())
+    })
+    .await;
     let (code, stdout, _) = site.run_with_config(&["doctor", "-o", "json"]);
     assert_eq!(code, Some(0), "{stdout}");
     let store = find(&findings(&stdout), "store", "commits")["about"].as_str().unwrap().to_owned();
@@ -189,4 +194,29 @@ async fn a_prompt_is_shown_with_its_size() {
         assert!(size("tools") > 5 && size("head_tokens") > 1_000, "{from:?}: {}", size("head_tokens"));
     }
     assert!(!site.database().exists(), "a preview leaves the store alone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_v1_and_a_recording_are_known_for_what_they_are() {
+    use axum::{Json, Router, routing::get};
+    let tags = || async { Json(json!({"models": [{"name": "qwen3:latest", "model": "qwen3:latest"}]})) };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = format!("http://{}", listener.local_addr().unwrap());
+    let serving = tokio::spawn(async move {
+        axum::serve(listener, Router::new().route("/api/tags", get(tags))).await.unwrap();
+    });
+    let site = Site::new(json!({"models": [
+        {"name": "local", "provider": "ollama", "model": "qwen3", "host": host},
+        {"name": "absent", "provider": "ollama", "model": "llama9", "host": host},
+        {"name": "tape", "provider": "replay", "model": "x", "file": "tape.jsonl"}]}));
+    std::fs::write(site.dir.path().join("tape.jsonl"), "{\"content\": \"x\"}\n").unwrap();
+    let (code, stdout, stderr) = site.run_with_config(&["doctor", "-o", "json"]);
+    serving.abort();
+    assert_eq!(code, Some(1), "{stdout}{stderr}");
+    let found = findings(&stdout);
+    assert_eq!(find(&found, "model local", "server")["about"], "serves qwen3");
+    assert_eq!(find(&found, "model absent", "server")["state"], "fail");
+    assert_eq!(find(&found, "model tape", "server")["state"], "ok");
+    let (code, _, stderr) = site.run_with_config(&["doctor", "model", "--model", "tape"]);
+    assert_eq!(code, Some(2), "{stderr}");
 }

@@ -5,11 +5,12 @@ use crate::cli::output::note;
 use crate::cli::session::Session;
 use crate::cli::text::{line, pad};
 use crate::cli::{Exit, Failure, Written, logging};
-use crate::config::{Config, Model};
+use crate::config::{Config, Model, Provider};
 use crate::edge::SystemClock;
 use crate::engine::trial::Trial;
-use crate::model::{self, Grade, ModelError, Profile};
+use crate::model::{self, Grade, ModelError, ModelProvider, Profile};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// No task begins later; the last one may take half a minute more.
@@ -37,13 +38,7 @@ impl Measure {
     pub async fn run(self, session: &Session) -> Result<Exit, Failure> {
         let config = session.config(logging::COMMAND)?;
         let configured = chosen(&config, self.model.as_deref())?;
-        let about =
-            model::about(&configured.name, &configured.model, &configured.base_url, configured.api_key.as_ref());
-        // A server that says nothing of itself is measured all the same.
-        let about = about.await.unwrap_or_default();
-        let told = about.context_tokens.map(|tokens| (tokens, about.said_at));
-        let window = configured.context_tokens.map(|tokens| (tokens, "configured")).or(told);
-        let provider = app::model(configured, None).map_err(|e| Failure::does_not_load(e, ""))?;
+        let (window, provider) = prepared(configured).await?;
         note(&format!("measuring {}, at most two minutes", line(&configured.name, 60)));
         let trial = Trial {
             model: provider.as_ref(),
@@ -72,11 +67,32 @@ impl Measure {
     }
 }
 
+/// The model, and its window as far as somebody tells it: the configuration, the provider that asks for
+/// so much, or the server.
+async fn prepared(configured: &Model) -> Result<(Option<(u64, &'static str)>, Arc<dyn ModelProvider>), Failure> {
+    let provider = app::model(configured, None).map_err(|e| Failure::does_not_load(e, ""))?;
+    if let Some(tokens) = configured.context_tokens {
+        return Ok((Some((tokens, "configured")), provider));
+    }
+    provider.prepare().await;
+    if let Some(tokens) = provider.limits().context_tokens {
+        return Ok((Some((tokens, "asked for with each request")), provider));
+    }
+    let (name, key) = (&configured.name, configured.api_key.as_ref());
+    // A server that says nothing of itself is measured all the same.
+    let about = model::about(name, &configured.model, &configured.base_url, key).await.unwrap_or_default();
+    Ok((about.context_tokens.map(|tokens| (tokens, about.said_at)), provider))
+}
+
 fn chosen<'a>(config: &'a Config, name: Option<&str>) -> Result<&'a Model, Failure> {
     let found = match name {
         Some(name) => config.models.iter().find(|model| model.name == name),
         None => config.models.first(),
     };
+    if let Some(model) = found.filter(|model| model.provider == Provider::Replay) {
+        let what = format!("`{}` is a recording: there is nothing to measure", line(&model.name, 60));
+        return Err(Failure::usage(what, "name another with --model"));
+    }
     found.ok_or_else(|| match name {
         Some(name) if !config.models.is_empty() => {
             let names: Vec<&str> = config.models.iter().map(|model| model.name.as_str()).collect();

@@ -20,8 +20,8 @@ pub fn lines(data: &Value, first: bool, budget: usize) -> String {
     let forms = forms(data, FORMS.min(budget / 2));
     if whole.chars().count() <= budget {
         // What was left out of the lines is told by its form.
-        let fits = whole.chars().count() + forms.chars().count() <= budget;
-        return if forms.is_empty() || !fits { whole } else { format!("{forms}{}{whole}", lead(first)) };
+        let told = format!("{forms}{}{whole}", lead(first));
+        return if forms.is_empty() || told.chars().count() > budget { whole } else { told };
     }
     let mut room = budget.saturating_sub(forms.chars().count() + 60);
     let mut taken = Vec::new();
@@ -117,6 +117,17 @@ mod tests {
                 text.ends_with("request 1999 took long\n")
             });
         }
+    }
+
+    #[test]
+    fn the_words_between_forms_and_lines_count_too() {
+        let forms = json!([{"count": 2, "form": "request <*>"}]);
+        let data = json!({"lines": ["a".repeat(90), "b"], "total_lines": 2, "forms": forms});
+        for budget in 150..400 {
+            let told = lines(&data, false, budget);
+            assert!(told.chars().count() <= budget, "{budget}: {told}");
+        }
+        assert!(lines(&data, false, 399).starts_with("what the lines say"));
     }
 
     proptest::proptest! {

@@ -41,7 +41,8 @@ async fn a_call_names_a_target_and_gets_steps_status_and_body() {
         network.clone(),
         "2026-11-21T00:00:00Z",
     );
-    assert_eq!(registry.get("http_probe").unwrap().spec().params["properties"]["target"]["enum"], json!(["shop"]));
+    let spec = registry.get("http_probe").unwrap().spec();
+    assert_eq!(spec.params["properties"]["target"]["enum"], json!(["shop"]));
     let seen = registry.look("http_probe", &json!({"target": "shop"})).await.unwrap();
     assert!(seen.text.starts_with("shop answers 503 instead of 200 in "), "{}", seen.text);
     assert!(seen.text.contains("GET http://shop.corp:81/health at 10.0.0.1:81\n"), "{}", seen.text);

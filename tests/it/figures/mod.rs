@@ -113,7 +113,10 @@ async fn e_durable_intake_against_the_disk() {
     let disk = disk::rate(env!("CARGO_TARGET_TMPDIR").as_ref(), Duration::from_secs(3));
     row("this disk: appends of 4 KiB with fdatasync, one after the other", &format!("{disk:.0}/s"), "");
     for (alerts, connections) in [(1_usize, 32_usize), (100, 8)] {
-        let site = Site::within(on_disk(), json!({"budgets": {"survey": {"tool_calls": 1, "wall": "1s"}}}));
+        let site = Site::within(
+            on_disk(),
+            json!({"budgets": {"survey": {"tool_calls": 1, "wall": "1s"}, "per_day": {"investigations": null}}}),
+        );
         let _server = site.up().await;
         let (accepted, mut times, seconds) = load(&site, alerts, connections, Duration::from_secs(8)).await;
         let rate = accepted as f64 / seconds;

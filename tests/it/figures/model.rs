@@ -36,6 +36,11 @@ fn used(pid: u32) -> Used {
     Used { cpu: Duration::from_millis(ticks * 10), resident_kib: kib("VmRSS:"), highest_kib: kib("VmHWM:") }
 }
 
+/// As people run it: tests ask for backtraces, which cost time where errors are ordinary.
+fn plain(site: Site) -> Site {
+    site.variable("RUST_BACKTRACE", "0")
+}
+
 /// The recorded alert about another volume, so that it is an incident of its own.
 fn about_another_volume(stage: &Stage, n: usize) -> Value {
     let mut alert = stage.world.alert().clone();
@@ -56,7 +61,7 @@ async fn c_cost_of_a_turn() {
     const TURNS: usize = 18;
     let stage = Stage::embedded(TYPEDB).await;
     let model = Model::serve(Script::ReadsThenReport(TURNS)).await;
-    let site = stage.site_within(on_disk(), json!({"models": [model.config()]}));
+    let site = plain(stage.site_within(on_disk(), json!({"models": [model.config()]})));
     let server = site.up().await;
     let mut turns = vec![];
     let mut cpu = vec![];
@@ -90,7 +95,7 @@ async fn c_cost_of_a_turn() {
 
 /// Processor time of one investigation without a model.
 async fn survey_alone(stage: &Stage) -> Duration {
-    let site = stage.site_within(on_disk(), json!({}));
+    let site = plain(stage.site_within(on_disk(), json!({})));
     let server = site.up().await;
     let mut cpu = vec![];
     for n in 0..9 {
@@ -110,7 +115,7 @@ async fn f_many_at_once() {
     for at_once in [1_usize, 10, 50] {
         let stage = Stage::embedded(TYPEDB).await;
         let model = Model::serve(Script::ReadsThenReport(ROUNDS)).await;
-        let site = stage.site_within(on_disk(), json!({"models": [model.config()]}));
+        let site = plain(stage.site_within(on_disk(), json!({"models": [model.config()]})));
         let server = site.up().await;
         let before = used(server.id());
         let begun = Instant::now();

@@ -5,7 +5,7 @@ use super::modelled::investigate;
 use super::program::Program;
 use crate::support::http::{client, eventually, free_address, send};
 use crate::support::site::SOON;
-use firewarden::journal::Body;
+use firewarden::journal::{Body, Proposal};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use tempfile::TempDir;
@@ -40,7 +40,11 @@ impl Llama {
                 &port,
                 "-np",
                 "1",
+                // One thread: several wait for each other by turning in circles, and the tests need the rest.
                 "-t",
+                "1",
+                // One row of dice for every answer: chance must not decide a test.
+                "--seed",
                 "2",
                 "-c",
                 &context,
@@ -58,7 +62,7 @@ impl Llama {
 
     fn config(&self, more: Value) -> Value {
         let mut config = json!({
-            "name": "main", "provider": "openai", "model": "calls-for-ever", "timeout": "60s",
+            "name": "main", "provider": "openai", "model": "calls-for-ever", "timeout": "80s",
             "base_url": format!("http://{}/v1", self.address), "api_key": "env:SCRIPTED_KEY"});
         for (key, value) in more.as_object().unwrap() {
             config[key] = value.clone();
@@ -70,14 +74,16 @@ impl Llama {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs llama-server: run ./tests/run"]
 async fn a_model_that_calls_tools_for_ever_is_stopped_and_the_report_says_how_far_it_came() {
-    // Each character is a token of this model.
+    // Each byte is a token of this model, so it gets little to read in a wide context.
     let llama = Llama::serve(131_072).await;
-    let told = investigate(llama.config(json!({})), json!({"wall": "100s", "turns": 8})).await;
+    let told = investigate(llama.config(json!({"context_tokens": 8_192})), json!({"wall": "110s", "turns": 8})).await;
     let asked = told.asked();
     println!("asked {asked:?}, called {:?}, failed {:?}", told.calls(), told.failures());
-    assert!(!told.calls().is_empty(), "it called something: {:?}", told.failures());
+    assert!(!told.calls().is_empty(), "it called nothing: {:?}", told.failures());
     let last = asked.len() - 1;
-    assert!(asked.len() <= 8 && asked[last], "it had to answer in the end: {asked:?}");
+    // The grammar can make it stumble into a report that holds, and that ends the work, too.
+    let reported = matches!(told.proposals().last(), Some(Proposal::Report { .. }));
+    assert!(asked.len() <= 8 && (asked[last] || reported), "it had to answer in the end: {asked:?}");
     // The same calls again are recognised long before the turns are spent.
     assert!(asked.len() <= 5, "{asked:?}");
     if told.mode() == "deterministic" {
