@@ -94,8 +94,8 @@ pub struct Parts {
     pub models: Vec<PricedModel>,
     /// Tools whose peers are configured.
     pub tools: Arc<Registry>,
-    /// Knows every secret.
-    pub redactor: Arc<Redactor>,
+    /// Knows every secret; changed when a secret is.
+    pub redactor: Arc<ArcSwap<Redactor>>,
 }
 
 /// A working whole.
@@ -180,7 +180,8 @@ impl Parts {
     /// # Errors
     /// At the first thing that does not load.
     pub async fn load(config: &Config) -> Result<Self, AppError> {
-        let redactor = Arc::new(Redactor::new(config.secrets().into_iter().map(Secret::expose))?);
+        let redactor = Redactor::new(config.secrets().into_iter().map(Secret::expose))?;
+        let redactor = Arc::new(ArcSwap::from_pointee(redactor));
         let sources = Sources {
             kubernetes: kubernetes(config.kubernetes.as_ref()).await?,
             prometheus: peers::prometheus(config)?,
@@ -335,7 +336,7 @@ impl App {
             intake: self.intake.clone(),
             store: self.engine.store.clone(),
             access: ArcSwap::from_pointee(self.access.clone()),
-            redactor: ArcSwap::from(self.engine.redactor.clone()),
+            redactor: self.engine.redactor.clone(),
             hmac_key: self.store.hmac_key().to_vec(),
             status: Arc::new(move || Status {
                 policies_loaded: true,

@@ -30,6 +30,7 @@ pub fn describe() {
     describe_counter!("firewarden_model_results_shortened_total", "Results shortened in conversations to save room.");
     describe_counter!("firewarden_policy_errors_total", "Evaluations that failed and therefore denied.");
     describe_gauge!("firewarden_investigations_running", "Investigations that are being worked on.");
+    describe_counter!("firewarden_notices_total", "Attempts to tell a sink, by result: told, put_off, given_up.");
     describe_histogram!("firewarden_report_seconds", "Time from the accepted alert to the first report.");
 }
 
@@ -110,6 +111,11 @@ pub fn policy_failed() {
 /// Work on an investigation began (+1) or ended (-1).
 pub fn running(change: f64) {
     gauge!("firewarden_investigations_running").increment(change);
+}
+
+/// A sink was told, will be told later, or is not told any more.
+pub fn notice(sink: &str, result: &'static str) {
+    counter!("firewarden_notices_total", "sink" => sink.to_owned(), "result" => result).increment(1);
 }
 
 /// The first report of an investigation is there.

@@ -20,6 +20,8 @@ const REMEMBERED: usize = 256;
 #[derive(Debug)]
 pub(super) struct Rotation {
     access: Access,
+    /// Secrets of peers: blanked out as soon as they change, in force from the next start on.
+    peers: Vec<Secret>,
     /// Every secret of the start: those of other peers, and the first values of ours.
     first: Vec<Secret>,
     /// Values that came later, the newest last.
@@ -33,17 +35,21 @@ type Renewed = (Access, Redactor);
 
 impl Rotation {
     pub(super) fn new(access: Access, config: &Config) -> Self {
-        let first = config.secrets().into_iter().cloned().collect();
-        Self { access, first, later: VecDeque::new(), failing: BTreeSet::new() }
+        let first: Vec<Secret> = config.secrets().into_iter().cloned().collect();
+        let own = access.intake.iter().map(|known| &known.token).chain(access.tokens.iter().map(|known| &known.token));
+        let own: BTreeSet<&str> = own.map(Secret::origin).collect();
+        let peers = first.iter().filter(|secret| !own.contains(secret.origin())).cloned().collect();
+        Self { access, peers, first, later: VecDeque::new(), failing: BTreeSet::new() }
     }
 
     /// Reads every file again; what is now in force, if something changed. A file that cannot be read
     /// leaves its credential as it is.
     fn refresh(&mut self) -> Option<Renewed> {
-        let mut access = self.access.clone();
+        let (mut access, mut peers) = (self.access.clone(), self.peers.clone());
         let mut fresh = vec![];
         let intake = access.intake.iter_mut().map(|known| &mut known.token);
-        for secret in intake.chain(access.tokens.iter_mut().map(|known| &mut known.token)) {
+        let own = intake.chain(access.tokens.iter_mut().map(|known| &mut known.token));
+        for (secret, in_force) in own.map(|s| (s, true)).chain(peers.iter_mut().map(|s| (s, false))) {
             let origin = secret.origin().to_owned();
             if !origin.starts_with("file:") {
                 continue;
@@ -54,6 +60,9 @@ impl Rotation {
                     self.failing.remove(&origin);
                     if read.expose() != secret.expose() {
                         fresh.push(read.clone());
+                        if !in_force {
+                            tracing::warn!(origin, "the credential of a peer has changed; restart to use it");
+                        }
                         *secret = read;
                     }
                 }
@@ -73,7 +82,7 @@ impl Rotation {
         }
         match Redactor::new(self.first.iter().chain(&self.later).map(Secret::expose)) {
             Ok(redactor) => {
-                self.access = access.clone();
+                (self.access, self.peers) = (access.clone(), peers);
                 Some((access, redactor))
             }
             Err(error) => {
@@ -113,7 +122,8 @@ impl Rotation {
                 };
                 self = rotation;
                 if let Some((access, redactor)) = renewed {
-                    // First what blanks the new values out, then what lets them in.
+                    // First what blanks the new values out, here and in the engine and its tools that
+                    // share it, then what lets them in.
                     web.redactor.store(Arc::new(redactor));
                     web.access.store(Arc::new(access));
                     tracing::info!("changed credentials are in force");
@@ -135,10 +145,12 @@ mod tests {
         let _ = rustls::crypto::ring::default_provider().install_default();
         std::fs::write(folder.join("intake"), "intake-0\n").unwrap();
         std::fs::write(folder.join("token"), "token-00\n").unwrap();
+        std::fs::write(folder.join("key"), "model-key-0\n").unwrap();
         let file = folder.join("firewarden.yaml");
         let text = "store: {url: sqlite://fw.db}\nserver: {listen: \"127.0.0.1:0\"}\n\
                     intake: {tokens: [{token: \"file:intake\"}]}\n\
-                    access: {tokens: [{name: ann, role: viewer, token: \"file:token\"}]}\n";
+                    access: {tokens: [{name: ann, role: viewer, token: \"file:token\"}]}\n\
+                    models: [{name: main, model: m, base_url: \"http://127.0.0.1:1/v1\", api_key: \"file:key\"}]\n";
         std::fs::write(&file, text).unwrap();
         let sources = Sources { file: Some(file), env: BTreeMap::new(), flags: vec![], cwd: folder.to_owned() };
         sources.load().unwrap().resolve().unwrap()
@@ -161,6 +173,10 @@ mod tests {
         assert_eq!((access.tokens[0].token.expose(), rotation.failing.len()), ("token-11", 0));
         let text = redactor.text("intake-0 intake-1 token-00 token-11").0.into_owned();
         assert_eq!(text, ["[redacted]"; 4].join(" "));
+        std::fs::write(folder.path().join("key"), "model-key-1").unwrap();
+        let (_, redactor) = rotation.refresh().unwrap();
+        assert_eq!(redactor.text("model-key-0 model-key-1").0, ["[redacted]"; 2].join(" "));
+        assert!(rotation.refresh().is_none());
     }
 
     #[tokio::test]
@@ -191,7 +207,22 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
             assert_eq!(status(old).await, 401);
+            // Whoever looks at texts knows both: the intake, the engine and its tools.
+            let text = format!("{old} {new}");
+            assert_eq!(app.engine.redactor.load().text(&text).0, ["[redacted]"; 2].join(" "));
         }
+        let id = {
+            let labels = serde_json::json!({"alertname": "A", "severity": "info", "said": "it was token-22 today"});
+            let alert = serde_json::json!({"status": "firing", "labels": labels, "startsAt": "2026-11-20T23:30:30Z"});
+            let body = serde_json::json!({"version": "4", "status": "firing", "alerts": [alert]});
+            let token = Some(Auth::Bearer(Secret::new("intake-0", "test")));
+            let peer = HttpPeer::new("own", &address, token).unwrap();
+            let answer = peer.post_json("/webhook/alertmanager", &body, Limits::default()).await.unwrap();
+            let answer: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+            answer["events"][0]["event_id"].as_str().unwrap().parse().unwrap()
+        };
+        let kept = crate::store::Events::event(app.store.as_ref(), id).await.unwrap().unwrap();
+        assert_eq!(kept.event.labels["said"], "it was [redacted] today");
         stop.send(true).unwrap();
         serving.await.unwrap().unwrap();
     }

@@ -158,15 +158,29 @@ async fn there(
     let mut reports = vec![];
     for id in jobs(rows.map(|row| row["job_id"].as_str().and_then(|id| id.parse().ok())))? {
         let id = id.to_string();
-        client
-            .follow(&id, async |seen: Seen<'_>| {
-                progress.seen(seen);
-                Ok(())
-            })
-            .await?;
+        let followed = client.follow(&id, async |seen: Seen<'_>| {
+            progress.seen(seen);
+            Ok(())
+        });
+        tokio::select! {
+            followed = followed => followed?,
+            () = undelivered(client, &id) => {}
+        }
         reports.push(client.report(&id).await?);
     }
     Ok(reports)
+}
+
+/// Ends when the report is there and nothing but a sink that is down is waited for.
+async fn undelivered(client: &Client, id: &str) {
+    loop {
+        tokio::time::sleep(LOOK_AGAIN).await;
+        let view = client.get(&format!("/api/v1/investigations/{id}"), &[]).await;
+        // A server that cannot be asked is the follower's to complain about.
+        if view.is_ok_and(|view| view["undelivered"].as_array().is_some_and(|debts| !debts.is_empty())) {
+            return;
+        }
+    }
 }
 
 /// In this process.
@@ -207,10 +221,11 @@ async fn here(
 /// The body in our words.
 pub(super) fn normalise(app: &App, source: &dyn AlertSource, bytes: &[u8]) -> Result<Normalised, Failure> {
     let engine = &app.engine;
+    let redactor = engine.redactor.load();
     let mapping = Mapping {
         at: engine.clock.now(),
         entropy: engine.entropy.as_ref(),
-        redactor: engine.redactor.as_ref(),
+        redactor: &redactor,
         hmac_key: app.hmac_key(),
     };
     let help = "send what the sender would send";
@@ -218,7 +233,8 @@ pub(super) fn normalise(app: &App, source: &dyn AlertSource, bytes: &[u8]) -> Re
     source.normalise(&body, bytes, &mapping).map_err(|e| Failure::usage(e, help))
 }
 
-/// Shows `look` an investigation as it happens, until it is closed. Answers its last report.
+/// Shows `look` an investigation as it happens, until it is closed or nothing but a sink that is down
+/// is waited for. Answers its last report.
 pub(super) async fn follow(
     app: &App,
     chain: &str,
@@ -243,6 +259,15 @@ pub(super) async fn follow(
             }
         }
         if idle {
+            let view = chain.parse().ok().map(|id| store.investigation(id));
+            let view = match view {
+                Some(view) => view.await?,
+                None => None,
+            };
+            // The report is there; whoever serves this store tells the sink.
+            if last.is_some() && view.is_some_and(|view| view.entries == after && view.ended_at().is_some()) {
+                return Ok(last);
+            }
             // Whatever is heard, or nothing: the store knows.
             let _ = tokio::time::timeout(LOOK_AGAIN, news.recv()).await;
             if let Some(awaited) = app.engine.live.of(chain, app.engine.clock.now()) {

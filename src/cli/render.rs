@@ -155,6 +155,10 @@ impl Watcher {
                 let outcome = error.as_ref().map_or(String::new(), |e| format!(" failed: {}", line(e, 200)));
                 self.text("told", &format!("{} of revision {revision}{outcome}", line(sink, 60)))
             }
+            Body::NoticeFailed { sink, revision, error, again_at, .. } => {
+                let what = format!("{} of revision {revision} failed: {}", line(sink, 60), line(error, 200));
+                self.text("told", &format!("{what}; again at {again_at:.0}"))
+            }
             Body::Closed { outcome } => {
                 let how = match outcome {
                     Outcome::Reported => "with a report",

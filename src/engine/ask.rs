@@ -67,7 +67,7 @@ impl Session<'_> {
                 // A conversation that is too long for this model can be made shorter, if only once.
                 let too_long = matches!(error, ModelError::TooLong { .. }) && self.can_be_shorter();
                 let (transient, error) = (error.is_transient() || too_long, error.to_string());
-                let error = self.engine.redactor.text(&error).0.into_owned();
+                let error = self.engine.redactor.load().text(&error).0.into_owned();
                 tracing::warn!(investigation = %self.inv.chain, %error, "the model gave no answer");
                 self.record(Draft::engine(Body::ModelFailed { turn, error, transient, too_long, charged }))
             }
@@ -309,7 +309,7 @@ impl Session<'_> {
 
     /// What a model says is text from outside, too.
     fn without_secrets(&self, reply: ChatReply) -> ChatReply {
-        clean(reply, &self.engine.redactor)
+        clean(reply, &self.engine.redactor.load())
     }
 
     fn proposal(

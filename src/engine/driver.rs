@@ -81,6 +81,11 @@ pub async fn drive(engine: &Engine, lease: &Lease) -> Result<(), EngineError> {
                 engine.store.release(lease).await?;
                 return Ok(());
             }
+            Step::Wait(until) => {
+                session.flush().await?;
+                engine.store.park(lease, session.now(), until).await?;
+                return Ok(());
+            }
             step => session.perform(step).await?,
         }
     }
@@ -129,7 +134,7 @@ impl<'e> Session<'e> {
     /// question is committed together with what came before it.
     fn leaves_the_process(&self, step: &Step) -> bool {
         match step {
-            Step::Notify(_) => true,
+            Step::Notify { .. } => true,
             Step::Read(calls) => !calls.iter().any(|call| self.is_unjudged(&call.id)),
             Step::Assess(_)
             | Step::Decline
@@ -140,6 +145,7 @@ impl<'e> Session<'e> {
             | Step::Report
             | Step::Close(_)
             | Step::Reopen(_)
+            | Step::Wait(_)
             | Step::Done => false,
         }
     }
@@ -161,14 +167,14 @@ impl<'e> Session<'e> {
             },
             Step::Ask { turn, must_answer } => self.ask(turn, must_answer).await,
             Step::Report => self.report().await,
-            Step::Notify(revision) => self.notify(revision).await,
+            Step::Notify { revision, sinks } => self.notify(revision, sinks).await,
             Step::Close(outcome) => {
                 let risk = self.inv.risk.map_or("none", Risk::as_str);
                 telemetry::investigation_closed(outcome.as_str(), risk);
                 self.record(Draft::engine(Body::Closed { outcome }))
             }
             Step::Reopen(reason) => self.record(Draft::engine(Body::Reopened { reason })),
-            Step::Done => Ok(()),
+            Step::Wait(_) | Step::Done => Ok(()),
         }
     }
 
@@ -217,7 +223,9 @@ impl<'e> Session<'e> {
             self.flush_one_by_one(&mut append).await?;
         }
         append.view = View::of(&self.inv);
+        failpoint::commit(failpoint::Side::Before);
         self.signalled = self.engine.store.append(&self.lease, &self.durable, append).await?;
+        failpoint::commit(failpoint::Side::After);
         self.durable = self.inv.head.clone();
         failpoint::reached(self.durable.seq);
         Ok(())

@@ -64,8 +64,8 @@ pub struct Engine {
     pub budget: Budget,
     /// What all of them may spend in a day, and how that stands.
     pub ledger: Ledger,
-    /// Takes secrets out of what models say.
-    pub redactor: Arc<Redactor>,
+    /// Takes secrets out of what models say; changed when a secret is.
+    pub redactor: Arc<ArcSwap<Redactor>>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Ids and salts.

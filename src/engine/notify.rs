@@ -1,17 +1,21 @@
 //! Telling people. Our own text through configured sinks: no action, no warrant.
+//!
+//! A report owes a notice to every sink. One that fails is noted with the time of the next attempt;
+//! until then nobody works on the investigation.
 
 use super::EngineError;
 use super::driver::Session;
 use crate::domain::ReportVerdict;
-use crate::journal::{Body, Draft};
+use crate::journal::{Body, Draft, outbox};
+use crate::telemetry;
 use async_trait::async_trait;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use serde::Serialize;
 use std::time::Duration;
 
 /// How long one sink may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The pauses before each attempt.
-const PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(3)];
 
 /// What people are told.
 #[derive(Debug, Clone, Serialize)]
@@ -81,11 +85,40 @@ impl Sink for LogSink {
 }
 
 impl Session<'_> {
-    /// Tells every sink of a revision. A sink that fails is tried twice more and then noted: the
-    /// report is there for reading in any case.
-    pub(super) async fn notify(&mut self, revision: u32) -> Result<(), EngineError> {
-        let (Some(report), Some(opening)) = (&self.inv.report, self.inv.opening()) else { return Ok(()) };
-        let notice = Notice {
+    /// Makes one attempt to tell each of `sinks` of a revision, all at once. What became of each is on
+    /// disk before the next answer is waited for, so that a process that is killed behind one of them
+    /// repeats only what it did not hear of.
+    pub(super) async fn notify(&mut self, revision: u32, sinks: Vec<String>) -> Result<(), EngineError> {
+        let Some(notice) = self.notice(revision) else { return Ok(()) };
+        let engine = self.engine;
+        let attempt = |name: String| {
+            let notice = &notice;
+            async move {
+                let told = match engine.sinks.iter().find(|sink| sink.name() == name) {
+                    Some(sink) => attempt(sink.as_ref(), notice, PATIENCE).await,
+                    None => {
+                        let error = "it is not configured any more".to_owned();
+                        Err(Undelivered { error, again: false })
+                    }
+                };
+                (name, told)
+            }
+        };
+        let mut attempts: FuturesUnordered<_> = sinks.into_iter().map(attempt).collect();
+        while let Some((sink, told)) = attempts.next().await {
+            let body = self.outcome(sink, revision, told);
+            self.record(Draft::engine(body))?;
+            if !attempts.is_empty() {
+                self.flush().await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn notice(&self, revision: u32) -> Option<Notice> {
+        let (report, opening) = (self.inv.report.as_ref()?, self.inv.opening()?);
+        let base = self.engine.public_url.as_ref();
+        Some(Notice {
             investigation: self.inv.chain.clone(),
             revision,
             alert: opening.name.clone(),
@@ -93,69 +126,62 @@ impl Session<'_> {
             risk: self.inv.risk.map(|risk| risk.to_string()).unwrap_or_default(),
             verdict: report.verdict,
             summary: report.summary.clone(),
-            url: self
-                .engine
-                .public_url
-                .as_ref()
-                .map(|base| format!("{base}/api/v1/investigations/{}/report", self.inv.chain)),
+            url: base.map(|base| format!("{base}/api/v1/investigations/{}/report", self.inv.chain)),
+        })
+    }
+
+    /// What an attempt means: told, tried again later, or given up.
+    fn outcome(&self, sink: String, revision: u32, told: Result<(), Undelivered>) -> Body {
+        let Err(failed) = told else {
+            telemetry::notice(&sink, "told");
+            return Body::Notified { sink, revision, error: None };
         };
-        for sink in &self.engine.sinks {
-            let told = deliver(sink.as_ref(), &notice, &PAUSES).await;
-            if let Err(error) = &told {
-                tracing::warn!(sink = sink.name(), %error, "a notice did not arrive");
+        let (error, now) = (failed.error, self.now());
+        let debt = self.inv.outbox.debts().iter().find(|debt| debt.sink == sink);
+        let attempt = debt.map_or(0, |debt| debt.attempts).saturating_add(1);
+        let reported_at = self.inv.report.as_ref().map_or(now, |report| report.at);
+        let dice = self.engine.entropy.salt()[0];
+        match outbox::again_at(attempt, reported_at, now, dice).filter(|_| failed.again) {
+            Some(again_at) => {
+                telemetry::notice(&sink, "put_off");
+                tracing::warn!(sink, attempt, %error, %again_at, "a notice did not arrive; it is tried again");
+                Body::NoticeFailed { sink, revision, attempt, error, again_at }
             }
-            let body = Body::Notified { sink: sink.name().to_owned(), revision, error: told.err() };
-            self.record(Draft::engine(body))?;
+            None => {
+                telemetry::notice(&sink, "given_up");
+                tracing::error!(sink, attempt, %error, "a notice did not arrive and is given up; read the report in the API");
+                Body::Notified { sink, revision, error: Some(error) }
+            }
         }
-        Ok(())
     }
 }
 
-/// One attempt after each of `pauses`, until one succeeds or none can; the error of the last.
-async fn deliver(sink: &dyn Sink, notice: &Notice, pauses: &[Duration]) -> Result<(), String> {
-    let mut told = Ok(());
-    for pause in pauses {
-        tokio::time::sleep(*pause).await;
-        told = match tokio::time::timeout(PATIENCE, sink.tell(notice)).await {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(failed)) if !failed.again => return Err(failed.error),
-            Ok(Err(failed)) => Err(failed.error),
-            Err(_) => Err(format!("{}: timed out", sink.name())),
-        };
-    }
-    told
+/// One attempt.
+async fn attempt(sink: &dyn Sink, notice: &Notice, patience: Duration) -> Result<(), Undelivered> {
+    let told = tokio::time::timeout(patience, sink.tell(notice)).await;
+    told.unwrap_or_else(|_| Err(Undelivered { error: format!("{}: timed out", sink.name()), again: true }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
 
-    /// Fails as often as `fails` says.
     #[derive(Debug)]
-    struct Flaky {
-        fails: usize,
-        again: bool,
-        asked: AtomicUsize,
-    }
+    struct Mute;
 
     #[async_trait]
-    impl Sink for Flaky {
+    impl Sink for Mute {
         fn name(&self) -> &str {
-            "flaky"
+            "mute"
         }
 
         async fn tell(&self, _: &Notice) -> Result<(), Undelivered> {
-            let asked = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
-            match asked > self.fails {
-                true => Ok(()),
-                false => Err(Undelivered { error: format!("flaky: attempt {asked}"), again: self.again }),
-            }
+            std::future::pending().await
         }
     }
 
     #[tokio::test]
-    async fn what_may_pass_is_tried_three_times_and_what_will_not_once() {
+    async fn a_sink_that_never_answers_is_left_and_tried_again() {
         let notice = Notice {
             investigation: "inv_1".into(),
             revision: 1,
@@ -166,20 +192,7 @@ mod tests {
             summary: "x".into(),
             url: None,
         };
-        let pauses = PAUSES.map(|pause| pause / 100);
-        for (fails, again, told, asked) in [
-            (0, true, Ok(()), 1),
-            (2, true, Ok(()), 3),
-            (9, true, Err("flaky: attempt 3".to_owned()), 3),
-            (9, false, Err("flaky: attempt 1".to_owned()), 1),
-        ] {
-            let sink = Flaky { fails, again, asked: AtomicUsize::new(0) };
-            let begun = std::time::Instant::now();
-            assert_eq!(deliver(&sink, &notice, &pauses).await, told);
-            assert_eq!(sink.asked.load(Ordering::Relaxed), asked);
-            let pause: Duration = pauses[..asked].iter().sum();
-            assert!(begun.elapsed() >= pause, "{:?} for {asked} attempts", begun.elapsed());
-        }
-        assert_eq!(PAUSES.map(|pause| pause.as_secs()), [0, 1, 3]);
+        let expected = Undelivered { error: "mute: timed out".into(), again: true };
+        assert_eq!(attempt(&Mute, &notice, Duration::ZERO).await, Err(expected));
     }
 }

@@ -47,7 +47,8 @@ impl Session<'_> {
         }
         let (verdict, summary) = (report.verdict, report.summary.clone());
         let report = self.keep(&report)?;
-        self.record(Draft::engine(Body::Reported { revision, verdict, summary, report }))
+        let sinks = self.engine.sinks.iter().map(|sink| sink.name().to_owned()).collect();
+        self.record(Draft::engine(Body::Reported { revision, verdict, summary, report, sinks }))
     }
 
     /// What the model submitted for this revision.

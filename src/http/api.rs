@@ -131,6 +131,7 @@ fn remediation(entry: &Entry) -> Option<Value> {
         Body::Declined { .. } => ("policy", "declined".to_owned()),
         Body::Surveyed { stopped, .. } => ("observe", stopped.clone()),
         Body::Reported { verdict, .. } => ("confirm", verdict.as_str().to_owned()),
+        Body::NoticeFailed { .. } => ("escalate", "put_off".to_owned()),
         Body::Notified { error, .. } => ("escalate", if error.is_none() { "told" } else { "failed" }.to_owned()),
         _ => return None,
     };

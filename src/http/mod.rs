@@ -56,7 +56,7 @@ pub struct Web {
     /// Who may; replaced when a credential is rotated.
     pub access: ArcSwap<Access>,
     /// What blanks out secrets; replaced together with them.
-    pub redactor: ArcSwap<Redactor>,
+    pub redactor: Arc<ArcSwap<Redactor>>,
     /// The key under which the original bytes of bodies are vouched for.
     pub hmac_key: Vec<u8>,
     /// How the rest of the program is.

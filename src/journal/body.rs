@@ -221,16 +221,32 @@ pub enum Body {
         summary: String,
         /// The report.
         report: BlobRef,
+        /// Who is to be told of it: `log`, and the configured sinks by name.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        sinks: Vec<String>,
     },
-    /// People were told.
+    /// A sink was told, or given up.
     Notified {
         /// Where: `log`, or a configured sink's name.
         sink: String,
         /// The revision that was told of.
         revision: u32,
-        /// Empty when it arrived.
+        /// Empty when it arrived; otherwise it is not tried again.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<String>,
+    },
+    /// A sink could not be told and will be told later.
+    NoticeFailed {
+        /// Where: a configured sink's name.
+        sink: String,
+        /// The revision.
+        revision: u32,
+        /// From 1.
+        attempt: u32,
+        /// What went wrong.
+        error: String,
+        /// When it is tried again.
+        again_at: Timestamp,
     },
     /// Nothing waits any more.
     Closed {
@@ -310,6 +326,7 @@ impl Body {
             Self::Cancelled { .. } => "Cancelled",
             Self::Reported { .. } => "Reported",
             Self::Notified { .. } => "Notified",
+            Self::NoticeFailed { .. } => "NoticeFailed",
             Self::Closed { .. } => "Closed",
             Self::Reopened { .. } => "Reopened",
             Self::Started { .. } => "Started",

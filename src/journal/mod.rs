@@ -6,13 +6,17 @@
 //! - [`body`]: the words: what an entry can say
 //! - [`chain`]: canonical bytes, hash links, verification
 //! - [`state`]: [`Investigation`], the fold
+//! - [`call`]: the fold's calls
 //! - [`spending`]: the fold's money
+//! - [`outbox`]: the fold's notices
 //! - [`step`]: [`next`], what comes next
 //! - [`view`]: the investigation as the API shows it
 //! - [`semantics`]: what must hold in any chain that we wrote
 
 pub mod body;
+pub mod call;
 pub mod chain;
+pub mod outbox;
 pub mod semantics;
 pub mod spending;
 pub mod state;
@@ -23,9 +27,11 @@ pub mod view;
 mod tests;
 
 pub use body::{Body, Call, Frozen, Outcome, Phase, Proposal, Rejected};
+pub use call::{CallState, Progress};
 pub use chain::{Broken, Entry, Head};
+pub use outbox::{Debt, Outbox};
 pub use spending::{Ladder, reserved_of};
-pub use state::{CallState, Investigation, Misfit, Progress, Turn};
+pub use state::{Investigation, Misfit, Turn};
 pub use step::{Step, next};
 pub use view::View;
 

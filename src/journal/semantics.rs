@@ -1,7 +1,7 @@
 //! What must hold in any chain that we wrote: links show that nothing was changed, these rules show
 //! that what was written is what may happen.
 
-use super::{Body, Call, Entry, Investigation, Proposal};
+use super::{Body, Call, Entry, Investigation, Outcome, Proposal};
 use crate::domain::{Risk, Rung, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +17,8 @@ pub fn violations(chain: &str, entries: &[Entry]) -> Vec<String> {
     let mut allowed: BTreeSet<&str> = BTreeSet::new();
     let mut evidence: BTreeSet<&str> = BTreeSet::new();
     let mut revision = 0;
+    let mut owed: BTreeSet<&str> = BTreeSet::new();
+    let (mut named, mut cancelled) = (false, false);
     let mut rung = Rung::Full;
     for entry in entries {
         let mut broken = |what: String| found.push(format!("{chain} entry {}: {what}", entry.seq));
@@ -68,18 +70,32 @@ pub fn violations(chain: &str, entries: &[Entry]) -> Vec<String> {
             Body::ModelAsked { .. } if rung >= Rung::Deterministic => {
                 broken("a model was asked though the budgets left nothing for one".into());
             }
-            Body::Reported { revision: number, .. } => {
+            Body::Reported { revision: number, sinks, .. } => {
                 if *number != revision + 1 {
                     broken(format!("revision {number} follows revision {revision}"));
                 }
                 revision = *number;
+                named = !sinks.is_empty();
+                owed = sinks.iter().map(String::as_str).collect();
             }
-            Body::Closed { .. } if revision == 0 => {
-                let cancelled = entries.iter().any(|e| matches!(e.body, Body::Cancelled { .. }));
-                if !cancelled {
-                    broken("it was closed without a report".into());
+            // Entries from before reports named their sinks say nothing about who is owed what.
+            Body::Notified { sink, revision: number, .. } if named => {
+                if *number != revision || !owed.remove(sink.as_str()) {
+                    broken(format!("{sink} was told of revision {number} though nothing was owed to it"));
                 }
             }
+            Body::NoticeFailed { sink, revision: number, .. } => {
+                if *number != revision || (named && !owed.contains(sink.as_str())) {
+                    broken(format!("{sink} was tried with revision {number} though nothing was owed to it"));
+                }
+            }
+            Body::Cancelled { .. } => cancelled = true,
+            Body::Closed { .. } if revision == 0 && !cancelled => broken("it was closed without a report".into()),
+            Body::Closed { outcome: Outcome::Reported | Outcome::Declined } if !owed.is_empty() => {
+                let owed = owed.iter().copied().collect::<Vec<_>>().join(", ");
+                broken(format!("it was closed before {owed} heard of revision {revision}"));
+            }
+            Body::Closed { .. } => owed.clear(),
             _ => {}
         }
     }

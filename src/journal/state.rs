@@ -2,6 +2,8 @@
 //! payloads stay in their blobs.
 
 use super::body::{Body, Call, Frozen, Outcome, Phase, Proposal, Rejected};
+use super::call::{CallState, Progress};
+use super::outbox::Outbox;
 use super::spending::{Ladder, reserved_of};
 use super::{Entry, Head};
 use crate::domain::{AlertStatus, BlobRef, Digest, Reason, ReportVerdict, Reservation, Risk, Spent, SreEvent};
@@ -17,74 +19,6 @@ pub struct Misfit {
     pub kind: &'static str,
     /// What does not fit.
     pub why: String,
-}
-
-/// How far a call has come.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Progress {
-    /// Proposed, not judged.
-    Planned,
-    /// Allowed and under way.
-    Started,
-    /// It gave an observation.
-    Seen {
-        /// What was seen.
-        observation: BlobRef,
-        /// `E1`, …
-        evidence_id: String,
-        /// The gist.
-        excerpt: String,
-        /// Digest of what was seen.
-        digest: Digest,
-        /// Something was left out.
-        truncated: bool,
-        /// Something was blanked out.
-        redacted: bool,
-        /// When it was seen.
-        at: Timestamp,
-    },
-    /// It failed.
-    Failed {
-        /// What went wrong.
-        error: String,
-        /// `E1`, …
-        evidence_id: String,
-        /// When.
-        at: Timestamp,
-    },
-    /// It was not made.
-    Rejected {
-        /// What the proposer is told.
-        remedy: String,
-    },
-}
-
-/// A call and how far it has come.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CallState {
-    /// The call.
-    pub call: Call,
-    /// Proposed by the survey (`None`) or in this turn of the model.
-    pub turn: Option<u32>,
-    /// How far it has come.
-    pub progress: Progress,
-}
-
-impl CallState {
-    /// What came of it, in a form that can be compared: the same for the same answer. `None` while
-    /// nothing has, and when it was not made.
-    pub fn result(&self) -> Option<&str> {
-        match &self.progress {
-            Progress::Seen { digest, .. } => Some(digest.as_str()),
-            Progress::Failed { error, .. } => Some(error),
-            Progress::Planned | Progress::Started | Progress::Rejected { .. } => None,
-        }
-    }
-
-    /// Nothing more will come of it.
-    pub fn is_settled(&self) -> bool {
-        !matches!(self.progress, Progress::Planned | Progress::Started)
-    }
 }
 
 /// A turn of the model.
@@ -199,8 +133,8 @@ pub struct Investigation {
     pub cancelled: Option<String>,
     /// The last report.
     pub report: Option<LastReport>,
-    /// The last revision that people were told of.
-    pub notified: u32,
+    /// Who is still to be told of it.
+    pub outbox: Outbox,
     /// How it ended, if it has.
     pub outcome: Option<Outcome>,
     /// When it ended.
@@ -243,7 +177,7 @@ impl Investigation {
             first_turn: 1,
             cancelled: None,
             report: None,
-            notified: 0,
+            outbox: Outbox::default(),
             outcome: None,
             closed_at: None,
             reopened: false,
@@ -437,7 +371,7 @@ impl Investigation {
                 self.call(&call.id)?.progress = Progress::Rejected { remedy: remedy.clone() };
             }
             Body::Cancelled { reason } => self.cancelled = Some(reason.clone()),
-            Body::Reported { revision, verdict, summary, report } => {
+            Body::Reported { revision, verdict, summary, report, sinks } => {
                 self.report = Some(LastReport {
                     revision: *revision,
                     verdict: *verdict,
@@ -449,9 +383,14 @@ impl Investigation {
                     events: if self.survey.analysis.is_some() { self.survey.events } else { self.events.len() },
                 });
                 self.reopened = false;
+                self.outbox.owe(sinks, *revision, entry.at);
             }
-            Body::Notified { revision, .. } => self.notified = *revision,
+            Body::Notified { sink, revision, .. } => self.outbox.settle(sink, *revision),
+            Body::NoticeFailed { sink, revision, attempt, error, again_at } => {
+                self.outbox.put_off(sink, (*revision, *attempt), error, entry.at, *again_at)?;
+            }
             Body::Closed { outcome } => {
+                self.outbox.close();
                 self.outcome = Some(*outcome);
                 self.closed_at = Some(entry.at);
             }

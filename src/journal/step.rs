@@ -2,7 +2,8 @@
 //! one stopped, and a test can ask about any state.
 
 use super::body::{Call, Frozen, Outcome, Phase, Proposal};
-use super::state::{CallState, Investigation, Progress, Turn};
+use super::call::{CallState, Progress};
+use super::state::{Investigation, Turn};
 use crate::domain::{AlertStatus, Budget, Risk, Rung};
 use jiff::Timestamp;
 
@@ -42,8 +43,15 @@ pub enum Step {
     },
     /// Write the next revision of the report.
     Report,
-    /// Tell people of this revision.
-    Notify(u32),
+    /// Tell these sinks of this revision.
+    Notify {
+        /// The revision.
+        revision: u32,
+        /// Their names.
+        sinks: Vec<String>,
+    },
+    /// Let go of it until then; whatever arrives wakes it earlier.
+    Wait(Timestamp),
     /// Nothing waits any more.
     Close(Outcome),
     /// Go on after all.
@@ -75,12 +83,16 @@ pub fn next(investigation: &Investigation, now: Timestamp) -> Step {
         return Step::Close(Outcome::Cancelled);
     }
     if inv.declined.is_some() {
-        return deliver(inv).unwrap_or(Step::Close(Outcome::Declined));
+        return deliver(inv, now).unwrap_or(Step::Close(Outcome::Declined));
+    }
+    // What is reported is not worked on any more, however long its delivery takes.
+    if inv.report.is_some() && !inv.reopened {
+        return deliver(inv, now).unwrap_or(Step::Close(Outcome::Reported));
     }
     let Some(frozen) = &inv.frozen else { return Step::Open };
     let Some(ladder) = &inv.ladder else { return Step::TakeRung };
     if ladder.rung == Rung::Notice {
-        return deliver(inv).unwrap_or(Step::Close(Outcome::Reported));
+        return Step::Report;
     }
     if inv.survey.analysis.is_none() {
         let open = calls(inv.unsettled().into_iter().filter(|c| c.turn.is_none()));
@@ -94,19 +106,25 @@ pub fn next(investigation: &Investigation, now: Timestamp) -> Step {
     {
         return step;
     }
-    deliver(inv).unwrap_or(Step::Close(Outcome::Reported))
+    Step::Report
 }
 
 /// Writes what is unwritten and tells what is untold.
-fn deliver(inv: &Investigation) -> Option<Step> {
-    match &inv.report {
-        None => Some(Step::Report),
-        Some(_) if inv.reopened => Some(Step::Report),
+fn deliver(inv: &Investigation, now: Timestamp) -> Option<Step> {
+    let report = match &inv.report {
+        None => return Some(Step::Report),
+        Some(_) if inv.reopened => return Some(Step::Report),
         // The work was declined behind a report: people must hear of that, too.
-        Some(report) if inv.declined.is_some() && report.risk != Some(Risk::Critical) => Some(Step::Report),
-        Some(report) if inv.notified < report.revision => Some(Step::Notify(report.revision)),
-        Some(_) => None,
+        Some(report) if inv.declined.is_some() && report.risk != Some(Risk::Critical) => return Some(Step::Report),
+        Some(report) => report,
+    };
+    let sinks = inv.outbox.due(now);
+    if !sinks.is_empty() {
+        return Some(Step::Notify { revision: report.revision, sinks });
     }
+    let until = inv.outbox.next_at()?;
+    // What a later alert asks for does not wait for a sink that is down.
+    Some(reason_to_reopen(inv).map_or(Step::Wait(until), Step::Reopen))
 }
 
 /// The model's next step; `None` when it has come to an end, well or not.

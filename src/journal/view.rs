@@ -1,6 +1,6 @@
 //! The investigation as the API shows it: one row of a list, one line of a terminal.
 
-use super::{Investigation, Outcome};
+use super::{Debt, Investigation, Outcome};
 use crate::domain::{AlertStatus, Digest, EventId, ReportVerdict, Resource, Risk};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -50,6 +50,9 @@ pub struct View {
     pub reported_at: Option<Timestamp>,
     /// When nothing waited any more.
     pub closed_at: Option<Timestamp>,
+    /// Sinks that could not be told yet, when nothing else is waited for.
+    #[serde(default)]
+    pub undelivered: Vec<Debt>,
     /// Number of entries.
     pub entries: u64,
     /// The chain's last hash.
@@ -83,6 +86,12 @@ pub struct ViewUsage {
 }
 
 impl View {
+    /// When the work ended: alerts that begin later are another incident, even while a sink that is
+    /// down still waits for the report.
+    pub fn ended_at(&self) -> Option<Timestamp> {
+        self.closed_at.or(self.reported_at.filter(|_| !self.undelivered.is_empty()))
+    }
+
     /// Shows `investigation`; `None` before its first entry.
     pub fn of(investigation: &Investigation) -> Option<Self> {
         let inv = investigation;
@@ -125,6 +134,10 @@ impl View {
             opened_at: inv.admitted_at,
             reported_at: inv.report.as_ref().map(|r| r.at),
             closed_at: inv.closed_at,
+            undelivered: match inv.outbox.is_put_off() && !inv.reopened {
+                true => inv.outbox.debts().to_vec(),
+                false => vec![],
+            },
             entries: inv.head.seq,
             head: inv.head.hash.clone(),
         })

@@ -16,7 +16,7 @@ pub use usage::{Figures, OpenRequest, Usage, UsageFilter, UsageRow, day_of};
 use crate::domain::{AlertStatus, BlobRef, Digest, EventId, InvestigationId, Severity, SreEvent};
 use crate::journal::{Body, Draft, Entry, Head, View};
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// What a store says when it cannot.
@@ -209,6 +209,10 @@ pub struct Append {
     pub view: Option<View>,
 }
 
+/// Nothing is parked for longer at once. A row that waits longer than this from now proves that the
+/// clock went back; it is claimed, and whoever claims it looks at the time anew.
+pub const LONGEST_PARK: SignedDuration = SignedDuration::from_mins(15);
+
 /// The chains.
 #[async_trait]
 pub trait Journal: Send + Sync {
@@ -218,7 +222,8 @@ pub trait Journal: Send + Sync {
     /// When the store cannot commit; then nothing was taken.
     async fn admit(&self, arrivals: Vec<Arrival>, now: Timestamp) -> Result<Vec<Admitted>, StoreError>;
 
-    /// Takes the next investigation that has work: never begun, with signals, or whose lease ran out.
+    /// Takes the next investigation that has work: never begun, with signals, or whose lease or time
+    /// of waiting ran out. What waited for its time comes last.
     ///
     /// # Errors
     /// When the store does not answer.
@@ -235,6 +240,13 @@ pub trait Journal: Send + Sync {
     /// # Errors
     /// `Fenced` when somebody else has it.
     async fn release(&self, lease: &Lease) -> Result<(), StoreError>;
+
+    /// Lets go of it at `now`: nothing is to be done until `until` or until a signal arrives, whichever
+    /// comes first. It may be claimed earlier: after [`LONGEST_PARK`], and when the clock goes back.
+    ///
+    /// # Errors
+    /// `Fenced` when somebody else has it.
+    async fn park(&self, lease: &Lease, now: Timestamp, until: Timestamp) -> Result<(), StoreError>;
 
     /// Gives up an investigation that cannot be continued: closed as failed in the lists, with an
     /// entry in the system chain. Later alerts of its key open a new one.

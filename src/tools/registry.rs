@@ -6,6 +6,7 @@ use super::{blank, bound, elasticsearch, evidence, gist, kubernetes, loki, probe
 use crate::domain::{Clock, Digest, Effect, Observation, Redactor, ToolOffer};
 use crate::edge::{ElasticsearchReader, KubeReader, LokiReader, Prober, PrometheusReader, RunbookReader};
 use crate::gate::Pass;
+use arc_swap::ArcSwap;
 use jsonschema::error::ValidationErrorKind;
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc};
@@ -61,7 +62,7 @@ impl Sources {
     }
 
     /// The tool that `spec` runs, if its peer is there.
-    fn tool(&self, spec: &Arc<ToolSpec>, redactor: &Arc<Redactor>) -> Option<Box<dyn ReadTool>> {
+    fn tool(&self, spec: &Arc<ToolSpec>, redactor: &Arc<ArcSwap<Redactor>>) -> Option<Box<dyn ReadTool>> {
         let (spec, clock) = (|| spec.clone(), || self.clock.clone());
         let of = |builtins: &[&str]| builtins.contains(&spec().builtin.as_str());
         match () {
@@ -101,7 +102,7 @@ struct Entry {
 pub struct Registry {
     tools: BTreeMap<String, Entry>,
     kubernetes: Option<KubeReader>,
-    redactor: Arc<Redactor>,
+    redactor: Arc<ArcSwap<Redactor>>,
     slots: Semaphore,
 }
 
@@ -116,7 +117,11 @@ impl Registry {
     ///
     /// # Errors
     /// When a manifest names a builtin that does not exist, or an effect that is not its own.
-    pub fn new(manifests: &Manifests, sources: Sources, redactor: Arc<Redactor>) -> Result<Self, ManifestError> {
+    pub fn new(
+        manifests: &Manifests,
+        sources: Sources,
+        redactor: Arc<ArcSwap<Redactor>>,
+    ) -> Result<Self, ManifestError> {
         let mut tools = BTreeMap::new();
         for (file, spec) in manifests.specs() {
             let wrong = |text: String| ManifestError { file: file.to_owned(), text };
@@ -249,15 +254,16 @@ impl Registry {
 
     /// What a tool saw, without secrets and in bounds.
     fn observed(&self, tool: &dyn ReadTool, args: &Value, mut seen: Seen) -> Observation {
+        let redactor = self.redactor.load();
         let too_deep = bound::depth(&mut seen.data);
-        let mut redacted = blank::data(&mut seen.data, &self.redactor);
+        let mut redacted = blank::data(&mut seen.data, &redactor);
         let left_out = bound::data(&mut seen.data, bound::DATA_BYTES);
         seen.truncated |= left_out.is_some() || too_deep.is_some();
         seen.notes.extend(too_deep);
         seen.notes.extend(left_out);
         // Quoting can bring together what only together looks like a secret.
         let said = tool.gist(args, &seen);
-        let (said, blanked) = self.redactor.text(&said);
+        let (said, blanked) = redactor.text(&said);
         redacted += blanked;
         let mut text = format!("{}\n{}", gist::line(&said), tool.text(args, &seen));
         for note in &seen.notes {
@@ -267,7 +273,7 @@ impl Registry {
             text.push_str(&format!("note: {note}"));
         }
         // The text was made from clean data; what joined in between (notes) is checked here.
-        let (clean, blanked) = self.redactor.text(&text);
+        let (clean, blanked) = redactor.text(&text);
         redacted += blanked;
         let most = tool.spec().max_output;
         let (whole, _) = match tool.whole(args, &seen) {
@@ -289,7 +295,8 @@ impl Registry {
 
     /// The same error without secrets: servers quote what they were asked and what they hold.
     fn clean(&self, error: ToolError) -> ToolError {
-        error.map(|text| self.redactor.text(text).0.into_owned())
+        let redactor = self.redactor.load();
+        error.map(|text| redactor.text(text).0.into_owned())
     }
 }
 
@@ -352,7 +359,7 @@ mod tests {
 
     fn registry(kubernetes: Option<KubeReader>) -> Registry {
         let sources = Sources { kubernetes, ..Sources::none(Arc::new(Fixed(Timestamp::UNIX_EPOCH))) };
-        let redactor = Arc::new(Redactor::new(["s3cr3t-value"]).unwrap());
+        let redactor = Arc::new(ArcSwap::from_pointee(Redactor::new(["s3cr3t-value"]).unwrap()));
         Registry::new(&Manifests::embedded().unwrap(), sources, redactor).unwrap()
     }
 
@@ -427,6 +434,11 @@ mod tests {
         let error = registry.look("kubernetes_list", &json!({"kind": "pods", "namespace": "n"})).await.unwrap_err();
         assert!(error.is_transient() && !error.for_reader().contains("s3cr3t"), "{error}");
         assert!(error.for_reader().len() <= ERROR_BYTES);
+        // A secret that is exchanged is known from then on, without a new registry.
+        registry.redactor.store(Arc::new(Redactor::new(["s3cr3t-value", "correct horse"]).unwrap()));
+        fake.on("/api/v1/namespaces/n/pods", 500, json!({"kind": "Status", "message": "a correct horse", "code": 500}));
+        let error = registry.look("kubernetes_list", &json!({"kind": "pods", "namespace": "n"})).await.unwrap_err();
+        assert!(!error.for_reader().contains("horse"), "{error}");
     }
 
     #[tokio::test]

@@ -2,6 +2,8 @@
 //!
 //! - [`layers`]: the rules of the house, read from the sources
 //! - [`crash`]: SIGKILL after every entry of a whole investigation
+//! - [`commits`]: SIGKILL before and after every commit of one, while others write to it
+//! - [`delivery`]: people are told in the end, though their chat is down
 //! - [`cli`]: the commands as people type them
 //! - [`budgets`]: what happens when the money runs out
 //! - [`conversation`]: what a model is told, request after request
@@ -25,8 +27,10 @@
 mod bad_input;
 mod budgets;
 mod cli;
+mod commits;
 mod conversation;
 mod crash;
+mod delivery;
 mod doctor;
 mod faults;
 mod figures;

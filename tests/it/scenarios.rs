@@ -45,7 +45,7 @@ async fn investigate(name: &str) -> (Run, Expected) {
     let mapping = Mapping {
         at: app.engine.clock.now(),
         entropy: app.engine.entropy.as_ref(),
-        redactor: &app.engine.redactor,
+        redactor: &app.engine.redactor.load(),
         hmac_key: app.hmac_key(),
     };
     let mapped = Alertmanager.normalise(&body, &bytes, &mapping).unwrap();

@@ -126,7 +126,16 @@ fn written(read: Verdict) -> Memory {
         },
     );
     let report = memory.blob_of("report");
-    memory.append(inv, Body::Reported { revision: 1, verdict: ReportVerdict::Possible, summary: "s".into(), report });
+    memory.append(
+        inv,
+        Body::Reported {
+            revision: 1,
+            verdict: ReportVerdict::Possible,
+            summary: "s".into(),
+            report,
+            sinks: vec!["log".into()],
+        },
+    );
     memory.append(inv, Body::Notified { sink: "log".into(), revision: 1, error: None });
     memory.append(inv, Body::Closed { outcome: Outcome::Reported });
     memory.append(SYSTEM, Body::Stopped {});

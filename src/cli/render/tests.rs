@@ -156,9 +156,11 @@ fn whole() -> Vec<(i64, Body)> {
         (61, Body::ModelReplied { turn: 1, model: "m".into(), reply: blob(), proposal: Proposal::Calls { accepted: vec![call("c1", "kubernetes_logs")], rejected: vec![], recovered: false }, usage: Usage { tokens_in: 1200, tokens_out: 80, tokens_cached: 0 }, cost_usd: 0.0012 }),
         (61, Body::CallRejected { call: call("c2", "kubernetes_get"), reason: "denied".into(), remedy: "no".into(), ruling: Some(ruling(Verdict::Deny)) }),
         (62, seen("c1", "E3", "21 lines; last error: \"panicked at checkpoint: directory is empty\"")),
-        (125, Body::Reported { revision: 1, verdict: ReportVerdict::Likely, summary: "The operator was scaled to 0 at 13:02; since then no CSI pod runs and the volume of typedb-0 cannot be mounted.".into(), report: blob() }),
+        (125, Body::Reported { revision: 1, verdict: ReportVerdict::Likely, summary: "The operator was scaled to 0 at 13:02; since then no CSI pod runs and the volume of typedb-0 cannot be mounted.".into(), report: blob(), sinks: vec!["log".into()] }),
         (125, Body::Notified { sink: "log".into(), revision: 1, error: None }),
-        (125, Body::Closed { outcome: Outcome::Reported }),
+        (126, Body::NoticeFailed { sink: "chat".into(), revision: 1, attempt: 1, error: "chat: status 503".into(), again_at: at(131) }),
+        (131, Body::Notified { sink: "chat".into(), revision: 1, error: None }),
+        (131, Body::Closed { outcome: Outcome::Reported }),
     ]
 }
 
@@ -194,7 +196,8 @@ fn a_declined_incident_says_why() {
                     revision: 1,
                     verdict: ReportVerdict::Declined,
                     summary: "Policy said CRITICAL.".into(),
-                    report: blob()
+                    report: blob(),
+                    sinks: vec![],
                 }
             ),
             (1, Body::Closed { outcome: Outcome::Declined }),
@@ -247,6 +250,7 @@ fn hostile_text_does_not_reach_the_terminal() {
                     verdict: ReportVerdict::Possible,
                     summary: evil.repeat(100),
                     report: blob(),
+                    sinks: vec![],
                 },
             ),
             (0, Body::Cancelled { reason: evil.into() }),

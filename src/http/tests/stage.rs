@@ -77,6 +77,10 @@ impl Journal for Breakable {
         self.inner.release(lease).await
     }
 
+    async fn park(&self, lease: &Lease, now: Timestamp, until: Timestamp) -> Result<(), StoreError> {
+        self.inner.park(lease, now, until).await
+    }
+
     async fn abandon(&self, lease: &Lease, reason: String, now: Timestamp) -> Result<(), StoreError> {
         self.inner.abandon(lease, reason, now).await
     }
@@ -229,7 +233,7 @@ impl Stage {
             intake: Arc::new(intake),
             store: store.clone(),
             access: ArcSwap::from_pointee(access),
-            redactor: ArcSwap::from_pointee(Redactor::new(["s3cr3t-value"]).unwrap()),
+            redactor: Arc::new(ArcSwap::from_pointee(Redactor::new(["s3cr3t-value"]).unwrap())),
             hmac_key: b"key".to_vec(),
             status: Arc::new(|| Status {
                 policies_loaded: true,
@@ -321,6 +325,7 @@ impl Stage {
             verdict: crate::domain::ReportVerdict::Likely,
             summary: summary.into(),
             report: blob.reference.clone(),
+            sinks: vec![],
         };
         self.work(vec![reported, Body::Closed { outcome: Outcome::Reported }], vec![blob]).await
     }

@@ -5,8 +5,8 @@ use super::writer::News;
 use super::{StoreError, unavailable, usage};
 use crate::domain::InvestigationId;
 use crate::journal::{Body, Draft, Entry, Head, Outcome, View, chain::SYSTEM};
-use crate::store::{Append, Blob, DeadLetter, Lease, Signal};
-use jiff::Timestamp;
+use crate::store::{Append, Blob, DeadLetter, LONGEST_PARK, Lease, Signal};
+use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use std::path::Path;
@@ -82,18 +82,29 @@ pub(super) async fn claim(
     now: Timestamp,
     until: Timestamp,
 ) -> Result<Option<Lease>, StoreError> {
-    let row: Option<(String, i64)> = sqlx::query_as(
-        "UPDATE investigations SET owner = ?1, epoch = epoch + 1, lease_until_us = ?2 WHERE id = \
-           (SELECT id FROM investigations WHERE wants_work = 1 \
-              AND (lease_until_us IS NULL OR lease_until_us < ?3) ORDER BY id LIMIT 1) \
-         RETURNING id, epoch",
-    )
-    .bind(owner)
-    .bind(until.as_microsecond())
-    .bind(now.as_microsecond())
-    .fetch_optional(tx)
-    .await
-    .map_err(unavailable(path, "claim work"))?;
+    let now_us = now.as_microsecond();
+    let too_late_us = now_us.saturating_add(micros(LONGEST_PARK));
+    let mut row: Option<(String, i64)> = None;
+    // First what is due, then what a clock that went back would leave waiting.
+    for (from, to) in [(0, now_us), (too_late_us.saturating_add(1), i64::MAX)] {
+        row = sqlx::query_as(
+            "UPDATE investigations SET owner = ?1, epoch = epoch + 1, lease_until_us = ?2 WHERE id = \
+               (SELECT id FROM investigations WHERE wants_work = 1 AND due_us BETWEEN ?4 AND ?5 \
+                  AND (lease_until_us IS NULL OR lease_until_us < ?3) ORDER BY due_us, id LIMIT 1) \
+             RETURNING id, epoch",
+        )
+        .bind(owner)
+        .bind(until.as_microsecond())
+        .bind(now_us)
+        .bind(from)
+        .bind(to)
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(unavailable(path, "claim work"))?;
+        if row.is_some() {
+            break;
+        }
+    }
     row.map(|(id, epoch)| Ok(Lease { investigation: parse(path, "an investigation's id", &id)?, epoch })).transpose()
 }
 
@@ -120,7 +131,7 @@ pub(super) async fn release(
     news: &mut News,
 ) -> Result<(), StoreError> {
     let left: Option<(i64,)> = sqlx::query_as(
-        "UPDATE investigations SET owner = NULL, lease_until_us = NULL, \
+        "UPDATE investigations SET owner = NULL, lease_until_us = NULL, due_us = 0, \
            wants_work = EXISTS (SELECT 1 FROM signals WHERE investigation = ?1) \
          WHERE id = ?1 AND epoch = ?2 RETURNING wants_work",
     )
@@ -131,6 +142,36 @@ pub(super) async fn release(
     .map_err(unavailable(path, "release a lease"))?;
     news.work |= left == Some((1,));
     held(lease, left.is_some())
+}
+
+pub(super) async fn park(
+    tx: &mut SqliteConnection,
+    path: &Path,
+    lease: &Lease,
+    now: Timestamp,
+    until: Timestamp,
+    news: &mut News,
+) -> Result<(), StoreError> {
+    let longest_us = now.as_microsecond().saturating_add(micros(LONGEST_PARK));
+    // A signal that came since the last look finds it awake.
+    let due: Option<(i64,)> = sqlx::query_as(
+        "UPDATE investigations SET owner = NULL, lease_until_us = NULL, wants_work = 1, \
+           due_us = CASE WHEN EXISTS (SELECT 1 FROM signals WHERE investigation = ?1) THEN 0 ELSE ?3 END \
+         WHERE id = ?1 AND epoch = ?2 RETURNING due_us",
+    )
+    .bind(lease.investigation.to_string())
+    .bind(lease.epoch)
+    .bind(until.as_microsecond().clamp(0, longest_us.max(0)))
+    .fetch_optional(tx)
+    .await
+    .map_err(unavailable(path, "park an investigation"))?;
+    news.work |= due == Some((0,));
+    held(lease, due.is_some())
+}
+
+/// As the columns count time.
+fn micros(duration: SignedDuration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// Gives up an investigation that cannot be continued: it is closed as failed in the lists, so that
@@ -206,7 +247,7 @@ pub(super) async fn append(
     .bind(end.hash.as_str())
     .bind(view.map(|view| view.state.as_str()))
     .bind(view.and_then(|view| view.risk.as_ref()).map(|risk| risk.level.as_str()))
-    .bind(view.and_then(|view| view.closed_at).map(Timestamp::as_microsecond))
+    .bind(view.and_then(View::ended_at).map(Timestamp::as_microsecond))
     .bind(state)
     .bind(&id)
     .bind(lease.epoch)
@@ -298,7 +339,7 @@ pub(super) async fn signal(
     news: &mut News,
 ) -> Result<bool, StoreError> {
     let id = investigation.to_string();
-    let known = sqlx::query("UPDATE investigations SET wants_work = 1 WHERE id = ?")
+    let known = sqlx::query("UPDATE investigations SET wants_work = 1, due_us = 0 WHERE id = ?")
         .bind(&id)
         .execute(&mut *tx)
         .await

@@ -237,6 +237,7 @@ impl SqliteStore {
         let migrations = vec![
             migration(1, "journal", include_str!("../../../migrations/sqlite/0001_journal.sql")),
             migration(2, "usage", include_str!("../../../migrations/sqlite/0002_usage.sql")),
+            migration(3, "parked", include_str!("../../../migrations/sqlite/0003_parked.sql")),
         ];
         Migrator::with_migrations(migrations).run_direct(None, connection, false).await.map_err(|error| {
             StoreError::Unusable {
@@ -285,6 +286,11 @@ impl Journal for SqliteStore {
     async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
         let lease = lease.clone();
         self.write("release a lease", |reply| Command::Release { lease, reply }).await
+    }
+
+    async fn park(&self, lease: &Lease, now: Timestamp, until: Timestamp) -> Result<(), StoreError> {
+        let lease = lease.clone();
+        self.write("park an investigation", |reply| Command::Park { lease, now, until, reply }).await
     }
 
     async fn abandon(&self, lease: &Lease, reason: String, now: Timestamp) -> Result<(), StoreError> {

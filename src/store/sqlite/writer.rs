@@ -25,6 +25,7 @@ pub(super) enum Command {
     Claim { owner: String, now: Timestamp, until: Timestamp, reply: Reply<Option<Lease>> },
     Renew { lease: Lease, until: Timestamp, reply: Reply<()> },
     Release { lease: Lease, reply: Reply<()> },
+    Park { lease: Lease, now: Timestamp, until: Timestamp, reply: Reply<()> },
     Append { lease: Lease, head: Head, append: Box<Append>, reply: Reply<bool> },
     System { drafts: Vec<Draft>, blobs: Vec<Blob>, now: Timestamp, reply: Reply<()> },
     Signal { investigation: InvestigationId, from: String, signal: Signal, now: Timestamp, reply: Reply<bool> },
@@ -200,7 +201,7 @@ fn refuse(command: Command) -> Finish {
     match command {
         Command::Admit { reply, .. } => untried(reply),
         Command::Claim { reply, .. } => untried(reply),
-        Command::Renew { reply, .. } | Command::Release { reply, .. } => untried(reply),
+        Command::Renew { reply, .. } | Command::Release { reply, .. } | Command::Park { reply, .. } => untried(reply),
         Command::System { reply, .. } => untried(reply),
         Command::Append { reply, .. } | Command::Signal { reply, .. } => untried(reply),
         Command::Abandon { reply, .. } => untried(reply),
@@ -254,6 +255,9 @@ async fn perform(
         Command::Claim { owner, now, until, reply } => sort(reply, chain::claim(tx, path, &owner, now, until).await),
         Command::Renew { lease, until, reply } => sort(reply, chain::renew(tx, path, &lease, until).await),
         Command::Release { lease, reply } => sort(reply, chain::release(tx, path, &lease, news).await),
+        Command::Park { lease, now, until, reply } => {
+            sort(reply, chain::park(tx, path, &lease, now, until, news).await)
+        }
         Command::Append { lease, head, append, reply } => {
             sort(reply, chain::append(tx, path, &lease, &head, *append, news).await)
         }

@@ -12,6 +12,7 @@ mod tests;
 use super::spec::{ReadTool, ToolSpec};
 use crate::domain::{Clock, Redactor};
 use crate::edge::ElasticsearchReader;
+use arc_swap::ArcSwap;
 use std::sync::Arc;
 
 /// What a manifest can run.
@@ -22,7 +23,7 @@ pub fn build(
     spec: Arc<ToolSpec>,
     reader: ElasticsearchReader,
     clock: Arc<dyn Clock>,
-    redactor: &Arc<Redactor>,
+    redactor: &Arc<ArcSwap<Redactor>>,
 ) -> Option<Box<dyn ReadTool>> {
     match spec.builtin.as_str() {
         "elasticsearch_search" => Some(Box::new(search::Search { spec, reader, clock, redactor: redactor.clone() })),

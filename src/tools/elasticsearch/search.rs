@@ -8,6 +8,7 @@ use crate::tools::log::{Fold, Keep, Wanted, gist, shown};
 use crate::tools::prometheus::time::{Written, text, window};
 use crate::tools::render::clip;
 use crate::tools::spec::{ReadTool, Seen, ToolError, ToolSpec, arguments, given};
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -35,7 +36,7 @@ pub struct Search {
     pub(super) spec: Arc<ToolSpec>,
     pub(super) reader: ElasticsearchReader,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) redactor: Arc<Redactor>,
+    pub(super) redactor: Arc<ArcSwap<Redactor>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -107,13 +108,13 @@ impl ReadTool for Search {
             _ => Vec::new(),
         };
         let keep = if args.oldest { Keep::First } else { Keep::Last };
-        let mut fold = Fold::new(Wanted { keep, lines: SIZE_MAX, filter: None, context: 0 }, self.redactor.clone());
+        let mut fold = Fold::new(Wanted { keep, lines: SIZE_MAX, filter: None, context: 0 }, self.redactor.load_full());
         let count = hits.len();
         let (mut redacted, mut lines) = (0, Vec::with_capacity(count));
         for mut hit in hits {
             let mut source = hit["_source"].take();
             // Names of fields tell what is secret; in a line they no longer do.
-            redacted += blank::data(&mut source, &self.redactor);
+            redacted += blank::data(&mut source, &self.redactor.load());
             lines.push(line(&source, self.reader.time_field()));
         }
         if !args.oldest {

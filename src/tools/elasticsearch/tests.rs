@@ -21,7 +21,7 @@ fn registry(body: Value) -> (Registry, Asked) {
     let indices = vec!["logs-*".to_owned(), "audit".to_owned()];
     let elasticsearch = Some(ElasticsearchReader::new(&address, None, indices, "@timestamp").unwrap());
     let sources = Sources { elasticsearch, ..Sources::none(Arc::new(Recorded)) };
-    let redactor = Arc::new(Redactor::new([]).unwrap());
+    let redactor = Arc::new(arc_swap::ArcSwap::from_pointee(Redactor::new([]).unwrap()));
     (Registry::new(&Manifests::embedded().unwrap(), sources, redactor).unwrap(), asked)
 }
 

@@ -5,6 +5,7 @@ use crate::domain::Redactor;
 use crate::edge::kube::{LOG_TRAVEL_BYTES, LogQuery};
 use crate::tools::log::{CONTEXT_MAX, Filter, Fold, Keep, LINES, LINES_MAX, Wanted, gist, shown};
 use crate::tools::spec::{ReadTool, Seen, ToolError, ToolSpec};
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::Value;
@@ -17,7 +18,7 @@ const READ: u32 = 20_000;
 #[derive(Debug, Clone)]
 pub struct Logs {
     pub(super) cluster: Cluster,
-    pub(super) redactor: Arc<Redactor>,
+    pub(super) redactor: Arc<ArcSwap<Redactor>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -70,7 +71,7 @@ impl ReadTool for Logs {
             },
         };
         let pod = args.pod.trim();
-        let mut fold = Fold::new(wanted, self.redactor.clone());
+        let mut fold = Fold::new(wanted, self.redactor.load_full());
         let log = self.cluster.reader.logs(args.namespace.trim(), pod, &query, |bytes| fold.bytes(bytes)).await?;
         let folded = fold.finish();
         let (count, matching, left_out) = (folded.lines.len(), folded.matching, folded.left_out);

@@ -23,6 +23,7 @@ mod tests;
 use super::spec::{ReadTool, ToolSpec, arguments, given};
 use crate::domain::{Clock, Redactor};
 use crate::edge::KubeReader;
+use arc_swap::ArcSwap;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -49,7 +50,7 @@ pub fn build(
     spec: Arc<ToolSpec>,
     reader: KubeReader,
     clock: Arc<dyn Clock>,
-    redactor: &Arc<Redactor>,
+    redactor: &Arc<ArcSwap<Redactor>>,
 ) -> Option<Box<dyn ReadTool>> {
     let builtin = spec.builtin.clone();
     let cluster = Cluster { spec, reader, clock };

@@ -243,7 +243,8 @@ mod tests {
 
     fn registry(fake: &Fake) -> Registry {
         let sources = Sources { kubernetes: Some(fake.reader()), ..Sources::none(Arc::new(Recorded)) };
-        Registry::new(&Manifests::embedded().unwrap(), sources, Arc::new(Redactor::new([]).unwrap())).unwrap()
+        let redactor = Arc::new(arc_swap::ArcSwap::from_pointee(Redactor::new([]).unwrap()));
+        Registry::new(&Manifests::embedded().unwrap(), sources, redactor).unwrap()
     }
 
     fn asked(kind: &str, name: &str) -> Value {

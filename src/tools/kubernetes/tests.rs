@@ -17,7 +17,8 @@ impl Clock for Recorded {
 
 fn registry(fake: &Fake) -> Registry {
     let sources = Sources { kubernetes: Some(fake.reader().named("prod")), ..Sources::none(Arc::new(Recorded)) };
-    Registry::new(&Manifests::embedded().unwrap(), sources, Arc::new(Redactor::new([]).unwrap())).unwrap()
+    let redactor = Arc::new(arc_swap::ArcSwap::from_pointee(Redactor::new([]).unwrap()));
+    Registry::new(&Manifests::embedded().unwrap(), sources, redactor).unwrap()
 }
 
 fn shop() -> Fake {

@@ -12,6 +12,7 @@ use super::prometheus::time::{Written, text, window};
 use super::spec::{ReadTool, ToolError, ToolSpec};
 use crate::domain::{Clock, Redactor};
 use crate::edge::LokiReader;
+use arc_swap::ArcSwap;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -27,7 +28,7 @@ pub struct Logs {
     spec: Arc<ToolSpec>,
     reader: LokiReader,
     clock: Arc<dyn Clock>,
-    redactor: Arc<Redactor>,
+    redactor: Arc<ArcSwap<Redactor>>,
 }
 
 /// The tool that `spec` runs, if it is one of ours.
@@ -35,7 +36,7 @@ pub fn build(
     spec: Arc<ToolSpec>,
     reader: LokiReader,
     clock: Arc<dyn Clock>,
-    redactor: &Arc<Redactor>,
+    redactor: &Arc<ArcSwap<Redactor>>,
 ) -> Option<Box<dyn ReadTool>> {
     let builtin = spec.builtin.clone();
     let logs = Logs { spec, reader, clock, redactor: redactor.clone() };

@@ -88,7 +88,7 @@ impl ReadTool for Query {
                 filter,
                 context: args.context.unwrap_or(0).min(CONTEXT_MAX),
             },
-            self.0.redactor.clone(),
+            self.0.redactor.load_full(),
         );
         let fetched = lines.len();
         for (at, stream, text) in lines {

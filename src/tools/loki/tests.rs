@@ -20,7 +20,7 @@ fn registry(body: Value) -> (Registry, Asked) {
     let (address, asked) = peer(move |_| http(200, "application/json", body.to_string().as_bytes()));
     let loki = Some(LokiReader::new(&address, None, Some("team-a")).unwrap());
     let sources = Sources { loki, ..Sources::none(Arc::new(Recorded)) };
-    let redactor = Arc::new(Redactor::new(["s3cr3t-value"]).unwrap());
+    let redactor = Arc::new(arc_swap::ArcSwap::from_pointee(Redactor::new(["s3cr3t-value"]).unwrap()));
     (Registry::new(&Manifests::embedded().unwrap(), sources, redactor).unwrap(), asked)
 }
 

@@ -24,7 +24,7 @@ fn target(name: &str, url: &str, expect: Option<u16>) -> ProbeTarget {
 fn registry(targets: Vec<ProbeTarget>, network: Arc<Recorded>, now: &'static str) -> Registry {
     let prober = Prober::new(targets, Pinned::over(network, Some(trust())));
     let sources = Sources { http_probe: Some(prober), ..Sources::none(Arc::new(At(now))) };
-    let redactor = Arc::new(Redactor::new(["pr0be-key"]).unwrap());
+    let redactor = Arc::new(arc_swap::ArcSwap::from_pointee(Redactor::new(["pr0be-key"]).unwrap()));
     Registry::new(&Manifests::embedded().unwrap(), sources, redactor).unwrap()
 }
 

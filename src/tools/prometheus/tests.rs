@@ -19,7 +19,8 @@ impl Clock for Recorded {
 
 fn registry(reader: PrometheusReader) -> Registry {
     let sources = Sources { prometheus: Some(reader), ..Sources::none(Arc::new(Recorded)) };
-    Registry::new(&Manifests::embedded().unwrap(), sources, Arc::new(Redactor::new([]).unwrap())).unwrap()
+    let redactor = Arc::new(arc_swap::ArcSwap::from_pointee(Redactor::new([]).unwrap()));
+    Registry::new(&Manifests::embedded().unwrap(), sources, redactor).unwrap()
 }
 
 fn matrix(series: usize, samples: usize) -> Value {

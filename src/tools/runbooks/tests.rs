@@ -20,7 +20,12 @@ fn registry(hosts: &[&str], dir: Option<&Path>, network: Arc<Recorded>) -> Regis
     let hosts = AllowedHosts::new(hosts).unwrap();
     let runbooks = Some(RunbookReader::new(hosts, dir.map(Path::to_owned), Pinned::over(network, None)));
     let sources = Sources { runbooks, ..Sources::none(Arc::new(Still)) };
-    Registry::new(&Manifests::embedded().unwrap(), sources, Arc::new(Redactor::new([]).unwrap())).unwrap()
+    Registry::new(
+        &Manifests::embedded().unwrap(),
+        sources,
+        Arc::new(arc_swap::ArcSwap::from_pointee(Redactor::new([]).unwrap())),
+    )
+    .unwrap()
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// What the model does in each turn.
@@ -33,6 +34,8 @@ struct Asked {
     script: Script,
     requests: AtomicUsize,
     bodies: Mutex<Vec<String>>,
+    /// Answers wait until it is true.
+    speaks: watch::Sender<bool>,
 }
 
 impl Drop for Model {
@@ -43,15 +46,32 @@ impl Drop for Model {
 
 impl Model {
     pub async fn serve(script: Script) -> Self {
+        let model = Self::serve_silent(script).await;
+        model.speak();
+        model
+    }
+
+    /// A model that is asked and does not answer before [`Self::speak`].
+    pub async fn serve_silent(script: Script) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
-        let state = Arc::new(Asked { script, requests: AtomicUsize::new(0), bodies: Mutex::default() });
+        let state = Arc::new(Asked {
+            script,
+            requests: AtomicUsize::new(0),
+            bodies: Mutex::default(),
+            speaks: watch::Sender::new(false),
+        });
         let router = Router::new()
             .route("/v1/chat/completions", post(answer))
             .route("/v1/models", get(models))
             .with_state(state.clone());
         let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { base_url, state, task }
+    }
+
+    /// Lets it answer, from now on.
+    pub fn speak(&self) {
+        self.state.speaks.send_replace(true);
     }
 
     /// How often it was asked.
@@ -80,6 +100,7 @@ async fn answer(State(asked): State<Arc<Asked>>, body: String) -> Result<Json<Va
     // within strings has its quotes escaped, and a model that costs no time must not parse.
     let turn = body.matches(r#""role":"assistant""#).count();
     asked.bodies.lock().unwrap().push(body);
+    asked.speaks.subscribe().wait_for(|speaks| *speaks).await.map_err(|error| error.to_string())?;
     match &asked.script {
         Script::Garbage => match number % 4 {
             0 => Err("<html>502 Bad Gateway</html>".into()),

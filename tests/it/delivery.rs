@@ -1,0 +1,229 @@
+//! People are told in the end, though their chat is down: the whole engine on a real store and a real
+//! HTTP sink, with a clock that is put forward by hand.
+
+use crate::support::http::eventually;
+use crate::support::site::SOON;
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::post;
+use firewarden::app::App;
+use firewarden::config::Sources;
+use firewarden::domain::{Clock, InvestigationId};
+use firewarden::journal::{Body, Entry, View, chain, semantics};
+use firewarden::sources::{AlertSource, Alertmanager, Mapping};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// A chat that fails so often, and a pager that works. Dropping it closes both.
+struct Sinks {
+    address: String,
+    state: Arc<Told>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Told {
+    failures_left: AtomicUsize,
+    chat: Mutex<Vec<(StatusCode, Value)>>,
+    pager: Mutex<Vec<Value>>,
+}
+
+impl Drop for Sinks {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Sinks {
+    async fn serve(failures: usize) -> Self {
+        async fn chat(State(told): State<Arc<Told>>, body: String) -> StatusCode {
+            let fail = |left: usize| left.checked_sub(1);
+            let failed = told.failures_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fail).is_ok();
+            let status = if failed { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+            told.chat.lock().unwrap().push((status, serde_json::from_str(&body).unwrap()));
+            status
+        }
+        async fn pager(State(told): State<Arc<Told>>, body: String) {
+            told.pager.lock().unwrap().push(serde_json::from_str(&body).unwrap());
+        }
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let state = Arc::new(Told { failures_left: failures.into(), ..Told::default() });
+        let router = Router::new().route("/chat", post(chat)).route("/pager", post(pager)).with_state(state.clone());
+        let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { address, state, task }
+    }
+
+    fn chat(&self) -> Vec<u16> {
+        self.state.chat.lock().unwrap().iter().map(|(status, _)| status.as_u16()).collect()
+    }
+
+    /// The investigation and the revision of each notice that the pager had.
+    fn paged(&self) -> Vec<(String, u64)> {
+        let paged = self.state.pager.lock().unwrap();
+        paged
+            .iter()
+            .map(|n| (n["investigation"].as_str().unwrap().to_owned(), n["revision"].as_u64().unwrap()))
+            .collect()
+    }
+}
+
+/// Time that stands still until it is put forward.
+#[derive(Debug)]
+struct ByHand(Mutex<Timestamp>);
+
+impl ByHand {
+    fn new() -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Timestamp::now())))
+    }
+
+    fn forward(&self, seconds: i64) {
+        *self.0.lock().unwrap() += SignedDuration::from_secs(seconds);
+    }
+}
+
+impl Clock for ByHand {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap()
+    }
+}
+
+/// A whole that works, until it is stopped.
+struct Running {
+    app: App,
+    stop: watch::Sender<bool>,
+    working: JoinHandle<()>,
+}
+
+impl Running {
+    async fn begin(folder: &Path, sinks: &Sinks, clock: &Arc<ByHand>) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let file = folder.join("firewarden.yaml");
+        let address = &sinks.address;
+        let text = format!(
+            "store: {{url: sqlite://fw.db}}\nnotify:\n  - {{name: chat, webhook: \"{address}/chat\"}}\n  \
+             - {{name: pager, webhook: \"{address}/pager\"}}\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let sources = Sources { file: Some(file), env: BTreeMap::new(), flags: vec![], cwd: folder.to_owned() };
+        let mut app = App::build(sources.load().unwrap().resolve().unwrap()).await.unwrap();
+        Arc::get_mut(&mut app.engine).unwrap().clock = clock.clone();
+        let (stop, stopped) = watch::channel(false);
+        let working = app.work(stopped);
+        Self { app, stop, working }
+    }
+
+    async fn end(self) {
+        self.stop.send(true).unwrap();
+        self.working.await.unwrap();
+    }
+
+    async fn alert(&self, name: &str, starts_at: Timestamp) -> (InvestigationId, String) {
+        let labels = json!({"alertname": name, "namespace": "shop", "severity": "info", "service": "cart"});
+        let body = json!({
+            "version": "4", "groupKey": format!("{{}}:{{alertname=\"{name}\"}}"), "status": "firing",
+            "receiver": "firewarden", "groupLabels": {}, "commonLabels": labels, "commonAnnotations": {},
+            "externalURL": "http://am", "truncatedAlerts": 0,
+            "alerts": [{"status": "firing", "labels": labels, "annotations": {"summary": "slow"}, "generatorURL": "",
+                        "startsAt": starts_at, "endsAt": "0001-01-01T00:00:00Z", "fingerprint": format!("{starts_at}")}]
+        });
+        let engine = &self.app.engine;
+        let redactor = engine.redactor.load();
+        let mapping = Mapping {
+            at: engine.clock.now(),
+            entropy: engine.entropy.as_ref(),
+            redactor: &redactor,
+            hmac_key: self.app.hmac_key(),
+        };
+        let mapped = Alertmanager.normalise(&body, &serde_json::to_vec(&body).unwrap(), &mapping).unwrap();
+        let receipt = self.app.intake.accept("alertmanager", mapped).await.unwrap();
+        (receipt.rows[0].job_id.unwrap(), receipt.rows[0].outcome.as_str().to_owned())
+    }
+
+    async fn view(&self, id: InvestigationId) -> View {
+        self.app.engine.store.investigation(id).await.unwrap().unwrap()
+    }
+
+    /// Waits until the chat was tried so often in vain and nothing else is waited for.
+    async fn put_off(&self, id: InvestigationId, attempts: u32) -> View {
+        eventually(&format!("attempt {attempts} has failed"), SOON, async || {
+            let view = self.view(id).await;
+            view.undelivered.iter().any(|debt| debt.attempts == attempts).then_some(view)
+        })
+        .await
+    }
+
+    async fn closed(&self, id: InvestigationId) -> Vec<Entry> {
+        eventually("it is closed", SOON, async || (self.view(id).await.state == "closed").then_some(())).await;
+        let name = id.to_string();
+        let entries = self.app.engine.store.entries(&name, 0, 10_000).await.unwrap();
+        chain::verify(&name, &entries).unwrap();
+        assert_eq!(semantics::violations(&name, &entries), Vec::<String>::new());
+        entries
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chat_that_is_down_is_told_later_even_by_the_next_process_and_the_others_once() {
+    let (folder, sinks, clock) = (tempfile::tempdir().unwrap(), Sinks::serve(3).await, ByHand::new());
+    let running = Running::begin(folder.path(), &sinks, &clock).await;
+    let began = clock.now();
+    let (id, _) = running.alert("Slow", began).await;
+    let view = running.put_off(id, 1).await;
+    assert_eq!((view.state.as_str(), view.closed_at, view.revision), ("running", None, 1));
+    assert_eq!((sinks.chat(), sinks.paged()), (vec![503], vec![(view.id.clone(), 1)]));
+    let debt = &view.undelivered[0];
+    assert_eq!((debt.sink.as_str(), debt.error.as_deref()), ("chat", Some("chat: status 503")));
+    let pause = debt.again_at.duration_since(clock.now());
+    assert!((3_750..=5_000).contains(&pause.as_millis()), "{pause:?}");
+    // A new incident is none of its business, and is worked on meanwhile.
+    clock.forward(1);
+    let (other, outcome) = running.alert("Slow", clock.now()).await;
+    assert_eq!((outcome.as_str(), other == id), ("opened", false));
+    running.put_off(other, 1).await;
+    assert_eq!(sinks.chat(), [503, 503], "while no time passes nobody is tried again");
+    running.end().await;
+
+    let running = Running::begin(folder.path(), &sinks, &clock).await;
+    clock.forward(5);
+    // One of both is tried before the other: the third failure goes to either.
+    eventually("the chat is up again", SOON, async || (sinks.chat().last() == Some(&200)).then_some(())).await;
+    clock.forward(20);
+    for id in [id, other] {
+        let entries = running.closed(id).await;
+        let told = |sink: &str| {
+            let told = |e: &&Entry| matches!(&e.body, Body::Notified { sink: s, error: None, .. } if s == sink);
+            entries.iter().filter(told).count()
+        };
+        assert_eq!((told("log"), told("chat"), told("pager")), (1, 1, 1));
+    }
+    assert_eq!(sinks.chat(), [503, 503, 503, 200, 200]);
+    assert_eq!(sinks.paged().len(), 2, "who was told is not told again: {:?}", sinks.paged());
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chat_that_stays_down_is_given_up_after_a_day_and_the_report_stands() {
+    let (folder, sinks, clock) = (tempfile::tempdir().unwrap(), Sinks::serve(usize::MAX).await, ByHand::new());
+    let running = Running::begin(folder.path(), &sinks, &clock).await;
+    let (id, _) = running.alert("Slow", clock.now()).await;
+    for attempt in 1..=4 {
+        running.put_off(id, attempt).await;
+        clock.forward(301);
+    }
+    running.put_off(id, 5).await;
+    clock.forward(24 * 3600);
+    let entries = running.closed(id).await;
+    let given_up = |e: &&Entry| matches!(&e.body, Body::Notified { sink, error: Some(_), .. } if sink == "chat");
+    assert_eq!((entries.iter().filter(given_up).count(), sinks.chat().len(), sinks.paged().len()), (1, 6, 1));
+    let view = running.view(id).await;
+    assert_eq!((view.outcome.map(|o| o.as_str()), view.undelivered), (Some("reported"), vec![]));
+    running.end().await;
+}
