@@ -1,6 +1,7 @@
 //! The configured models as providers.
 
 use crate::config::{Config, Provider};
+use crate::domain::Price;
 use crate::edge::{SystemClock, SystemEntropy};
 use crate::engine::PricedModel;
 use crate::model::{
@@ -36,8 +37,11 @@ pub(super) fn models(config: &Config) -> Result<Vec<PricedModel>, ModelError> {
             provider: self::model(model, profile.as_ref().and_then(Profile::window_tokens))?,
             pulse: Arc::default(),
             standing: profile.as_ref().map(Standing::of).unwrap_or_default(),
-            input_per_mtok: model.price.input_per_mtok,
-            output_per_mtok: model.price.output_per_mtok,
+            price: Price {
+                input_per_mtok: model.price.input_per_mtok,
+                output_per_mtok: model.price.output_per_mtok,
+                cached_per_mtok: model.price.cached_per_mtok,
+            },
             cheap: model.cheap,
         })
     };

@@ -202,6 +202,8 @@ pub struct Price {
     pub input_per_mtok: f64,
     /// A million tokens received.
     pub output_per_mtok: f64,
+    /// A million tokens sent that the server still had.
+    pub cached_per_mtok: Option<f64>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -72,6 +72,7 @@ pub const KEYS: &[Key] = &[
     key("models[].file", "path", "null", "transcript.json", "for replay: a script, or what /api/v1/investigations/ID/transcript answered"),
     key("models[].strict", "true or false", "false", "true", "for replay: refuse a request that differs from the recorded one"),
     key("models[].price.input_per_mtok", "number", "0", "0.25", "US dollars for a million tokens sent"),
+    key("models[].price.cached_per_mtok", "number", "null", "0.025", "US dollars for a million tokens sent that the server still had in its prompt cache; null is the full price"),
     key("models[].price.output_per_mtok", "number", "0", "2", "US dollars for a million tokens received"),
     key("models[].cheap", "true or false", "false", "true", "asked instead of a route's model when less than a fifth of the day's money is left or the route's `max_per_day` is reached; the first such model counts"),
     key("budgets.per_investigation.turns", "number", "20", "10", "answers of the model"),

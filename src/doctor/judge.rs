@@ -102,7 +102,9 @@ pub fn server(of: &str, model: &str, answer: &Result<About, ModelError>) -> Find
     match answer {
         Err(error) => {
             let cause = match error {
-                ModelError::Unreachable { .. } | ModelError::Timeout { .. } => Cause::Unreached,
+                ModelError::Unreachable { .. } | ModelError::Broken { .. } | ModelError::Timeout { .. } => {
+                    Cause::Unreached
+                }
                 ModelError::Settings { .. } => Cause::DoesNotLoad,
                 _ => Cause::Found,
             };

@@ -56,6 +56,8 @@ pub struct Price {
     pub input_per_mtok: f64,
     /// A million tokens received.
     pub output_per_mtok: f64,
+    /// A million tokens sent that the server still had; `None` is the full price.
+    pub cached_per_mtok: Option<f64>,
 }
 
 impl Price {
@@ -64,6 +66,17 @@ impl Price {
     pub fn of(&self, tokens_in: u64, tokens_out: u64) -> f64 {
         let sent = tokens_in as f64 * self.input_per_mtok / MILLION;
         money(sent + tokens_out as f64 * self.output_per_mtok / MILLION)
+    }
+
+    /// What an answer did cost: tokens that the server still had at their own price. Never more than
+    /// [`Self::of`] says, which is what was set aside.
+    #[allow(clippy::cast_precision_loss)]
+    pub fn of_usage(&self, usage: &Usage) -> f64 {
+        let full = self.of(usage.tokens_in, usage.tokens_out);
+        let Some(cached_per_mtok) = self.cached_per_mtok else { return full };
+        let cached = usage.tokens_cached.min(usage.tokens_in);
+        let kept = money(cached as f64 * cached_per_mtok / MILLION);
+        full.min(self.of(usage.tokens_in - cached, usage.tokens_out) + kept)
     }
 
     /// Whether it costs nothing, as models on one's own machines do.
@@ -214,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_price_gives_the_answer_that_the_money_allows() {
-        let price = Price { input_per_mtok: 1.0, output_per_mtok: 10.0 };
+        let price = Price { input_per_mtok: 1.0, output_per_mtok: 10.0, ..Price::default() };
         assert!((price.of(1_000_000, 100_000) - 2.0).abs() < 1e-9);
         for (tokens_in, usd, answer) in
             [(0, 1.0, 100_000), (500_000, 1.0, 50_000), (2_000_000, 1.0, 0), (0, -1.0, 0), (0, f64::NAN, 0)]
@@ -224,8 +237,27 @@ mod tests {
         assert_eq!(Price::default().answer_within(9, 0.0), u64::MAX);
         assert_eq!(Price::default().answer_within(9, -0.1), 0);
         assert!(price.of(u64::MAX, u64::MAX).is_finite());
-        let absurd = Price { input_per_mtok: f64::NAN, output_per_mtok: f64::INFINITY };
+        let absurd = Price { input_per_mtok: f64::NAN, output_per_mtok: f64::INFINITY, ..Price::default() };
         assert_eq!(absurd.of(1, 1), 0.0);
+    }
+
+    #[test]
+    fn tokens_that_the_server_still_had_cost_their_own_price_and_never_more_than_the_full_one() {
+        let usage = |tokens_cached| Usage { tokens_in: 1_000_000, tokens_out: 100_000, tokens_cached };
+        for (cached_per_mtok, tokens_cached, usd) in [
+            (None, 800_000, 2.0),
+            (Some(0.1), 0, 2.0),
+            (Some(0.1), 800_000, 1.28),
+            (Some(0.0), 1_000_000, 1.0),
+            (Some(0.1), u64::MAX, 1.1),
+            (Some(7.0), 800_000, 2.0),
+            (Some(-7.0), 800_000, 1.2),
+            (Some(f64::NAN), 800_000, 1.2),
+        ] {
+            let price = Price { input_per_mtok: 1.0, output_per_mtok: 10.0, cached_per_mtok };
+            let got = price.of_usage(&usage(tokens_cached));
+            assert!((got - usd).abs() < 1e-9, "{cached_per_mtok:?} {tokens_cached}: {got}");
+        }
     }
 
     #[test]

@@ -142,7 +142,7 @@ fn why_not(case: &Case<'_>, offer: &Offer<'_>) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    const PRICE: Price = Price { input_per_mtok: 1.0, output_per_mtok: 1.0 };
+    const PRICE: Price = Price { input_per_mtok: 1.0, output_per_mtok: 1.0, cached_per_mtok: None };
 
     fn offer(model: &str, usd: f64) -> Offer<'_> {
         let least = Reservation { tokens_in: 900, tokens_out: 100, cost_usd: usd };

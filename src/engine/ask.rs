@@ -451,8 +451,7 @@ mod tests {
             standing: crate::model::Standing::default(),
             cheap: false,
             pulse: Arc::default(),
-            input_per_mtok: 0.0,
-            output_per_mtok: 0.0,
+            price: crate::domain::Price::default(),
         };
         let models = ["a", "b", "c"].map(priced);
         let at = |s: i64| Timestamp::from_second(1_700_000_000 + s).unwrap();

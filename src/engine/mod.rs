@@ -85,19 +85,10 @@ pub struct PricedModel {
     pub pulse: Arc<Pulse>,
     /// How it did when it was measured.
     pub standing: Standing,
-    /// US dollars for a million tokens sent.
-    pub input_per_mtok: f64,
-    /// US dollars for a million tokens received.
-    pub output_per_mtok: f64,
+    /// What it costs.
+    pub price: Price,
     /// It is asked when the money of the day runs low.
     pub cheap: bool,
-}
-
-impl PricedModel {
-    /// What it costs.
-    pub const fn price(&self) -> Price {
-        Price { input_per_mtok: self.input_per_mtok, output_per_mtok: self.output_per_mtok }
-    }
 }
 
 /// Answers in the wrong shape that make a model rest.

@@ -101,7 +101,7 @@ impl Session<'_> {
         reserved: &Reservation,
     ) -> (Usage, f64) {
         let usage = reserved.settle(reply.usage, estimate(request, reply));
-        let cost_usd = model.price().of(usage.tokens_in, usage.tokens_out);
+        let cost_usd = model.price.of_usage(&usage);
         self.engine.ledger.settle(self.id(), usage.tokens_in.saturating_add(usage.tokens_out), cost_usd);
         let name = model.provider.name();
         telemetry::model_turn(name, "answered", usage.tokens_in, usage.tokens_out);
@@ -156,7 +156,7 @@ impl Session<'_> {
 }
 
 fn offer(model: &PricedModel, tokens_in: u64) -> Offer<'_> {
-    let price = model.price();
+    let price = model.price;
     Offer { model: model.provider.name(), price, least: Reservation::new(tokens_in, LEAST_ANSWER, &price) }
 }
 
@@ -221,6 +221,7 @@ fn estimate(request: &ChatRequest, reply: &ChatReply) -> Usage {
 fn may_be_billed(error: &ModelError) -> bool {
     match error {
         ModelError::Settings { .. }
+        | ModelError::Unreachable { .. }
         | ModelError::RateLimited { .. }
         | ModelError::Rejected { .. }
         | ModelError::NotPulled { .. }
@@ -230,8 +231,8 @@ fn may_be_billed(error: &ModelError) -> bool {
         // Overloaded: turned away at the door. Any other failure may come after the work.
         ModelError::Unavailable { status, .. } => !matches!(status, 503 | 529),
         // A connection that broke may have carried the request; one that was never made did not.
-        ModelError::Unreachable { why, .. } => why.contains("broke"),
-        ModelError::Timeout { .. }
+        ModelError::Broken { .. }
+        | ModelError::Timeout { .. }
         | ModelError::Stalled { .. }
         | ModelError::TooLarge { .. }
         | ModelError::NotPinned { .. }

@@ -131,7 +131,8 @@ impl<'a> Asker<'a> {
     fn explain(&self, fault: Fault) -> ModelError {
         let (model, base_url) = (self.name.to_owned(), without_credentials(&self.base));
         match fault {
-            Fault::Connect(why) | Fault::Broken(why) => ModelError::Unreachable { model, base_url, why },
+            Fault::Connect(why) => ModelError::Unreachable { model, base_url, why },
+            Fault::Broken(why) => ModelError::Broken { model, base_url, why },
             Fault::Timeout | Fault::Stalled(_) => ModelError::Timeout { model, after: PATIENCE },
             Fault::TooLarge => ModelError::TooLarge { model, limit: MAX_BODY },
             Fault::NotJson(what) => ModelError::Malformed { model, what },

@@ -13,9 +13,19 @@ pub enum ModelError {
         /// What is wrong with it.
         what: String,
     },
-    /// Nobody answers there.
+    /// Nobody answers there: no connection was made, so nothing was sent.
     #[error("model `{model}`: cannot reach {base_url}: {why}. Check `base_url` and that the server runs.")]
     Unreachable {
+        /// The configured name.
+        model: String,
+        /// Where.
+        base_url: String,
+        /// What the network said.
+        why: String,
+    },
+    /// The connection broke after the request had begun to leave: it may have been worked on.
+    #[error("model `{model}`: the connection to {base_url} broke ({why}); nothing of the answer was used. Look at the server and what stands before it.")]
+    Broken {
         /// The configured name.
         model: String,
         /// Where.
@@ -148,6 +158,7 @@ impl ModelError {
     pub const fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. }
+            | Self::Broken { .. }
             | Self::Timeout { .. }
             | Self::Stalled { .. }
             | Self::RateLimited { .. }

@@ -74,13 +74,10 @@ impl Peer {
     /// A fault in the words of whoever asked.
     pub(super) fn explain(&self, fault: Fault) -> ModelError {
         let model = self.name.clone();
-        let unreachable = |why: String| {
-            let base_url = self.base_url.clone();
-            ModelError::Unreachable { model: self.name.clone(), base_url, why }
-        };
+        let base_url = self.base_url.clone();
         match fault {
-            Fault::Connect(why) => unreachable(self.clean(&why)),
-            Fault::Broken(why) => unreachable(format!("the connection broke ({})", self.clean(&why))),
+            Fault::Connect(why) => ModelError::Unreachable { model, base_url, why: self.clean(&why) },
+            Fault::Broken(why) => ModelError::Broken { model, base_url, why: self.clean(&why) },
             Fault::Timeout => ModelError::Timeout { model, after: self.timeout },
             Fault::Stalled(after) => ModelError::Stalled { model, after },
             Fault::TooLarge => ModelError::TooLarge { model, limit: self.max_body },

@@ -238,10 +238,10 @@ async fn garbage_is_malformed() {
         assert!(error.to_string().len() < 600);
     }
     let (answer, _) = chat(vec![Say::Raw(b"SSH-2.0-OpenSSH_9.2\r\n".to_vec())]).await;
-    assert!(matches!(answer, Err(ModelError::Unreachable { .. })), "{answer:?}");
+    assert!(matches!(answer, Err(ModelError::Broken { .. })), "{answer:?}");
     let (answer, _) =
         chat(vec![Say::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n{\"choices\":[{".to_vec())]).await;
-    assert!(matches!(answer, Err(ModelError::Unreachable { .. })), "{answer:?}");
+    assert!(matches!(answer, Err(ModelError::Broken { .. })), "{answer:?}");
 }
 
 #[tokio::test]

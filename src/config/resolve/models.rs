@@ -115,6 +115,12 @@ impl Resolver<'_> {
                 self.problem(at!["models", n, "price", key], "is no price", "US dollars for a million tokens");
             }
         }
+        if let Some(cached) = model.price.cached_per_mtok
+            && !(cached >= 0.0 && cached <= model.price.input_per_mtok)
+        {
+            let help = "from 0 to `input_per_mtok`; null is the full price";
+            self.problem(at!["models", n, "price", "cached_per_mtok"], "is no price of cached tokens", help);
+        }
         Model {
             name: model.name.clone(),
             provider: model.provider,

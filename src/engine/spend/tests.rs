@@ -44,15 +44,15 @@ fn what_a_server_does_not_say_is_estimated() {
 fn only_what_surely_was_turned_away_is_not_charged() {
     let model = || "main".to_owned();
     let said = || "no".to_owned();
-    let unreachable = |why: &str| ModelError::Unreachable { model: model(), base_url: "u".into(), why: why.into() };
+    let (base_url, why) = ("u".to_owned(), "the connection broke, or was never made".to_owned());
     let unavailable = |status| ModelError::Unavailable { model: model(), status, message: said() };
     for (error, charged) in [
         (ModelError::RateLimited { model: model(), retry_after: None, message: said() }, false),
         (ModelError::Rejected { model: model(), status: 401, message: said() }, false),
         (ModelError::TooLong { model: model(), message: said() }, false),
         (ModelError::Settings { model: model(), what: said() }, false),
-        (unreachable("connection refused"), false),
-        (unreachable("the connection broke (reset by peer)"), true),
+        (ModelError::Unreachable { model: model(), base_url: base_url.clone(), why: why.clone() }, false),
+        (ModelError::Broken { model: model(), base_url, why }, true),
         (unavailable(503), false),
         (unavailable(500), true),
         (unavailable(504), true),
@@ -66,7 +66,7 @@ fn only_what_surely_was_turned_away_is_not_charged() {
 
 #[test]
 fn an_answer_is_as_long_as_the_tightest_limit_permits() {
-    let price = Price { input_per_mtok: 1.0, output_per_mtok: 10.0 };
+    let price = Price { input_per_mtok: 1.0, output_per_mtok: 10.0, cached_per_mtok: None };
     let roomy = Left { tokens: 100_000, usd: 10.0 };
     let day = Standing::default();
     let out = |own, day| widest(&price, 1_000, 4_096, &own, &day).tokens_out;
@@ -90,7 +90,7 @@ const OWN: Budget = Budget {
     survey_calls: 64,
     survey_s: 30,
 };
-const MAIN: Price = Price { input_per_mtok: 3.0, output_per_mtok: 15.0 };
+const MAIN: Price = Price { input_per_mtok: 3.0, output_per_mtok: 15.0, cached_per_mtok: None };
 
 #[derive(Debug, Clone)]
 enum Event {

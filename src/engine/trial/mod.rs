@@ -133,7 +133,7 @@ impl Trial<'_> {
         };
         match &answer {
             Ok(reply) => seen.note(request, reply),
-            Err(ModelError::Unreachable { .. }) => seen.lost += 1,
+            Err(ModelError::Unreachable { .. } | ModelError::Broken { .. }) => seen.lost += 1,
             Err(_) => {}
         }
         answer

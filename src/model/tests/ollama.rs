@@ -85,7 +85,7 @@ async fn odd_answers_are_read_and_wrong_ones_are_not() {
 
     let begun = json!({"model": "q", "message": {"content": "The di"}, "done": false});
     let (cut, _) = chat(vec![tools(), lines(std::slice::from_ref(&begun))]).await;
-    assert!(matches!(&cut, Err(ModelError::Unreachable { why, .. }) if why.contains("ended in the middle")), "{cut:?}");
+    assert!(matches!(&cut, Err(ModelError::Broken { why, .. }) if why.contains("ended in the middle")), "{cut:?}");
     for (say, malformed) in [(http(200, "", "<html>"), true), (lines(&[says("")]), true), (lines(&[says("x")]), false)]
     {
         let (answer, _) = chat(vec![tools(), say]).await;

@@ -91,7 +91,7 @@ async fn l04_a_stream_that_is_cut_inside_a_call_leaves_nothing() {
     for bytes in [stream(&[half_a_call()]), whole, inside_an_event, stream(&[])] {
         let (answer, server) = chat(vec![Say::Raw(bytes)]).await;
         let error = answer.unwrap_err();
-        let told = matches!(&error, ModelError::Unreachable { why, .. } if why.contains("ended in the middle"));
+        let told = matches!(&error, ModelError::Broken { why, .. } if why.contains("ended in the middle"));
         assert!(told && error.is_transient(), "{error}");
         assert_eq!(server.requests().len(), 1);
     }
