@@ -5,7 +5,7 @@ mod peers;
 mod rotation;
 mod sinks;
 
-pub use peers::prometheus;
+pub use peers::{elasticsearch, http_probe, loki, prometheus, runbooks};
 
 use crate::analysis;
 use crate::config::{Config, Kubernetes, Provider, RouteModel};
@@ -250,6 +250,7 @@ impl App {
             tools: parts.tools,
             templates: parts.templates,
             models: parts.models,
+            summaries: config.summaries,
             routes: routes.clone(),
             sinks,
             budget: config.budget,

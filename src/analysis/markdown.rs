@@ -6,10 +6,13 @@
 
 use super::text::{clip, gist, is_format, moment, percent};
 use crate::domain::{Report, ReportVerdict, RootCause};
+use serde_json::Value;
 use std::fmt::Write as _;
 
 /// Most rows of the evidence table.
 const MAX_EVIDENCE: usize = 60;
+/// Runbooks that are named.
+const MAX_RUNBOOKS: usize = 5;
 /// Gaps in full; the report holds them all.
 const MAX_GAPS: usize = 20;
 
@@ -82,6 +85,17 @@ fn head(page: &mut String, report: &Report) {
     let why = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join("; ")) };
     line!(page, "Risk {}{why}.", report.risk.level);
     line!(page);
+    runbooks(page, report);
+}
+
+/// What people wrote down for this alert.
+fn runbooks(page: &mut String, report: &Report) {
+    let part = |runbook: &Value, key: &str| clip(runbook[key].as_str().unwrap_or_default(), 300);
+    for runbook in report.runbooks.iter().take(MAX_RUNBOOKS) {
+        let (title, source) = (part(runbook, "title"), part(runbook, "source"));
+        line!(page, "Runbook: {}, {} ({})", escape(&title), code(&source), escape(&part(runbook, "evidence_id")));
+        line!(page);
+    }
 }
 
 fn title(report: &Report) -> String {

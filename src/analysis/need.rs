@@ -4,6 +4,7 @@ use crate::domain::SreEvent;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// One question to the world. The engine maps it to a tool; analysis knows no tools.
@@ -64,10 +65,19 @@ pub enum Need {
     Targets,
     /// Alerting and recording rules.
     Rules,
+    /// What people wrote down for an alert.
+    Runbook {
+        /// The alert's name.
+        alert: String,
+        /// The page that the alert names.
+        url: Option<String>,
+        /// The alert's labels, by which a file may be found.
+        labels: BTreeMap<String, String>,
+    },
 }
 
 impl Need {
-    /// The kind of evidence that the answer is: `state|event|metric|log|config`.
+    /// The kind of evidence that the answer is: `state|event|metric|log|config|memory`.
     pub fn evidence_kind(&self) -> &'static str {
         match self {
             Self::Object { .. } | Self::List { .. } => "state",
@@ -75,6 +85,7 @@ impl Need {
             Self::Events { .. } => "event",
             Self::Query { .. } | Self::Range { .. } | Self::Alerts | Self::Targets => "metric",
             Self::Rules => "config",
+            Self::Runbook { .. } => "memory",
         }
     }
 
@@ -119,6 +130,7 @@ impl fmt::Display for Need {
             Self::Alerts => f.write_str("active alerts"),
             Self::Targets => f.write_str("scrape targets"),
             Self::Rules => f.write_str("alerting rules"),
+            Self::Runbook { alert, .. } => write!(f, "runbook of {alert}"),
         }
     }
 }
@@ -151,4 +163,6 @@ pub struct Case<'a> {
     pub kubernetes: bool,
     /// A Prometheus can be read.
     pub prometheus: bool,
+    /// The question for the runbook, where one can be looked for.
+    pub runbook: Option<&'a Need>,
 }

@@ -45,6 +45,7 @@ fn allowed(case: &Case<'_>, need: &Need) -> bool {
     match need {
         Need::Object { .. } | Need::List { .. } | Need::Logs { .. } | Need::Events { .. } => case.kubernetes,
         Need::Query { .. } | Need::Range { .. } | Need::Alerts | Need::Targets | Need::Rules => case.prometheus,
+        Need::Runbook { .. } => case.runbook.is_some(),
     }
 }
 
@@ -87,6 +88,8 @@ fn first(case: &Case<'_>, snapshot: &Snapshot) -> Vec<Need> {
         // Events about nodes live in this namespace.
         needs.push(Need::Events { namespace: Some("default".into()) });
     }
+    // Advice comes behind what is the case.
+    needs.extend(case.runbook.cloned());
     needs
 }
 

@@ -30,7 +30,7 @@ pub(super) fn missing(scene: &Scene<'_>) -> usize {
     let relevant = |f: &&Failure| match &f.need {
         Need::Query { .. } | Need::Range { .. } => about_metrics,
         Need::Targets => scene.events.iter().any(is_target_alert),
-        Need::Alerts | Need::Rules => false,
+        Need::Alerts | Need::Rules | Need::Runbook { .. } => false,
         Need::Object { kind, .. } | Need::List { kind, .. } => {
             !matches!(kind.as_str(), "Namespace" | "VolumeAttachment" | "CSIDriver" | "DaemonSet")
         }
@@ -197,5 +197,6 @@ fn by_hand(need: &Need) -> String {
         Need::Alerts => "Open the alerts page of Prometheus.".into(),
         Need::Targets => "Open the targets page of Prometheus.".into(),
         Need::Rules => "Open the rules page of Prometheus.".into(),
+        Need::Runbook { alert, .. } => format!("Look for the runbook of {alert}."),
     }
 }

@@ -15,6 +15,7 @@ use crate::domain::{
     SreEvent, Subject, TimelineItem, Verification,
 };
 use jiff::Timestamp;
+use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Longest summary, in characters.
@@ -41,6 +42,8 @@ pub struct ReportFrame<'a> {
     pub queries: Vec<QueryMade>,
     /// What was planned and done.
     pub actions: Vec<ReportAction>,
+    /// Runbooks that were read.
+    pub runbooks: Vec<Value>,
     /// Policy let no agent work on it.
     pub declined: bool,
 }
@@ -89,7 +92,7 @@ pub fn report(analysis: &Analysis, frame: ReportFrame<'_>) -> Report {
         queries: frame.queries,
         open_questions: open_questions(analysis, verdict),
         similar: Vec::new(),
-        runbooks: Vec::new(),
+        runbooks: frame.runbooks,
         evidence: frame.evidence,
         risk: frame.risk,
         provenance: frame.provenance,

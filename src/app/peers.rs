@@ -23,12 +23,20 @@ pub fn prometheus(config: &Config) -> Result<Option<PrometheusReader>, EdgeError
     peer.map(|peer| PrometheusReader::new(&peer.url, auth(&peer.credential))).transpose()
 }
 
-pub(super) fn loki(config: &Config) -> Result<Option<LokiReader>, EdgeError> {
+/// The Loki that is configured, if one is.
+///
+/// # Errors
+/// When its settings cannot work.
+pub fn loki(config: &Config) -> Result<Option<LokiReader>, EdgeError> {
     let peer = config.loki.as_ref();
     peer.map(|peer| LokiReader::new(&peer.url, auth(&peer.credential), peer.tenant.as_deref())).transpose()
 }
 
-pub(super) fn elasticsearch(config: &Config) -> Result<Option<ElasticsearchReader>, EdgeError> {
+/// The Elasticsearch or OpenSearch that is configured, if one is.
+///
+/// # Errors
+/// When its settings cannot work.
+pub fn elasticsearch(config: &Config) -> Result<Option<ElasticsearchReader>, EdgeError> {
     let peer = config.elasticsearch.as_ref();
     let reader = peer.map(|peer| {
         ElasticsearchReader::new(&peer.url, auth(&peer.credential), peer.indices.clone(), &peer.time_field)
@@ -36,7 +44,11 @@ pub(super) fn elasticsearch(config: &Config) -> Result<Option<ElasticsearchReade
     reader.transpose()
 }
 
-pub(super) fn http_probe(config: &Config) -> Result<Option<Prober>, EdgeError> {
+/// What may be probed, if anything may.
+///
+/// # Errors
+/// When its settings cannot work.
+pub fn http_probe(config: &Config) -> Result<Option<Prober>, EdgeError> {
     if config.probe_targets.is_empty() {
         return Ok(None);
     }
@@ -47,7 +59,11 @@ pub(super) fn http_probe(config: &Config) -> Result<Option<Prober>, EdgeError> {
     Ok(Some(Prober::new(targets.collect::<Result<_, _>>()?, Pinned::default())))
 }
 
-pub(super) fn runbooks(config: &Config) -> Result<Option<RunbookReader>, EdgeError> {
+/// Where runbooks are read, if anywhere.
+///
+/// # Errors
+/// When its settings cannot work.
+pub fn runbooks(config: &Config) -> Result<Option<RunbookReader>, EdgeError> {
     let Some(runbooks) = &config.runbooks else { return Ok(None) };
     let hosts =
         AllowedHosts::new(&runbooks.hosts).map_err(|why| EdgeError::new("runbooks", EdgeErrorKind::Invalid, why))?;

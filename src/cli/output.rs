@@ -86,9 +86,20 @@ impl Output {
             Format::Json => {
                 self.text(&super::text::json(&serde_json::to_string_pretty(value).map_err(Failure::internal)?))
             }
-            Format::Yaml => self.text(&serde_saphyr::to_string(value).map_err(Failure::internal)?),
+            Format::Yaml => self.text(&yaml(value)?),
         }
     }
+}
+
+/// `value` as YAML in which nothing acts on a terminal or hides there: the same values.
+fn yaml<T: Serialize>(value: &T) -> Result<String, Failure> {
+    let text = serde_saphyr::to_string(value).map_err(Failure::internal)?;
+    if !super::text::acts(&text) {
+        return Ok(text);
+    }
+    // In flow style and double quotes, which JSON shares, any character can be escaped.
+    let flow = serde_json::to_string_pretty(value).map_err(Failure::internal)?;
+    Ok(super::text::yaml_flow(&flow))
 }
 
 /// A line on stderr: progress and warnings. Nobody listening is fine.
@@ -119,6 +130,31 @@ pub fn table(heads: &[&str], rows: &[Vec<String>]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn yaml_hides_nothing_from_a_terminal_and_stays_the_same_value() {
+        let plain = serde_json::json!({"a": "one: two\nthree", "b": [1, true, null]});
+        assert_eq!(yaml(&plain).unwrap(), serde_saphyr::to_string(&plain).unwrap());
+        let hostile =
+            "x\u{9b}31m\u{202e}y\u{200b}\u{e0041}\u{85}\u{1b}[2J\u{7f} \"quoted\" \\u202e #: '\ttab\nline\u{2028}";
+        let value = serde_json::json!({hostile: [hostile], "n": {"k\u{2066}": hostile}, "plain": "- a: b"});
+        let text = yaml(&value).unwrap();
+        assert!(
+            !text.chars().any(|c| c != '\n' && (c.is_control() || matches!(c, '\u{200b}'..='\u{202e}' | '\u{2066}'))),
+            "{text:?}"
+        );
+        assert_eq!(serde_saphyr::from_str::<serde_json::Value>(&text).unwrap(), value, "{text}");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn yaml_is_the_same_value_whatever_it_holds(key: String, text in "[\\x00-\\x7f\u{80}-\u{9f}\u{2028}-\u{202f}\u{2066}\u{feff}\u{e0001}é😀]{0,40}") {
+            let value = serde_json::json!({key: text});
+            let yaml = yaml(&value).unwrap();
+            proptest::prop_assert!(!super::super::text::acts(&yaml), "{:?}", yaml);
+            proptest::prop_assert_eq!(serde_saphyr::from_str::<serde_json::Value>(&yaml).unwrap(), value);
+        }
+    }
 
     #[test]
     fn columns_are_aligned_and_cells_harmless() {

@@ -11,7 +11,7 @@ use self::evidence::Asked;
 use super::text::{Colour, Style, cut, line, pad, plural, wrap};
 use crate::config::Span;
 use crate::domain::{Analysis, Budget, NO_MODEL, Reason, ReportVerdict, Risk, Rung, SreEvent, Verdict};
-use crate::journal::{Body, Call, Entry, Outcome, Phase, Proposal};
+use crate::journal::{Body, Call, Entry, Outcome, Phase, Proposal, SummaryOf};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -121,6 +121,21 @@ impl Watcher {
                 let tokens = usage.tokens_in.saturating_add(usage.tokens_out);
                 let cost = if *cost_usd > 0.0 { format!(", {cost_usd:.4} USD") } else { String::new() };
                 self.text("answer", &format!("turn {turn}: {what}  ({tokens} tokens{cost})"))
+            }
+            Body::SummaryAsked { number, of, model, .. } => {
+                let what = match of {
+                    SummaryOf::Result { call_id } => format!("of the result of {}", line(call_id, 40)),
+                    SummaryOf::Dropped { calls } => format!("of {}", plural(calls.len() as u64, "older result")),
+                };
+                self.text("condense", &format!("summary {number} {what}: {}", line(model, 60)))
+            }
+            Body::SummaryWritten { number, usage, cost_usd, .. } => {
+                let tokens = usage.tokens_in.saturating_add(usage.tokens_out);
+                let cost = if *cost_usd > 0.0 { format!(", {cost_usd:.4} USD") } else { String::new() };
+                self.text("condensed", &format!("summary {number}  ({tokens} tokens{cost})"))
+            }
+            Body::SummaryFailed { number, error, .. } => {
+                self.text("failed", &format!("summary {number}, which is done without: {}", line(error, 400)))
             }
             Body::Compacted { calls, chars_before, chars_after, .. } => {
                 let what = plural(calls.len() as u64, "result");

@@ -140,6 +140,24 @@ pub fn json(text: &str) -> String {
     out
 }
 
+/// JSON as [`json`] has it, for readers of YAML: they know `\U0001F600` and no pairs of surrogates.
+pub fn yaml_flow(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        match ((c != '\n' && c.is_control()) || hides(c), u32::from(c)) {
+            (false, _) => out.push(c),
+            (true, code @ 0..=0xffff) => out.push_str(&format!("\\u{code:04x}")),
+            (true, code) => out.push_str(&format!("\\U{code:08x}")),
+        }
+    }
+    out
+}
+
+/// Whether something in `text` acts on a terminal or hides there.
+pub fn acts(text: &str) -> bool {
+    text.chars().any(|c| (!matches!(c, '\n' | '\t') && c.is_control()) || hides(c))
+}
+
 /// Characters that reorder, join or hide their neighbours.
 fn hides(c: char) -> bool {
     matches!(c,

@@ -21,7 +21,14 @@ pub fn markdown(page: &Value) -> String {
     if turns.is_empty() {
         out.push_str("\nNo model was asked.\n");
     }
-    turns.iter().for_each(|turn| self::turn(&mut out, turn));
+    let summaries = list(&page["summaries"]);
+    for turn in turns {
+        summaries.iter().filter(|one| one["before_turn"] == turn["turn"]).for_each(|one| summary(&mut out, one));
+        self::turn(&mut out, turn);
+    }
+    // Those whose turn never came, or is on a later page.
+    let told = |one: &&Value| turns.iter().any(|turn| turn["turn"] == one["before_turn"]);
+    summaries.iter().filter(|one| !told(one)).for_each(|one| summary(&mut out, one));
     if let Some(cursor) = page["next_cursor"].as_str() {
         out.push_str(&format!("\nMore follows after turn {}.\n", line(cursor, 20)));
     }
@@ -47,6 +54,7 @@ fn turn(out: &mut String, turn: &Value) {
         out.push_str(&format!("\nFailed at {}: {}\n", text(&failure["at"]), text(&failure["error"])));
     }
     request(out, &turn["request"]);
+    sent(out, &turn["sent"]);
     for cut in list(&turn["cut"]) {
         out.push_str(&format!("\nCut in message {}: {}.\n", cut["message"], text(&cut["what"])));
     }
@@ -60,6 +68,59 @@ fn turn(out: &mut String, turn: &Value) {
         ));
     }
     answer(out, turn);
+}
+
+/// What a cheap model was asked to condense.
+fn summary(out: &mut String, summary: &Value) {
+    let of = match summary["of"]["kind"].as_str() {
+        Some("dropped") => {
+            let calls: Vec<String> = list(&summary["of"]["calls"]).iter().map(text).collect();
+            format!("the results of {}, before they are made shorter", calls.join(", "))
+        }
+        _ => format!("the result of {}", text(&summary["of"]["call_id"])),
+    };
+    out.push_str(&format!("\n## Summary {}: {}\n\nOf {of}", summary["number"], text(&summary["asked"])));
+    out.push_str(&format!("; asked at {}", text(&summary["asked_at"])));
+    if let Some(ms) = summary["took_ms"].as_u64() {
+        let usage = &summary["usage"];
+        out.push_str(&format!(
+            "; answered by `{}` within {ms} ms; {} tokens in, {} out, {} USD",
+            text(&summary["answered"]),
+            usage["tokens_in"],
+            usage["tokens_out"],
+            summary["cost_usd"]
+        ));
+    }
+    out.push_str(".\n");
+    if summary["error"].is_string() {
+        out.push_str(&format!("\nFailed, so the conversation does without it: {}\n", text(&summary["error"])));
+    }
+    request(out, &summary["request"]);
+    sent(out, &summary["sent"]);
+    match &summary["reply"] {
+        reply if reply["missing"].is_string() => {
+            out.push_str(&format!("\nThe answer is not here: {}.\n", text(&reply["missing"])));
+        }
+        Value::Null => {}
+        reply => {
+            out.push_str("\n### Answer\n\n");
+            said(out, reply);
+        }
+    }
+}
+
+/// What the server was sent beside the messages.
+fn sent(out: &mut String, sent: &Value) {
+    match sent {
+        Value::Null => {}
+        Value::Object(_) if sent["missing"].is_string() => {
+            out.push_str(&format!("\nWhat was sent beside the messages is not here: {}.\n", text(&sent["missing"])));
+        }
+        sent => {
+            out.push_str("\nSent beside the messages:\n\n");
+            code(out, &sent.to_string());
+        }
+    }
 }
 
 fn request(out: &mut String, request: &Value) {

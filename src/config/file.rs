@@ -4,6 +4,7 @@
 use super::secret::Reference;
 use super::units::{Size, Span};
 use crate::domain::{Budget, DayBudget, Severity};
+use crate::engine::Summaries;
 use crate::model::{CacheMarks, Structured};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ pub(super) struct File {
     pub intake: Intake,
     pub routes: Vec<Route>,
     pub models: Vec<Model>,
+    pub investigation: InvestigationKeys,
     pub budgets: Budgets,
     pub tools: Tools,
     pub policies: Directory,
@@ -204,6 +206,12 @@ pub struct Price {
     pub output_per_mtok: f64,
     /// A million tokens sent that the server still had.
     pub cached_per_mtok: Option<f64>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct InvestigationKeys {
+    pub summaries: Summaries,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -28,6 +28,7 @@ pub use tree::Place;
 pub use units::{Size, Span};
 
 use crate::domain::{Budget, DayBudget, Secret, Severity};
+use crate::engine::Summaries;
 use crate::model::{CacheMarks, Structured};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -48,6 +49,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Tried in this order.
     pub models: Vec<Model>,
+    /// Who condenses what is too long for a conversation.
+    pub summaries: Summaries,
     /// What one investigation may spend.
     pub budget: Budget,
     /// What all investigations of a UTC day may spend together.

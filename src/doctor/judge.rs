@@ -1,5 +1,6 @@
 //! What the answers of peers mean. Pure.
 
+use super::looking::is_there;
 use super::{Cause, Finding};
 use crate::edge::kube::Right;
 use crate::edge::{EdgeError, EdgeErrorKind};
@@ -94,6 +95,89 @@ pub fn alertmanagers(of: &str, data: &Value) -> Finding {
              route behind its own, since `continue: true` goes on to the next sibling only",
         ),
         n => Finding::ok(of, "alertmanagers", format!("{n} active")),
+    }
+}
+
+/// How many labels Loki knows of the last hour.
+pub fn labels(of: &str, names: usize) -> Finding {
+    match names {
+        0 => Finding::warn(
+            of,
+            "labels",
+            "no log line came in the last hour",
+            "if there should be some: check the tenant (tools.loki.tenant) and whoever ships logs",
+        ),
+        n => Finding::ok(of, "labels", format!("{n} labels in the last hour")),
+    }
+}
+
+/// How many documents the indices hold that may be searched.
+pub fn documents(of: &str, indices: &[String], documents: u64) -> Finding {
+    let indices = indices.join(", ");
+    match documents {
+        0 => Finding::warn(
+            of,
+            "indices",
+            format!("{indices}: no document"),
+            "check tools.elasticsearch.indices, and that the credential may read them: what it may not is left out",
+        ),
+        n => Finding::ok(of, "indices", format!("{indices}: {n} documents or more")),
+    }
+}
+
+/// What a probe of a target gave; `expected` is the status that is right, else any below 400.
+pub fn probed(of: &str, name: &str, address: &str, expected: Option<u16>, answer: Result<u16, EdgeError>) -> Finding {
+    let check = format!("target {name}");
+    match answer {
+        Err(error) => {
+            failed(of, &check, &error, "is it up, and may this machine reach it? Else take it out of the targets")
+        }
+        Ok(status) if expected.map_or(status < 400, |right| status == right) => {
+            Finding::ok(of, &check, format!("{address} answers {status}"))
+        }
+        Ok(status @ (401 | 403)) => Finding::warn(
+            of,
+            &check,
+            format!("{address} answers {status}"),
+            "give it a credential with `headers`, or probe an address that asks for none",
+        ),
+        Ok(status) => Finding::warn(
+            of,
+            &check,
+            match expected {
+                Some(right) => format!("{address} answers {status}, not {right}"),
+                None => format!("{address} answers {status}"),
+            },
+            "it is in trouble, or `expect_status` is not what it answers when it is well",
+        ),
+    }
+}
+
+/// What the first page of a host of runbooks gave: any answer will do, a page need not be there.
+pub fn runbook_host(of: &str, address: &str, answer: Result<(), EdgeError>) -> Finding {
+    let check = format!("host {address}");
+    match answer {
+        Ok(()) => Finding::ok(of, &check, "answers"),
+        Err(error) if is_there(error.kind()) => Finding::ok(of, &check, format!("answers: {}", error.text())),
+        Err(error) if *error.kind() == EdgeErrorKind::Denied => {
+            let help = "runbooks are read without signing in: publish them to this machine, or copy them to \
+                        tools.runbooks.dir";
+            Finding::warn(of, &check, error.text(), help)
+        }
+        Err(error) => failed(of, &check, &error, "is it up, and may this machine reach it?"),
+    }
+}
+
+/// How many files of runbooks there are.
+pub fn runbook_files(of: &str, files: usize, more: bool) -> Finding {
+    match (files, more) {
+        (0, _) => {
+            Finding::warn(of, "files", "the folder holds no Markdown file", "put one `*.md` for each alert there")
+        }
+        (n, false) => Finding::ok(of, "files", format!("{n} files")),
+        (n, true) => {
+            Finding::warn(of, "files", format!("more than {n} files, the others are not looked at"), "keep fewer there")
+        }
     }
 }
 
@@ -194,6 +278,36 @@ mod tests {
         }
         assert_eq!(alertmanagers("prometheus", &json!({"activeAlertmanagers": []})).state, State::Warn);
         assert_eq!(alertmanagers("prometheus", &json!({"activeAlertmanagers": [{}]})).state, State::Ok);
+    }
+
+    #[test]
+    fn what_is_only_looked_into_is_judged_by_its_answers() {
+        let error = |kind: EdgeErrorKind| EdgeError::new("p", kind, "words");
+        for (found, state, cause) in [
+            (labels("loki", 7), State::Ok, None),
+            (labels("loki", 0), State::Warn, Some(Cause::Found)),
+            (documents("e", &["logs-*".into()], 3), State::Ok, None),
+            (documents("e", &["logs-*".into()], 0), State::Warn, Some(Cause::Found)),
+            (probed("p", "a", "http://a", None, Ok(204)), State::Ok, None),
+            (probed("p", "a", "http://a", Some(503), Ok(503)), State::Ok, None),
+            (probed("p", "a", "http://a", Some(200), Ok(204)), State::Warn, Some(Cause::Found)),
+            (probed("p", "a", "http://a", None, Ok(401)), State::Warn, Some(Cause::Found)),
+            (
+                probed("p", "a", "http://a", None, Err(error(EdgeErrorKind::Unreachable))),
+                State::Fail,
+                Some(Cause::Unreached),
+            ),
+            (runbook_host("r", "https://a/", Ok(())), State::Ok, None),
+            (runbook_host("r", "https://a/", Err(error(EdgeErrorKind::NotFound))), State::Ok, None),
+            (runbook_host("r", "https://a/", Err(error(EdgeErrorKind::Denied))), State::Warn, Some(Cause::Found)),
+            (runbook_host("r", "https://a/", Err(error(EdgeErrorKind::Timeout))), State::Fail, Some(Cause::Unreached)),
+            (runbook_files("r", 2, false), State::Ok, None),
+            (runbook_files("r", 0, false), State::Warn, Some(Cause::Found)),
+            (runbook_files("r", 500, true), State::Warn, Some(Cause::Found)),
+        ] {
+            assert_eq!((found.state, found.cause), (state, cause), "{found:?}");
+            assert_eq!(found.help.is_empty(), state == State::Ok, "a remedy: {found:?}");
+        }
     }
 
     #[test]

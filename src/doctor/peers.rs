@@ -1,7 +1,7 @@
 //! Asking, all at once, each within its own time.
 
 use super::judge::{self, NEEDED, TOO_MUCH};
-use super::{Cause, Finding};
+use super::{Cause, Finding, looking};
 use crate::app;
 use crate::config::{Config, Model, Places, Provider};
 use crate::domain::Clock;
@@ -28,6 +28,10 @@ pub async fn examine(config: &Config, clock: &dyn Clock) -> Vec<Finding> {
         ("store".into(), Box::pin(store(&config.places.store))),
         ("kubernetes".into(), Box::pin(kubernetes(config))),
         ("prometheus".into(), Box::pin(prometheus(config))),
+        ("loki".into(), Box::pin(looking::loki(config, clock))),
+        ("elasticsearch".into(), Box::pin(looking::elasticsearch(config))),
+        ("http_probe".into(), Box::pin(looking::probes(config))),
+        ("runbooks".into(), Box::pin(looking::runbooks(config, clock))),
     ];
     for model in &config.models {
         let of = format!("model {}", model.name);

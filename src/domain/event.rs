@@ -83,7 +83,8 @@ pub struct Resource {
     pub cluster: Option<String>,
 }
 
-/// An address that the sender gave. Shown to people, never fetched.
+/// An address that the sender gave. Shown to people; only a runbook is ever fetched, and only from a host
+/// that the configuration lists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
     /// `source`, `runbook`, `dashboard`, …

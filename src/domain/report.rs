@@ -58,7 +58,7 @@ pub struct Report {
     pub open_questions: Vec<OpenQuestion>,
     /// Earlier incidents that look alike.
     pub similar: Vec<Value>,
-    /// Runbooks that were used.
+    /// Runbooks that were read: `{title, source, evidence_id}`. Advice of people, no claim of ours.
     pub runbooks: Vec<Value>,
     /// What was seen.
     pub evidence: Vec<EvidenceItem>,

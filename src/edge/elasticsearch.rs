@@ -2,7 +2,7 @@
 
 use super::error::{EdgeError, EdgeErrorKind};
 use super::http::{Auth, HttpPeer, Limits};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 const PEER: &str = "elasticsearch";
@@ -35,6 +35,40 @@ impl ElasticsearchReader {
     /// The field that holds a document's time.
     pub fn time_field(&self) -> &str {
         &self.time_field
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> &str {
+        self.peer.address()
+    }
+
+    /// Which program answers, and its version.
+    ///
+    /// # Errors
+    /// See [`EdgeErrorKind`].
+    pub async fn version(&self) -> Result<String, EdgeError> {
+        let answer = self.peer.get("/", &[], self.limits).await?;
+        if !(200..300).contains(&answer.status) {
+            return Err(self.peer.refused(&answer));
+        }
+        let built: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let Some(number) = built["version"]["number"].as_str() else {
+            let text = format!("{} does not say its version; is it an Elasticsearch?", self.peer.address());
+            return Err(self.peer.error(EdgeErrorKind::BadBody, &text));
+        };
+        let program = built["version"]["distribution"].as_str().unwrap_or("elasticsearch");
+        let told = format!("{program} {number}");
+        Ok(told.chars().filter(|c| !c.is_control()).take(60).collect())
+    }
+
+    /// How many documents may be searched, as far as the server counts.
+    ///
+    /// # Errors
+    /// See [`Self::search`].
+    pub async fn count(&self) -> Result<u64, EdgeError> {
+        let found = self.search(&self.indices, &json!({"size": 0})).await?;
+        let total = &found["hits"]["total"];
+        Ok(total["value"].as_u64().or(total.as_u64()).unwrap_or(0))
     }
 
     /// Whether everything that `pattern` can mean is covered by what may be searched.
@@ -131,13 +165,39 @@ mod tests {
     use super::super::http::tests::{Asked, http, peer};
     use super::*;
     use crate::domain::Secret;
-    use serde_json::json;
 
     fn answering(status: u16, body: Value) -> (ElasticsearchReader, Asked) {
         let (address, asked) = peer(move |_| http(status, "application/json", body.to_string().as_bytes()));
         let auth = Some(Auth::ApiKey(Secret::new("a2V5", "env:K")));
         let indices = vec!["logs-*".to_owned(), "audit".to_owned()];
         (ElasticsearchReader::new(&address, auth, indices, "@timestamp").unwrap(), asked)
+    }
+
+    #[tokio::test]
+    async fn program_version_and_documents_are_told() {
+        for (body, told) in [
+            (json!({"version": {"number": "9.1.2"}, "tagline": "You Know, for Search"}), "elasticsearch 9.1.2"),
+            (json!({"version": {"number": "3.2.0", "distribution": "opensearch"}}), "opensearch 3.2.0"),
+        ] {
+            let (reader, asked) = answering(200, body);
+            assert_eq!(reader.version().await.unwrap(), told);
+            assert!(asked.lock().unwrap()[0].starts_with("GET / "));
+        }
+        let (reader, _) = answering(200, json!({"hello": "world"}));
+        assert_eq!(*reader.version().await.unwrap_err().kind(), EdgeErrorKind::BadBody);
+        let (reader, _) = answering(401, json!({"error": {"type": "security_exception", "reason": "no key"}}));
+        assert_eq!(*reader.version().await.unwrap_err().kind(), EdgeErrorKind::Denied);
+        for (total, documents) in
+            [(json!({"value": 10_000, "relation": "gte"}), 10_000), (json!(7), 7), (json!(null), 0)]
+        {
+            let (reader, asked) = answering(200, json!({"hits": {"total": total, "hits": []}}));
+            assert_eq!(reader.count().await.unwrap(), documents);
+            assert!(
+                asked.lock().unwrap()[0].starts_with("POST /logs-*,audit/_search"),
+                "{:?}",
+                asked.lock().unwrap()[0]
+            );
+        }
     }
 
     #[test]

@@ -71,6 +71,21 @@ impl AllowedHosts {
         self.0.is_empty()
     }
 
+    /// The first page of each host that is listed.
+    pub fn starts(&self) -> Vec<String> {
+        let start = |listed: &Listed| {
+            let port = listed.port.map_or(String::new(), |port| format!(":{port}"));
+            let address = |scheme: &str| format!("{scheme}://{}{port}/", listed.host);
+            // This machine is asked as it may be, without TLS.
+            let plain = address("http");
+            match Url::parse(&plain).is_ok_and(|url| is_here(&url)) {
+                true => plain,
+                false => address("https"),
+            }
+        };
+        self.0.iter().map(start).collect()
+    }
+
     /// The address that `text` is, if it may be asked.
     ///
     /// # Errors
@@ -163,6 +178,14 @@ mod tests {
     fn hosts() -> AllowedHosts {
         AllowedHosts::new(&["runbooks.example.org", "wiki.corp:8443", "127.0.0.1:8080", "localhost:3000", "[::1]:8080"])
             .unwrap()
+    }
+
+    #[test]
+    fn the_first_page_of_each_host_may_be_asked() {
+        let starts = hosts().starts();
+        let first = ["https://runbooks.example.org/", "https://wiki.corp:8443/", "http://127.0.0.1:8080/"];
+        assert_eq!(starts[..3], first);
+        assert!(starts.len() == 5 && starts.iter().all(|start| hosts().admit(start).is_ok()), "{starts:?}");
     }
 
     #[test]

@@ -99,6 +99,24 @@ impl LokiReader {
         }
     }
 
+    /// Where it is.
+    pub fn address(&self) -> &str {
+        self.peer.address()
+    }
+
+    /// The server's version.
+    ///
+    /// # Errors
+    /// See [`EdgeErrorKind`].
+    pub async fn version(&self) -> Result<String, EdgeError> {
+        const ENDPOINT: &str = "status/buildinfo";
+        let answer = self.ask(ENDPOINT, &[]).await?;
+        let built: Value = self.read(ENDPOINT, &answer)?;
+        let version =
+            built["version"].as_str().or(built["data"]["version"].as_str()).unwrap_or("of an unknown version");
+        Ok(version.chars().filter(|c| !c.is_control()).take(60).collect())
+    }
+
     /// The names of all labels; with `label`, its values. Times in nanoseconds.
     ///
     /// # Errors
@@ -247,6 +265,20 @@ mod tests {
         forward: false,
         step: 60.0,
     };
+
+    #[tokio::test]
+    async fn its_version_is_told_whoever_wraps_it() {
+        for body in [json!({"version": "3.5.1", "revision": "x"}), json!({"data": {"version": "3.5.1"}})] {
+            let (reader, asked) = answering(200, "application/json", body.to_string());
+            assert_eq!(reader.version().await.unwrap(), "3.5.1");
+            let asked = asked.lock().unwrap().remove(0);
+            assert!(asked.starts_with("GET /prefix/loki/api/v1/status/buildinfo"), "{asked}");
+        }
+        let (reader, _) = answering(200, "application/json", "{}".to_owned());
+        assert_eq!(reader.version().await.unwrap(), "of an unknown version");
+        let (reader, _) = answering(401, "text/plain", "no org id".to_owned());
+        assert_eq!(*reader.version().await.unwrap_err().kind(), EdgeErrorKind::Denied);
+    }
 
     #[tokio::test]
     async fn lines_of_all_streams_come_in_the_order_of_time() {

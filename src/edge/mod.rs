@@ -37,6 +37,6 @@ pub use http::{Auth, HttpPeer};
 pub use kube::KubeReader;
 pub use loki::LokiReader;
 pub use pinned::Pinned;
-pub use probe::{ProbeTarget, Prober};
+pub use probe::{ProbeTarget, Probed, Prober};
 pub use prometheus::PrometheusReader;
 pub use runbooks::RunbookReader;

@@ -76,6 +76,11 @@ impl RunbookReader {
         !self.hosts.is_empty()
     }
 
+    /// The first page of each host.
+    pub fn starts(&self) -> Vec<String> {
+        self.hosts.starts()
+    }
+
     /// The page at `address`, which is judged before anything is looked up.
     ///
     /// # Errors

@@ -5,15 +5,14 @@ use super::propose::choice::{self, Candidate};
 use super::propose::{self, CallResult, Conversation, Interpretation, Opening, PastCall, Reading, Room};
 use super::{EngineError, PricedModel};
 use crate::domain::{
-    Analysis, BlobRef, ChatReply, ChatRequest, Digest, Message, Observation, ProposedCall, Redactor, Reservation,
-    SreEvent, ToolOffer,
+    Analysis, BlobRef, ChatReply, ChatRequest, Digest, Observation, ProposedCall, Redactor, Reservation, SreEvent,
+    ToolOffer,
 };
-use crate::journal::{Actor, Body, Call, CallState, Draft, Progress, Proposal, Rejected};
+use crate::journal::{Actor, Body, Call, CallState, Draft, Progress, Proposal, Rejected, SummaryOf};
 use crate::model::{self, ModelError};
 use crate::telemetry;
 use crate::tools::{Registry, evidence};
 use jiff::Timestamp;
-use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,7 +23,7 @@ impl Session<'_> {
         let Some(model) = self.model(turn) else {
             return self.asked_in_vain(turn, must_answer, "the model of this investigation is no longer configured");
         };
-        let mut request = match self.request(turn, must_answer).await? {
+        let mut request = match self.request(turn, must_answer, &model).await? {
             Ok(request) => request,
             Err(error) => return self.asked_in_vain(turn, must_answer, &error),
         };
@@ -49,7 +48,7 @@ impl Session<'_> {
         if self.inv.cancelled.is_some() {
             self.unreserve();
             let error = "not sent: the investigation was cancelled".to_owned();
-            let body = Body::ModelFailed { turn, error, transient: true, too_long: false, charged: false };
+            let body = Body::ModelFailed { turn, error, transient: true, too_long: false, charged: false, sent: None };
             return self.record(Draft::engine(body));
         }
         let name = model.provider.name();
@@ -60,8 +59,9 @@ impl Session<'_> {
         };
         drop(waiting);
         model.pulse.note(&answer, self.now());
+        let sent = self.keep_sent(&progress)?;
         match answer {
-            Ok(reply) => self.replied(turn, &model, &request, reply, &reserved),
+            Ok(reply) => self.replied(turn, &model, &request, reply, &reserved, sent),
             Err(error) => {
                 let charged = self.settle_failure(&model, &error, &reserved);
                 // A conversation that is too long for this model can be made shorter, if only once.
@@ -69,39 +69,13 @@ impl Session<'_> {
                 let (transient, error) = (error.is_transient() || too_long, error.to_string());
                 let error = self.engine.redactor.load().text(&error).0.into_owned();
                 tracing::warn!(investigation = %self.inv.chain, %error, "the model gave no answer");
-                self.record(Draft::engine(Body::ModelFailed { turn, error, transient, too_long, charged }))
+                self.record(Draft::engine(Body::ModelFailed { turn, error, transient, too_long, charged, sent }))
             }
         }
     }
 
     fn can_be_shorter(&self) -> bool {
         self.talk.conversation.as_ref().is_some_and(|conversation| !conversation.to_shorten(true).is_empty())
-    }
-
-    /// Keeps a request as what it adds to the one before it: a conversation repeats itself, its
-    /// journal need not. The digest covers every message that is sent.
-    fn keep_request(&mut self, request: &ChatRequest) -> Result<(Digest, BlobRef), EngineError> {
-        // The demand for a last word is not part of what later requests repeat.
-        let staying = request.messages.len() - usize::from(request.must_answer).min(request.messages.len());
-        let sent = self.talk.said.len().min(staying);
-        self.talk.said.truncate(sent);
-        self.talk.said.extend(request.messages[sent..staying].iter().map(digest_of));
-        let rest = request.messages[staying..].iter().map(digest_of);
-        let tools = digest_of(&request.tools);
-        let parts: Vec<Digest> = self.talk.said.iter().cloned().chain(rest).chain([tools.clone()]).collect();
-        let continues = self.talk.request.clone().filter(|_| sent > 0);
-        let offered_before = self.talk.offered.replace(tools.clone());
-        let kept = RequestKept {
-            tools: (continues.is_none() || offered_before != Some(tools)).then_some(&request.tools),
-            continues,
-            messages_before: sent,
-            messages: &request.messages[sent..],
-            must_answer: request.must_answer,
-            max_tokens: request.max_tokens,
-        };
-        let kept = self.keep(&kept)?;
-        self.talk.request = Some(kept.clone());
-        Ok((Digest::of_parts(parts.iter().map(Digest::as_str)), kept))
     }
 
     /// The model whose turn it is: each failure of this turn passes it on to the next. One that rests
@@ -130,21 +104,23 @@ impl Session<'_> {
         };
         self.record(Draft::engine(body))?;
         let error = error.to_owned();
-        let body = Body::ModelFailed { turn, error, transient: false, too_long: false, charged: false };
+        let body = Body::ModelFailed { turn, error, transient: false, too_long: false, charged: false, sent: None };
         self.record(Draft::engine(body))
     }
 
     /// How long this turn may take: what is left of the investigation's time.
-    fn patience(&self) -> Duration {
+    pub(super) fn patience(&self) -> Duration {
         let wall = self.inv.frozen.as_ref().map_or(0, |frozen| frozen.budget.wall_s);
         let gone = self.inv.opened_at.map_or(0, |at| self.now().duration_since(at).as_secs());
         Duration::from_secs(wall.saturating_sub(gone.max(0).unsigned_abs()).max(1))
     }
 
     /// Brings the conversation up to what the journal holds; in words why it cannot be rendered.
-    async fn converse(&mut self) -> Result<Result<(), String>, EngineError> {
-        if self.talk.first_turn != self.inv.first_turn {
-            self.talk = Talk { first_turn: self.inv.first_turn, ..Talk::default() };
+    async fn converse(&mut self, next: u32, model: &PricedModel) -> Result<Result<(), String>, EngineError> {
+        // Whoever answers has to have room for it: with another window it is another conversation.
+        let room = self.room_of(model.provider.name());
+        if (self.talk.first_turn, self.talk.room) != (self.inv.first_turn, room) {
+            self.talk = Talk { first_turn: self.inv.first_turn, room, ..Talk::default() };
         }
         if self.talk.conversation.is_none() {
             match self.opening().await? {
@@ -155,13 +131,18 @@ impl Session<'_> {
         let from = self.inv.first_turn.max(self.talk.last_turn + 1);
         let over: Vec<_> = self.inv.turns.iter().filter(|t| t.number >= from).cloned().collect();
         for turn in over {
-            let Some(turn) = self.past_turn(&turn).await? else { continue };
-            self.talk.last_turn = turn.number;
+            let Some(mut past) = self.past_turn(&turn).await? else { continue };
+            // What was said once stays: later requests get no summary that this one did not have.
+            let is_last = self.inv.turns.last().is_some_and(|last| last.number == turn.number);
+            if is_last && self.condense(next, &past, model).await? {
+                past = self.past_turn(&turn).await?.unwrap_or(past);
+            }
+            self.talk.last_turn = past.number;
             if let Some(conversation) = &mut self.talk.conversation {
-                conversation.add(&turn);
+                conversation.add(&past);
             }
         }
-        self.shorten();
+        self.shorten().await?;
         Ok(Ok(()))
     }
 
@@ -188,9 +169,14 @@ impl Session<'_> {
         })
     }
 
-    /// What fits into the model's context.
+    /// What fits into the context of the model whose turn it is.
     pub(super) fn room(&self) -> Room {
-        Room::of(self.inv.frozen.as_ref().and_then(|frozen| frozen.context_tokens))
+        self.talk.room
+    }
+
+    /// What fits into the context of the model that is configured as `name`.
+    pub(super) fn room_of(&self, name: &str) -> Room {
+        Room::of(self.inv.frozen.as_ref().and_then(|frozen| frozen.window(name)))
     }
 
     /// The tools of the route that only look, and that this kind of alert needs.
@@ -199,39 +185,17 @@ impl Session<'_> {
         offered(&self.engine.tools, wanted, self.inv.opening(), system_chars)
     }
 
-    /// Applies what the journal says was made shorter.
-    fn shorten(&mut self) {
-        let Some(conversation) = &mut self.talk.conversation else { return };
-        let known = self.talk.shortened.min(self.inv.shortened.len());
-        if let Some(first) = conversation.shorten(&self.inv.shortened[known..]) {
-            self.talk.said.truncate(first);
-        }
-        self.talk.shortened = self.inv.shortened.len();
-    }
-
-    /// Makes the conversation shorter where it has grown too long, which is an entry of its own.
-    fn compact(&mut self, turn: u32) -> Result<(), EngineError> {
-        let Some(conversation) = &self.talk.conversation else { return Ok(()) };
-        let over = self.inv.turns.last().is_some_and(|last| last.number == turn && last.too_long);
-        let calls = conversation.to_shorten(over);
-        if calls.is_empty() {
-            return Ok(());
-        }
-        let mut shorter = conversation.clone();
-        shorter.shorten(&calls);
-        let (chars_before, chars_after) = (conversation.chars() as u64, shorter.chars() as u64);
-        telemetry::compacted(calls.len() as u64);
-        self.record(Draft::engine(Body::Compacted { turn, calls, chars_before, chars_after }))?;
-        self.shorten();
-        Ok(())
-    }
-
     /// The conversation so far as a request; in words why it cannot be rendered.
-    async fn request(&mut self, turn: u32, must_answer: bool) -> Result<Result<ChatRequest, String>, EngineError> {
-        if let Err(error) = self.converse().await? {
+    async fn request(
+        &mut self,
+        turn: u32,
+        must_answer: bool,
+        model: &PricedModel,
+    ) -> Result<Result<ChatRequest, String>, EngineError> {
+        if let Err(error) = self.converse(turn, model).await? {
             return Ok(Err(error));
         }
-        self.compact(turn)?;
+        self.compact(turn, model).await?;
         let last_word = match must_answer {
             false => None,
             true => {
@@ -280,7 +244,8 @@ impl Session<'_> {
                 Progress::Seen { observation, evidence_id, excerpt, .. } => {
                     let seen: Option<Observation> = self.fetch(&observation).await?;
                     let text = seen.map_or_else(|| "(deleted)".to_owned(), |seen| seen.text);
-                    CallResult::Observed { call_id, evidence_id, text, gist: excerpt, passage }
+                    let summary = self.summary(&SummaryOf::Result { call_id: call_id.clone() }).await?;
+                    CallResult::Observed { call_id, evidence_id, text, gist: excerpt, passage, summary }
                 }
                 Progress::Failed { error, .. } => CallResult::Failed { call_id, text: error },
                 Progress::Rejected { remedy } => CallResult::Refused { call_id, text: remedy },
@@ -297,18 +262,19 @@ impl Session<'_> {
         request: &ChatRequest,
         reply: ChatReply,
         reserved: &Reservation,
+        sent: Option<BlobRef>,
     ) -> Result<(), EngineError> {
         let reply = self.without_secrets(reply);
         let (usage, cost_usd) = self.settle(model, request, &reply, reserved);
         let proposal = self.proposal(turn, model.provider.name(), request, &reply)?;
         let name = reply.model.clone();
         let reply = self.keep(&reply)?;
-        let body = Body::ModelReplied { turn, model: name.clone(), reply, proposal, usage, cost_usd };
+        let body = Body::ModelReplied { turn, model: name.clone(), reply, proposal, usage, cost_usd, sent };
         self.record(Draft::new(Actor::Model(name), body))
     }
 
     /// What a model says is text from outside, too.
-    fn without_secrets(&self, reply: ChatReply) -> ChatReply {
+    pub(super) fn without_secrets(&self, reply: ChatReply) -> ChatReply {
         clean(reply, &self.engine.redactor.load())
     }
 
@@ -398,27 +364,6 @@ fn clean(reply: ChatReply, redactor: &Redactor) -> ChatReply {
     }
     // A mark can be longer than what it replaces.
     model::bounded(reply)
-}
-
-/// A request as it is kept.
-#[derive(Serialize)]
-struct RequestKept<'a> {
-    /// The request that this one repeats and adds to.
-    continues: Option<BlobRef>,
-    /// How many messages it repeats.
-    messages_before: usize,
-    /// The messages that it adds.
-    messages: &'a [Message],
-    /// What was on offer, where it is not the same as in the request before.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tools: Option<&'a Vec<ToolOffer>>,
-    must_answer: bool,
-    max_tokens: u32,
-}
-
-/// The digest of one part of a request.
-pub(super) fn digest_of<T: Serialize>(part: &T) -> Digest {
-    Digest::of(serde_json::to_vec(part).unwrap_or_default())
 }
 
 /// `reply` as if it had made the calls that were taken from its text.

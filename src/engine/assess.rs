@@ -66,12 +66,14 @@ impl Session<'_> {
             None => engine.models.iter().map(|m| m.provider.name().to_owned()).collect::<Vec<_>>(),
         };
         let fallbacks = models.split_off(models.len().min(1));
-        let context_tokens = engine
+        // Whoever may answer: a cheap one, too, when the money runs low.
+        let may_answer = |name: &str| models.iter().chain(&fallbacks).any(|known| known == name);
+        let windows = engine
             .models
             .iter()
-            .filter(|model| models.iter().chain(&fallbacks).any(|name| name == model.provider.name()))
-            .filter_map(|model| model.provider.limits().context_tokens)
-            .min();
+            .filter(|model| model.cheap || may_answer(model.provider.name()))
+            .filter_map(|model| Some((model.provider.name().to_owned(), model.provider.limits().context_tokens?)))
+            .collect();
         let mut budget = route.budget.unwrap_or(engine.budget);
         if let Some(timeout) = route.timeout {
             budget.wall_s = timeout.as_secs();
@@ -82,7 +84,8 @@ impl Session<'_> {
             tools: route.tools.clone(),
             model: models.pop(),
             fallbacks,
-            context_tokens,
+            context_tokens: None,
+            windows,
             budget,
             prompts_digest: engine.templates.digest(),
             tools_digest: engine.tools.digest(),

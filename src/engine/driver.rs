@@ -41,6 +41,8 @@ pub(super) struct Session<'e> {
 pub(super) struct Talk {
     /// The revision's first turn.
     pub(super) first_turn: u32,
+    /// What fits into it.
+    pub(super) room: propose::Room,
     /// What was said.
     pub(super) conversation: Option<propose::Conversation>,
     /// The last turn that is part of it.

@@ -98,7 +98,7 @@ mod tests {
         assert_eq!(told(13), "turn 3: 1 token of main so far, after 13 s");
         progress.piece();
         assert_eq!(told(13), "turn 3: 2 tokens of main so far, after 13 s");
-        progress.restart();
+        progress.begin(&serde_json::Value::Null);
         assert_eq!(live.of("a", at(-5)).map(|a| (a.tokens, a.waited_s)), Some((0, 0)));
         assert_eq!(live.of("b", at(0)), None);
         drop(waiting);

@@ -5,6 +5,7 @@
 //! - [`driver`]: the loop: next step, perform, append, apply
 //! - [`assess`], [`survey`], [`read`], [`ask`], [`report`], [`notify`]: one file per step
 //! - [`live`]: who waits for a model right now
+//! - [`summary`]: what a cheap model condenses for the conversation
 //! - [`ledger`], [`spend`]: what it may cost, set aside before and settled after
 //! - [`propose`]: what a model is told and what is made of its answers
 //! - [`transcript`]: what it was told and answered, as the journal has it; [`trial`]: how good it is
@@ -15,6 +16,7 @@ mod context;
 pub mod driver;
 mod failpoint;
 pub mod intake;
+mod kept;
 pub mod ledger;
 pub mod live;
 pub mod notify;
@@ -23,12 +25,14 @@ mod read;
 mod report;
 pub mod routes;
 mod spend;
+mod summary;
 mod survey;
 pub mod transcript;
 pub mod trial;
 pub mod worker;
 
 pub use ask::offered;
+pub use summary::Summaries;
 
 use crate::domain::{Budget, Clock, Entropy, Price, Redactor};
 use crate::gate::Gate;
@@ -56,6 +60,8 @@ pub struct Engine {
     pub templates: Arc<Templates>,
     /// Models in the order of the configuration; none works, too.
     pub models: Vec<PricedModel>,
+    /// Whether a cheap model condenses what is too long for a conversation.
+    pub summaries: Summaries,
     /// Which route an alert takes.
     pub routes: Arc<ArcSwap<Routes>>,
     /// Who is told.

@@ -9,6 +9,7 @@ use crate::analysis::{self, ReportFrame};
 use crate::domain::{Observation, Provenance, Report, Rung, RungTaken, Verification};
 use crate::journal::{Body, Draft, Ladder, Progress, Proposal};
 use crate::telemetry;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 impl Session<'_> {
@@ -16,6 +17,7 @@ impl Session<'_> {
     pub(super) async fn report(&mut self) -> Result<(), EngineError> {
         let revision = self.inv.report.as_ref().map_or(1, |report| report.revision + 1);
         let analysis = self.analysis().await?;
+        let runbooks = self.runbooks_read().await?;
         let deterministic = analysis::report(
             &analysis,
             ReportFrame {
@@ -27,6 +29,7 @@ impl Session<'_> {
                 evidence: self.evidence_items(),
                 queries: self.queries_made(),
                 actions: vec![],
+                runbooks,
                 declined: self.inv.declined.is_some(),
             },
         );
@@ -49,6 +52,27 @@ impl Session<'_> {
         let report = self.keep(&report)?;
         let sinks = self.engine.sinks.iter().map(|sink| sink.name().to_owned()).collect();
         self.record(Draft::engine(Body::Reported { revision, verdict, summary, report, sinks }))
+    }
+
+    /// The runbooks among what was seen, each once.
+    async fn runbooks_read(&mut self) -> Result<Vec<Value>, EngineError> {
+        let calls = self.inv.calls.iter().filter(|state| state.call.tool == "runbook_fetch");
+        let seen: Vec<_> = calls
+            .filter_map(|state| match &state.progress {
+                Progress::Seen { observation, evidence_id, .. } => Some((observation.clone(), evidence_id.clone())),
+                _ => None,
+            })
+            .collect();
+        let mut found: Vec<Value> = vec![];
+        for (observation, evidence_id) in seen {
+            let Some(seen) = self.fetch::<Observation>(&observation).await? else { continue };
+            let (title, source) = (&seen.data["title"], &seen.data["source"]);
+            // Without a title none fitted.
+            if title.is_string() && !found.iter().any(|known| known["source"] == *source) {
+                found.push(json!({"title": title, "source": source, "evidence_id": evidence_id}));
+            }
+        }
+        Ok(found)
     }
 
     /// What the model submitted for this revision.

@@ -92,6 +92,22 @@ impl Session<'_> {
         }
     }
 
+    /// Sets aside the most that `request` to `model`, which is not part of the conversation, can cost.
+    /// It gets a small part of what is left or nothing: the conversation needs the rest.
+    pub(super) async fn afford_aside(
+        &mut self,
+        model: &PricedModel,
+        request: &ChatRequest,
+    ) -> Result<Option<Reservation>, EngineError> {
+        self.engine.ledger.today(self.engine.store.as_ref(), self.now()).await?;
+        let wanted = Reservation::new(most_tokens(request), u64::from(request.max_tokens), &model.price);
+        let own = self.left();
+        Ok(self.engine.ledger.reserve(self.id(), self.inv.reserved.is_some(), |standing| {
+            let reserved = is_small_part(&wanted, &own, &standing).then_some(wanted);
+            (reserved, reserved)
+        }))
+    }
+
     /// Puts what an answer did cost in the place of its reservation.
     pub(super) fn settle(
         &self,
@@ -141,7 +157,7 @@ impl Session<'_> {
     }
 
     /// The first model that is marked as cheap.
-    fn cheap(&self) -> Option<&PricedModel> {
+    pub(super) fn cheap(&self) -> Option<&PricedModel> {
         self.engine.models.iter().find(|model| model.cheap)
     }
 
@@ -166,6 +182,14 @@ fn widest(price: &Price, tokens_in: u64, wish: u64, own: &Left, standing: &Stand
     let usd = own.usd.min(standing.usd_left.unwrap_or(f64::INFINITY));
     let paid = if price.is_free() { u64::MAX } else { price.answer_within(tokens_in, usd) };
     Reservation::new(tokens_in, wish.min(tokens).min(paid), price)
+}
+
+/// Whether `wanted` is at most a quarter of what every limit has left.
+fn is_small_part(wanted: &Reservation, own: &Left, standing: &Standing) -> bool {
+    let tokens = own.tokens.min(standing.tokens_left.unwrap_or(u64::MAX));
+    let usd = own.usd.min(standing.usd_left.unwrap_or(f64::INFINITY));
+    let paid = wanted.cost_usd <= 0.0 || wanted.cost_usd * 4.0 <= usd;
+    wanted.tokens().saturating_mul(4) <= tokens && paid
 }
 
 /// Counts the bytes of a value's JSON without keeping them.

@@ -11,6 +11,12 @@ use serde_json::{Value, json};
 /// Rounds of one survey, whatever it still would like to know.
 const ROUNDS: u32 = 8;
 
+// What the tool that reads runbooks takes.
+const MAX_URL: usize = 2_048;
+const MAX_NAME: usize = 253;
+const MAX_LABELS: usize = 64;
+const MAX_LABEL: usize = 1_024;
+
 impl Session<'_> {
     /// Plans the next round, or concludes.
     pub(super) async fn survey(&mut self) -> Result<(), EngineError> {
@@ -19,6 +25,7 @@ impl Session<'_> {
         let made = self.calls_of_survey().count();
         let calls_left = budget.survey_calls.saturating_sub(u32::try_from(made).unwrap_or(u32::MAX));
         let now = self.now();
+        let runbook = self.runbook();
         let case = Case {
             events: &self.inv.events,
             now,
@@ -26,6 +33,7 @@ impl Session<'_> {
             calls_left,
             kubernetes: self.engine.tools.get("kubernetes_get").is_some(),
             prometheus: self.engine.tools.get("prometheus_query").is_some(),
+            runbook: runbook.as_ref(),
         };
         let needs = if self.inv.survey.rounds < ROUNDS { analysis::plan(&case) } else { vec![] };
         let stopped = match () {
@@ -52,6 +60,21 @@ impl Session<'_> {
         let analysis = self.keep(&analysis)?;
         let body = Body::Surveyed { stopped: stopped.into(), analysis, findings, top_cause };
         self.record(Draft::new(Actor::Survey, body))
+    }
+
+    /// What to ask for the opening alert's runbook; nothing where none could be found.
+    fn runbook(&self) -> Option<Need> {
+        let event = self.inv.opening()?;
+        let (pages, files) = self.engine.tools.runbooks()?;
+        let link = event.links.iter().find(|link| link.rel == "runbook").map(|link| link.url.clone());
+        let url = link.filter(|url| pages && url.len() <= MAX_URL);
+        let labels = event.labels.iter().filter(|(key, value)| key.len() + value.len() <= MAX_LABEL);
+        let labels = labels.take(MAX_LABELS).map(|(key, value)| (key.clone(), value.clone())).collect();
+        (files || url.is_some()).then(|| Need::Runbook {
+            alert: event.name.chars().take(MAX_NAME).collect(),
+            url,
+            labels,
+        })
     }
 
     /// Seconds that the survey may still take.
@@ -112,6 +135,9 @@ fn call_for(id: &str, need: &Need) -> Call {
         Need::Alerts => ("prometheus_alerts", json!({})),
         Need::Targets => ("prometheus_targets", json!({})),
         Need::Rules => ("prometheus_rules", json!({})),
+        Need::Runbook { alert, url, labels } => {
+            ("runbook_fetch", json!({"alert": alert, "url": url, "labels": labels}))
+        }
     };
     let mut args = args;
     if let Value::Object(map) = &mut args {

@@ -2,12 +2,18 @@
 //! it adds to the one before; here it is whole again, and its digest says whether it is the one that
 //! was sent.
 
-use super::ask::digest_of;
+mod asides;
+
+pub use asides::Aside;
+
+use super::kept::digest_of;
 use crate::domain::{BlobRef, ChatReply, Digest, InvestigationId, Message, Role, ToolOffer, Usage};
 use crate::journal::{Body, Entry, Proposal};
 use crate::store::{Store, StoreError};
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::HashMap;
 
 /// Entries that are read from the store at once.
@@ -26,6 +32,8 @@ pub struct Transcript {
     pub tools_digest: Option<Digest>,
     /// Turn by turn, oldest first.
     pub items: Vec<Exchange>,
+    /// What a cheap model was asked to condense before these turns, oldest first.
+    pub summaries: Vec<Aside>,
     /// The last turn in `items` when more follow.
     pub next_cursor: Option<String>,
 }
@@ -57,6 +65,9 @@ pub struct Exchange {
     pub cost_usd: Option<f64>,
     /// The request.
     pub request: Kept<Request>,
+    /// What the server was last sent beside the messages, in its own words: where the answer is asked
+    /// for by schema, that stands here, and no tool was offered. Of tools that were, the names.
+    pub sent: Option<Kept<Value>>,
     /// The answer, as it was used: bounded, and without secrets.
     pub reply: Option<Kept<ChatReply>>,
     /// What was made of the answer.
@@ -71,6 +82,8 @@ pub struct Exchange {
     request_ref: BlobRef,
     #[serde(skip)]
     digest: Digest,
+    #[serde(skip)]
+    sent_ref: Option<BlobRef>,
     #[serde(skip)]
     reply_ref: Option<BlobRef>,
 }
@@ -233,8 +246,11 @@ pub async fn read(
     let mut rest = turns.list.into_iter().filter(|turn| turn.turn > after).peekable();
     while let Some(mut turn) = rest.next_if(|_| items.len() < limit) {
         turn.request = payloads.request(&turn.request_ref, &turn.digest).await?;
-        if let Some(reference) = turn.reply_ref.clone() {
-            turn.reply = Some(payloads.reply(&reference).await?);
+        if let Some(reference) = &turn.sent_ref {
+            turn.sent = Some(payloads.json(reference).await?);
+        }
+        if let Some(reference) = &turn.reply_ref {
+            turn.reply = Some(payloads.json(reference).await?);
         }
         if let Kept::There(request) = &turn.request {
             turn.cut = cuts(request, &turns.truncated);
@@ -243,13 +259,19 @@ pub async fn read(
         items.push(turn);
     }
     let more = rest.peek().is_some();
-    let next_cursor = items.last().filter(|_| more).map(|last: &Exchange| last.turn.to_string());
+    let last = items.last().filter(|_| more).map(|last: &Exchange| last.turn);
+    let mut summaries = turns.summaries;
+    summaries.retain(|aside| aside.before_turn > after && last.is_none_or(|last| aside.before_turn <= last));
+    for aside in &mut summaries {
+        aside.fill(&mut payloads).await?;
+    }
     Ok(Transcript {
         investigation: id,
         prompts_digest: turns.prompts_digest,
         tools_digest: turns.tools_digest,
         items,
-        next_cursor,
+        summaries,
+        next_cursor: last.map(|last| last.to_string()),
     })
 }
 
@@ -257,6 +279,7 @@ pub async fn read(
 #[derive(Debug, Default)]
 struct Turns {
     list: Vec<Exchange>,
+    summaries: Vec<Aside>,
     prompts_digest: Option<Digest>,
     tools_digest: Option<Digest>,
     /// Calls whose tool left something out, and the evidence that they became.
@@ -270,6 +293,7 @@ impl Turns {
         let open = |list: &mut Vec<Exchange>, turn: u32| -> Option<usize> {
             list.last().filter(|last| last.turn == turn).map(|_| list.len() - 1)
         };
+        asides::note(&mut self.summaries, entry);
         match &entry.body {
             Body::Opened(frozen) => {
                 self.prompts_digest = Some(frozen.prompts_digest.clone());
@@ -299,6 +323,7 @@ impl Turns {
                         usage: None,
                         cost_usd: None,
                         request: Kept::missing("not read yet"),
+                        sent: None,
                         reply: None,
                         outcome: None,
                         cut: vec![],
@@ -306,11 +331,12 @@ impl Turns {
                         asked_last: entry.at,
                         request_ref: request.clone(),
                         digest: request_digest.clone(),
+                        sent_ref: None,
                         reply_ref: None,
                     }),
                 }
             }
-            Body::ModelReplied { turn, model, reply, proposal, usage, cost_usd } => {
+            Body::ModelReplied { turn, model, reply, proposal, usage, cost_usd, sent } => {
                 if let Some(at) = open(&mut self.list, *turn) {
                     let last = &mut self.list[at];
                     last.answered = Some(model.clone());
@@ -318,12 +344,14 @@ impl Turns {
                     last.took_ms = u64::try_from(entry.at.duration_since(last.asked_last).as_millis()).ok();
                     last.usage = Some(*usage);
                     last.cost_usd = Some(*cost_usd);
+                    last.sent_ref.clone_from(sent);
                     last.reply_ref = Some(reply.clone());
                     last.outcome = Some(outcome(proposal));
                 }
             }
-            Body::ModelFailed { turn, error, transient, .. } => {
+            Body::ModelFailed { turn, error, transient, sent, .. } => {
                 if let Some(at) = open(&mut self.list, *turn) {
+                    self.list[at].sent_ref.clone_from(sent);
                     let failure = Failure { at: entry.at, error: error.clone(), transient: *transient };
                     self.list[at].failures.push(failure);
                 }
@@ -439,7 +467,7 @@ impl Payloads<'_> {
         })
     }
 
-    async fn reply(&mut self, reference: &BlobRef) -> Result<Kept<ChatReply>, StoreError> {
+    async fn json<T: DeserializeOwned>(&mut self, reference: &BlobRef) -> Result<Kept<T>, StoreError> {
         let Some(bytes) = self.store.blob(reference).await? else { return Ok(Kept::missing("it was deleted")) };
         if !self.take(bytes.len()) {
             return Ok(Kept::missing("too large for this answer; ask for fewer turns with limit"));

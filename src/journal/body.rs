@@ -1,5 +1,6 @@
 //! What an entry can say. Past tense: it happened.
 
+use super::summary::SummaryOf;
 use crate::domain::{
     BlobRef, Budget, Digest, EventId, InvestigationId, PolicyRef, ReportVerdict, Risk, RiskDecision, Ruling, Rung,
     SreEvent, Usage,
@@ -7,6 +8,7 @@ use crate::domain::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// The body of an entry. New kinds may come; old ones stay readable for ever.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -129,6 +131,9 @@ pub enum Body {
         usage: Usage,
         /// US dollars, by the configured price.
         cost_usd: f64,
+        /// What the server was sent beside the messages, in its own words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sent: Option<BlobRef>,
     },
     /// A model gave no usable answer.
     ModelFailed {
@@ -143,6 +148,56 @@ pub enum Body {
         too_long: bool,
         /// The request may have been worked on: what was reserved for it is spent.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        charged: bool,
+        /// What the server was last sent beside the messages, in its own words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sent: Option<BlobRef>,
+    },
+    /// A cheap model is asked to condense what is too long for the conversation. Durable before the
+    /// request leaves. Evidence stays as it is; a summary only helps to find one's way in it.
+    SummaryAsked {
+        /// From 1.
+        number: u32,
+        /// What is condensed.
+        of: SummaryOf,
+        /// Before this turn.
+        turn: u32,
+        /// The configured model's name.
+        model: String,
+        /// Digest of the whole request.
+        request_digest: Digest,
+        /// The request, for the transcript.
+        request: BlobRef,
+        /// Tokens that are counted as spent until the answer says otherwise.
+        reserved_tokens: u64,
+        /// US dollars that are counted as spent until the answer says otherwise.
+        reserved_usd: f64,
+        /// Most tokens of the answer, a part of those reserved.
+        max_tokens: u32,
+    },
+    /// The summary came.
+    SummaryWritten {
+        /// Which one.
+        number: u32,
+        /// The model's name for itself.
+        model: String,
+        /// What it said, redacted.
+        reply: BlobRef,
+        /// What it cost, as counted.
+        usage: Usage,
+        /// US dollars, by the configured price.
+        cost_usd: f64,
+        /// What the server was sent beside the messages.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sent: Option<BlobRef>,
+    },
+    /// The summary did not come: the conversation does without it.
+    SummaryFailed {
+        /// Which one.
+        number: u32,
+        /// What went wrong.
+        error: String,
+        /// The request may have been worked on: what was reserved for it is spent.
         charged: bool,
     },
     /// The conversation with the model was made shorter: of these results only the gist is left in
@@ -318,6 +373,9 @@ impl Body {
             Self::ModelAsked { .. } => "ModelAsked",
             Self::ModelReplied { .. } => "ModelReplied",
             Self::ModelFailed { .. } => "ModelFailed",
+            Self::SummaryAsked { .. } => "SummaryAsked",
+            Self::SummaryWritten { .. } => "SummaryWritten",
+            Self::SummaryFailed { .. } => "SummaryFailed",
             Self::Compacted { .. } => "Compacted",
             Self::ReadStarted { .. } => "ReadStarted",
             Self::ReadFinished { .. } => "ReadFinished",
@@ -343,11 +401,16 @@ impl Body {
             Self::AlertsMerged { events } => events.iter().map(|e| &e.raw).collect(),
             Self::RiskAssessed { input, .. } => vec![input],
             Self::Surveyed { analysis, .. } => vec![analysis],
-            Self::ModelAsked { request, .. } => vec![request],
-            Self::ModelReplied { reply, proposal, .. } => match proposal {
-                Proposal::Report { report, .. } => vec![reply, report],
-                Proposal::Calls { .. } | Proposal::Invalid { .. } => vec![reply],
-            },
+            Self::ModelAsked { request, .. } | Self::SummaryAsked { request, .. } => vec![request],
+            Self::ModelReplied { reply, proposal, sent, .. } => {
+                let report = match proposal {
+                    Proposal::Report { report, .. } => Some(report),
+                    Proposal::Calls { .. } | Proposal::Invalid { .. } => None,
+                };
+                std::iter::once(reply).chain(report).chain(sent).collect()
+            }
+            Self::ModelFailed { sent, .. } => sent.iter().collect(),
+            Self::SummaryWritten { reply, sent, .. } => std::iter::once(reply).chain(sent).collect(),
             Self::ReadFinished { observation, .. } => vec![observation],
             Self::Reported { report, .. } => vec![report],
             Self::Quarantined { payload, .. } => vec![payload],
@@ -383,15 +446,26 @@ pub struct Frozen {
     /// Models that are asked when that one fails, in this order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fallbacks: Vec<String>,
-    /// Tokens that the smallest context among these models holds, where it was known.
+    /// Tokens that the smallest context among these models holds: what entries from before there was
+    /// `windows` say instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context_tokens: Option<u64>,
+    /// Tokens that the context of each model holds which may answer, where it was known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub windows: BTreeMap<String, u64>,
     /// What may be spent.
     pub budget: Budget,
     /// Digest of all prompts.
     pub prompts_digest: Digest,
     /// Digest of all tools.
     pub tools_digest: Digest,
+}
+
+impl Frozen {
+    /// Tokens that the context of `model` holds, where it was known.
+    pub fn window(&self, model: &str) -> Option<u64> {
+        self.windows.get(model).copied().or(self.context_tokens)
+    }
 }
 
 /// A call of a tool, as it will be made.

@@ -9,6 +9,7 @@
 //! - [`call`]: the fold's calls
 //! - [`spending`]: the fold's money
 //! - [`outbox`]: the fold's notices
+//! - [`summary`]: the fold's summaries
 //! - [`step`]: [`next`], what comes next
 //! - [`view`]: the investigation as the API shows it
 //! - [`semantics`]: what must hold in any chain that we wrote
@@ -21,6 +22,7 @@ pub mod semantics;
 pub mod spending;
 pub mod state;
 pub mod step;
+pub mod summary;
 pub mod view;
 
 #[cfg(test)]
@@ -33,6 +35,7 @@ pub use outbox::{Debt, Outbox};
 pub use spending::{Ladder, reserved_of};
 pub use state::{Investigation, Misfit, Turn};
 pub use step::{Step, next};
+pub use summary::{MAX_SUMMARIES, Summary, SummaryOf};
 pub use view::View;
 
 use serde::{Deserialize, Serialize};

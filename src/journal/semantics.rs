@@ -1,6 +1,7 @@
 //! What must hold in any chain that we wrote: links show that nothing was changed, these rules show
 //! that what was written is what may happen.
 
+use super::summary::MAX_SUMMARIES;
 use super::{Body, Call, Entry, Investigation, Outcome, Proposal};
 use crate::domain::{Risk, Rung, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
@@ -69,6 +70,14 @@ pub fn violations(chain: &str, entries: &[Entry]) -> Vec<String> {
             Body::ModelAsked { .. } if !open => broken("a model was asked before the work began".into()),
             Body::ModelAsked { .. } if rung >= Rung::Deterministic => {
                 broken("a model was asked though the budgets left nothing for one".into());
+            }
+            Body::SummaryAsked { number, .. } => {
+                if !open || rung >= Rung::Deterministic {
+                    broken(format!("summary {number} was asked for though no model might be"));
+                }
+                if usize::try_from(*number).map_or(true, |number| number > MAX_SUMMARIES) {
+                    broken(format!("summary {number} was asked for, more than {MAX_SUMMARIES}"));
+                }
             }
             Body::Reported { revision: number, sinks, .. } => {
                 if *number != revision + 1 {

@@ -45,8 +45,14 @@ impl Investigation {
     /// Sets aside what a request may cost. Nobody knows what became of one that was asked for
     /// before and never settled: it is charged in full.
     pub(super) fn reserve(&mut self, reserved: Reservation) {
-        self.spent = self.committed();
+        self.reserve_aside(reserved);
         self.last_reserved = reserved;
+    }
+
+    /// Sets aside what a request beside the conversation may cost: it says nothing about the size of
+    /// the conversation's next one.
+    pub(super) fn reserve_aside(&mut self, reserved: Reservation) {
+        self.spent = self.committed();
         self.reserved = Some(reserved);
     }
 

@@ -5,6 +5,7 @@ use super::body::{Body, Call, Frozen, Outcome, Phase, Proposal, Rejected};
 use super::call::{CallState, Progress};
 use super::outbox::Outbox;
 use super::spending::{Ladder, reserved_of};
+use super::summary::Summary;
 use super::{Entry, Head};
 use crate::domain::{AlertStatus, BlobRef, Digest, Reason, ReportVerdict, Reservation, Risk, Spent, SreEvent};
 use jiff::Timestamp;
@@ -115,6 +116,8 @@ pub struct Investigation {
     pub turns: Vec<Turn>,
     /// Calls of whose results only the gist is left in the conversation.
     pub shortened: Vec<String>,
+    /// Summaries that a cheap model was asked for, in order.
+    pub summaries: Vec<Summary>,
     /// The model's name for itself.
     pub model_seen: Option<String>,
     /// What was spent.
@@ -168,6 +171,7 @@ impl Investigation {
             evidence: 0,
             turns: vec![],
             shortened: vec![],
+            summaries: vec![],
             model_seen: None,
             spent: Spent::default(),
             reserved: None,
@@ -313,7 +317,7 @@ impl Investigation {
                 }
                 self.reserve(reserved_of(*reserved_tokens, *reserved_usd, *max_tokens));
             }
-            Body::ModelReplied { turn, model, reply, proposal, usage, cost_usd } => {
+            Body::ModelReplied { turn, model, reply, proposal, usage, cost_usd, .. } => {
                 let open = self.turns.last_mut().filter(|t| t.number == *turn && t.reply.is_none());
                 let open = open.ok_or_else(|| format!("turn {turn} was not asked"))?;
                 open.reply = Some(reply.clone());
@@ -329,11 +333,23 @@ impl Investigation {
                     }
                 }
             }
-            Body::ModelFailed { turn, error, transient, too_long, charged } => {
+            Body::ModelFailed { turn, error, transient, too_long, charged, .. } => {
                 let open = self.turns.last_mut().filter(|t| t.number == *turn && t.reply.is_none());
                 let open = open.ok_or_else(|| format!("turn {turn} was not asked"))?;
                 open.failures.push((error.clone(), *transient));
                 open.too_long = *too_long;
+                self.unreserve(*charged);
+            }
+            Body::SummaryAsked { number, of, reserved_tokens, reserved_usd, max_tokens, .. } => {
+                self.ask_summary(*number, of)?;
+                self.reserve_aside(reserved_of(*reserved_tokens, *reserved_usd, *max_tokens));
+            }
+            Body::SummaryWritten { number, reply, usage, cost_usd, .. } => {
+                self.end_summary(*number, Some(reply))?;
+                self.settle(usage, *cost_usd);
+            }
+            Body::SummaryFailed { number, charged, .. } => {
+                self.end_summary(*number, None)?;
                 self.unreserve(*charged);
             }
             Body::Compacted { calls, .. } => {

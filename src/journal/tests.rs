@@ -149,6 +149,7 @@ impl Life {
                 fallbacks: vec![],
                 budget: Budget { turns: 6, tool_calls: 9, wall_s: 5_000, ..Budget::default() },
                 context_tokens: None,
+                windows: std::collections::BTreeMap::new(),
                 prompts_digest: Digest::of(""),
                 tools_digest: Digest::of(""),
             })),
@@ -232,6 +233,7 @@ impl Life {
                             transient: true,
                             charged: true,
                             too_long: false,
+                            sent: None,
                         });
                     }
                     1 => {
@@ -241,6 +243,7 @@ impl Life {
                             transient: false,
                             charged: false,
                             too_long: false,
+                            sent: None,
                         });
                     }
                     2 => Proposal::Invalid { remedy: "say it again".into() },
@@ -259,6 +262,7 @@ impl Life {
                     proposal,
                     usage,
                     cost_usd: 0.01,
+                    sent: None,
                 });
             }
             Step::Report => {
@@ -374,6 +378,7 @@ fn a_recorded_turn_is_not_asked_again() {
         proposal: Proposal::Calls { accepted: vec![], rejected: vec![], recovered: false },
         usage: Usage::default(),
         cost_usd: 0.0,
+        sent: None,
     });
     assert_eq!(life.step(), Step::Ask { turn: 2, must_answer: false });
 }
@@ -406,6 +411,7 @@ fn a_failing_model_passes_its_turn_on() {
             transient: false,
             too_long: false,
             charged: false,
+            sent: None,
         });
     }
     assert_eq!(life.step(), Step::Report, "all three were asked");
@@ -510,11 +516,25 @@ fn a_request_is_charged_in_full_until_its_cost_is_known() {
     assert_eq!(spent(&life), (60, 40, 0.5), "under way");
     life.write(asked(1));
     assert_eq!(spent(&life), (120, 80, 1.0), "asked again by another process: nobody knows what the first did cost");
-    life.write(Body::ModelFailed { turn: 1, error: "429".into(), transient: true, too_long: false, charged: false });
+    life.write(Body::ModelFailed {
+        turn: 1,
+        error: "429".into(),
+        transient: true,
+        too_long: false,
+        charged: false,
+        sent: None,
+    });
     assert_eq!(spent(&life), (60, 40, 0.5), "turned away");
     assert!(life.state.reserved.is_none());
     life.write(asked(1));
-    life.write(Body::ModelFailed { turn: 1, error: "timeout".into(), transient: true, too_long: false, charged: true });
+    life.write(Body::ModelFailed {
+        turn: 1,
+        error: "timeout".into(),
+        transient: true,
+        too_long: false,
+        charged: true,
+        sent: None,
+    });
     assert_eq!(spent(&life), (120, 80, 1.0), "perhaps worked on");
     assert_eq!(View::of(&life.state).unwrap().usage.tokens_in, 120);
 }
@@ -552,7 +572,15 @@ fn the_last_request_that_fits_is_for_the_answer() {
     life.write(asked(1));
     let usage = Usage { tokens_in: 60, tokens_out: 0, ..Usage::default() };
     let proposal = Proposal::Calls { accepted: vec![], rejected: vec![], recovered: false };
-    life.write(Body::ModelReplied { turn: 1, model: "m".into(), reply: blob(6), proposal, usage, cost_usd: 0.1 });
+    life.write(Body::ModelReplied {
+        turn: 1,
+        model: "m".into(),
+        reply: blob(6),
+        proposal,
+        usage,
+        cost_usd: 0.1,
+        sent: None,
+    });
     let ask = |life: &Life| match life.step() {
         Step::Ask { must_answer, .. } => must_answer,
         step => panic!("{step:?}"),

@@ -24,7 +24,9 @@ pub enum ModelError {
         why: String,
     },
     /// The connection broke after the request had begun to leave: it may have been worked on.
-    #[error("model `{model}`: the connection to {base_url} broke ({why}); nothing of the answer was used. Look at the server and what stands before it.")]
+    #[error(
+        "model `{model}`: the connection to {base_url} broke ({why}); nothing of the answer was used. Look at the server and what stands before it."
+    )]
     Broken {
         /// The configured name.
         model: String,

@@ -134,7 +134,7 @@ impl OpenAi {
             self.pace.turn().await.map_err(|fault| self.peer.explain(fault))?;
             let body =
                 wire::request_body(&self.options.model, self.options.temperature, request, self.learned.dialect());
-            progress.restart();
+            progress.begin(&body);
             let fault = match self.send(&body, progress).await {
                 Ok(answer) => {
                     self.pace.answered();

@@ -45,7 +45,8 @@ const GLOBALS: &[&str] =
 /// prompts of routes and parts of them.
 pub fn documented(name: &str) -> Vec<&'static str> {
     match name {
-        "system" => Vec::new(),
+        // The head of every conversation and of every request beside it: the same everywhere.
+        "system" | "summary" => Vec::new(),
         "final" => [INCIDENT_VARIABLES, FINAL_VARIABLES].concat(),
         _ => INCIDENT_VARIABLES.to_vec(),
     }

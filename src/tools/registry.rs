@@ -102,6 +102,7 @@ struct Entry {
 pub struct Registry {
     tools: BTreeMap<String, Entry>,
     kubernetes: Option<KubeReader>,
+    runbooks: Option<RunbookReader>,
     redactor: Arc<ArcSwap<Redactor>>,
     slots: Semaphore,
 }
@@ -142,7 +143,14 @@ impl Registry {
                 tools.insert(spec.name.clone(), Entry { tool, schema });
             }
         }
-        Ok(Self { tools, kubernetes: sources.kubernetes, redactor, slots: Semaphore::new(AT_ONCE) })
+        let (kubernetes, runbooks) = (sources.kubernetes, sources.runbooks);
+        Ok(Self { tools, kubernetes, runbooks, redactor, slots: Semaphore::new(AT_ONCE) })
+    }
+
+    /// Whether `runbook_fetch` can read pages, and whether files; `None` where there is no such tool.
+    pub fn runbooks(&self) -> Option<(bool, bool)> {
+        let reader = self.runbooks.as_ref().filter(|_| self.tools.contains_key("runbook_fetch"))?;
+        Some((reader.has_hosts(), reader.has_dir()))
     }
 
     /// The tool called `name`.

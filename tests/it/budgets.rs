@@ -149,3 +149,20 @@ async fn a_request_that_would_pass_a_limit_is_not_sent() {
     assert!(last.0 == Rung::Deterministic && last.1.contains("per_investigation.cost_usd"), "{rungs:?}");
     assert_eq!((&closed["outcome"], &closed["usage"]["cost_usd"]), (&json!("reported"), &json!(0.0)));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_cheap_model_is_asked_within_its_own_window() {
+    let stage = Stage::embedded(TYPEDB).await;
+    let model = Model::serve(Script::ReadsThenReport(1)).await;
+    let (mut main, mut small) = (priced(&model, "main", 10.0, false), priced(&model, "small", 0.0, true));
+    main["context_tokens"] = 65_536.into();
+    small["context_tokens"] = 8_192.into();
+    let site = stage.site(json!({
+        "models": [main, small],
+        "budgets": {"survey": small_survey(), "per_day": {"cost_usd": 0.001}},
+    }));
+    let _server = site.up().await;
+    let (_, entries) = investigate(&stage, &site, 1).await;
+    assert!(asked(&entries).len() == 2 && asked(&entries).iter().all(|name| *name == "small"), "{:?}", asked(&entries));
+    assert!(model.bodies().iter().all(|body| body["max_tokens"] == 8_192 / 4), "{:?}", model.bodies());
+}

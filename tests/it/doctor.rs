@@ -35,6 +35,10 @@ async fn every_peer_is_asked_and_what_is_missing_is_told() {
         ("prometheus", "server", "ok"),
         ("prometheus", "rules", "ok"),
         ("prometheus", "alertmanagers", "warn"),
+        ("loki", "configured", "ok"),
+        ("elasticsearch", "configured", "ok"),
+        ("http_probe", "configured", "ok"),
+        ("runbooks", "configured", "ok"),
         ("model main", "server", "ok"),
         ("model main", "profile", "warn"),
         ("notify", "configured", "ok"),
@@ -49,6 +53,58 @@ async fn every_peer_is_asked_and_what_is_missing_is_told() {
     let (code, stdout, _) = site.run_with_config(&["doctor"]);
     assert_eq!(code, Some(1));
     assert!(stdout.contains("help: ") && stdout.lines().all(|line| line.chars().count() <= 100), "{stdout}");
+}
+
+/// Loki, Elasticsearch, a target and a wiki at one address.
+async fn peers() -> (String, tokio::task::JoinHandle<()>) {
+    use axum::http::StatusCode;
+    use axum::routing::{get, post};
+    use axum::{Json, Router};
+    let router = Router::new()
+        .route("/loki/api/v1/status/buildinfo", get(async || Json(json!({"version": "3.5.1"}))))
+        .route("/loki/api/v1/labels", get(async || Json(json!({"status": "success", "data": ["app", "pod"]}))))
+        .route("/", get(async || Json(json!({"version": {"number": "3.2.0", "distribution": "opensearch"}}))))
+        .route("/logs-*/_search", post(async || Json(json!({"hits": {"total": {"value": 7}, "hits": []}}))))
+        .route("/sick", get(async || StatusCode::SERVICE_UNAVAILABLE));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    (address, tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_only_looked_into_is_asked_too() {
+    let (address, serving) = peers().await;
+    let url = format!("http://{address}");
+    let books = tempfile::tempdir().unwrap();
+    std::fs::write(books.path().join("pvc.md"), "# Full volumes\n").unwrap();
+    let site = Site::new(json!({"tools": {
+        "loki": {"url": url},
+        "elasticsearch": {"url": url, "indices": ["logs-*"]},
+        "http_probe": {"targets": [{"name": "well", "url": format!("{url}/")}, {"name": "sick", "url": format!("{url}/sick")},
+                                   {"name": "gone", "url": "http://127.0.0.1:1/"}]},
+        "runbooks": {"hosts": [address, "127.0.0.1:1"], "dir": books.path()},
+    }}));
+    let (code, stdout, stderr) = site.run_with_config(&["doctor", "-o", "json"]);
+    assert_eq!(code, Some(4), "{stdout}{stderr}");
+    let found = findings(&stdout);
+    for (of, check, state, words) in [
+        ("loki", "server", "ok", "3.5.1"),
+        ("loki", "labels", "ok", "2 labels"),
+        ("elasticsearch", "server", "ok", "opensearch 3.2.0"),
+        ("elasticsearch", "indices", "ok", "logs-*: 7 documents"),
+        ("http_probe", "target well", "ok", "answers 200"),
+        ("http_probe", "target sick", "warn", "answers 503"),
+        ("http_probe", "target gone", "fail", ""),
+        ("runbooks", &format!("host http://{address}/"), "ok", "answers"),
+        ("runbooks", "host http://127.0.0.1:1/", "fail", ""),
+        ("runbooks", "files", "ok", "1 files"),
+    ] {
+        let finding = find(&found, of, check);
+        assert_eq!(finding["state"], state, "{finding:#}");
+        assert!(finding["about"].as_str().unwrap().contains(words), "{finding:#}");
+        assert_eq!(finding.get("help").is_none(), state == "ok", "{finding:#}");
+    }
+    serving.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -159,6 +215,9 @@ async fn the_transcript_is_what_was_sent() {
         };
         assert_eq!(names(&request["tools"], "/name"), names(&body["tools"], "/function/name"));
         assert_eq!(request["max_tokens"], body["max_tokens"]);
+        let told = &turn["sent"];
+        assert_eq!(*told["tools"].as_array().unwrap(), names(&body["tools"], "/function/name"));
+        assert!(told["model"] == body["model"] && told["tool_choice"] == body["tool_choice"], "{told}");
         assert_eq!(request["new_from"].as_u64().unwrap() > 0, n > 0);
         assert_eq!(turn["answered"], "scripted-1-0001");
     }
@@ -175,6 +234,45 @@ async fn the_transcript_is_what_was_sent() {
     let page: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(page["items"][0]["turn"], 2);
     assert_eq!(page["items"][0]["request"], turns[1]["request"], "a page begins in the middle of the conversation");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_asked_for_by_schema_is_shown_as_it_was_asked_for() {
+    let stage = Stage::embedded(TYPEDB).await;
+    let model = Model::serve(Script::ReadsThenReport(3)).await;
+    let mut config = model.config();
+    config["structured"] = json!("json_schema");
+    let site = stage.site(json!({"models": [config], "budgets": {"per_investigation": {"turns": 2}}}));
+    let _server = site.up().await;
+    let id = site.deliver(stage.world.alert()).await["events"][0]["job_id"].as_str().unwrap().to_owned();
+    site.closed(&id, SOON).await;
+    let transcript = site.json(&format!("/api/v1/investigations/{id}/transcript")).await;
+    let (last, body) = (transcript["items"].as_array().unwrap().last().unwrap(), model.bodies().pop().unwrap());
+    assert_eq!(last["must_answer"], true);
+    assert_eq!(last["sent"]["response_format"], body["response_format"]);
+    assert_eq!(last["sent"]["response_format"]["json_schema"]["name"], "submit_report");
+    assert!(last["sent"].get("tools").is_none() && last["sent"].get("messages").is_none(), "{:#}", last["sent"]);
+    let (_, told, _) = site.run_with_config(&["investigations", "transcript", &id]);
+    assert!(told.contains("Sent beside the messages") && told.contains("\"response_format\""), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runbook_is_read_before_anybody_asks_for_it() {
+    let stage = Stage::embedded(TYPEDB).await;
+    let books = tempfile::tempdir().unwrap();
+    std::fs::write(books.path().join("pvc.md"), "---\nalerts: [PVCUsageHigh]\n---\n# Full volumes\nExpand it.\n")
+        .unwrap();
+    let site = stage.site(json!({"tools": {"runbooks": {"dir": books.path()}}}));
+    let _server = site.up().await;
+    let id = site.deliver(stage.world.alert()).await["events"][0]["job_id"].as_str().unwrap().to_owned();
+    site.closed(&id, SOON).await;
+    let report = site.report(&id).await;
+    let runbook = &report["runbooks"][0];
+    assert_eq!((&runbook["title"], &runbook["source"]), (&json!("Full volumes"), &json!("pvc.md")), "{report:#}");
+    let evidence = report["evidence"].as_array().unwrap().iter().find(|item| item["id"] == runbook["evidence_id"]);
+    assert_eq!(evidence.unwrap()["kind"], "memory");
+    let (_, page, _) = site.run_with_config(&["investigations", "report", &id, "--markdown"]);
+    assert!(page.contains("Runbook: Full volumes, `pvc.md` (E"), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

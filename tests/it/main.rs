@@ -7,6 +7,7 @@
 //! - [`cli`]: the commands as people type them
 //! - [`budgets`]: what happens when the money runs out
 //! - [`conversation`]: what a model is told, request after request
+//! - [`summaries`]: what a cheap model condenses for a conversation
 //! - [`doctor`]: what is missing, how good a model is, and what it was told
 //! - [`replayed`]: a recorded investigation without a network
 //! - [`bad_input`]: what must not harm a running server
@@ -38,4 +39,5 @@ mod layers;
 mod peers;
 mod replayed;
 mod scenarios;
+mod summaries;
 mod support;

@@ -294,6 +294,7 @@ impl World {
                 let found = self.metrics.iter().find(|(part, m, _)| promql.contains(part) && m == minutes);
                 Ok(found.map_or(empty, |(_, _, data)| data.clone()))
             }
+            Need::Runbook { .. } => Ok(json!({"known": [], "total": 0})),
             Need::Targets => Ok(json!({"activeTargets": self.targets})),
             Need::Alerts => Ok(json!({"alerts": self.alerts})),
             Need::Rules => {
@@ -331,7 +332,7 @@ impl World {
 }
 
 pub(super) fn case<'a>(events: &'a [SreEvent], seen: &'a [Seen], calls_left: u32) -> Case<'a> {
-    Case { events, now: start(), seen, calls_left, kubernetes: true, prometheus: true }
+    Case { events, now: start(), seen, calls_left, kubernetes: true, prometheus: true, runbook: None }
 }
 
 /// The codes of all findings, sorted.

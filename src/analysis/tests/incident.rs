@@ -129,6 +129,7 @@ pub(super) fn frame<'a>(events: &'a [SreEvent], seen: &[Seen]) -> ReportFrame<'a
         evidence: evidence.collect(),
         queries: Vec::new(),
         actions: Vec::new(),
+        runbooks: Vec::new(),
         declined: false,
     }
 }

@@ -99,6 +99,7 @@ fn written(read: Verdict) -> Memory {
             fallbacks: vec![],
             budget: Budget::default(),
             context_tokens: None,
+            windows: std::collections::BTreeMap::new(),
             prompts_digest: Digest::of("p"),
             tools_digest: Digest::of("t"),
         }),

@@ -105,6 +105,7 @@ fn frozen(model: Option<&str>) -> Body {
         fallbacks: vec![],
         budget: Budget::default(),
         context_tokens: None,
+        windows: std::collections::BTreeMap::new(),
         prompts_digest: Digest::of("p"),
         tools_digest: Digest::of("t"),
     })
@@ -153,7 +154,7 @@ fn whole() -> Vec<(i64, Body)> {
         (2, Body::Surveyed { stopped: "calls".into(), analysis: blob(), findings: 4, top_cause: Some("the CSI driver's controller was scaled to 0, so no volume can be mounted".into()) }),
         (2, Body::RiskRaised { from: Risk::Medium, to: Risk::High }),
         (2, Body::ModelAsked { turn: 1, model: "main".into(), request_digest: Digest::of("r"), request: blob(), reserved_tokens: 100, reserved_usd: 0.0, max_tokens: 40, must_answer: false }),
-        (61, Body::ModelReplied { turn: 1, model: "m".into(), reply: blob(), proposal: Proposal::Calls { accepted: vec![call("c1", "kubernetes_logs")], rejected: vec![], recovered: false }, usage: Usage { tokens_in: 1200, tokens_out: 80, tokens_cached: 0 }, cost_usd: 0.0012 }),
+        (61, Body::ModelReplied { turn: 1, model: "m".into(), reply: blob(), proposal: Proposal::Calls { accepted: vec![call("c1", "kubernetes_logs")], rejected: vec![], recovered: false }, usage: Usage { tokens_in: 1200, tokens_out: 80, tokens_cached: 0 }, cost_usd: 0.0012, sent: None }),
         (61, Body::CallRejected { call: call("c2", "kubernetes_get"), reason: "denied".into(), remedy: "no".into(), ruling: Some(ruling(Verdict::Deny)) }),
         (62, seen("c1", "E3", "21 lines; last error: \"panicked at checkpoint: directory is empty\"")),
         (125, Body::Reported { revision: 1, verdict: ReportVerdict::Likely, summary: "The operator was scaled to 0 at 13:02; since then no CSI pod runs and the volume of typedb-0 cannot be mounted.".into(), report: blob(), sinks: vec!["log".into()] }),
@@ -241,6 +242,7 @@ fn hostile_text_does_not_reach_the_terminal() {
                     transient: false,
                     too_long: false,
                     charged: false,
+                    sent: None,
                 },
             ),
             (

@@ -64,6 +64,7 @@ impl Loaded {
             routes: r.routes(&models),
             models,
             budget: r.budget(),
+            summaries: file.investigation.summaries,
             per_day: r.per_day(),
             kubernetes: r.kubernetes(),
             prometheus: r.prometheus(),

@@ -104,7 +104,7 @@ fn chain(model: &ModelReport) -> Vec<ChainStep> {
         seq,
         entity: step.entity.clone(),
         event: step.event.clone(),
-        at: None,
+        at: step.at,
         evidence_ids: step.evidence_ids.clone(),
         relation: step.relation.clone(),
         inferred: step.inferred,

@@ -1,7 +1,9 @@
 //! Names and quotations in a sentence, and whether a text holds them.
 //!
 //! A name is known by its form: letters and digits, joined (`web-7f9c`, `shop/db-0`, `v1.28.3`), or
-//! whatever stands in backquotes. Plain words are nobody's name, whatever they mean.
+//! whatever stands in backquotes. One of letters alone is known by the kind before it
+//! (`deployment/checkout`, `pod cart-worker`), unless it may as well be a compound of plain words. Any
+//! other plain word is nobody's name, whatever it means.
 
 use super::figures::Figures;
 
@@ -23,6 +25,144 @@ const TERMS: [&str; 14] = [
     "p95/p99",
 ];
 
+/// What has names of letters alone, written before the name.
+const KINDS: [&str; 34] = [
+    "claim",
+    "configmap",
+    "cronjob",
+    "daemonset",
+    "database",
+    "deploy",
+    "deployment",
+    "ds",
+    "host",
+    "ingress",
+    "job",
+    "namespace",
+    "node",
+    "ns",
+    "persistentvolume",
+    "persistentvolumeclaim",
+    "pod",
+    "po",
+    "pv",
+    "pvc",
+    "replicaset",
+    "rs",
+    "secret",
+    "service",
+    "serviceaccount",
+    "statefulset",
+    "storageclass",
+    "sts",
+    "svc",
+    "volume",
+    "webhook",
+    "workload",
+    "release",
+    "operator",
+];
+
+/// Parts of compounds that are no names: `read-only`, `not-ready`, `out-of-memory`, `back-off`.
+const PLAIN_PARTS: [&str; 96] = [
+    "a",
+    "affinity",
+    "ahead",
+    "and",
+    "area",
+    "auto",
+    "back",
+    "based",
+    "bound",
+    "by",
+    "class",
+    "cluster",
+    "code",
+    "cpu",
+    "crash",
+    "critical",
+    "cross",
+    "date",
+    "down",
+    "drain",
+    "driven",
+    "end",
+    "error",
+    "event",
+    "facing",
+    "fail",
+    "failed",
+    "failing",
+    "fast",
+    "first",
+    "free",
+    "front",
+    "full",
+    "grace",
+    "half",
+    "hard",
+    "health",
+    "high",
+    "image",
+    "in",
+    "init",
+    "io",
+    "is",
+    "kill",
+    "killed",
+    "known",
+    "less",
+    "level",
+    "like",
+    "limit",
+    "liveness",
+    "local",
+    "long",
+    "loop",
+    "looping",
+    "low",
+    "managed",
+    "memory",
+    "multi",
+    "network",
+    "new",
+    "no",
+    "non",
+    "not",
+    "of",
+    "off",
+    "old",
+    "on",
+    "only",
+    "out",
+    "over",
+    "owned",
+    "per",
+    "pre",
+    "pressure",
+    "probe",
+    "pull",
+    "rate",
+    "re",
+    "read",
+    "readiness",
+    "ready",
+    "related",
+    "roll",
+    "running",
+    "scale",
+    "scoped",
+    "self",
+    "side",
+    "single",
+    "start",
+    "terminated",
+    "time",
+    "to",
+    "up",
+    "wide",
+];
+
 /// The first name or quotation of `sentence` that is in none of the texts where it should be: in one
 /// of `cited`; what stands before a slash (a namespace, a kind) in any of `all`.
 pub fn strange(sentence: &str, cited: &[&Figures], all: &[&Figures]) -> Option<String> {
@@ -32,23 +172,20 @@ pub fn strange(sentence: &str, cited: &[&Figures], all: &[&Figures]) -> Option<S
         let mut parts = quoted.split(['…', '\n']).flat_map(|part| part.split("...")).map(str::trim);
         !parts.all(|part| part.is_empty() || cited.iter().any(|text| quotes(text.text(), part)))
     });
-    quoted.or_else(|| {
-        rest.split_whitespace()
-            .filter_map(named)
-            .find(|name| {
-                if TERMS.contains(&name.to_lowercase().as_str()) || name.split(['/', '-', ',', ':']).all(is_evidence_id)
-                {
-                    return false;
-                }
-                if name.contains("://") || name.starts_with('/') {
-                    return !cited.iter().any(|text| quotes(text.text(), name));
-                }
-                let parts: Vec<&str> = name.split('/').collect();
-                let (last, before) = parts.split_last().unwrap_or((&"", &[]));
-                (has_digit(last) && !held(cited, last)) || before.iter().any(|part| has_digit(part) && !held(all, part))
-            })
-            .map(str::to_owned)
-    })
+    let formed = |name: &&str| {
+        if TERMS.contains(&name.to_lowercase().as_str()) || name.split(['/', '-', ',', ':']).all(is_evidence_id) {
+            return false;
+        }
+        if name.contains("://") || name.starts_with('/') {
+            return !cited.iter().any(|text| quotes(text.text(), name));
+        }
+        let parts: Vec<&str> = name.split('/').collect();
+        let (last, before) = parts.split_last().unwrap_or((&"", &[]));
+        (has_digit(last) && !held(cited, last)) || before.iter().any(|part| has_digit(part) && !held(all, part))
+    };
+    quoted
+        .or_else(|| lettered(&rest).into_iter().find(|name| !held(cited, name)).map(str::to_owned))
+        .or_else(|| rest.split_whitespace().filter_map(named).find(formed).map(str::to_owned))
 }
 
 /// Whether `name` stands in `text` (lower case) as a name: not in the middle of a longer word. What
@@ -110,6 +247,47 @@ fn named(word: &str) -> Option<&str> {
     (joined && begins && has_digit(word) && !word.contains('=')).then_some(word)
 }
 
+/// The names of letters alone in `sentence`: those behind a kind, joined to it by a slash, or compounds
+/// that follow it.
+fn lettered(sentence: &str) -> Vec<&str> {
+    let bare = |word: &'_ str| -> (usize, usize) {
+        let inner = word.trim_matches(|c: char| !(c.is_alphanumeric() || matches!(c, '/' | '_' | '-')));
+        let at = inner.as_ptr() as usize - word.as_ptr() as usize;
+        (at, at + inner.len())
+    };
+    let mut found = vec![];
+    let mut before = "";
+    for word in sentence.split_whitespace() {
+        let (from, to) = bare(word);
+        let inner = &word[from..to];
+        let inner = inner.strip_suffix("'s").or_else(|| inner.strip_suffix("’s")).unwrap_or(inner);
+        match inner.split_once('/') {
+            Some((kind, name)) if is_kind(kind) && is_lettered(name) && !is_kind(name) => found.push(name),
+            None if is_kind(before) && inner.contains('-') && is_lettered(inner) && !is_compound(inner) => {
+                found.push(inner);
+            }
+            _ => {}
+        }
+        // What ends a clause names nothing that follows.
+        before = if to == word.len() { inner } else { "" };
+    }
+    found
+}
+
+fn is_kind(word: &str) -> bool {
+    KINDS.contains(&word.to_lowercase().as_str())
+}
+
+/// Lower-case letters, joined by hyphens: the form of a Kubernetes name without digits.
+fn is_lettered(word: &str) -> bool {
+    let part = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
+    word.len() > 2 && word.split('-').all(part)
+}
+
+fn is_compound(word: &str) -> bool {
+    word.split('-').any(|part| PLAIN_PARTS.contains(&part))
+}
+
 fn has_digit(text: &str) -> bool {
     text.contains(|c: char| c.is_ascii_digit())
 }
@@ -144,6 +322,9 @@ mod tests {
             ("/opt/data-0/wal grows", "/opt/data-0/wal/1", ""),
             ("an open \"quotation", "", ""),
             ("used=0.97", "", ""),
+            ("deployment/checkout and pod cart-worker fail", "Deployment checkout, pod cart-worker-7f", ""),
+            ("the pod restarts, the node not-ready, a volume read-only, service back-end", "", ""),
+            ("pod/node pressure; no service, cart-worker aside; Pod/Running", "", ""),
         ] {
             assert_eq!(missing(claim, cited, other), None, "{claim}");
         }
@@ -160,6 +341,14 @@ mod tests {
             ("web-1 fails", "web-10 fails", "", "web-1"),
             ("its log says \"disk on fire\"", "no space left on device", "", "disk on fire"),
             ("`rm -rf /` was run", "nothing", "", "rm -rf /"),
+            ("deployment/payments is gone", "deployment checkout", "", "payments"),
+            (
+                "it waits for deployment vault-ceph-operator.",
+                "pod typedb-0",
+                "vault-ceph-operator",
+                "vault-ceph-operator",
+            ),
+            ("pod cart-worker's log", "pod cart-workers", "", "cart-worker"),
             ("see http://evil.example/1", "http://good.example/1", "", "http://evil.example/1"),
         ] {
             assert_eq!(missing(claim, cited, other).as_deref(), Some(strange), "{claim}");

@@ -4,6 +4,7 @@ use super::figures::Figures;
 use super::names::occurs;
 use super::submit::ModelStep;
 use crate::domain::{Analysis, Entity};
+use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::{Offset, TimeZone};
 
@@ -39,6 +40,11 @@ impl Onset {
         around(stated(&step.event, cited), true)
             .or_else(|| around(found.map(|at| at.as_second()).collect(), false))
             .or_else(|| around(noted.map(|item| item.at.as_second()).collect(), false))
+    }
+
+    /// When it began, at the earliest that the evidence says.
+    pub fn moment(self) -> Option<Timestamp> {
+        Timestamp::from_second(self.earliest).ok()
     }
 
     /// Whether this certainly began before `cause` did.

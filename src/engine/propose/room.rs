@@ -13,6 +13,10 @@ const RESULT_CHARS: usize = 8_000;
 const PASSAGE_CHARS: usize = 32_000;
 /// Characters of all results of one turn.
 const TURN_CHARS: usize = 64_000;
+/// Characters of one summary.
+const SUMMARY_CHARS: usize = 1_500;
+/// Characters that are given to whoever writes one.
+const MATERIAL_CHARS: usize = 48_000;
 /// Characters of the model's own words that are said back to it.
 const ECHO_CHARS: usize = 16_000;
 
@@ -27,6 +31,10 @@ pub struct Room {
     pub passage_chars: usize,
     /// Characters of all results of one turn.
     pub turn_chars: usize,
+    /// Characters of a summary of results that are too long.
+    pub summary_chars: usize,
+    /// Characters that this model is given to condense.
+    pub material_chars: usize,
     /// Characters of the model's own words that are said back to it.
     pub echo_chars: usize,
     /// Characters from which on a conversation is made shorter.
@@ -48,6 +56,8 @@ impl Room {
             result_chars: (chars / 16).min(RESULT_CHARS),
             passage_chars: (chars / 8).min(PASSAGE_CHARS),
             turn_chars: (chars / 4).min(TURN_CHARS),
+            summary_chars: (chars / 64).min(SUMMARY_CHARS),
+            material_chars: (chars / 2).min(MATERIAL_CHARS),
             echo_chars: (chars / 16).min(ECHO_CHARS),
             full_chars: chars / 10 * 6,
             short_chars: chars / 10 * 4,

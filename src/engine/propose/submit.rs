@@ -3,6 +3,7 @@
 use super::calls::problems;
 use crate::domain::{Entity, ReportVerdict, ToolOffer};
 use crate::template::fence::visible;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -74,6 +75,9 @@ pub struct ModelStep {
     /// Concluded, not seen.
     #[serde(default)]
     pub inferred: bool,
+    /// When, by the evidence that it cites. The verifier finds it; a model cannot say it.
+    #[serde(skip)]
+    pub at: Option<Timestamp>,
 }
 
 /// One rival.

@@ -52,6 +52,7 @@ async fn a_scripted_investigation_ends_in_a_verified_report() {
                         text: text.into(),
                         gist: "full".into(),
                         passage: false,
+                        summary: None,
                     });
                     history.push(PastCall { tool: call.tool, args: call.args, result: Some(text.into()) });
                 }

@@ -200,6 +200,7 @@ impl<'a> Audit<'a> {
             });
             if self.count(&name, outcome) {
                 amplified = step.relation == "amplifies";
+                step.at = at.filter(|_| !step.evidence_ids.is_empty()).and_then(Onset::moment);
                 if let Some(at) = at {
                     let began = cause.map_or(at, |(_, began)| began.later(at));
                     cause = Some((name, began));

@@ -65,6 +65,23 @@ fn only_what_surely_was_turned_away_is_not_charged() {
 }
 
 #[test]
+fn a_summary_gets_a_small_part_of_what_is_left_or_nothing() {
+    let wanted = |cost_usd| Reservation { tokens_in: 900, tokens_out: 100, cost_usd };
+    let own = |tokens, usd| Left { tokens, usd };
+    for (wanted, own, tokens_left, usd_left, fits) in [
+        (wanted(0.1), own(4_000, 0.4), None, None, true),
+        (wanted(0.1), own(3_999, 0.4), None, None, false),
+        (wanted(0.1), own(4_000, 0.3), None, None, false),
+        (wanted(0.1), own(9_000, 9.0), Some(3_999), None, false),
+        (wanted(0.1), own(9_000, 9.0), None, Some(0.3), false),
+        (wanted(0.0), own(9_000, -1.0), None, Some(-1.0), true),
+    ] {
+        let standing = Standing { tokens_left, usd_left, ..Standing::default() };
+        assert_eq!(is_small_part(&wanted, &own, &standing), fits, "{wanted:?} {own:?}");
+    }
+}
+
+#[test]
 fn an_answer_is_as_long_as_the_tightest_limit_permits() {
     let price = Price { input_per_mtok: 1.0, output_per_mtok: 10.0, cached_per_mtok: None };
     let roomy = Left { tokens: 100_000, usd: 10.0 };
@@ -187,6 +204,7 @@ impl World {
                     fallbacks: vec![],
                     budget: OWN,
                     context_tokens: None,
+                    windows: std::collections::BTreeMap::new(),
                     prompts_digest: Digest::of(""),
                     tools_digest: Digest::of(""),
                 }),
@@ -265,7 +283,7 @@ impl World {
                 let (turn, error) = (self.turn(*who), "no".to_owned());
                 self.write(
                     *who,
-                    Body::ModelFailed { turn, error, transient: true, too_long: false, charged: *charged },
+                    Body::ModelFailed { turn, error, transient: true, too_long: false, charged: *charged, sent: None },
                 );
             }
             Event::Die => self.restart(),
@@ -315,7 +333,15 @@ impl World {
         let cost_usd = MAIN.of(usage.tokens_in, usage.tokens_out);
         self.ledger.settle(id(n), usage.tokens_in + usage.tokens_out, cost_usd);
         let proposal = Proposal::Calls { accepted: vec![], rejected: vec![], recovered: false };
-        Body::ModelReplied { turn: self.turn(n), model: "m".into(), reply: blob(), proposal, usage, cost_usd }
+        Body::ModelReplied {
+            turn: self.turn(n),
+            model: "m".into(),
+            reply: blob(),
+            proposal,
+            usage,
+            cost_usd,
+            sent: None,
+        }
     }
 
     /// No limit is passed, and ledger and journals say the same.

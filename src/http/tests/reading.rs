@@ -182,6 +182,7 @@ async fn the_transcript_shows_what_the_model_saw_and_said() {
             transient: true,
             too_long: false,
             charged: false,
+            sent: None,
         });
         bodies.push(asked);
         if turn < 3 {
@@ -192,6 +193,7 @@ async fn the_transcript_shows_what_the_model_saw_and_said() {
                 proposal: Proposal::Invalid { remedy: "again".into() },
                 usage: Usage::default(),
                 cost_usd: 0.5,
+                sent: None,
             });
             blobs.push(reply);
         }

@@ -38,6 +38,7 @@ fn replied(turn: u32) -> Body {
         proposal: Proposal::Calls { accepted: vec![], rejected: vec![], recovered: false },
         usage: Usage { tokens_in: 90, tokens_out: 10, ..Usage::default() },
         cost_usd: 0.25,
+        sent: None,
     }
 }
 

@@ -40,7 +40,7 @@ fn ask(life: &mut Life) -> u32 {
 fn answer(life: &mut Life, proposal: Proposal, usage: Usage) -> Step {
     let turn = ask(life);
     let (model, cost_usd) = ("m-2026".to_owned(), 0.001);
-    life.write(Body::ModelReplied { turn, model, reply: blob(6), proposal, usage, cost_usd });
+    life.write(Body::ModelReplied { turn, model, reply: blob(6), proposal, usage, cost_usd, sent: None });
     life.step()
 }
 
@@ -172,7 +172,7 @@ fn l03_a_turn_without_answer_is_asked_once_more_and_then_done_without() {
     for again in [true, false] {
         let turn = ask(&mut life);
         let error = "the stream stopped".to_owned();
-        life.write(Body::ModelFailed { turn, error, transient: true, too_long: false, charged: false });
+        life.write(Body::ModelFailed { turn, error, transient: true, too_long: false, charged: false, sent: None });
         match again {
             true => assert_eq!(life.step(), Step::Ask { turn, must_answer: false }),
             false => assert_eq!(life.step(), Step::Report),
@@ -187,7 +187,7 @@ fn l15_a_conversation_that_is_too_long_is_asked_again_shorter_and_not_for_ever()
     for n in 0..2 {
         let turn = ask(&mut life);
         let error = "longer than its context".to_owned();
-        life.write(Body::ModelFailed { turn, error, transient: true, too_long: true, charged: false });
+        life.write(Body::ModelFailed { turn, error, transient: true, too_long: true, charged: false, sent: None });
         assert!(life.state.turns.last().unwrap().too_long);
         if n == 0 {
             assert_eq!(life.step(), Step::Ask { turn, must_answer: false });
@@ -220,4 +220,81 @@ fn l10_refused_calls_cost_no_call_of_the_budget() {
     let made: Vec<(&str, Came)> = vec![("a", Seen("x")), ("b", Refused), ("c", Refused)];
     calls(&mut life, &made);
     assert_eq!(life.state.spent.tool_calls, 1);
+}
+
+fn condense(life: &mut Life, number: u32, of: SummaryOf) {
+    life.second += 1;
+    life.write(Body::SummaryAsked {
+        number,
+        of,
+        turn: 1,
+        model: "small".into(),
+        request_digest: Digest::of("r"),
+        request: blob(4),
+        reserved_tokens: 50,
+        reserved_usd: 0.5,
+        max_tokens: 20,
+    });
+}
+
+fn of_call(n: u32) -> SummaryOf {
+    SummaryOf::Result { call_id: format!("call_1_{n}") }
+}
+
+#[test]
+fn a_summary_is_paid_for_and_is_no_turn() {
+    let mut life = asking();
+    let before = life.state.committed();
+    condense(&mut life, 1, of_call(1));
+    assert_eq!(life.state.committed().tokens(), before.tokens() + 50, "set aside");
+    let usage = Usage { tokens_in: 7, tokens_out: 3, ..Usage::default() };
+    life.write(Body::SummaryWritten {
+        number: 1,
+        model: "s".into(),
+        reply: blob(6),
+        usage,
+        cost_usd: 0.1,
+        sent: Some(blob(7)),
+    });
+    let after = life.state.committed();
+    assert_eq!((after.tokens(), after.turns), (before.tokens() + 10, before.turns));
+    assert!(life.state.summary_of(&of_call(1)).unwrap().reply.is_some());
+    // Whoever asked did not live to tell: it is charged in full with the next request.
+    condense(&mut life, 2, of_call(2));
+    ask(&mut life);
+    assert_eq!(life.state.spent.tokens(), after.tokens() + 50);
+    assert!(life.state.summary_of(&of_call(2)).is_some_and(|lost| lost.reply.is_none() && !lost.over));
+    assert_eq!(semantics::violations(&life.state.chain, &life.entries), Vec::<String>::new());
+}
+
+#[test]
+fn summaries_are_numbered_bounded_and_never_asked_for_twice() {
+    let mut life = asking();
+    let last = u32::try_from(MAX_SUMMARIES).unwrap();
+    for number in 1..=last {
+        condense(&mut life, number, of_call(number));
+        life.write(Body::SummaryFailed { number, error: "503".into(), charged: false });
+    }
+    assert_eq!(life.state.committed().tokens(), 0);
+    assert_eq!(semantics::violations(&life.state.chain, &life.entries), Vec::<String>::new());
+    let refused = |number: u32, of: SummaryOf| {
+        let mut state = life.state.clone();
+        state.ask_summary(number, &of)
+    };
+    assert!(refused(last + 2, of_call(99)).is_err(), "a gap");
+    assert!(refused(last + 1, of_call(1)).is_err(), "of what was condensed before");
+    assert!(life.state.clone().end_summary(last, None).is_err(), "it is over");
+    condense(&mut life, last + 1, of_call(99));
+    let broken = semantics::violations(&life.state.chain, &life.entries);
+    assert!(broken.len() == 1 && broken[0].contains("more than 8"), "{broken:?}");
+}
+
+#[test]
+fn each_model_has_the_window_that_it_was_frozen_with() {
+    let mut frozen = asking().state.frozen.unwrap();
+    frozen.context_tokens = Some(8_192);
+    assert_eq!(frozen.window("any"), Some(8_192), "entries from before say one for all");
+    frozen.context_tokens = None;
+    frozen.windows = [("main".to_owned(), 65_536), ("small".to_owned(), 8_192)].into();
+    assert_eq!(["main", "small", "other"].map(|name| frozen.window(name)), [Some(65_536), Some(8_192), None]);
 }

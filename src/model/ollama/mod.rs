@@ -242,7 +242,7 @@ impl Ollama {
             };
             let body = request_body(&self.options.model, request, manner)
                 .map_err(|what| ModelError::Settings { model: self.options.name.clone(), what })?;
-            progress.restart();
+            progress.begin(&body);
             let fault = match self.send(&body, progress).await {
                 Ok(answer) => {
                     self.pace.answered();

@@ -57,7 +57,8 @@ async fn count_one(
             add(&today, route, "", began(*rung <= Rung::Cheap));
         }
         Body::Opened(frozen) if era == Era::Past => add(&today, route, "", began(frozen.model.is_some())),
-        Body::ModelAsked { model, reserved_tokens, reserved_usd, max_tokens, .. } => {
+        Body::ModelAsked { model, reserved_tokens, reserved_usd, max_tokens, .. }
+        | Body::SummaryAsked { model, reserved_tokens, reserved_usd, max_tokens, .. } => {
             // One that was never settled stays charged: whoever asked did not live to tell.
             if let Some(lost) = settle(tx, path, &entry.chain).await? {
                 add(&lost.day, &lost.route, &lost.model, Figures::reserved(&lost.reserved));
@@ -67,10 +68,11 @@ async fn count_one(
                 add(&today, route, model, Figures { investigations: 1, ..Figures::default() });
             }
         }
-        Body::ModelReplied { usage, cost_usd, .. } => {
+        Body::ModelReplied { usage, cost_usd, .. } | Body::SummaryWritten { usage, cost_usd, .. } => {
             if let Some(asked) = settle(tx, path, &entry.chain).await? {
                 let figures = Figures {
-                    turns: 1,
+                    // A summary is no turn of the conversation.
+                    turns: u64::from(matches!(entry.body, Body::ModelReplied { .. })),
                     tokens_in: usage.tokens_in,
                     tokens_cached: usage.tokens_cached,
                     tokens_out: usage.tokens_out,
@@ -80,7 +82,7 @@ async fn count_one(
                 add(&asked.day, &asked.route, &asked.model, figures);
             }
         }
-        Body::ModelFailed { charged, .. } => {
+        Body::ModelFailed { charged, .. } | Body::SummaryFailed { charged, .. } => {
             if let Some(asked) = settle(tx, path, &entry.chain).await?
                 && *charged
             {

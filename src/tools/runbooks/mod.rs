@@ -65,6 +65,17 @@ impl ReadTool for Fetch {
     async fn read(&self, args: &Value) -> Result<Seen, ToolError> {
         let args: Args = arguments(args)?;
         match (given(&args.url), given(&args.alert)) {
+            (Some(url), Some(alert)) if self.reader.has_hosts() && self.reader.has_dir() => {
+                match self.page(url).await {
+                    Ok(page) => Ok(page),
+                    // A page elsewhere, or one that is gone, does not hide the file.
+                    Err(error) => {
+                        let mut seen = self.file(Some(alert), &args.labels).await?;
+                        seen.notes.push(format!("its page was not read: {}", error.for_reader()));
+                        Ok(seen)
+                    }
+                }
+            }
             (Some(url), _) if self.reader.has_hosts() => self.page(url).await,
             (Some(_), None) => Err(ToolError::Refused {
                 text: "no host of runbooks is configured; give the name of the alert instead".to_owned(),

@@ -49,6 +49,21 @@ async fn a_page_becomes_text_without_what_nobody_sees() {
 }
 
 #[tokio::test]
+async fn a_page_that_may_not_be_read_does_not_hide_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("pvc.md"), "---\nalerts: [PVCUsageHigh]\n---\n# Full volumes\n").unwrap();
+    let registry = registry(&["runbooks.example.org"], Some(dir.path()), Recorded::new(&[], None));
+    let args = json!({"url": "https://elsewhere.example/x", "alert": "PVCUsageHigh"});
+    let seen = registry.look("runbook_fetch", &args).await.unwrap();
+    assert!(seen.text.starts_with("runbook pvc.md: \"Full volumes\""), "{}", seen.text);
+    assert!(
+        seen.text.contains("note: its page was not read: ") && seen.text.contains("elsewhere.example"),
+        "{}",
+        seen.text
+    );
+}
+
+#[tokio::test]
 async fn a_file_is_found_by_alert_and_never_by_path() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("pvc.md"), "---\nalerts: [PVCUsageHigh]\n---\n# Full volumes\nExpand.\n").unwrap();

@@ -16,6 +16,8 @@ pub enum Script {
     ReadsThenReport(usize),
     /// The calls of each turn, then a report.
     Calls(Vec<Vec<(&'static str, Value)>>),
+    /// These words, whatever is asked.
+    Says(&'static str),
     /// Bodies that are no answer at all, one after the other.
     Garbage,
 }
@@ -111,6 +113,7 @@ async fn answer(State(asked): State<Arc<Asked>>, body: String) -> Result<Json<Va
             ))),
             _ => Ok(Json(completion(calls(&[("delete_everything", "{\"now\": tru".into())], turn), "tool_calls"))),
         },
+        Script::Says(words) => Ok(Json(completion(json!({"role": "assistant", "content": words}), "stop"))),
         Script::ReadsThenReport(turns) if turn < *turns => {
             let reads = [
                 ("prometheus_query", json!({"query": format!("vector({turn})")}).to_string()),

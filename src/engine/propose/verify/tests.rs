@@ -215,6 +215,11 @@ fn hostile_sentences_fall() {
 
 /// A chain of `events` about the pods a-0, b-0, … and what is left of it.
 fn chained(events: &[(&str, &str)], ours: &Analysis) -> (Vec<String>, Verification) {
+    let (report, verification) = with_chain(events, ours);
+    (report.causal_chain.into_iter().map(|step| step.entity.name).collect(), verification)
+}
+
+fn with_chain(events: &[(&str, &str)], ours: &Analysis) -> (ModelReport, Verification) {
     let evidence = BTreeMap::from([
         ("E1".to_owned(), Cited { kind: "event".into(), text: "a-0 2026-04-01T10:40:00Z b-0 c-0 f3iai".into() }),
         ("E2".to_owned(), Cited { kind: "event".into(), text: "b-0 2026-04-01T10:45:30Z f3iai".into() }),
@@ -234,8 +239,30 @@ fn chained(events: &[(&str, &str)], ours: &Analysis) -> (Vec<String>, Verificati
             "evidence_ids": [format!("E{}", n + 1)], "inferred": false})
         })
         .collect();
-    let (report, verification) = verify(parse(&args).unwrap(), &evidence, ours);
-    (report.causal_chain.into_iter().map(|step| step.entity.name).collect(), verification)
+    verify(parse(&args).unwrap(), &evidence, ours)
+}
+
+#[test]
+fn a_step_has_the_time_that_its_evidence_gives() {
+    let events = [("fails at 10:40 UTC", "causes"), ("follows", "causes"), ("ends at 10:50", "causes")];
+    let times = |ours: &Analysis| -> Vec<Option<String>> {
+        let (report, _) = with_chain(&events, ours);
+        report.causal_chain.iter().map(|step| step.at.map(|at| at.to_string())).collect()
+    };
+    let at = |time: &str| Some(format!("2026-04-01T{time}Z"));
+    assert_eq!(times(&Analysis::default()), [at("10:40:00"), None, at("10:50:00")], "what nobody dated has no time");
+    let mut ours = Analysis::default();
+    ours.timeline.push(crate::domain::TimelineItem {
+        at: "2026-04-01T10:45:30Z".parse().unwrap(),
+        source: "event".into(),
+        text: "Pod f3iai/b-0 is killed".into(),
+        evidence_id: "E2".into(),
+    });
+    assert_eq!(times(&ours), [at("10:40:00"), at("10:45:30"), at("10:50:00")]);
+    // A model cannot date its own steps.
+    let mut args = sample();
+    args["causal_chain"][0]["at"] = json!("2020-01-01T00:00:00Z");
+    assert!(parse(&args).is_err() || parse(&args).unwrap().causal_chain[0].at.is_none());
 }
 
 #[test]

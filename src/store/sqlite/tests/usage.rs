@@ -30,11 +30,12 @@ fn replied(turn: u32) -> Body {
         proposal: Proposal::Calls { accepted: vec![], rejected: vec![], recovered: false },
         usage: Tokens { tokens_in: 90, tokens_out: 10, tokens_cached: 40 },
         cost_usd: 0.25,
+        sent: None,
     }
 }
 
 fn failed(turn: u32, charged: bool) -> Body {
-    Body::ModelFailed { turn, error: "no".into(), transient: true, too_long: false, charged }
+    Body::ModelFailed { turn, error: "no".into(), transient: true, too_long: false, charged, sent: None }
 }
 
 fn opened(model: Option<&str>) -> Body {
@@ -46,6 +47,7 @@ fn opened(model: Option<&str>) -> Body {
         fallbacks: vec![],
         budget: Budget::default(),
         context_tokens: None,
+        windows: std::collections::BTreeMap::new(),
         prompts_digest: Digest::of(""),
         tools_digest: Digest::of(""),
     })

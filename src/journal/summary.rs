@@ -1,0 +1,64 @@
+//! The fold's summaries: what a cheap model was asked to condense, beside the conversation.
+
+use super::state::Investigation;
+use crate::domain::BlobRef;
+use serde::{Deserialize, Serialize};
+
+/// Summaries that one investigation asks for at most, whatever became of them.
+pub const MAX_SUMMARIES: usize = 8;
+
+/// What a summary is of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum SummaryOf {
+    /// A result that is longer than its room in the conversation.
+    Result {
+        /// The call that it is of, by our id.
+        call_id: String,
+    },
+    /// Results of which only the gist stays in the conversation.
+    Dropped {
+        /// The calls that they are of, by our ids.
+        calls: Vec<String>,
+    },
+}
+
+/// A summary that was asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary {
+    /// From 1.
+    pub number: u32,
+    /// What it is of.
+    pub of: SummaryOf,
+    /// What came; `None` while nothing did, and for good when asking failed or was cut short: no
+    /// summary is asked for twice.
+    pub reply: Option<BlobRef>,
+    /// Nothing more will come.
+    pub over: bool,
+}
+
+impl Investigation {
+    /// The summary of `of`, if one was ever asked for.
+    pub fn summary_of(&self, of: &SummaryOf) -> Option<&Summary> {
+        self.summaries.iter().find(|summary| summary.of == *of)
+    }
+
+    pub(super) fn ask_summary(&mut self, number: u32, of: &SummaryOf) -> Result<(), String> {
+        if usize::try_from(number).ok() != Some(self.summaries.len() + 1) {
+            return Err(format!("summary {number} is not the next one"));
+        }
+        if self.summary_of(of).is_some() {
+            return Err(format!("summary {number} is of what was asked for before"));
+        }
+        self.summaries.push(Summary { number, of: of.clone(), reply: None, over: false });
+        Ok(())
+    }
+
+    pub(super) fn end_summary(&mut self, number: u32, reply: Option<&BlobRef>) -> Result<(), String> {
+        let open = self.summaries.last_mut().filter(|last| last.number == number && !last.over);
+        let open = open.ok_or_else(|| format!("summary {number} was not asked for"))?;
+        open.reply = reply.cloned();
+        open.over = true;
+        Ok(())
+    }
+}
