@@ -112,7 +112,7 @@ mod tests {
             })
             .collect();
         let all = resolve(&with_examples, dir.path());
-        assert!(all.models.len() == 2 && all.routes.len() == 1 && all.kubernetes.is_some() && all.prometheus.is_some());
+        assert!(all.models.len() == 3 && all.routes.len() == 1 && all.kubernetes.is_some() && all.prometheus.is_some());
         assert!(
             all.loki.is_some() && all.elasticsearch.is_some() && all.probe_targets.len() == 1 && all.runbooks.is_some()
         );
