@@ -1,14 +1,14 @@
 //! What an entry can say. Past tense: it happened.
 
+use super::frozen::Frozen;
+use super::proposal::{Call, Proposal};
 use super::summary::SummaryOf;
 use crate::domain::{
-    BlobRef, Budget, Digest, EventId, InvestigationId, PolicyRef, ReportVerdict, Risk, RiskDecision, Ruling, Rung,
-    SreEvent, Usage,
+    BlobRef, Digest, EventId, InvestigationId, PolicyRef, ReportVerdict, Risk, RiskDecision, Ruling, Rung, SreEvent,
+    Usage,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use std::collections::BTreeMap;
 
 /// The body of an entry. New kinds may come; old ones stay readable for ever.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -429,96 +429,6 @@ pub enum Phase {
     Survey,
     /// Because further alerts joined.
     Signal,
-}
-
-/// What an investigation may use; a later change of the configuration does not touch it. Policy and
-/// credentials are the exception: they always apply as they are now.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Frozen {
-    /// The route's name.
-    pub route: String,
-    /// The prompt, `incident` for `prompts/incident.md.j2`.
-    pub prompt: String,
-    /// Tools by name or tag; empty means all.
-    pub tools: Vec<String>,
-    /// The configured model's name; `None` works without one.
-    pub model: Option<String>,
-    /// Models that are asked when that one fails, in this order.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub fallbacks: Vec<String>,
-    /// Tokens that the smallest context among these models holds: what entries from before there was
-    /// `windows` say instead.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub context_tokens: Option<u64>,
-    /// Tokens that the context of each model holds which may answer, where it was known.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub windows: BTreeMap<String, u64>,
-    /// What may be spent.
-    pub budget: Budget,
-    /// Digest of all prompts.
-    pub prompts_digest: Digest,
-    /// Digest of all tools.
-    pub tools_digest: Digest,
-}
-
-impl Frozen {
-    /// Tokens that the context of `model` holds, where it was known.
-    pub fn window(&self, model: &str) -> Option<u64> {
-        self.windows.get(model).copied().or(self.context_tokens)
-    }
-}
-
-/// A call of a tool, as it will be made.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Call {
-    /// Ours: `survey_2_5`, `call_3_1`.
-    pub id: String,
-    /// The tool.
-    pub tool: String,
-    /// Its arguments.
-    pub args: Value,
-    /// What the survey wants to know with it, in its own words.
-    #[serde(default, skip_serializing_if = "Value::is_null")]
-    pub need: Value,
-}
-
-/// A call that was refused before the policy saw it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Rejected {
-    /// The call as proposed.
-    pub call: Call,
-    /// What the proposer is told.
-    pub remedy: String,
-}
-
-/// What we make of a model's answer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Proposal {
-    /// It wants to look at something.
-    Calls {
-        /// Well-formed calls; the gate judges them next.
-        accepted: Vec<Call>,
-        /// Ill-formed calls.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        rejected: Vec<Rejected>,
-        /// They stood in the text of the answer, whole, and were taken from there.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        recovered: bool,
-    },
-    /// It has come to an end.
-    Report {
-        /// The report as submitted, well-formed but not verified.
-        report: BlobRef,
-        /// The call that submits it stood in the text of the answer.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        recovered: bool,
-    },
-    /// Neither.
-    Invalid {
-        /// What it is told.
-        remedy: String,
-    },
 }
 
 /// How an investigation ended.

@@ -1,6 +1,6 @@
 //! The fold's calls: what was to be looked at, and what came of it.
 
-use super::body::Call;
+use super::proposal::Call;
 use crate::domain::{BlobRef, Digest};
 use jiff::Timestamp;
 

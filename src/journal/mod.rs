@@ -6,6 +6,7 @@
 //! - [`body`]: the words: what an entry can say
 //! - [`chain`]: canonical bytes, hash links, verification
 //! - [`state`]: [`Investigation`], the fold
+//! - [`frozen`]: what an investigation may use; [`proposal`]: what a proposer wants
 //! - [`call`]: the fold's calls
 //! - [`spending`]: the fold's money
 //! - [`outbox`]: the fold's notices
@@ -17,7 +18,9 @@
 pub mod body;
 pub mod call;
 pub mod chain;
+pub mod frozen;
 pub mod outbox;
+pub mod proposal;
 pub mod semantics;
 pub mod spending;
 pub mod state;
@@ -28,10 +31,12 @@ pub mod view;
 #[cfg(test)]
 mod tests;
 
-pub use body::{Body, Call, Frozen, Outcome, Phase, Proposal, Rejected};
+pub use body::{Body, Outcome, Phase};
 pub use call::{CallState, Progress};
 pub use chain::{Broken, Entry, Head};
+pub use frozen::Frozen;
 pub use outbox::{Debt, Outbox};
+pub use proposal::{Call, Proposal, Rejected};
 pub use spending::{Ladder, reserved_of};
 pub use state::{Investigation, Misfit, Turn};
 pub use step::{Step, next};

@@ -1,9 +1,11 @@
 //! [`Investigation`]: the fold of a chain. Everything that decides what comes next is in here;
 //! payloads stay in their blobs.
 
-use super::body::{Body, Call, Frozen, Outcome, Phase, Proposal, Rejected};
+use super::body::{Body, Outcome, Phase};
 use super::call::{CallState, Progress};
+use super::frozen::Frozen;
 use super::outbox::Outbox;
+use super::proposal::{Call, Proposal, Rejected};
 use super::spending::{Ladder, reserved_of};
 use super::summary::Summary;
 use super::{Entry, Head};

@@ -1,8 +1,10 @@
 //! [`next`]: what comes next. Pure and total, so that a restarted process goes on where the killed
 //! one stopped, and a test can ask about any state.
 
-use super::body::{Call, Frozen, Outcome, Phase, Proposal};
+use super::body::{Outcome, Phase};
 use super::call::{CallState, Progress};
+use super::frozen::Frozen;
+use super::proposal::{Call, Proposal};
 use super::state::{Investigation, Turn};
 use crate::domain::{AlertStatus, Budget, Risk, Rung};
 use jiff::Timestamp;
