@@ -89,12 +89,14 @@ pub fn violations(chain: &str, entries: &[Entry]) -> Vec<String> {
             }
             // Entries from before reports named their sinks say nothing about who is owed what.
             Body::Notified { sink, revision: number, .. } if named => {
-                if *number != revision || !owed.remove(sink.as_str()) {
+                let due = *number == revision && owed.remove(sink.as_str());
+                if !due {
                     broken(format!("{sink} was told of revision {number} though nothing was owed to it"));
                 }
             }
             Body::NoticeFailed { sink, revision: number, .. } => {
-                if *number != revision || (named && !owed.contains(sink.as_str())) {
+                let due = *number == revision && (!named || owed.contains(sink.as_str()));
+                if !due {
                     broken(format!("{sink} was tried with revision {number} though nothing was owed to it"));
                 }
             }
