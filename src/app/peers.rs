@@ -20,9 +20,8 @@ fn auth(credential: &Option<Credential>) -> Option<Auth> {
 /// When its settings cannot work.
 pub fn prometheus(config: &Config) -> Result<Option<PrometheusReader>, EdgeError> {
     let peer = config.prometheus.as_ref();
-    let reader = peer.map(|peer| {
-        Ok(PrometheusReader::new(&peer.url, auth(&peer.credential))?.with_max_series(peer.max_series))
-    });
+    let reader =
+        peer.map(|peer| Ok(PrometheusReader::new(&peer.url, auth(&peer.credential))?.with_max_series(peer.max_series)));
     reader.transpose()
 }
 

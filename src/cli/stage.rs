@@ -36,7 +36,8 @@ impl Stage {
         let folder = Folder::new()?;
         config.places.store = folder.0.join("firewarden.db");
         config.kubernetes = Some(Kubernetes { url: Some(served.kube_url.clone()), ..Kubernetes::default() });
-        config.prometheus = Some(Prometheus { url: served.prometheus_url.clone(), credential: None, max_series: MAX_SERIES });
+        config.prometheus =
+            Some(Prometheus { url: served.prometheus_url.clone(), credential: None, max_series: MAX_SERIES });
         config.notify.clear();
         config.access.clear();
         config.intake.tokens.clear();

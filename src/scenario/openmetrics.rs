@@ -53,8 +53,8 @@ pub(crate) fn read(
         let (rest, exemplar) = rest.split_once('#').map_or((rest, None), |(rest, exemplar)| (rest, Some(exemplar)));
         let mut words = rest.split_whitespace();
         let value = words.next().and_then(number_of).ok_or_else(|| broken("the value is no number"))?;
-        let at_ms = moment(words.next(), shift)
-            .ok_or_else(|| broken("a recorded sample needs a timestamp in Unix seconds"))?;
+        let at_ms =
+            moment(words.next(), shift).ok_or_else(|| broken("a recorded sample needs a timestamp in Unix seconds"))?;
         let (samples, exemplars) = found.entry(labels).or_default();
         samples.push(Sample { at_ms, value });
         if let Some(text) = exemplar {
@@ -151,9 +151,12 @@ mod tests {
 
     #[test]
     fn a_broken_line_is_named() {
-        for (text, says) in
-            [("up 1 5 # {a=\"b\"} 1", "an exemplar needs"), ("up 1", "line 1: a recorded"), ("\nup{a=\"b} 1 2", "line 2: labels"), ("up x 2", "no number")]
-        {
+        for (text, says) in [
+            ("up 1 5 # {a=\"b\"} 1", "an exemplar needs"),
+            ("up 1", "line 1: a recorded"),
+            ("\nup{a=\"b} 1 2", "line 2: labels"),
+            ("up x 2", "no number"),
+        ] {
             let error = read(Place { scenario: "t", file: "x.om" }, text, Shift::NONE).unwrap_err().to_string();
             assert!(error.contains(says), "{error}");
         }

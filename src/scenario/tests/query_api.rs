@@ -157,7 +157,11 @@ async fn exemplars_of_the_selected_series_are_told_in_their_window() {
     let one = &found["data"][0];
     assert!(one["seriesLabels"]["__name__"] == "http_requests_total", "{found}");
     let exemplar = &one["exemplars"][0];
-    assert!(exemplar["labels"]["trace_id"].is_string() && exemplar["value"].is_string() && exemplar["timestamp"].is_number());
+    assert!(
+        exemplar["labels"]["trace_id"].is_string()
+            && exemplar["value"].is_string()
+            && exemplar["timestamp"].is_number()
+    );
     for none in ["http_requests_total{code=\"200\"}", "vector(1)"] {
         assert_eq!(get(&served, path, &asked(none)).await.2["data"], json!([]), "{none}");
     }

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 
 /// The window when none is given, in seconds.
 const WINDOW: f64 = 3600.0;
-/// Most exemplars that are kept: half of them the first in order, half the newest or largest.
+/// Most exemplars that are kept: half of them the largest, half the newest of the others.
 const KEPT: usize = 100;
 /// Labels under which programs put the id of a trace.
 const TRACE: [&str; 4] = ["trace_id", "traceID", "traceId", "TraceID"];
@@ -247,7 +247,10 @@ mod tests {
         for (flags, says) in [
             (Some(json!({"enable-feature": ""})), "runs without --enable-feature=exemplar-storage"),
             (Some(json!({"enable-feature": "native-histograms"})), "runs without"),
-            (Some(json!({"enable-feature": "native-histograms, exemplar-storage"})), "keeps exemplars and has none here"),
+            (
+                Some(json!({"enable-feature": "native-histograms, exemplar-storage"})),
+                "keeps exemplars and has none here",
+            ),
             (Some(json!({"version": "x"})), "does not say whether"),
             (None, "does not tell its flags"),
         ] {

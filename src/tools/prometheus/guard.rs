@@ -178,7 +178,8 @@ fn judge(expr: &Expr, counts: &[(&VectorSelector, usize)], most: usize) -> Resul
     if size(expr, &count) > most {
         return Err(too_wide(&told, most));
     }
-    let touched = counts.iter().filter(|(s, _)| width(s) == Width::Open).map(|(_, n)| *n).fold(0, usize::saturating_add);
+    let touched =
+        counts.iter().filter(|(s, _)| width(s) == Width::Open).map(|(_, n)| *n).fold(0, usize::saturating_add);
     if touched > most.saturating_mul(TOUCHED) {
         return Err(too_wide(&format!("{told}, more than {} even to aggregate", most.saturating_mul(TOUCHED)), most));
     }
@@ -254,8 +255,9 @@ fn walk<'e>(expr: &'e Expr, selectors: &mut Vec<&'e VectorSelector>) -> Duration
         Expr::Subquery(inner) => inner.range.saturating_add(walk(&inner.expr, selectors)),
         Expr::Paren(inner) => walk(&inner.expr, selectors),
         Expr::Unary(inner) => walk(&inner.expr, selectors),
-        Expr::Aggregate(of) => walk(&of.expr, selectors)
-            .max(of.param.as_ref().map_or(Duration::ZERO, |param| walk(param, selectors))),
+        Expr::Aggregate(of) => {
+            walk(&of.expr, selectors).max(of.param.as_ref().map_or(Duration::ZERO, |param| walk(param, selectors)))
+        }
         Expr::Binary(of) => walk(&of.lhs, selectors).max(walk(&of.rhs, selectors)),
         Expr::Call(call) => call.args.args.iter().map(|arg| walk(arg, selectors)).max().unwrap_or_default(),
         Expr::NumberLiteral(_) | Expr::StringLiteral(_) | Expr::Extension(_) => Duration::ZERO,
@@ -309,7 +311,6 @@ fn size(expr: &Expr, count: &dyn Fn(&VectorSelector) -> usize) -> usize {
 fn is_scalar(expr: &Expr) -> bool {
     expr.value_type() == ValueType::Scalar
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -383,7 +384,7 @@ mod tests {
             assert_eq!(asked(query, span_s).unwrap(), wanted, "{query}");
             parse(&wanted).unwrap();
         }
-        for everything in ["sum({__name__=~\".+\"})", "x and {job!=\"\"}", "topk(1, {__name__!=\"a\"})"] {
+        for everything in ["sum({__name__=~\".+\"})", "x and {job!=\"\"}", "topk(1, {__name__!=\"\",job!=\"a\"})"] {
             let refused = asked(everything, 0.0).unwrap_err().to_string();
             assert!(refused.contains("may mean every series") && refused.contains("prometheus_labels"), "{refused}");
         }

@@ -118,7 +118,13 @@ pub(super) fn judge(comparison: &Comparison, readings: &[Reading], then: Option<
             continue;
         };
         let over = comparison.holds(*value, limit);
-        rows.push(Row { labels: labels.clone(), value: *value, limit, over, then: before.get(&named(labels)).copied() });
+        rows.push(Row {
+            labels: labels.clone(),
+            value: *value,
+            limit,
+            over,
+            then: before.get(&named(labels)).copied(),
+        });
     }
     let (over, of) = (rows.iter().filter(|row| row.over).count(), rows.len());
     let distance = |row: &Row| (row.value - row.limit).abs();
@@ -186,9 +192,7 @@ mod tests {
     use promql_parser::parser::parse;
 
     fn vector(elements: &[(&str, f64)]) -> Reading {
-        let element = |(pod, value): &(&str, f64)| {
-            json!({"metric": {"__name__": "m", "pod": pod}, "value": [1, value.to_string()]})
-        };
+        let element = |(pod, value): &(&str, f64)| json!({"metric": {"__name__": "m", "pod": pod}, "value": [1, value.to_string()]});
         let result: Vec<Value> = elements.iter().map(element).collect();
         Reading::of(&json!({"resultType": "vector", "result": result}), 100)
     }
@@ -202,14 +206,16 @@ mod tests {
         let now = vector(&[("a", 40.0), ("b", 93.0), ("c", 77.0), ("d", 70.0)]);
         let then = vector(&[("b", 75.5)]);
         let found = judged("m > 75", &[vector(&[]), now], Some(&then));
-        let order: Vec<(&str, bool, f64, Option<f64>)> = found
-            .rows
-            .iter()
-            .map(|r| (r.labels["pod"].as_str().unwrap(), r.over, r.value - r.limit, r.then))
-            .collect();
+        let order: Vec<(&str, bool, f64, Option<f64>)> =
+            found.rows.iter().map(|r| (r.labels["pod"].as_str().unwrap(), r.over, r.value - r.limit, r.then)).collect();
         assert_eq!(
             order,
-            [("b", true, 18.0, Some(75.5)), ("c", true, 2.0, None), ("d", false, -5.0, None), ("a", false, -35.0, None)]
+            [
+                ("b", true, 18.0, Some(75.5)),
+                ("c", true, 2.0, None),
+                ("d", false, -5.0, None),
+                ("a", false, -35.0, None)
+            ]
         );
         assert_eq!((found.over, found.of, found.alone), (2, 4, 0));
         let many: Vec<(String, f64)> = (0..50).map(|n| (format!("p{n}"), f64::from(n))).collect();

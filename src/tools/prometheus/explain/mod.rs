@@ -122,8 +122,8 @@ impl ReadTool for Explain {
         Ok(seen)
     }
 
-    fn gist(&self, args: &Value, seen: &Seen) -> String {
-        shown::gist(args["alert"].as_str().map(str::trim).filter(|name| !name.is_empty()), &seen.data)
+    fn gist(&self, _: &Value, seen: &Seen) -> String {
+        shown::gist(&seen.data)
     }
 
     fn text(&self, _: &Value, seen: &Seen) -> String {
@@ -162,10 +162,8 @@ impl Explain {
         let moments: Vec<f64> = std::iter::once(at_s).chain(onset.map(|o| o.at_s)).collect();
         let reader = &self.0.reader;
         let most = reader.max_series();
-        let asked: Vec<(String, String)> = moments
-            .iter()
-            .flat_map(|at| parts.parts.iter().map(|part| (part.text.clone(), written(*at))))
-            .collect();
+        let asked: Vec<(String, String)> =
+            moments.iter().flat_map(|at| parts.parts.iter().map(|part| (part.text.clone(), written(*at)))).collect();
         let answers: Vec<Result<Value, ToolError>> = stream::iter(asked)
             .map(|(text, at)| async move {
                 reader.query(&text, Some(&at)).await.map(|answer| answer.data).map_err(ToolError::from)

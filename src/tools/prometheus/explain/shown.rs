@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 /// `PVCUsageHigh is true: 77.3 > 75 (by 2.27) data-typedb-0, since 22m`.
-pub(super) fn gist(alert: Option<&str>, data: &Value) -> String {
-    let who = alert.map_or_else(|| "the expression".to_owned(), short);
+pub(super) fn gist(data: &Value) -> String {
+    let who = data["rule"]["name"].as_str().map_or_else(|| "the expression".to_owned(), short);
     let Some(whole) = items(&data["parts"]).next() else {
         return format!("{who} could not be taken apart");
     };
@@ -71,7 +71,8 @@ pub(super) fn text(data: &Value) -> String {
     let rows: Vec<Vec<String>> = items(&data["parts"])
         .map(|part| {
             let before = if part["then"].is_object() { worth(&part["then"]) } else { String::new() };
-            let recorded = part["recorded_as"].as_str().map(|query| format!("; recorded as {query}")).unwrap_or_default();
+            let recorded =
+                part["recorded_as"].as_str().map(|query| format!("; recorded as {query}")).unwrap_or_default();
             let what = format!("{} [{}{recorded}]", clip(&string(&part["query"]), 200), string(&part["role"]));
             vec![string(&part["part"]), worth(&part["now"]), before, what]
         })

@@ -31,7 +31,9 @@ fn server(values: fn(&str, f64) -> Option<Vec<(&'static str, f64)>>) -> (Registr
                     let one = |(pod, value): &(&str, f64)| match matrix {
                         false => json!({"metric": {"pod": pod}, "value": [at, value.to_string()]}),
                         // It holds since ten samples.
-                        true => json!({"metric": {"pod": pod}, "values": (0..10).rev().map(|n| json!([at - f64::from(n) * step, value.to_string()])).collect::<Vec<_>>()}),
+                        true => {
+                            json!({"metric": {"pod": pod}, "values": (0..10).rev().map(|n| json!([at - f64::from(n) * step, value.to_string()])).collect::<Vec<_>>()})
+                        }
                     };
                     let result: Vec<Value> = values.iter().map(one).collect();
                     let kind = if matrix { "matrix" } else { "vector" };
@@ -55,13 +57,11 @@ async fn an_expression_without_an_alert_is_followed_back_to_its_beginning() {
             _ => vec![],
         })
     });
-    let seen =
-        registry.look("prometheus_explain", &json!({"query": "queue > 10 and on (pod) up == 1"})).await.unwrap();
+    let seen = registry.look("prometheus_explain", &json!({"query": "queue > 10 and on (pod) up == 1"})).await.unwrap();
     insta::assert_snapshot!("query", seen.text);
     assert_eq!(seen.data["onset"], json!(1_795_219_410.0 - 9.0 * 120.0));
     assert_eq!(seen.data["comparisons"][0]["rows"][2]["distance"], -0.5);
-    // One for the course (no series wide enough to be counted: the sides are not pinned, so it is), and
-    // each of the five parts now and then.
+    // The course, whose wide selectors are counted first, and each of the five parts now and then.
     let queries = asked.lock().unwrap().len();
     assert_eq!(queries, 2 + 2 * 5, "{:#?}", asked.lock().unwrap());
 }
