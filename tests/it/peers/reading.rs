@@ -30,10 +30,11 @@ async fn the_reading_tools_understand_a_real_prometheus() {
     }
 
     // Why it fires: the rule, each part, and how far each volume is from the limit.
-    let told =
-        says(&site, "prometheus_explain", &["alert=PVCUsageCritical"], "PVCUsageCritical is true: 93 > 90").await;
+    // From when the rule itself has seen it: the metrics are there a moment before.
+    let rule = "rule: PVCUsageCritical of group incidents, firing (1 firing, 0 pending)";
+    let told = says(&site, "prometheus_explain", &["alert=PVCUsageCritical"], rule).await;
     for part in [
-        "rule: PVCUsageCritical of group incidents, firing (1 firing, 0 pending)",
+        "PVCUsageCritical is true: 93 > 90",
         "by the alert",
         "1 > 90: holds for 1 of 3",
         "[left of `/`]",

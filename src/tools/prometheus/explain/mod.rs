@@ -57,7 +57,7 @@ impl ReadTool for Explain {
     }
 
     fn target(&self, _: &Value) -> Vec<Value> {
-        vec![target("query"), target("rules")].concat()
+        [target("query"), target("rules")].concat()
     }
 
     async fn read(&self, args: &Value) -> Result<Seen, ToolError> {
