@@ -62,10 +62,12 @@ impl PrometheusReader {
     /// # Errors
     /// [`EdgeErrorKind::Invalid`] when the server finds the query wrong.
     pub async fn query(&self, query: &str, time: Option<&str>) -> Result<PrometheusData, EdgeError> {
-        self.query_within(query, time, EVALUATION).await
+        let limit = self.limit();
+        self.instant(query, time, &[("timeout", EVALUATION), ("limit", limit.as_str())]).await
     }
 
-    /// As [`Self::query`], but the server gives up after `timeout` (`5s`).
+    /// As [`Self::query`] for a query that by itself answers with few series, so without `limit`; the
+    /// server gives up after `timeout` (`5s`).
     ///
     /// # Errors
     /// [`EdgeErrorKind::Timeout`] when it did.
@@ -75,10 +77,18 @@ impl PrometheusReader {
         time: Option<&str>,
         timeout: &str,
     ) -> Result<PrometheusData, EdgeError> {
-        let limit = self.limit();
+        self.instant(query, time, &[("timeout", timeout)]).await
+    }
+
+    async fn instant(
+        &self,
+        query: &str,
+        time: Option<&str>,
+        bounds: &[(&str, &str)],
+    ) -> Result<PrometheusData, EdgeError> {
         let mut params = vec![("query", query)];
         params.extend(time.map(|time| ("time", time)));
-        params.extend([("timeout", timeout), ("limit", limit.as_str())]);
+        params.extend(bounds);
         self.ask("query", &params).await
     }
 
@@ -376,7 +386,7 @@ pub(crate) mod tests {
         let asked = asked.lock().unwrap();
         let range = "GET /api/v1/query_range?query=up&start=1&end=2&step=1&timeout=20s&limit=8 ";
         assert!(asked[0].starts_with(range), "{}", asked[0]);
-        assert!(asked[1].starts_with("GET /api/v1/query?query=up&timeout=5s&limit=8 "), "{}", asked[1]);
+        assert!(asked[1].starts_with("GET /api/v1/query?query=up&timeout=5s "), "{}", asked[1]);
     }
 
     #[tokio::test]

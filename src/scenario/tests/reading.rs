@@ -73,6 +73,10 @@ async fn wide_queries_are_refused_and_narrow_ones_cost_nothing_more() {
     assert!(refused.contains("series now; at most 2 may be answered"), "{refused} {count}");
     let asked: Vec<String> = served.requests()[before..].iter().map(|r| r.path.clone()).collect();
     assert_eq!(asked, ["/api/v1/query"], "it was counted and not sent");
+    // However few series are allowed, every selector is counted.
+    let many = "absent_metric + on (pod) other_absent or kube_nothing or kubelet_volume_stats_used_bytes";
+    let refused = look(&registry, "prometheus_query_range", range(many)).await.unwrap_err().to_string();
+    assert!(refused.contains("`kubelet_volume_stats_used_bytes` has 3 series now"), "{refused}");
     for query in ["{__name__=~\".+\"}", "count({__name__!=\"\"})"] {
         let before = served.requests().len();
         assert!(look(&registry, "prometheus_query", json!({"query": query})).await.is_err(), "{query}");
