@@ -20,7 +20,9 @@ fn auth(credential: &Option<Credential>) -> Option<Auth> {
 /// When its settings cannot work.
 pub fn prometheus(config: &Config) -> Result<Option<PrometheusReader>, EdgeError> {
     let peer = config.prometheus.as_ref();
-    peer.map(|peer| PrometheusReader::new(&peer.url, auth(&peer.credential))).transpose()
+    let reader =
+        peer.map(|peer| Ok(PrometheusReader::new(&peer.url, auth(&peer.credential))?.with_max_series(peer.max_series)));
+    reader.transpose()
 }
 
 /// The Loki that is configured, if one is.

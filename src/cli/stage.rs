@@ -3,7 +3,7 @@
 use super::Failure;
 use crate::config::{Config, Kubernetes, Prometheus};
 use crate::domain::{Clock as _, Entropy as _};
-use crate::edge::{SystemClock, SystemEntropy};
+use crate::edge::{MAX_SERIES, SystemClock, SystemEntropy};
 use crate::scenario::{ScenarioError, Served, World};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,7 +36,8 @@ impl Stage {
         let folder = Folder::new()?;
         config.places.store = folder.0.join("firewarden.db");
         config.kubernetes = Some(Kubernetes { url: Some(served.kube_url.clone()), ..Kubernetes::default() });
-        config.prometheus = Some(Prometheus { url: served.prometheus_url.clone(), credential: None });
+        config.prometheus =
+            Some(Prometheus { url: served.prometheus_url.clone(), credential: None, max_series: MAX_SERIES });
         config.notify.clear();
         config.access.clear();
         config.intake.tokens.clear();

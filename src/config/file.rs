@@ -364,12 +364,19 @@ pub(super) struct Kubernetes {
     pub context: Option<String>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Prometheus {
     pub url: Option<String>,
     pub bearer: Option<Reference>,
     pub basic: Option<Basic>,
+    pub max_series: usize,
+}
+
+impl Default for Prometheus {
+    fn default() -> Self {
+        Self { url: None, bearer: None, basic: None, max_series: crate::edge::MAX_SERIES }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -95,6 +95,7 @@ pub const KEYS: &[Key] = &[
     key("tools.prometheus.bearer", "secret", "null", "file:prometheus-token", "sent as `Authorization: Bearer`"),
     key("tools.prometheus.basic.username", "text", "", "firewarden", "instead of bearer"),
     key("tools.prometheus.basic.password", "secret", "", "env:PROMETHEUS_PASSWORD", "instead of bearer"),
+    key("tools.prometheus.max_series", "number", "2000", "10000", "series that one query may answer, 1 to 100000; wider ones are refused before they are sent, or cut"),
     key("tools.loki.url", "address", "null", "http://loki-gateway.monitoring", "null is LOKI_URL or LOKI_ADDR; without any there are no Loki tools"),
     key("tools.loki.bearer", "secret", "null", "file:loki-token", "sent as `Authorization: Bearer`"),
     key("tools.loki.basic.username", "text", "", "firewarden", "instead of bearer"),

@@ -226,6 +226,8 @@ pub struct Prometheus {
     pub url: String,
     /// How it is to be asked.
     pub credential: Option<Credential>,
+    /// Series that one query may answer.
+    pub max_series: usize,
 }
 
 /// How an HTTP peer is to be asked.

@@ -81,6 +81,7 @@ fn every_mistake_is_told_with_its_place_and_its_remedy() {
             "server: {listen: '8080', public_url: example.org}\ntools: {prometheus: {url: 'http://u:secret-word@p:9090'}}\n",
         ),
         ("prometheus", "tools: {prometheus: {bearer: 'env:HOME', basic: {username: u, password: 'env:HOME'}}}"),
+        ("no series", "tools: {prometheus: {url: 'http://p', max_series: 0}}"),
         (
             "logs",
             "tools:\n  loki: {tenant: 'a b', url: 'http://l', bearer: 'env:HOME', basic: {username: u, password: 'env:HOME'}}\n  elasticsearch: {url: 'http://e', api_key: 'env:HOME', bearer: 'env:HOME', indices: ['logs-*', 'A/b', '-x', '_all']}\n",

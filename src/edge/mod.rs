@@ -38,5 +38,5 @@ pub use kube::KubeReader;
 pub use loki::LokiReader;
 pub use pinned::Pinned;
 pub use probe::{ProbeTarget, Probed, Prober};
-pub use prometheus::PrometheusReader;
+pub use prometheus::{MAX_SERIES, PrometheusReader};
 pub use runbooks::RunbookReader;

@@ -8,12 +8,17 @@ use serde_json::Value;
 const PEER: &str = "prometheus";
 /// Longer questions are posted: proxies and servers limit the length of an address.
 const GET_BYTES: usize = 1500;
+/// How long the server may work on one query: behind a proxy it may not learn that nobody waits any more.
+const EVALUATION: &str = "20s";
+/// Most series of one answer, unless the reader is told otherwise.
+pub const MAX_SERIES: usize = 2000;
 
 /// Reads metrics, alerts, rules and targets. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct PrometheusReader {
     peer: HttpPeer,
     limits: Limits,
+    max_series: usize,
 }
 
 /// The `data` of an answer, with what the server warns of.
@@ -31,7 +36,19 @@ impl PrometheusReader {
     /// # Errors
     /// [`EdgeErrorKind::Invalid`] when `url` is no address.
     pub fn new(url: &str, auth: Option<Auth>) -> Result<Self, EdgeError> {
-        Ok(Self { peer: HttpPeer::new(PEER, url, auth)?, limits: Limits::default() })
+        Ok(Self { peer: HttpPeer::new(PEER, url, auth)?, limits: Limits::default(), max_series: MAX_SERIES })
+    }
+
+    /// The same server, asked for at most `series` series by one query.
+    #[must_use]
+    pub fn with_max_series(self, series: usize) -> Self {
+        Self { max_series: series, ..self }
+    }
+
+    /// Most series of one answer. Servers that know `limit` stop behind them; one more than these tells
+    /// that there are more.
+    pub fn max_series(&self) -> usize {
+        self.max_series
     }
 
     /// The server's address, without credentials.
@@ -39,17 +56,48 @@ impl PrometheusReader {
         self.peer.address()
     }
 
-    /// Evaluates `query` at `time` (unix seconds) or now.
+    /// Evaluates `query` at `time` (unix seconds) or now. The answer has at most one series more than
+    /// [`Self::max_series`] where the server knows `limit`.
     ///
     /// # Errors
     /// [`EdgeErrorKind::Invalid`] when the server finds the query wrong.
     pub async fn query(&self, query: &str, time: Option<&str>) -> Result<PrometheusData, EdgeError> {
+        let limit = self.limit();
+        self.instant(query, time, &[("timeout", EVALUATION), ("limit", limit.as_str())]).await
+    }
+
+    /// As [`Self::query`] for a query that by itself answers with few series, so without `limit`; the
+    /// server gives up after `timeout` (`5s`).
+    ///
+    /// # Errors
+    /// [`EdgeErrorKind::Timeout`] when it did.
+    pub async fn query_within(
+        &self,
+        query: &str,
+        time: Option<&str>,
+        timeout: &str,
+    ) -> Result<PrometheusData, EdgeError> {
+        self.instant(query, time, &[("timeout", timeout)]).await
+    }
+
+    async fn instant(
+        &self,
+        query: &str,
+        time: Option<&str>,
+        bounds: &[(&str, &str)],
+    ) -> Result<PrometheusData, EdgeError> {
         let mut params = vec![("query", query)];
         params.extend(time.map(|time| ("time", time)));
+        params.extend(bounds);
         self.ask("query", &params).await
     }
 
-    /// Evaluates `query` from `start` to `end` (unix seconds) every `step` seconds.
+    fn limit(&self) -> String {
+        self.max_series.saturating_add(1).to_string()
+    }
+
+    /// Evaluates `query` from `start` to `end` (unix seconds) every `step` seconds; at most so many
+    /// series as [`Self::query`] gives.
     ///
     /// # Errors
     /// [`EdgeErrorKind::Invalid`] when the server finds the query wrong.
@@ -60,7 +108,26 @@ impl PrometheusReader {
         end: &str,
         step: &str,
     ) -> Result<PrometheusData, EdgeError> {
-        self.ask("query_range", &[("query", query), ("start", start), ("end", end), ("step", step)]).await
+        let (limit, window) = (self.limit(), [("query", query), ("start", start), ("end", end), ("step", step)]);
+        let bounds = [("timeout", EVALUATION), ("limit", limit.as_str())];
+        self.ask("query_range", &[window.as_slice(), &bounds].concat()).await
+    }
+
+    /// The exemplars of the series that `query` selects, between `start` and `end` (unix seconds). A
+    /// server that keeps none answers with an empty list.
+    ///
+    /// # Errors
+    /// [`EdgeErrorKind::Invalid`] when the server finds the query wrong.
+    pub async fn exemplars(&self, query: &str, start: &str, end: &str) -> Result<PrometheusData, EdgeError> {
+        self.ask("query_exemplars", &[("query", query), ("start", start), ("end", end)]).await
+    }
+
+    /// The flags that the server was started with.
+    ///
+    /// # Errors
+    /// See [`EdgeErrorKind`]; proxies often do not let this through.
+    pub async fn flags(&self) -> Result<PrometheusData, EdgeError> {
+        self.ask("status/flags", &[]).await
     }
 
     /// The series that match any of `matches` between `start` and `end` (unix seconds).
@@ -311,13 +378,25 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
+    async fn the_server_is_told_when_to_stop() {
+        let (reader, asked) = replaying(fixture("3.5.3", "query-range"));
+        let reader = reader.with_max_series(7);
+        reader.query_range("up", "1", "2", "1").await.unwrap();
+        reader.query_within("up", None, "5s").await.unwrap();
+        let asked = asked.lock().unwrap();
+        let range = "GET /api/v1/query_range?query=up&start=1&end=2&step=1&timeout=20s&limit=8 ";
+        assert!(asked[0].starts_with(range), "{}", asked[0]);
+        assert!(asked[1].starts_with("GET /api/v1/query?query=up&timeout=5s "), "{}", asked[1]);
+    }
+
+    #[tokio::test]
     async fn long_questions_are_posted_as_a_form() {
         let (reader, asked) = replaying(fixture("3.5.3", "query-vector"));
         reader.query("up", Some("1.5")).await.unwrap();
         reader.query(&format!("up{{job=~\"{}\"}}", "x".repeat(2000)), None).await.unwrap();
         reader.series(&["up".into(), "down".into()], "1", "2").await.unwrap();
         let asked = asked.lock().unwrap();
-        assert!(asked[0].starts_with("GET /api/v1/query?query=up&time=1.5 "), "{}", asked[0]);
+        assert!(asked[0].starts_with("GET /api/v1/query?query=up&time=1.5&timeout=20s&limit=2001 "), "{}", asked[0]);
         assert!(
             asked[1].starts_with("POST /api/v1/query ") && asked[1].contains("\r\n\r\nquery=up%7Bjob"),
             "{}",

@@ -9,6 +9,7 @@
 //!   - {metric: replicas, steps: {-7d: 1, "2026-04-01T09:40:12Z": 0}}
 //!   - {metric: requests, wave: {mean: 40, amplitude: 15, period: 1d}, jitter: 3}
 //!   - {metric: created, instant: "2026-03-01T08:00:00Z"}
+//!   - {metric: seconds_bucket, value: 7, exemplars: [{at: -4m, value: 2.5, labels: {trace_id: 4bf9}}]}
 //! ```
 //!
 //! Moments are distances from `now` (`-3h28m`) or instants. Samples lie on a grid that passes
@@ -16,7 +17,7 @@
 
 use super::{
     error::{Place, ScenarioError},
-    series::{Labels, Sample, Series, Source},
+    series::{Exemplar, Labels, Sample, Series, Source},
     shift::Shift,
 };
 use jiff::Timestamp;
@@ -82,6 +83,17 @@ struct Entry {
     /// Round down to whole numbers.
     #[serde(default)]
     whole: bool,
+    /// Single requests behind it.
+    #[serde(default)]
+    exemplars: Vec<ExemplarEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExemplarEntry {
+    at: String,
+    value: Quantity,
+    labels: Labels,
 }
 
 #[derive(Debug, Deserialize)]
@@ -222,6 +234,14 @@ pub(crate) fn read(
         if anchor_ms - curve.from_ms > MAX_HISTORY_MS || curve.from_ms > curve.until_ms {
             return Err(broken("begins more than 400 days ago, or after its end".into()));
         }
+        let exemplars = entry
+            .exemplars
+            .iter()
+            .map(|one| {
+                let value = number_of(&one.value).map_err(broken)?;
+                Ok(Exemplar { at_ms: moment(&one.at)? + shift.millis(), value, labels: one.labels.clone() })
+            })
+            .collect::<Result<Vec<_>, ScenarioError>>()?;
         let plain = [Labels::new()];
         for extra in if entry.each.is_empty() { plain.as_slice() } else { entry.each.as_slice() } {
             let mut labels = file.defaults.labels.clone();
@@ -231,7 +251,7 @@ pub(crate) fn read(
             // Prometheus knows no empty label: writing one removes a default.
             labels.retain(|_, value| !value.is_empty());
             let curve = Curve { seed: seed(&labels), ..curve.clone() };
-            all.push(Series { labels, source: Source::Drawn(curve) });
+            all.push(Series { labels, source: Source::Drawn(curve), exemplars: exemplars.clone() });
         }
         if all.len() > MAX_SERIES {
             return Err(broken(format!("more than {MAX_SERIES} series in one file")));

@@ -1,9 +1,10 @@
 //! Recorded samples: `metrics/*.om`, OpenMetrics text with a timestamp (Unix seconds) on each line.
+//! Exemplars need one, too.
 
 use super::{
     curves::Metadata,
     error::{Place, ScenarioError},
-    series::{Labels, Sample, Series, Source},
+    series::{Exemplar, Labels, Sample, Series, Source},
     shift::Shift,
 };
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ pub(crate) fn read(
     text: &str,
     shift: Shift,
 ) -> Result<(Vec<Series>, BTreeMap<String, Metadata>), ScenarioError> {
-    let mut found: BTreeMap<Labels, Vec<Sample>> = BTreeMap::new();
+    let mut found: BTreeMap<Labels, (Vec<Sample>, Vec<Exemplar>)> = BTreeMap::new();
     let mut metadata: BTreeMap<String, Metadata> = BTreeMap::new();
     for (number, line) in text.lines().enumerate().take(MAX_SAMPLES) {
         let broken = |reason: &str| place.broken(format!("line {}", number + 1), reason);
@@ -48,22 +49,40 @@ pub(crate) fn read(
         } else {
             rest
         };
+        // Labels are behind us: what follows a `#` now is an exemplar.
+        let (rest, exemplar) = rest.split_once('#').map_or((rest, None), |(rest, exemplar)| (rest, Some(exemplar)));
         let mut words = rest.split_whitespace();
         let value = words.next().and_then(number_of).ok_or_else(|| broken("the value is no number"))?;
-        let seconds = words
-            .next()
-            .and_then(|word| word.parse::<f64>().ok())
-            .filter(|s| s.is_finite())
-            .ok_or_else(|| broken("a recorded sample needs a timestamp in Unix seconds"))?;
-        let at_ms = (seconds * 1e3).round() as i64 + shift.millis();
-        found.entry(labels).or_default().push(Sample { at_ms, value });
+        let at_ms =
+            moment(words.next(), shift).ok_or_else(|| broken("a recorded sample needs a timestamp in Unix seconds"))?;
+        let (samples, exemplars) = found.entry(labels).or_default();
+        samples.push(Sample { at_ms, value });
+        if let Some(text) = exemplar {
+            exemplars.push(exemplar_of(text, shift).ok_or_else(|| {
+                broken("an exemplar needs labels, a value and a timestamp in Unix seconds: `# {trace_id=\"4bf9\"} 0.7 1700000000`")
+            })?);
+        }
     }
-    let series = found.into_iter().map(|(labels, mut samples)| {
+    let series = found.into_iter().map(|(labels, (mut samples, exemplars))| {
         samples.sort_by_key(|s| s.at_ms);
         samples.dedup_by_key(|s| s.at_ms);
-        Series { labels, source: Source::Stored(samples) }
+        Series { labels, source: Source::Stored(samples), exemplars }
     });
     Ok((series.collect(), metadata))
+}
+
+/// Unix seconds as milliseconds, moved.
+fn moment(word: Option<&str>, shift: Shift) -> Option<i64> {
+    let seconds = word?.parse::<f64>().ok().filter(|s| s.is_finite())?;
+    Some((seconds * 1e3).round() as i64 + shift.millis())
+}
+
+/// Reads ` {trace_id="4bf9"} 0.7 1700000000`.
+fn exemplar_of(text: &str, shift: Shift) -> Option<Exemplar> {
+    let mut labels = Labels::new();
+    let mut words = label_set(text.trim_start(), &mut labels)?.split_whitespace();
+    let value = words.next().and_then(number_of)?;
+    Some(Exemplar { at_ms: moment(words.next(), shift)?, value, labels })
 }
 
 /// Reads `{a="b",…}` at the start of `text`; gives what follows it.
@@ -122,10 +141,22 @@ mod tests {
     }
 
     #[test]
+    fn exemplars_stand_behind_their_sample() {
+        let text = "x_bucket{le=\"#1\"} 7 20 # {trace_id=\"4b#f9\",span=\"a\"} 0.7 19.5\nx_bucket{le=\"2\"} 8 20\n";
+        let (series, _) = read(Place { scenario: "t", file: "x.om" }, text, Shift::NONE).unwrap();
+        let labels = Labels::from([("trace_id".into(), "4b#f9".into()), ("span".into(), "a".into())]);
+        assert_eq!(series[0].exemplars, [Exemplar { at_ms: 19_500, value: 0.7, labels }]);
+        assert_eq!((series[0].window(0, 30_000).len(), series[1].exemplars.len()), (1, 0));
+    }
+
+    #[test]
     fn a_broken_line_is_named() {
-        for (text, says) in
-            [("up 1", "line 1: a recorded"), ("\nup{a=\"b} 1 2", "line 2: labels"), ("up x 2", "no number")]
-        {
+        for (text, says) in [
+            ("up 1 5 # {a=\"b\"} 1", "an exemplar needs"),
+            ("up 1", "line 1: a recorded"),
+            ("\nup{a=\"b} 1 2", "line 2: labels"),
+            ("up x 2", "no number"),
+        ] {
             let error = read(Place { scenario: "t", file: "x.om" }, text, Shift::NONE).unwrap_err().to_string();
             assert!(error.contains(says), "{error}");
         }

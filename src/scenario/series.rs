@@ -13,11 +13,22 @@ pub(crate) struct Sample {
     pub value: f64,
 }
 
+/// A single request behind a sample.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Exemplar {
+    pub at_ms: i64,
+    pub value: f64,
+    /// `trace_id` for the most part.
+    pub labels: Labels,
+}
+
 /// A series. Drawn ones hold no samples: a week at thirty seconds costs nothing until it is asked for.
 #[derive(Debug, Clone)]
 pub(crate) struct Series {
     pub labels: Labels,
     pub source: Source,
+    /// In no order.
+    pub exemplars: Vec<Exemplar>,
 }
 
 /// Where the samples come from.

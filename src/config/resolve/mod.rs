@@ -24,6 +24,9 @@ use std::time::Duration;
 /// What a name may be.
 const NAME_HELP: &str = "use letters, digits, `-`, `_` and `.`, at most 64";
 
+/// Largest `tools.prometheus.max_series`.
+const SERIES: usize = 100_000;
+
 macro_rules! at {
     ($($step:expr),+ $(,)?) => { &[$(Step::from($step)),+] };
 }
@@ -306,7 +309,11 @@ impl Resolver<'_> {
         let of = &self.loaded.file.tools.prometheus;
         let credential = self.credential("prometheus", None, of.bearer.as_ref(), of.basic.as_ref());
         let url = self.peer_address("prometheus", of.url.as_ref(), &["PROMETHEUS_URL"], credential.is_some())?;
-        Some(Prometheus { url, credential })
+        if !(1..=SERIES).contains(&of.max_series) {
+            let help = format!("1 to {SERIES}; an answer of more helps nobody");
+            self.problem(at!["tools", "prometheus", "max_series"], format!("is {}", of.max_series), help);
+        }
+        Some(Prometheus { url, credential, max_series: of.max_series })
     }
 
     fn notify(&mut self) -> Vec<Notify> {

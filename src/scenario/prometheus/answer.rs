@@ -59,8 +59,12 @@ pub(super) fn success(data: Value) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
 
-pub(super) fn success_with_warning(data: Value, warning: &str) -> Response {
-    let body = json!({"status": "success", "data": data, "warnings": [warning]});
+/// With the warning that tells when `limit` cut something off.
+pub(super) fn of_query(data: Value, cut: bool) -> Response {
+    if !cut {
+        return success(data);
+    }
+    let body = json!({"status": "success", "data": data, "warnings": ["results truncated due to limit"]});
     ([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
 

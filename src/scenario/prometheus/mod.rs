@@ -44,7 +44,7 @@ pub(crate) fn answer(world: &World, method: &Method, path: &str, query: &[(Strin
     let Some(endpoint) = path.strip_prefix("/api/v1/") else {
         return plain(StatusCode::NOT_FOUND, "404 page not found\n");
     };
-    let posts = matches!(endpoint, "query" | "query_range" | "series" | "labels" | "format_query");
+    let posts = matches!(endpoint, "query" | "query_range" | "series" | "labels" | "format_query" | "query_exemplars");
     if !(matches!(*method, Method::GET | Method::HEAD) || posts && *method == Method::POST) {
         let allow = if posts { "GET, OPTIONS, POST" } else { "GET, OPTIONS" };
         let mut refused = plain(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n");
@@ -61,6 +61,8 @@ pub(crate) fn answer(world: &World, method: &Method, path: &str, query: &[(Strin
         "targets" => Ok(success(targets::answer(world, asked.one("state").unwrap_or("any")))),
         "metadata" => Ok(success(metadata(world, &asked))),
         "format_query" => format_query(&asked),
+        "query_exemplars" => exemplars(world, &asked),
+        "status/flags" => Ok(success(json!({"enable-feature": "exemplar-storage"}))),
         "status/buildinfo" => Ok(success(build_info())),
         "status/runtimeinfo" => Ok(success(json!({
             "startTime": world.now().to_string(), "serverTime": world.now().to_string(),
@@ -85,17 +87,18 @@ fn instant(world: &World, asked: &Parameters<'_>) -> Result<Response, Failure> {
     let query = parsed(asked)?;
     let value = query.instant(&world.series, at_ms).map_err(Failure::from)?;
     let pair = |value: f64| json!([moment(at_ms), number(value)]);
-    let result = match &value {
-        Value::Scalar(value) => pair(*value),
-        Value::Text(text) => json!([moment(at_ms), text]),
+    let rows = |result: Vec<Json>| asked.cut(result);
+    let (result, cut) = match &value {
+        Value::Scalar(value) => (pair(*value), false),
+        Value::Text(text) => (json!([moment(at_ms), text]), false),
         Value::Vector(points) => {
-            points.iter().map(|point| json!({"metric": point.labels, "value": pair(point.value)})).collect()
+            rows(points.iter().map(|point| json!({"metric": point.labels, "value": pair(point.value)})).collect())
         }
-        Value::Matrix(rows) => {
-            rows.iter().map(|row| json!({"metric": row.labels, "values": answer::values(&row.samples)})).collect()
+        Value::Matrix(all) => {
+            rows(all.iter().map(|row| json!({"metric": row.labels, "values": answer::values(&row.samples)})).collect())
         }
     };
-    Ok(success(json!({"resultType": value.type_name(), "result": result})))
+    Ok(answer::of_query(json!({"resultType": value.type_name(), "result": result}), cut))
 }
 
 fn range(world: &World, asked: &Parameters<'_>) -> Result<Response, Failure> {
@@ -121,7 +124,32 @@ fn range(world: &World, asked: &Parameters<'_>) -> Result<Response, Failure> {
     })?;
     let result: Vec<Json> =
         rows.iter().map(|(labels, samples)| json!({"metric": labels, "values": answer::values(samples)})).collect();
-    Ok(success(json!({"resultType": "matrix", "result": result})))
+    let (result, cut) = asked.cut(result);
+    Ok(answer::of_query(json!({"resultType": "matrix", "result": result}), cut))
+}
+
+/// The exemplars of whatever the selectors of an expression mean.
+fn exemplars(world: &World, asked: &Parameters<'_>) -> Result<Response, Failure> {
+    let query = parsed(asked)?;
+    let start = asked.time("start")?.unwrap_or(i64::MIN / 4);
+    let end = asked.time("end")?.unwrap_or(asked.now_ms());
+    if end < start {
+        return Err(Failure::bad_data("invalid parameter \"end\": end timestamp must not be before start timestamp"));
+    }
+    let selectors = query.selectors();
+    let mut found = Vec::new();
+    for series in world.series.iter().filter(|series| selectors.iter().any(|s| promql::matches_all(s, series))) {
+        let mut within: Vec<_> = series.exemplars.iter().filter(|e| (start..=end).contains(&e.at_ms)).collect();
+        within.sort_by_key(|e| e.at_ms);
+        let told: Vec<Json> = within
+            .iter()
+            .map(|e| json!({"labels": e.labels, "value": number(e.value), "timestamp": moment(e.at_ms)}))
+            .collect();
+        if !told.is_empty() {
+            found.push(json!({"seriesLabels": series.labels, "exemplars": told}));
+        }
+    }
+    Ok(success(json!(found)))
 }
 
 /// The selectors of `match[]`.
@@ -169,12 +197,11 @@ fn label_values(world: &World, asked: &Parameters<'_>, name: &str) -> Result<Res
 
 /// Cuts a list to `limit`, with the warning that tells.
 fn limited(asked: &Parameters<'_>, mut list: Json) -> Response {
-    let limit = asked.one("limit").and_then(|text| text.parse::<usize>().ok()).filter(|limit| *limit > 0);
-    if let (Some(limit), Some(items)) = (limit, list.as_array_mut())
+    if let (Some(limit), Some(items)) = (asked.limit(), list.as_array_mut())
         && items.len() > limit
     {
         items.truncate(limit);
-        return answer::success_with_warning(list, "results truncated due to limit");
+        return answer::of_query(list, true);
     }
     success(list)
 }

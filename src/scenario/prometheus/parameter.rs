@@ -3,6 +3,7 @@
 use super::Failure;
 use crate::scenario::curves::duration_ms;
 use jiff::Timestamp;
+use serde_json::Value;
 
 /// The pairs of a request.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +58,19 @@ impl<'a> Parameters<'a> {
             )),
             Some(ms) => Ok(ms),
         }
+    }
+
+    /// Most items of an answer; 0 and what is no number set no limit.
+    pub(super) fn limit(&self) -> Option<usize> {
+        self.one("limit").and_then(|text| text.parse().ok()).filter(|limit| *limit > 0)
+    }
+
+    /// `rows`, cut to `limit`, and whether that cut something off.
+    pub(super) fn cut(&self, mut rows: Vec<Value>) -> (Value, bool) {
+        let most = self.limit().unwrap_or(usize::MAX);
+        let cut = rows.len() > most;
+        rows.truncate(most);
+        (rows.into(), cut)
     }
 
     /// Checks the form of `timeout`; a recorded world is quick enough not to need it.

@@ -24,7 +24,7 @@ mod value;
 mod tests;
 
 use super::series::{Labels, Sample, Series};
-use promql_parser::parser::{self, Expr};
+use promql_parser::parser::{self, Expr, VectorSelector};
 pub(crate) use select::matches_all;
 use std::{cell::Cell, collections::BTreeMap};
 pub(crate) use value::{Point, Value, number};
@@ -77,6 +77,26 @@ impl Query {
     /// The expression in its canonical form.
     pub(crate) fn canonical(&self) -> String {
         self.0.to_string()
+    }
+
+    /// Every selector in it.
+    pub(crate) fn selectors(&self) -> Vec<&VectorSelector> {
+        let mut found = Vec::new();
+        let mut waiting = vec![&self.0];
+        while let Some(expr) = waiting.pop() {
+            match expr {
+                Expr::VectorSelector(selector) => found.push(selector),
+                Expr::MatrixSelector(matrix) => found.push(&matrix.vs),
+                Expr::Paren(inner) => waiting.push(&inner.expr),
+                Expr::Unary(inner) => waiting.push(&inner.expr),
+                Expr::Subquery(inner) => waiting.push(&inner.expr),
+                Expr::Aggregate(of) => waiting.extend(std::iter::once(&*of.expr).chain(of.param.as_deref())),
+                Expr::Binary(of) => waiting.extend([&*of.lhs, &*of.rhs]),
+                Expr::Call(call) => waiting.extend(call.args.args.iter().map(|arg| &**arg)),
+                Expr::NumberLiteral(_) | Expr::StringLiteral(_) | Expr::Extension(_) => {}
+            }
+        }
+        found
     }
 
     /// The value at one moment (Unix milliseconds).

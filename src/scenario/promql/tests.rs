@@ -13,7 +13,7 @@ fn one(name: &str, labels: &[(&str, &str)], value: impl Fn(i64) -> f64, until: i
     let mut all: Labels = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     all.insert("__name__".into(), name.into());
     let samples = (0..=until / 60).map(|n| Sample { at_ms: n * 60_000, value: value(n * 60) }).collect();
-    Series { labels: all, source: Source::Stored(samples) }
+    Series { labels: all, source: Source::Stored(samples), exemplars: vec![] }
 }
 
 fn world() -> Vec<Series> {
@@ -247,7 +247,8 @@ proptest! {
             value = if *step < 0.0 { 0.0 } else { value + step };
             Sample { at_ms: n as i64 * 30_000, value }
         }).collect();
-        let series = vec![Series { labels: Labels::from([("__name__".into(), "x".into())]), source: Source::Stored(samples) }];
+        let labels = Labels::from([("__name__".into(), "x".into())]);
+        let series = vec![Series { labels, source: Source::Stored(samples), exemplars: vec![] }];
         let end = steps.len() as i64 * 30_000;
         if let Value::Vector(points) = Query::parse("rate(x[10m])").unwrap().instant(&series, end).unwrap() {
             prop_assert!(points.iter().all(|p| p.value >= 0.0));

@@ -2,6 +2,7 @@
 
 mod api_server;
 mod query_api;
+mod reading;
 mod worlds;
 
 use super::{Served, World};

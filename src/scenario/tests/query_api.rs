@@ -131,6 +131,46 @@ async fn series_labels_and_targets_can_be_listed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_query_is_cut_at_its_limit_and_says_so() {
+    let served = demo().await;
+    let query = ("query", "kubelet_volume_stats_used_bytes");
+    let (_, _, all) = get(&served, "/api/v1/query", &[query, ("limit", "0")]).await;
+    let count = all["data"]["result"].as_array().unwrap().len();
+    assert!(count > 1 && all.get("warnings").is_none());
+    let window = [query, ("start", "1775056200"), ("end", "1775056800"), ("step", "5m"), ("limit", "1")];
+    for (path, asked) in [("/api/v1/query", &[query, ("limit", "1")][..]), ("/api/v1/query_range", &window[..])] {
+        let (_, _, cut) = get(&served, path, asked).await;
+        let warned = recorded("prometheus/../../prometheus/3.5.3/query-limit")["body"]["warnings"].clone();
+        assert_eq!((cut["data"]["result"].as_array().unwrap().len(), &cut["warnings"]), (1, &warned), "{path}");
+    }
+    let (_, _, exact) = get(&served, "/api/v1/query", &[query, ("limit", &count.to_string())]).await;
+    assert!(exact.get("warnings").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exemplars_of_the_selected_series_are_told_in_their_window() {
+    let served = serve(World::embedded("no-fault", None).unwrap()).await.1;
+    let asked = |query: &'static str| [("query", query), ("start", "0"), ("end", "9999999999")];
+    let path = "/api/v1/query_exemplars";
+    let (status, _, found) = get(&served, path, &asked("sum(rate(http_requests_total{code=~\"5..\"}[5m]))")).await;
+    assert_eq!((status, &found["status"]), (200, &json!("success")));
+    let one = &found["data"][0];
+    assert!(one["seriesLabels"]["__name__"] == "http_requests_total", "{found}");
+    let exemplar = &one["exemplars"][0];
+    assert!(
+        exemplar["labels"]["trace_id"].is_string()
+            && exemplar["value"].is_string()
+            && exemplar["timestamp"].is_number()
+    );
+    for none in ["http_requests_total{code=\"200\"}", "vector(1)"] {
+        assert_eq!(get(&served, path, &asked(none)).await.2["data"], json!([]), "{none}");
+    }
+    let early = [("query", "http_requests_total"), ("start", "0"), ("end", "1")];
+    assert_eq!(get(&served, path, &early).await.2["data"], json!([]));
+    assert_eq!(get(&served, path, &[("query", "rate(")]).await.0, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn alerts_and_rules_say_the_same() {
     let served = demo().await;
     let (_, _, alerts) = get(&served, "/api/v1/alerts", &[]).await;

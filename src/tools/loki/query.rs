@@ -74,7 +74,7 @@ impl ReadTool for Query {
             LokiFound::Matrix(result) => {
                 let mut data = json!({"resultType": "matrix", "result": result});
                 let mut seen = Seen::all(Value::Null);
-                range::bound(&mut data, &mut seen);
+                range::bound(&mut data, &mut seen, usize::MAX);
                 seen.data = data;
                 return Ok(seen);
             }

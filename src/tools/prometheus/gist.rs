@@ -207,7 +207,7 @@ fn distinct(series: &[Value]) -> Vec<String> {
 }
 
 /// Of each the label that tells most; two where one leaves doubt.
-fn telling(metrics: &[&Map<String, Value>]) -> Vec<String> {
+pub(super) fn telling(metrics: &[&Map<String, Value>]) -> Vec<String> {
     let [first, others @ ..] = metrics else { return Vec::new() };
     let differs = |key: &str| others.is_empty() || others.iter().any(|m| m.get(key) != first.get(key));
     let told = |labels: usize| -> Vec<String> {

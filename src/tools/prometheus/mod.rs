@@ -3,9 +3,13 @@
 //! - [`time`]: instants, windows and steps as people write them.
 //! - [`series`]: samples bounded, summarised and shown.
 //! - [`gist`]: what was seen, in a line.
-//! - [`query`], [`range`], [`inventory`], [`names`]: the tools.
+//! - [`guard`]: what a query would touch, before it is sent.
+//! - [`query`], [`range`], [`inventory`], [`names`], [`exemplars`], [`explain`]: the tools.
 
+pub mod exemplars;
+pub mod explain;
 pub(in crate::tools) mod gist;
+mod guard;
 pub mod inventory;
 pub mod names;
 pub mod query;
@@ -19,11 +23,12 @@ mod tests;
 use super::spec::{ReadTool, ToolError, ToolSpec, arguments};
 use crate::domain::Clock;
 use crate::edge::PrometheusReader;
+use promql_parser::parser::{self, Expr};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// What a manifest can run.
-pub const BUILTINS: [&str; 8] = [
+pub const BUILTINS: [&str; 10] = [
     "prometheus_query",
     "prometheus_query_range",
     "prometheus_series",
@@ -32,6 +37,8 @@ pub const BUILTINS: [&str; 8] = [
     "prometheus_targets",
     "prometheus_labels",
     "prometheus_metadata",
+    "prometheus_exemplars",
+    "prometheus_explain",
 ];
 /// Longest query, in bytes.
 const QUERY_BYTES: usize = 4096;
@@ -57,6 +64,8 @@ pub fn build(spec: Arc<ToolSpec>, reader: PrometheusReader, clock: Arc<dyn Clock
         "prometheus_targets" => Box::new(inventory::Targets(server)),
         "prometheus_labels" => Box::new(names::Labels(server)),
         "prometheus_metadata" => Box::new(names::Metadata(server)),
+        "prometheus_exemplars" => Box::new(exemplars::Exemplars(server)),
+        "prometheus_explain" => Box::new(explain::Explain(server)),
         _ => return None,
     })
 }
@@ -68,16 +77,27 @@ fn target(verb: &str) -> Vec<Value> {
     ]
 }
 
+/// A query that is PromQL.
+#[derive(Debug)]
+struct Parsed<'q> {
+    /// As it is sent.
+    text: &'q str,
+    /// Its tree; `None` when it calls a function that the parser does not know.
+    expr: Option<Expr>,
+    /// The parser's words for that.
+    unknown: String,
+}
+
 /// `query`, if it is PromQL: a typing error is told here, at once and with the place.
-fn promql(query: &str) -> Result<&str, ToolError> {
-    let query = query.trim();
-    if query.is_empty() || query.len() > QUERY_BYTES {
+fn promql(query: &str) -> Result<Parsed<'_>, ToolError> {
+    let text = query.trim();
+    if text.is_empty() || text.len() > QUERY_BYTES {
         return Err(ToolError::invalid(format!("query: PromQL of 1 to {QUERY_BYTES} bytes is expected")));
     }
-    match promql_parser::parser::parse(query) {
-        Ok(_) => Ok(query),
+    match parser::parse(text) {
+        Ok(expr) => Ok(Parsed { text, expr: Some(expr), unknown: String::new() }),
         // The server may be newer than the parser; whether it knows the function, it knows best.
-        Err(e) if e.contains("unknown function") => Ok(query),
+        Err(unknown) if unknown.contains("unknown function") => Ok(Parsed { text, expr: None, unknown }),
         Err(e) => Err(ToolError::invalid(format!("query: this is no valid PromQL: {e}"))),
     }
 }

@@ -1,7 +1,7 @@
 //! A query at one moment.
 
-use super::series::{factored, number};
-use super::time::{Written, instant, text, written};
+use super::series::{factored, number, total};
+use super::time::{Window, Written, instant, text, written};
 use super::{Server, arguments, gist, promql, target};
 use crate::tools::render::table;
 use crate::tools::spec::{ReadTool, Seen, ToolError, ToolSpec};
@@ -38,21 +38,24 @@ impl ReadTool for Query {
         let query = promql(&args.query)?;
         // Without a time it is our clock's now, not the server's: a replay asks the same again.
         let at = instant("time", text(&args.time).as_deref().unwrap_or("now"), self.0.clock.now())?;
-        let answer = self.0.reader.query(query, Some(&written(at))).await?;
+        self.0.guard(&query, Window { start: at, end: at }).await?;
+        let answer = self.0.reader.query(query.text, Some(&written(at))).await?;
+        let most = self.0.reader.max_series();
         let mut data = answer.data;
         let mut seen = Seen::all(Value::Null);
         if let Some(stats) = data.as_object_mut() {
             stats.remove("stats");
         }
         if data["resultType"] == "matrix" {
-            super::range::bound(&mut data, &mut seen);
+            super::range::bound(&mut data, &mut seen, most);
         } else if data["resultType"] == "vector"
             && let Some(result) = data["result"].as_array_mut()
-            && result.len() > ELEMENTS
+            && result.len() > ELEMENTS.min(most)
         {
-            seen.notes.push(format!("{ELEMENTS} of {} series are shown; aggregate, or use topk()", result.len()));
+            let (all, shown) = (total(result.len(), most), ELEMENTS.min(most));
+            seen.notes.push(format!("{shown} of {all} series are shown; aggregate, or use topk()"));
             seen.truncated = true;
-            result.truncate(ELEMENTS);
+            result.truncate(shown);
         }
         if !answer.warnings.is_empty() {
             data["warnings"] = json!(answer.warnings);

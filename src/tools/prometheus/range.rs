@@ -1,6 +1,6 @@
 //! A query over a window of time.
 
-use super::series::{SAMPLES, SERIES, bounded, factored, number};
+use super::series::{SAMPLES, SERIES, bounded, factored, number, total};
 use super::time::{Written, step, text, window, written};
 use super::{Server, arguments, gist, promql, target};
 use crate::tools::render::{span, table};
@@ -47,10 +47,11 @@ impl ReadTool for QueryRange {
             seen.notes
                 .push(format!("the step was raised to {} s: Prometheus gives at most 11,000 samples", written(step)));
         }
+        self.0.guard(&query, window).await?;
         let answer =
-            self.0.reader.query_range(query, &written(window.start), &written(window.end), &written(step)).await?;
+            self.0.reader.query_range(query.text, &written(window.start), &written(window.end), &written(step)).await?;
         let mut data = answer.data;
-        bound(&mut data, &mut seen);
+        bound(&mut data, &mut seen, self.0.reader.max_series());
         if !answer.warnings.is_empty() {
             data["warnings"] = json!(answer.warnings);
             seen.notes.push(format!("Prometheus warns: {}", answer.warnings.join("; ")));
@@ -68,17 +69,21 @@ impl ReadTool for QueryRange {
     }
 }
 
-/// Bounds the series of a matrix and gives each its summary.
-pub(in crate::tools) fn bound(data: &mut Value, seen: &mut Seen) {
+/// Bounds the series of a matrix, of which at most one more than `asked` were asked for, and gives each
+/// its summary.
+pub(in crate::tools) fn bound(data: &mut Value, seen: &mut Seen, asked: usize) {
     let series = match data["result"].take() {
         Value::Array(series) => series,
         _ => Vec::new(),
     };
     let longest = series.iter().filter_map(|s| s["values"].as_array().map(Vec::len)).max().unwrap_or(0);
-    let (kept, total) = bounded(series);
-    if total > SERIES {
+    let (mut kept, count) = bounded(series);
+    let shown = SERIES.min(asked);
+    kept.truncate(shown);
+    if count > shown {
         seen.truncated = true;
-        seen.notes.push(format!("{SERIES} of {total} series are shown; aggregate, or use topk()"));
+        let all = total(count, asked);
+        seen.notes.push(format!("{shown} of {all} series are shown; aggregate, or use topk()"));
     }
     if longest > SAMPLES {
         // The summary is over all samples; what is thinned out is only the drawing of the line.

@@ -89,6 +89,11 @@ pub fn bounded(series: Vec<Value>) -> (Vec<Value>, usize) {
     (kept, total)
 }
 
+/// How many series there are when `count` were answered and one more than `asked` were asked for.
+pub fn total(count: usize, asked: usize) -> String {
+    if count > asked { format!("more than {asked}") } else { count.to_string() }
+}
+
 /// Labels that all series share, and the labels of each without them.
 pub fn factored(series: &[&Value]) -> (String, Vec<String>) {
     let metrics: Vec<&Map<String, Value>> = series.iter().filter_map(|s| s.as_object()).collect();

@@ -17,7 +17,7 @@ impl Clock for Recorded {
     }
 }
 
-fn registry(reader: PrometheusReader) -> Registry {
+pub(super) fn registry(reader: PrometheusReader) -> Registry {
     let sources = Sources { prometheus: Some(reader), ..Sources::none(Arc::new(Recorded)) };
     let redactor = Arc::new(arc_swap::ArcSwap::from_pointee(Redactor::new([]).unwrap()));
     Registry::new(&Manifests::embedded().unwrap(), sources, redactor).unwrap()
@@ -39,7 +39,9 @@ async fn answers_of_every_shape_are_shown() {
         let (reader, asked) = replaying(fixture("3.5.3", name));
         let seen = registry(reader).look("prometheus_query", &json!({"query": "up"})).await.unwrap();
         all.push_str(&format!("== {name}\n{}\n", seen.text));
-        assert!(asked.lock().unwrap()[0].starts_with("GET /api/v1/query?query=up&time=1795219410 "));
+        assert!(
+            asked.lock().unwrap()[0].starts_with("GET /api/v1/query?query=up&time=1795219410&timeout=20s&limit=2001 ")
+        );
         assert!(seen.data["resultType"].is_string());
     }
     insta::assert_snapshot!("queries", all);
@@ -55,8 +57,8 @@ async fn a_range_is_told_as_summaries() {
             seen.data["result"][0]["summary"]["points"],
             seen.data["result"][0]["values"].as_array().unwrap().len()
         );
-        let asked = asked.lock().unwrap()[0].clone();
-        assert!(asked.contains("start=1795197794&end=1795219394&step=120 "), "{asked}");
+        let asked = asked.lock().unwrap()[1].clone();
+        assert!(asked.contains("start=1795197794&end=1795219394&step=120&timeout=20s&limit=2001 "), "{asked}");
         if version == "3.5.3" {
             insta::assert_snapshot!("range", seen.text);
         }
@@ -307,4 +309,24 @@ async fn a_part_of_a_histogram_is_told_under_its_family() {
         registry(reader).look("prometheus_metadata", &json!({"metric": "latency_seconds_bucket"})).await.unwrap();
     assert!(seen.text.starts_with("no metadata"), "{}", seen.text);
     assert!(asked.lock().unwrap()[1].starts_with("GET /api/v1/metadata?limit=10000&metric=latency_seconds "));
+}
+
+#[tokio::test]
+async fn a_function_that_the_parser_does_not_know_is_no_way_round_the_guard() {
+    let (reader, asked) = replaying(fixture("3.5.3", "query-vector"));
+    let registry = registry(reader);
+    for query in ["brand_new({__name__=~\".+\"})", "sum(brand_new(x[5m]))"] {
+        let error = registry.look("prometheus_query", &json!({"query": query})).await.unwrap_err().to_string();
+        assert!(error.contains("unknown function with name 'brand_new'"), "{error}");
+    }
+    assert!(asked.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_even_count_is_not_asked_for_more() {
+    let (reader, asked) = replaying(fixture("3.5.3", "error-real-timeout"));
+    let error = registry(reader).look("prometheus_query_range", &json!({"query": "x"})).await.unwrap_err();
+    assert!(error.to_string().contains("did not even count `x` within 5s") && !error.is_transient(), "{error}");
+    let asked = asked.lock().unwrap();
+    assert!(asked.len() == 1 && asked[0].contains("timeout=5s"), "{asked:?}");
 }

@@ -39,7 +39,8 @@ impl Exporter {
         let cluster: Arc<Mutex<Cluster>> = Arc::default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let router = Router::new().route("/metrics", get(metrics)).with_state(cluster.clone());
+        let router =
+            Router::new().route("/metrics", get(metrics)).route("/traced", get(traced)).with_state(cluster.clone());
         let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { address, cluster, task }
     }
@@ -66,6 +67,17 @@ async fn metrics(State(cluster): State<Arc<Mutex<Cluster>>>) -> Result<String, S
         true => Err(StatusCode::SERVICE_UNAVAILABLE),
         false => Ok(cluster.text()),
     }
+}
+
+/// A service whose requests are traced, in the only format that has exemplars.
+async fn traced() -> ([(&'static str, &'static str); 1], String) {
+    let mut out = "# TYPE checkout_seconds histogram\n".to_owned();
+    for (le, count, trace) in [("0.5", 90, "quick-1"), ("2.5", 99, "slow-1"), ("+Inf", 100, "slowest-1")] {
+        let took = if le == "+Inf" { 7.25 } else { le.parse::<f64>().unwrap_or_default() - 0.125 };
+        let _ = writeln!(out, "checkout_seconds_bucket{{le=\"{le}\"}} {count} # {{trace_id=\"{trace}\"}} {took}");
+    }
+    out.push_str("checkout_seconds_count 100\ncheckout_seconds_sum 61.5\n# EOF\n");
+    ([("content-type", "application/openmetrics-text; version=1.0.0; charset=utf-8")], out)
 }
 
 impl Cluster {

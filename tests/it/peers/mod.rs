@@ -6,6 +6,7 @@
 //! - [`aimock`]: a scripted model of independent make, in two dialects and with faults
 //! - [`llama`]: llama-server with a model that calls tools for ever
 //! - [`modelled`]: an investigation with a model, and what must hold however the model behaves
+//! - [`reading`]: the reading tools against the real Prometheus
 //! - [`program`]: how all of these are started and ended
 //!
 //! These tests are ignored by plain `cargo test`; `./tests/run` installs what they need and runs
@@ -16,6 +17,7 @@ mod exporter;
 mod llama;
 mod modelled;
 mod program;
+mod reading;
 mod receiver;
 mod stand;
 

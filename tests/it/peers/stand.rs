@@ -60,6 +60,7 @@ impl Stand {
                     format!("--storage.tsdb.path={}", path("tsdb")),
                     format!("--web.listen-address={prometheus}"),
                     format!("--web.external-url=http://{prometheus}"),
+                    "--enable-feature=exemplar-storage".to_owned(),
                     // What fired before Prometheus knew its Alertmanager is not sent again for a minute otherwise.
                     "--rules.alert.resend-delay=2s".to_owned(),
                 ],
@@ -107,7 +108,10 @@ fn scrape(exporter: &str, alertmanager: SocketAddr) -> Value {
                    "external_labels": {"cluster": "test-1"}},
         "rule_files": ["rules.yml"],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager.to_string()]}]}]},
-        "scrape_configs": [{"job_name": "kubelet", "static_configs": [{"targets": [exporter]}]}],
+        "scrape_configs": [
+            {"job_name": "kubelet", "static_configs": [{"targets": [exporter]}]},
+            {"job_name": "checkout", "metrics_path": "/traced", "static_configs": [{"targets": [exporter]}]},
+        ],
     })
 }
 
