@@ -41,6 +41,7 @@ pub fn failed(of: &str, check: &str, error: &EdgeError, help: &str) -> Finding {
         EdgeErrorKind::Invalid => Cause::DoesNotLoad,
         EdgeErrorKind::Status { .. }
         | EdgeErrorKind::NotFound
+        | EdgeErrorKind::Unserved
         | EdgeErrorKind::Denied
         | EdgeErrorKind::TooLarge
         | EdgeErrorKind::BadBody => Cause::Found,
