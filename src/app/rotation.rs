@@ -150,7 +150,7 @@ mod tests {
         let text = "store: {url: sqlite://fw.db}\nserver: {listen: \"127.0.0.1:0\"}\n\
                     intake: {tokens: [{token: \"file:intake\"}]}\n\
                     access: {tokens: [{name: ann, role: viewer, token: \"file:token\"}]}\n\
-                    models: [{name: main, model: m, base_url: \"http://127.0.0.1:1/v1\", api_key: \"file:key\"}]\n";
+                    models: [{name: main, provider: openai, model: m, base_url: \"http://127.0.0.1:1/v1\", api_key: \"file:key\"}]\n";
         std::fs::write(&file, text).unwrap();
         let sources = Sources { file: Some(file), env: BTreeMap::new(), flags: vec![], cwd: folder.to_owned() };
         sources.load().unwrap().resolve().unwrap()

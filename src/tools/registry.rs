@@ -277,7 +277,7 @@ impl Registry {
         redacted += blanked;
         let most = tool.spec().max_output;
         let (whole, _) = match tool.whole(args, &seen) {
-            Some(whole) => bound::text(self.redactor.text(&whole).0.into_owned(), bound::WHOLE_BYTES),
+            Some(whole) => bound::text(self.redactor.load().text(&whole).0.into_owned(), bound::WHOLE_BYTES),
             None if clean.len() > most => bound::text(clean.clone().into_owned(), bound::WHOLE_BYTES),
             None => Default::default(),
         };

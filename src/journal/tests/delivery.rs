@@ -73,7 +73,7 @@ fn what_arrives_while_a_sink_is_waited_for_is_not_put_off() {
     // The same thing again, and a resolve: nothing but the sink is waited for.
     let mut life = waiting();
     life.write(Body::AlertsMerged { events: vec![event(1)] });
-    life.perform(life.step());
+    life.write(Body::RiskAssessed { phase: Phase::Signal, decision: decision(Risk::Medium), input: blob(1) });
     let resolved = event(1);
     life.write(Body::AlertResolved { event: resolved.id, fingerprint: resolved.fingerprint, ends_at: at(9) });
     assert!(matches!(life.step(), Step::Wait(_)), "{:?}", life.step());
