@@ -116,7 +116,8 @@ impl ReadTool for Related {
             parts.push(format!("owned by {}", of(root)));
         }
         for group in rows.chunk_by(|a, b| a["relation"] == b["relation"]).filter(|g| g[0]["relation"] != "owner") {
-            parts.push(counted(group.len(), &text(&group[0]["relation"]), &format!("{}s", text(&group[0]["relation"]))));
+            let one = group[0]["relation"].as_str().unwrap_or_default();
+            parts.push(counted(group.len(), one, &several(one)));
         }
         let head = format!("{} {}", text(&data["kind"]), text(&data["name"]));
         if parts.is_empty() {
@@ -139,6 +140,15 @@ impl ReadTool for Related {
             })
             .collect();
         if rows.is_empty() { String::new() } else { table(&["RELATION", "OBJECT", "STATE"], &rows) }
+    }
+}
+
+/// `pods`, `network policies`, `children`.
+fn several(relation: &str) -> String {
+    match (relation, relation.strip_suffix('y')) {
+        ("child", _) => "children".to_owned(),
+        (_, Some(stem)) => format!("{stem}ies"),
+        (one, None) => format!("{one}s"),
     }
 }
 

@@ -190,6 +190,12 @@ fn root(pod: &Value, around: &Around) -> (String, String) {
     };
     let Some((kind, name)) = controller(pod) else { return ("Pod".to_owned(), meta(pod, "name").to_owned()) };
     let between = around.of(&kind).iter().find(|o| meta(o, "name") == name);
+    if between.is_none() && kind == "ReplicaSet" {
+        // It was not read; a Deployment names its ReplicaSets after itself and the hash that their pods carry.
+        let hash = pod["metadata"]["labels"]["pod-template-hash"].as_str();
+        let deployment = hash.and_then(|hash| name.strip_suffix(hash)?.strip_suffix('-')).filter(|d| !d.is_empty());
+        return deployment.map_or((kind, name.clone()), |d| ("Deployment".to_owned(), d.to_owned()));
+    }
     between.and_then(controller).unwrap_or((kind, name))
 }
 
