@@ -35,7 +35,8 @@ pub(crate) fn kinds(series: &[Series]) -> Vec<Kind> {
 /// The objects of one of [`kinds`], computed for this moment.
 pub(super) fn objects(world: &World, kind: &Kind) -> Vec<Value> {
     let now_ms = world.now().as_millisecond();
-    let of = |wanted: &'static str| world.objects.iter().filter(move |o| o["kind"] == wanted && o["apiVersion"] == "v1");
+    let of =
+        |wanted: &'static str| world.objects.iter().filter(move |o| o["kind"] == wanted && o["apiVersion"] == "v1");
     match kind.kind.as_ref() {
         "PodMetrics" => of("Pod").filter_map(|pod| of_pod(world, pod, now_ms)).collect(),
         _ => of("Node").filter_map(|node| of_node(world, node, now_ms)).collect(),

@@ -284,7 +284,8 @@ async fn a_metrics_server_answers_where_containers_were_measured() {
     let (_world, served) = serve(World::embedded("typedb-pvc-full", None).unwrap()).await;
     let url = format!("{}/apis/metrics.k8s.io/v1beta1/namespaces/f3iai/pods", served.kube_url);
     let (_, _, pods) = fetch(client.get(url)).await;
-    let names: Vec<&str> = pods["items"].as_array().unwrap().iter().map(|p| p["metadata"]["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> =
+        pods["items"].as_array().unwrap().iter().map(|p| p["metadata"]["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["postgres-0"]);
 }
 

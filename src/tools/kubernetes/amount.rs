@@ -145,7 +145,8 @@ mod tests {
         let mut sidecar = container("10M");
         sidecar["restartPolicy"] = "Always".into();
         let pod = |init: Value, more: Value| {
-            let mut pod = json!({"spec": {"containers": [container("100M"), container("50M")], "initContainers": init}});
+            let mut pod =
+                json!({"spec": {"containers": [container("100M"), container("50M")], "initContainers": init}});
             pod["spec"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
             of_pod(&pod, "requests")
         };
@@ -160,7 +161,10 @@ mod tests {
             (json!([]), json!({"resources": {"requests": {"memory": "900M"}}}), 900e6, 0.2),
         ] {
             let sums = pod(init.clone(), more.clone());
-            assert!((sums["memory"] - memory).abs() < 1.0 && (sums["cpu"] - cpu).abs() < 1e-9, "{init} {more}: {sums:?}");
+            assert!(
+                (sums["memory"] - memory).abs() < 1.0 && (sums["cpu"] - cpu).abs() < 1e-9,
+                "{init} {more}: {sums:?}"
+            );
         }
         let limits = of_pod(&json!({"spec": {"containers": [{}], "overhead": {"memory": "7M"}}}), "limits");
         assert!(limits.is_empty(), "{limits:?}");

@@ -66,7 +66,11 @@ impl ReadTool for RolloutHistory {
         let namespace = given(&Some(args.namespace)).map(str::to_owned);
         let workload = reader.get(&kind, namespace.as_deref(), args.name.trim()).await?;
         let kept = reader.resolve(kept, Some("apps/v1")).await?;
-        let query = ListQuery { label_selector: selector::query(&workload["spec"]["selector"]), limit: READ, ..ListQuery::default() };
+        let query = ListQuery {
+            label_selector: selector::query(&workload["spec"]["selector"]),
+            limit: READ,
+            ..ListQuery::default()
+        };
         let listing = reader.list(&kept, namespace.as_deref(), &query).await?;
         let mut revisions: Vec<Value> =
             listing.items.iter().filter(|item| owned(item, &workload)).map(|item| revision(item, &workload)).collect();

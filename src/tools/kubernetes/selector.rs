@@ -55,9 +55,7 @@ mod tests {
     #[test]
     fn a_selector_asks_and_matches_the_same() {
         let labels = json!({"app": "api", "tier": "b"});
-        let one = |operator: &str, key: &str, values: Value| {
-            json!({"matchExpressions": [{"key": key, "operator": operator, "values": values}]})
-        };
+        let one = |operator: &str, key: &str, values: Value| json!({"matchExpressions": [{"key": key, "operator": operator, "values": values}]});
         for (selector, asked, fits) in [
             (json!({"matchLabels": {"app": "api"}}), Some("app=api"), true),
             (json!({"matchLabels": {"app": "web"}}), Some("app=web"), false),

@@ -63,11 +63,8 @@ impl ReadTool for Node {
         let leases = stable("Lease", "coordination.k8s.io/v1").await?;
         // A name that is none stops here, before it becomes part of a selector.
         let node = reader.get(&nodes, None, name).await?;
-        let on_it = ListQuery {
-            field_selector: Some(format!("spec.nodeName={name}")),
-            limit: PODS,
-            ..ListQuery::default()
-        };
+        let on_it =
+            ListQuery { field_selector: Some(format!("spec.nodeName={name}")), limit: PODS, ..ListQuery::default() };
         let (pods, lease, events) = tokio::join!(
             reader.list(&pods, None, &on_it),
             reader.get(&leases, Some(LEASES), name),
@@ -114,18 +111,18 @@ impl ReadTool for Node {
         let text = |value: &Value| value.as_str().map(short).unwrap_or_default();
         let mut parts = vec![text(&data["status"]), text(&data["problems"])];
         parts.retain(|part| !part.is_empty());
-        for resource in ["cpu", "memory"] {
-            let row = items(&data["resources"]).find(|r| r["resource"] == resource);
-            if let Some(share) = row.and_then(|r| amount::share(r["requested"].as_f64(), r["allocatable"].as_f64())) {
-                parts.push(format!("{resource} {} requested", amount::percent(share)));
-            }
-        }
         if let Some(pods) = data["pods"].as_u64() {
             let ill = data["pods_ill"].as_u64().unwrap_or(0);
             parts.push(match ill {
                 0 => format!("{}, all well", counted(pods as usize, "pod", "pods")),
                 ill => format!("{ill} of {} not well", counted(pods as usize, "pod", "pods")),
             });
+        }
+        for resource in ["cpu", "memory"] {
+            let row = items(&data["resources"]).find(|r| r["resource"] == resource);
+            if let Some(share) = row.and_then(|r| amount::share(r["requested"].as_f64(), r["allocatable"].as_f64())) {
+                parts.push(format!("{resource} {} requested", amount::percent(share)));
+            }
         }
         let taints = items(&data["taints"]).count();
         if taints > 0 {
@@ -184,9 +181,8 @@ impl ReadTool for Node {
                 let name = text(&r["resource"]);
                 let allocatable = r["allocatable"].as_f64();
                 let one = |key: &str| r[key].as_f64().map(|a| amount::shown(&name, a)).unwrap_or_default();
-                let share = |key: &str| {
-                    amount::share(r[key].as_f64(), allocatable).map(amount::percent).unwrap_or_default()
-                };
+                let share =
+                    |key: &str| amount::share(r[key].as_f64(), allocatable).map(amount::percent).unwrap_or_default();
                 vec![
                     name.clone(),
                     one("allocatable"),
@@ -224,7 +220,8 @@ fn ill(pod: &Value, now: jiff::Timestamp) -> Value {
     let state = super::columns::pod(pod, now);
     let message = pod["status"]["message"].as_str();
     let message = message.or_else(|| {
-        let waiting = items(&pod["status"]["containerStatuses"]).find_map(|c| c["state"]["waiting"]["message"].as_str());
+        let waiting =
+            items(&pod["status"]["containerStatuses"]).find_map(|c| c["state"]["waiting"]["message"].as_str());
         let why = items(&pod["status"]["conditions"]).find(|c| c["type"] == "PodScheduled" && c["status"] == "False");
         waiting.or(why.and_then(|c| c["message"].as_str()))
     });

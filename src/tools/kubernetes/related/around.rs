@@ -130,7 +130,8 @@ fn pods_by(subject: &Value) -> Option<String> {
         "NetworkPolicy" => selector::query(&spec["podSelector"]),
         "Service" => {
             let pairs = spec["selector"].as_object().into_iter().flatten();
-            let pairs: Vec<String> = pairs.filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?))).collect();
+            let pairs: Vec<String> =
+                pairs.filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?))).collect();
             Some(pairs.join(",")).filter(|s| !s.is_empty())
         }
         _ => None,

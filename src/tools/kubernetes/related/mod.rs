@@ -17,7 +17,7 @@ use super::object::{items, meta};
 use super::unread::Unread;
 use super::{Cluster, arguments, given};
 use crate::tools::gist::{CHARS, counted, listed, name as short};
-use crate::tools::render::table;
+use crate::tools::render::{clip, table};
 use crate::tools::spec::{ReadTool, Seen, ToolError, ToolSpec};
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -25,6 +25,8 @@ use serde_json::{Value, json};
 
 /// Most rows of one relation.
 const EACH: usize = 20;
+/// Most characters of a state in the gist.
+const STATE: usize = 24;
 /// Owners above owners.
 const DEPTH: usize = 6;
 /// The kinds of owners that are read; of others the name is told.
@@ -59,8 +61,7 @@ impl ReadTool for Related {
     fn target(&self, args: &Value) -> Vec<Value> {
         let Ok(args) = arguments::<Args>(args) else { return Vec::new() };
         let namespace = given(&args.namespace);
-        let mut targets =
-            vec![self.0.target("get", &args.kind, given(&args.api_version), namespace, Some(&args.name))];
+        let mut targets = vec![self.0.target("get", &args.kind, given(&args.api_version), namespace, Some(&args.name))];
         // What is around a node or a volume lies in namespaces that are not known yet.
         let namespaced = self.0.reader.known_kind(&args.kind, given(&args.api_version)).is_none_or(|k| k.namespaced);
         let place = namespace.filter(|_| namespaced);
@@ -111,7 +112,8 @@ impl ReadTool for Related {
         let of = |row: &Value| format!("{} {}", text(&row["kind"]), text(&row["name"]));
         // What is wrong, then who owns it, then how much there is.
         let ill = rows.iter().filter(|row| row["problem"] == true);
-        let mut parts: Vec<String> = ill.take(3).map(|row| format!("{} {}", of(row), text(&row["state"]))).collect();
+        let mut parts: Vec<String> =
+            ill.take(3).map(|row| format!("{} {}", of(row), clip(&text(&row["state"]), STATE))).collect();
         if let Some(root) = rows.iter().rfind(|row| row["relation"] == "owner") {
             parts.push(format!("owned by {}", of(root)));
         }
@@ -136,7 +138,11 @@ impl ReadTool for Related {
                     false => String::new(),
                 };
                 let mark = if row["problem"] == true { "! " } else { "" };
-                vec![text("relation"), format!("{} {place}{}", text("kind"), text("name")), format!("{mark}{}", text("state"))]
+                vec![
+                    text("relation"),
+                    format!("{} {place}{}", text("kind"), text("name")),
+                    format!("{mark}{}", text("state")),
+                ]
             })
             .collect();
         if rows.is_empty() { String::new() } else { table(&["RELATION", "OBJECT", "STATE"], &rows) }

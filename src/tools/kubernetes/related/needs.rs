@@ -68,7 +68,8 @@ pub(super) fn add(needs: &mut Needs, spec: &Value, pod: Option<&str>) {
             add("PersistentVolumeClaim", &claim.into(), format!("ephemeral {way}"), false);
         }
     }
-    for container in ["initContainers", "containers", "ephemeralContainers"].iter().flat_map(|list| items(&spec[*list])) {
+    for container in ["initContainers", "containers", "ephemeralContainers"].iter().flat_map(|list| items(&spec[*list]))
+    {
         for variable in items(&container["env"]) {
             for (kind, field) in [("ConfigMap", "configMapKeyRef"), ("Secret", "secretKeyRef")] {
                 let from = &variable["valueFrom"][field];

@@ -62,7 +62,9 @@ fn pods<'a>(subject: &Value, around: &'a Around) -> Vec<&'a Value> {
     match subject["kind"].as_str().unwrap_or_default() {
         "Pod" | "Node" => all.collect(),
         "Service" => all.filter(|pod| selected(subject, &pod["metadata"]["labels"])).collect(),
-        "PodDisruptionBudget" => all.filter(|p| selector::matches(&spec["selector"], &p["metadata"]["labels"])).collect(),
+        "PodDisruptionBudget" => {
+            all.filter(|p| selector::matches(&spec["selector"], &p["metadata"]["labels"])).collect()
+        }
         "NetworkPolicy" => all.filter(|p| selector::matches(&spec["podSelector"], &p["metadata"]["labels"])).collect(),
         "PersistentVolumeClaim" => all.filter(needing("PersistentVolumeClaim", name)).collect(),
         "PersistentVolume" => {
@@ -83,8 +85,9 @@ fn pods<'a>(subject: &Value, around: &'a Around) -> Vec<&'a Value> {
         "Ingress" | "HTTPRoute" => {
             let named = row::backends(subject);
             let services = around.of("Service").iter();
-            let services: Vec<&Value> =
-                services.filter(|s| named.iter().any(|(_, to)| to.split(':').next() == Some(meta(s, "name")))).collect();
+            let services: Vec<&Value> = services
+                .filter(|s| named.iter().any(|(_, to)| to.split(':').next() == Some(meta(s, "name"))))
+                .collect();
             all.filter(|pod| services.iter().any(|s| selected(s, &pod["metadata"]["labels"]))).collect()
         }
         _ => {
@@ -98,9 +101,11 @@ fn pods<'a>(subject: &Value, around: &'a Around) -> Vec<&'a Value> {
 /// Labels and pod specs that stand for the subject: those of its pods, and of the template that it has.
 fn faces<'a>(subject: &'a Value, pods: &[&'a Value]) -> Vec<(&'a Value, &'a Value)> {
     let templates = [&subject["spec"]["template"], &subject["spec"]["jobTemplate"]["spec"]["template"]];
-    let of_template = templates.into_iter().filter(|t| t["spec"].is_object()).map(|t| (&t["metadata"]["labels"], &t["spec"]));
+    let of_template =
+        templates.into_iter().filter(|t| t["spec"].is_object()).map(|t| (&t["metadata"]["labels"], &t["spec"]));
     // A node's pods have nothing in common but the node.
-    let of_pods = pods.iter().filter(|_| subject["kind"] != "Node").map(|pod| (&pod["metadata"]["labels"], &pod["spec"]));
+    let of_pods =
+        pods.iter().filter(|_| subject["kind"] != "Node").map(|pod| (&pod["metadata"]["labels"], &pod["spec"]));
     of_template.chain(of_pods).collect()
 }
 
@@ -133,7 +138,9 @@ fn children(subject: &Value, around: &Around, now: Timestamp) -> Vec<Value> {
     if !old.is_empty() {
         let more = if old.len() == 1 { "old one" } else { "old ones" };
         let state = "scaled to 0, kept for a rollback";
-        rows.push(json!({"relation": "child", "kind": "ReplicaSet", "name": format!("{} {more}", old.len()), "state": state}));
+        rows.push(
+            json!({"relation": "child", "kind": "ReplicaSet", "name": format!("{} {more}", old.len()), "state": state}),
+        );
     }
     rows
 }
@@ -217,8 +224,10 @@ fn backends(subject: &Value, around: &Around) -> Vec<Value> {
     let mut rows = Vec::new();
     match subject["kind"].as_str() {
         Some("Ingress" | "HTTPRoute") => {
-            let mut names: Vec<String> =
-                row::backends(subject).into_iter().filter_map(|(_, to)| Some(to.split(':').next()?.to_owned())).collect();
+            let mut names: Vec<String> = row::backends(subject)
+                .into_iter()
+                .filter_map(|(_, to)| Some(to.split(':').next()?.to_owned()))
+                .collect();
             names.sort();
             names.dedup();
             for name in names {
@@ -282,7 +291,7 @@ fn needed(subject: &Value, faces: &[(&Value, &Value)], around: &Around) -> Vec<V
             let phase = held.and_then(|o| o["status"]["phase"].as_str());
             let mut state = need.in_words();
             if missing {
-                state.push_str("; does not exist");
+                state = format!("does not exist; {state}");
             }
             if let Some(phase) = phase {
                 state = format!("{phase}; {state}");

@@ -39,7 +39,8 @@ pub(super) fn owner(owner: &Value, now: Timestamp) -> Value {
     match owner["metadata"].is_object() {
         true => {
             let (ready, wanted) = columns::replicas(owner["kind"].as_str().unwrap_or_default(), owner);
-            let short = matches!(owner["kind"].as_str(), Some("Deployment" | "StatefulSet" | "DaemonSet")) && ready < wanted;
+            let short =
+                matches!(owner["kind"].as_str(), Some("Deployment" | "StatefulSet" | "DaemonSet")) && ready < wanted;
             of("owner", owner, standing(owner, now), short)
         }
         false => json!({"relation": "owner", "kind": owner["kind"], "name": owner["name"],
@@ -63,7 +64,12 @@ pub(super) fn service(relation: &str, service: &Value, slices: Option<&[Value]>,
         .collect();
     let ports = if ports.is_empty() { String::new() } else { format!("; port {}", ports.join(" ")) };
     if spec["type"] == "ExternalName" {
-        return of(relation, service, format!("leads out to {}", spec["externalName"].as_str().unwrap_or_default()), false);
+        return of(
+            relation,
+            service,
+            format!("leads out to {}", spec["externalName"].as_str().unwrap_or_default()),
+            false,
+        );
     }
     let Some(slices) = slices else {
         return of(relation, service, format!("its endpoints could not be read{ports}"), false);
@@ -101,7 +107,8 @@ pub(super) fn backends(route: &Value) -> Vec<(String, String)> {
     if route["kind"] == "Ingress" {
         let to = |backend: &Value| {
             let service = &backend["service"];
-            let port = service["port"]["name"].as_str().map_or_else(|| service["port"]["number"].to_string(), str::to_owned);
+            let port =
+                service["port"]["name"].as_str().map_or_else(|| service["port"]["number"].to_string(), str::to_owned);
             service["name"].as_str().map(|name| format!("{name}:{port}"))
         };
         found.extend(to(&spec["defaultBackend"]).map(|to| ("*".to_owned(), to)));
@@ -149,7 +156,8 @@ pub(super) fn autoscaler(hpa: &Value) -> Value {
     let mut state = format!("{current} of {least}..{} replicas", most.map_or("?".to_owned(), |m| m.to_string()));
     let mut problem = false;
     for condition in items(&status["conditions"]) {
-        let (kind, is) = (condition["type"].as_str().unwrap_or_default(), condition["status"].as_str().unwrap_or_default());
+        let (kind, is) =
+            (condition["type"].as_str().unwrap_or_default(), condition["status"].as_str().unwrap_or_default());
         let told = match (kind, is) {
             ("ScalingLimited", "True") => "ScalingLimited",
             ("AbleToScale", "False") => "not AbleToScale",

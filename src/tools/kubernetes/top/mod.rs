@@ -122,12 +122,9 @@ impl Top {
             Scope::Namespace(namespace) => namespace,
             Scope::Nodes(_) => return Err(ToolError::invalid("a node has no pods of its own here")),
         };
-        let (samples, objects) = tokio::join!(
-            reader.list(&metrics, Some(namespace), &query),
-            reader.list(&pods, Some(namespace), &query)
-        );
         let (samples, objects) =
-            (samples.map(|l| (l.items, l.complete)), objects.map(|l| (l.items, l.complete)));
+            tokio::join!(reader.list(&metrics, Some(namespace), &query), reader.list(&pods, Some(namespace), &query));
+        let (samples, objects) = (samples.map(|l| (l.items, l.complete)), objects.map(|l| (l.items, l.complete)));
         self.found(samples, objects, "pods", unread, Some(namespace), false).await
     }
 
@@ -189,7 +186,9 @@ fn no_metrics(error: &EdgeError, namespace: Option<&str>) -> ToolError {
     };
     match error.kind() {
         EdgeErrorKind::Unserved => ToolError::failed(
-            format!("the cluster has no metrics server (metrics.k8s.io is not served): install metrics-server, or {instead}"),
+            format!(
+                "the cluster has no metrics server (metrics.k8s.io is not served): install metrics-server, or {instead}"
+            ),
             false,
         ),
         EdgeErrorKind::Status { code: 503, .. } => ToolError::failed(
@@ -220,10 +219,7 @@ impl ReadTool for Top {
                 vec![self.0.target_of(&ApiKind::metrics(true), None, name), target("Node", "v1", None, name)]
             }
             Ok(Scope::Pod(..)) => {
-                vec![
-                    self.0.target_of(&ApiKind::metrics(false), namespace, name),
-                    target("Pod", "v1", namespace, name),
-                ]
+                vec![self.0.target_of(&ApiKind::metrics(false), namespace, name), target("Pod", "v1", namespace, name)]
             }
             Ok(scope) => {
                 let mut targets = vec![
@@ -259,9 +255,7 @@ impl ReadTool for Top {
         let (of, namespace, name) = match &scope {
             Scope::Nodes(name) => ("Node", None, name.clone()),
             Scope::Pod(namespace, name) => ("Pod", Some(namespace.clone()), Some(name.clone())),
-            Scope::Workload(kind, namespace, name) => {
-                (kind.kind.as_str(), Some(namespace.clone()), Some(name.clone()))
-            }
+            Scope::Workload(kind, namespace, name) => (kind.kind.as_str(), Some(namespace.clone()), Some(name.clone())),
             Scope::Namespace(namespace) => ("Pod", Some(namespace.clone()), None),
         };
         rows.truncate(limit);
@@ -338,8 +332,18 @@ impl ReadTool for Top {
             ),
             (false, false) => table(
                 &[
-                    "POD", "CONTAINER", "CPU", "REQUEST", "LIMIT", "OF-LIMIT", "MEMORY", "REQUEST", "LIMIT", "OF-LIMIT",
-                    "AGE", "WINDOW",
+                    "POD",
+                    "CONTAINER",
+                    "CPU",
+                    "REQUEST",
+                    "LIMIT",
+                    "OF-LIMIT",
+                    "MEMORY",
+                    "REQUEST",
+                    "LIMIT",
+                    "OF-LIMIT",
+                    "AGE",
+                    "WINDOW",
                 ],
                 &rows,
             ),

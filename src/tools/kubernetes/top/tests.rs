@@ -19,9 +19,7 @@ fn list(items: &[Value]) -> Value {
 }
 
 fn pod(name: &str, limits: Value) -> Value {
-    let container = |name: &str, limits: &Value| {
-        json!({"name": name, "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": limits}})
-    };
+    let container = |name: &str, limits: &Value| json!({"name": name, "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": limits}});
     json!({"metadata": {"name": name, "namespace": "shop"}, "status": {"phase": "Running"},
            "spec": {"containers": [container("app", &limits)],
                     "initContainers": [{"name": "mesh", "restartPolicy": "Always", "resources": {"limits": {"cpu": "200m"}}}]}})
@@ -42,7 +40,8 @@ fn shop() -> Fake {
         ]),
     );
     let limited = json!({"memory": "512Mi"});
-    let pods = [pod("api-a", limited.clone()), pod("api-b", limited), pod("worker-0", json!({})), pod("new-0", json!({}))];
+    let pods =
+        [pod("api-a", limited.clone()), pod("api-b", limited), pod("worker-0", json!({})), pod("new-0", json!({}))];
     fake.on("/api/v1/namespaces/shop/pods", 200, json!({"items": pods}));
     fake
 }
@@ -76,7 +75,11 @@ async fn a_workload_is_asked_for_by_its_selector_and_a_pod_by_its_name() {
     for path in [format!("{METRICS}/namespaces/shop/pods?"), "/api/v1/namespaces/shop/pods?".to_owned()] {
         assert!(asked.iter().any(|a| a.starts_with(&path) && a.contains("labelSelector=app%3Dapi")), "{asked:?}");
     }
-    fake.on(&format!("{METRICS}/namespaces/shop/pods/api-a"), 200, sample("api-a", "2026-11-21T00:08:48Z", &[("app", "50m", "512Mi")]));
+    fake.on(
+        &format!("{METRICS}/namespaces/shop/pods/api-a"),
+        200,
+        sample("api-a", "2026-11-21T00:08:48Z", &[("app", "50m", "512Mi")]),
+    );
     fake.on("/api/v1/namespaces/shop/pods/api-a", 200, pod("api-a", json!({"memory": "512Mi", "cpu": "1"})));
     let seen = registry.look(TOP, &json!({"namespace": "shop", "name": "api-a"})).await.unwrap();
     assert_eq!(seen.text.lines().next().unwrap(), "1 container of Pod api-a: api-a/app memory 100% of 512Mi");
@@ -92,9 +95,7 @@ async fn a_workload_is_asked_for_by_its_selector_and_a_pod_by_its_name() {
 async fn nodes_are_told_beside_what_pods_may_use_of_them() {
     let fake = Fake::new();
     fake.replay(&fixture("nodes"));
-    let sample = |name: &str, cpu: &str, memory: &str| {
-        json!({"metadata": {"name": name}, "timestamp": "2026-11-21T00:08:50Z", "window": "20s", "usage": {"cpu": cpu, "memory": memory}})
-    };
+    let sample = |name: &str, cpu: &str, memory: &str| json!({"metadata": {"name": name}, "timestamp": "2026-11-21T00:08:50Z", "window": "20s", "usage": {"cpu": cpu, "memory": memory}});
     fake.on(&format!("{METRICS}/nodes"), 200, list(&[sample("node-a", "400m", "1Gi"), sample("node-b", "1", "7.5Gi")]));
     let seen = registry(&fake).look(TOP, &json!({"kind": "nodes"})).await.unwrap();
     insta::assert_snapshot!("nodes", seen.text);
@@ -109,9 +110,11 @@ async fn without_a_metrics_server_it_is_said_what_to_do() {
     let forbidden = json!({"kind": "Status", "reason": "Forbidden", "code": 403,
         "message": "pods.metrics.k8s.io is forbidden: User \"agent\" cannot list resource \"pods\" in API group \"metrics.k8s.io\""});
     let path = format!("{METRICS}/namespaces/shop/pods");
-    for (status, body) in
-        [(404, "404 page not found\n".to_owned()), (503, "service unavailable\n".to_owned()), (403, forbidden.to_string())]
-    {
+    for (status, body) in [
+        (404, "404 page not found\n".to_owned()),
+        (503, "service unavailable\n".to_owned()),
+        (403, forbidden.to_string()),
+    ] {
         fake.text(&path, status, &body);
         let error = registry.look(TOP, &json!({"namespace": "shop"})).await.unwrap_err();
         said.push(format!("{status} {}: {}", if error.is_transient() { "later" } else { "never" }, error.for_reader()));
@@ -119,7 +122,9 @@ async fn without_a_metrics_server_it_is_said_what_to_do() {
     fake.text(&format!("{METRICS}/nodes"), 404, "404 page not found\n");
     fake.on("/api/v1/nodes", 200, json!({"items": []}));
     said.push(registry.look(TOP, &json!({"kind": "Node"})).await.unwrap_err().for_reader().to_owned());
-    for args in [json!({}), json!({"kind": "Deployment", "namespace": "shop"}), json!({"kind": "pvc", "namespace": "shop"})] {
+    for args in
+        [json!({}), json!({"kind": "Deployment", "namespace": "shop"}), json!({"kind": "pvc", "namespace": "shop"})]
+    {
         said.push(registry.look(TOP, &args).await.unwrap_err().for_reader().to_owned());
     }
     insta::assert_snapshot!("without", said.join("\n"));
@@ -128,11 +133,18 @@ async fn without_a_metrics_server_it_is_said_what_to_do() {
 #[tokio::test]
 async fn use_is_worth_telling_without_the_limits() {
     let fake = shop();
-    fake.on("/api/v1/namespaces/shop/pods", 403, json!({"kind": "Status", "reason": "Forbidden", "code": 403, "message": "no"}));
+    fake.on(
+        "/api/v1/namespaces/shop/pods",
+        403,
+        json!({"kind": "Status", "reason": "Forbidden", "code": 403, "message": "no"}),
+    );
     let registry = registry(&fake);
     let text = text(&registry, TOP, json!({"namespace": "shop"})).await;
     assert!(text.starts_with("5 containers of shop: worker-0/app 3Gi and 1.5 cpu, no limit"), "{text}");
-    assert!(text.contains("note: pods could not be read: kubernetes: forbidden: no; grant list on pods in namespace shop"), "{text}");
+    assert!(
+        text.contains("note: pods could not be read: kubernetes: forbidden: no; grant list on pods in namespace shop"),
+        "{text}"
+    );
 }
 
 #[tokio::test]

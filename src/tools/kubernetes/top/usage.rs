@@ -74,7 +74,8 @@ pub(super) fn rank(rows: &mut [Value], by: Option<By>) {
             Some(By::Memory) => (memory, worst, cpu),
             Some(By::Cpu) => (cpu, worst, memory),
         };
-        let name = ["namespace", "pod", "name", "container"].map(|key| row[key].as_str().unwrap_or_default().to_owned());
+        let name =
+            ["namespace", "pod", "name", "container"].map(|key| row[key].as_str().unwrap_or_default().to_owned());
         (Reverse(order), name)
     });
 }

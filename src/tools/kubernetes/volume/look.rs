@@ -37,7 +37,9 @@ pub(super) fn class_of(claim: &Value) -> Option<&str> {
 
 /// The attachments of one volume.
 pub(super) fn attached(all: Vec<Value>, volume: Option<&str>) -> Vec<Value> {
-    all.into_iter().filter(|a| volume.is_some() && a["spec"]["source"]["persistentVolumeName"].as_str() == volume).collect()
+    all.into_iter()
+        .filter(|a| volume.is_some() && a["spec"]["source"]["persistentVolumeName"].as_str() == volume)
+        .collect()
 }
 
 /// The pods that mount the claim called `name`, by name or as an ephemeral volume.
@@ -51,19 +53,18 @@ fn mounts<'p>(pod: &'p Value, name: &str) -> impl Iterator<Item = &'p Value> {
         let by_name = volume["persistentVolumeClaim"]["claimName"] == name;
         // The claim of an ephemeral volume is called after pod and volume.
         let (own, of) = (volume["name"].as_str().unwrap_or_default(), meta(pod, "name"));
-        let ephemeral = || volume["ephemeral"].is_object() && name.strip_prefix(of).is_some_and(|rest| rest.strip_prefix('-') == Some(own));
+        let ephemeral = || {
+            volume["ephemeral"].is_object()
+                && name.strip_prefix(of).is_some_and(|rest| rest.strip_prefix('-') == Some(own))
+        };
         by_name || ephemeral()
     })
 }
 
 /// The nodes where the claim is mounted.
 pub(super) fn nodes(parts: &Parts) -> Vec<String> {
-    let mut nodes: Vec<String> = parts
-        .pods
-        .iter()
-        .flatten()
-        .filter_map(|pod| pod["spec"]["nodeName"].as_str().map(str::to_owned))
-        .collect();
+    let mut nodes: Vec<String> =
+        parts.pods.iter().flatten().filter_map(|pod| pod["spec"]["nodeName"].as_str().map(str::to_owned)).collect();
     nodes.sort();
     nodes.dedup();
     nodes
@@ -85,7 +86,8 @@ pub(super) fn at(parts: &Parts, namespace: &str, now: Timestamp) -> Value {
     let class = class.or_else(|| class_of(claim).map(|name| json!({"name": name, "expandable": null})));
     let volume = parts.volume.as_ref().map(|volume| {
         let (spec, holder) = (&volume["spec"], &volume["spec"]["claimRef"]);
-        let holder = holder["name"].as_str().map(|n| format!("{}/{n}", holder["namespace"].as_str().unwrap_or_default()));
+        let holder =
+            holder["name"].as_str().map(|n| format!("{}/{n}", holder["namespace"].as_str().unwrap_or_default()));
         json!({
             "name": meta(volume, "name"), "phase": volume["status"]["phase"], "capacity": spec["capacity"]["storage"],
             "reclaim": spec["persistentVolumeReclaimPolicy"], "driver": spec["csi"]["driver"],

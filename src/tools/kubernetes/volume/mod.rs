@@ -8,10 +8,10 @@ mod tests;
 use super::object::items;
 use super::unread::Unread;
 use super::{Cluster, arguments, events};
+use crate::edge::EdgeError;
 use crate::edge::kube::{ApiKind, ListQuery, Listing};
 use crate::tools::gist::{CHARS, listed, name as short};
 use crate::tools::render::{age, table};
-use crate::edge::EdgeError;
 use crate::tools::spec::{ReadTool, Seen, ToolError, ToolSpec};
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -143,7 +143,6 @@ impl ReadTool for Volume {
                 None => name,
             },
         });
-        parts.extend(items(&seen.data["problems"]).map(text).take(2));
         let mounting: Vec<String> = items(&seen.data["mounted_by"]).map(|p| text(&p["pod"])).collect();
         parts.push(match (mounting.as_slice(), seen.data["mounted_by"].is_array()) {
             ([], true) => "no pod mounts it".to_owned(),
@@ -151,6 +150,7 @@ impl ReadTool for Volume {
             ([one], _) => format!("mounted by {one}"),
             ([first, rest @ ..], _) => format!("mounted by {first} and {} more", rest.len()),
         });
+        parts.extend(items(&seen.data["problems"]).map(text).take(2));
         parts.retain(|part| !part.is_empty());
         listed(&format!("PersistentVolumeClaim {}", text(&claim["name"])), &parts, CHARS)
     }
@@ -186,8 +186,18 @@ impl ReadTool for Volume {
             items(&data[key]).map(row).collect()
         };
         for (title, key, head, columns) in [
-            ("Conditions", "conditions", &["TYPE", "STATUS", "SINCE", "MESSAGE"][..], &["type", "status", "since", "message"][..]),
-            ("Attached to", "attachments", &["NODE", "ATTACHED", "AGE", "ERROR"], &["node", "attached", "since", "error"]),
+            (
+                "Conditions",
+                "conditions",
+                &["TYPE", "STATUS", "SINCE", "MESSAGE"][..],
+                &["type", "status", "since", "message"][..],
+            ),
+            (
+                "Attached to",
+                "attachments",
+                &["NODE", "ATTACHED", "AGE", "ERROR"],
+                &["node", "attached", "since", "error"],
+            ),
             ("Mounted by", "mounted_by", &["POD", "STATUS", "NODE", "HOW"], &["pod", "status", "node", "how"]),
         ] {
             let rows = rows(key, columns);
@@ -213,12 +223,7 @@ impl Volume {
     }
 
     /// Objects of a kind, in a namespace or everywhere; none when `place` says that there is nothing to ask.
-    async fn all(
-        &self,
-        kind: &str,
-        version: &str,
-        place: Option<Option<&str>>,
-    ) -> Result<Listing, EdgeError> {
+    async fn all(&self, kind: &str, version: &str, place: Option<Option<&str>>) -> Result<Listing, EdgeError> {
         let Some(namespace) = place else { return Ok(Listing { complete: true, ..Listing::default() }) };
         let kind = self.0.reader.resolve(kind, Some(version)).await?;
         self.0.reader.list(&kind, namespace, &ListQuery { limit: READ, ..ListQuery::default() }).await

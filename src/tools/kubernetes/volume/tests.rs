@@ -36,12 +36,23 @@ fn served(claim: &Value) -> Fake {
         json!({"metadata": {"name": name, "creationTimestamp": "2026-11-20T00:09:00Z"}, "status": {"attached": true},
                "spec": {"nodeName": node, "source": {"persistentVolumeName": volume}}})
     };
-    fake.on("/apis/storage.k8s.io/v1/volumeattachments", 200,
-        json!({"items": [attachment("a", "pv-1", "node-a"), attachment("b", "pv-2", "node-b")]}));
-    fake.on("/api/v1/namespaces/shop/pods", 200, json!({"items": [pod("db-0", by_name("data-db-0")), pod("web-0", by_name("other"))]}));
+    fake.on(
+        "/apis/storage.k8s.io/v1/volumeattachments",
+        200,
+        json!({"items": [attachment("a", "pv-1", "node-a"), attachment("b", "pv-2", "node-b")]}),
+    );
+    fake.on(
+        "/api/v1/namespaces/shop/pods",
+        200,
+        json!({"items": [pod("db-0", by_name("data-db-0")), pod("web-0", by_name("other"))]}),
+    );
     fake.on("/apis/apps/v1/namespaces/shop/statefulsets", 200,
         json!({"items": [{"metadata": {"name": "db"}, "spec": {"volumeClaimTemplates": [{"metadata": {"name": "data"}}]}}]}));
-    fake.on("/apis/storage.k8s.io/v1/csinodes/node-a", 200, json!({"metadata": {"name": "node-a"}, "spec": {"drivers": [{"name": "rbd.csi.example"}]}}));
+    fake.on(
+        "/apis/storage.k8s.io/v1/csinodes/node-a",
+        200,
+        json!({"metadata": {"name": "node-a"}, "spec": {"drivers": [{"name": "rbd.csi.example"}]}}),
+    );
     fake.on("/api/v1/namespaces/shop/events", 200, json!({"items": [
         {"metadata": {"name": "e", "namespace": "shop"}, "type": "Warning", "reason": "VolumeResizeFailed", "count": 7,
          "lastTimestamp": "2026-11-21T00:08:00Z", "message": "resize failed", "involvedObject": {"kind": "PersistentVolumeClaim", "name": "data-db-0"}}]}));
@@ -105,22 +116,36 @@ async fn what_is_plainly_wrong_is_said_first() {
         (Box::new(|claim, _| claim["status"]["phase"] = "Lost".into()), "the claim is Lost"),
         (
             Box::new(|_, fake| {
-                fake.on("/apis/storage.k8s.io/v1/csinodes/node-a", 200, json!({"metadata": {"name": "node-a"}, "spec": {"drivers": []}}));
+                fake.on(
+                    "/apis/storage.k8s.io/v1/csinodes/node-a",
+                    200,
+                    json!({"metadata": {"name": "node-a"}, "spec": {"drivers": []}}),
+                );
             }),
             "its driver rbd.csi.example is not registered on node node-a",
         ),
         (
             Box::new(|_, fake| {
-                let on = |node: &str, attached: bool| json!({"metadata": {"name": node}, "status": {"attached": attached},
-                    "spec": {"nodeName": node, "source": {"persistentVolumeName": "pv-1"}}});
-                fake.on("/apis/storage.k8s.io/v1/volumeattachments", 200, json!({"items": [on("node-a", true), on("node-b", false)]}));
+                let on = |node: &str, attached: bool| {
+                    json!({"metadata": {"name": node}, "status": {"attached": attached},
+                    "spec": {"nodeName": node, "source": {"persistentVolumeName": "pv-1"}}})
+                };
+                fake.on(
+                    "/apis/storage.k8s.io/v1/volumeattachments",
+                    200,
+                    json!({"items": [on("node-a", true), on("node-b", false)]}),
+                );
             }),
             "only one node may have it, and node-a and node-b want it",
         ),
         (
             Box::new(|_, fake| {
-                fake.on("/api/v1/persistentvolumes/pv-1", 200, json!({"metadata": {"name": "pv-1"}, "status": {"phase": "Released"},
-                    "spec": {"claimRef": {"namespace": "shop", "name": "someone-else"}}}));
+                fake.on(
+                    "/api/v1/persistentvolumes/pv-1",
+                    200,
+                    json!({"metadata": {"name": "pv-1"}, "status": {"phase": "Released"},
+                    "spec": {"claimRef": {"namespace": "shop", "name": "someone-else"}}}),
+                );
             }),
             "its volume is claimed by another claim",
         ),
@@ -153,7 +178,11 @@ async fn an_ephemeral_volume_is_found_by_its_pod() {
 #[tokio::test]
 async fn what_may_not_be_read_is_said_and_hides_nothing_else() {
     let fake = served(&claim());
-    for path in ["/apis/storage.k8s.io/v1/storageclasses/rbd", "/apis/storage.k8s.io/v1/volumeattachments", "/api/v1/namespaces/shop/pods"] {
+    for path in [
+        "/apis/storage.k8s.io/v1/storageclasses/rbd",
+        "/apis/storage.k8s.io/v1/volumeattachments",
+        "/api/v1/namespaces/shop/pods",
+    ] {
         fake.on(path, 403, json!({"kind": "Status", "reason": "Forbidden", "code": 403, "message": "no"}));
     }
     let seen = registry(&fake).look(VOLUME, &asked()).await.unwrap();
