@@ -55,33 +55,9 @@ pub(super) fn map(value: &Value, pointer: &str) -> BTreeMap<String, String> {
 pub(super) fn quantity(value: &Value, pointer: &str) -> Option<f64> {
     match at(value, pointer) {
         Value::Number(number) => number.as_f64(),
-        Value::String(text) => parse_quantity(text),
+        Value::String(text) => crate::domain::quantity(text),
         _ => None,
     }
-}
-
-fn parse_quantity(text: &str) -> Option<f64> {
-    const SUFFIXES: &[(&str, f64)] = &[
-        ("Ki", 1024.0),
-        ("Mi", 1_048_576.0),
-        ("Gi", 1_073_741_824.0),
-        ("Ti", 1_099_511_627_776.0),
-        ("Pi", 1_125_899_906_842_624.0),
-        ("n", 1e-9),
-        ("u", 1e-6),
-        ("m", 1e-3),
-        ("k", 1e3),
-        ("M", 1e6),
-        ("G", 1e9),
-        ("T", 1e12),
-        ("P", 1e15),
-    ];
-    let text = text.trim();
-    let (number, factor) = SUFFIXES
-        .iter()
-        .find_map(|(suffix, factor)| text.strip_suffix(suffix).map(|number| (number, *factor)))
-        .unwrap_or((text, 1.0));
-    number.parse::<f64>().ok().filter(|n| n.is_finite()).map(|n| n * factor)
 }
 
 #[cfg(test)]

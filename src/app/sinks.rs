@@ -44,6 +44,7 @@ impl Sink for WebhookSink {
                 EdgeErrorKind::Status { code, .. } => status(*code),
                 EdgeErrorKind::Unreachable
                 | EdgeErrorKind::NotFound
+                | EdgeErrorKind::Unserved
                 | EdgeErrorKind::Denied
                 | EdgeErrorKind::TooLarge
                 | EdgeErrorKind::BadBody

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 /// What the reading tools ask the API server for.
-pub const NEEDED: [Right; 14] = [
+pub const NEEDED: [Right; 23] = [
     right("list", "", "pods"),
     right("get", "", "pods"),
     right("get", "", "pods/log"),
@@ -25,6 +25,15 @@ pub const NEEDED: [Right; 14] = [
     right("list", "apps", "statefulsets"),
     right("list", "apps", "daemonsets"),
     right("list", "batch", "jobs"),
+    right("list", "discovery.k8s.io", "endpointslices"),
+    right("list", "networking.k8s.io", "ingresses"),
+    right("list", "networking.k8s.io", "networkpolicies"),
+    right("list", "autoscaling", "horizontalpodautoscalers"),
+    right("list", "policy", "poddisruptionbudgets"),
+    right("get", "storage.k8s.io", "storageclasses"),
+    right("list", "storage.k8s.io", "volumeattachments"),
+    right("list", "metrics.k8s.io", "pods"),
+    right("list", "metrics.k8s.io", "nodes"),
 ];
 /// What nobody should give to a program that only reads.
 pub const TOO_MUCH: Right = right("*", "*", "*");
@@ -42,6 +51,7 @@ pub fn failed(of: &str, check: &str, error: &EdgeError, help: &str) -> Finding {
         EdgeErrorKind::Invalid => Cause::DoesNotLoad,
         EdgeErrorKind::Status { .. }
         | EdgeErrorKind::NotFound
+        | EdgeErrorKind::Unserved
         | EdgeErrorKind::Denied
         | EdgeErrorKind::TooLarge
         | EdgeErrorKind::BadBody => Cause::Found,
@@ -58,8 +68,8 @@ pub fn rights(of: &str, answers: &[(Right, bool)]) -> Finding {
             of,
             "rights",
             format!("{n} of {} are missing in the cluster as a whole: {}", answers.len(), missing.join(", ")),
-            "bind the ClusterRole `view` and a role that lists nodes and persistentvolumes; what stays missing is \
-             a gap in reports",
+            "bind the ClusterRole `view` and the one in docs/tools.md for what lies outside namespaces; what stays \
+             missing is a gap in reports",
         ),
     }
 }

@@ -19,6 +19,8 @@ pub enum EdgeErrorKind {
     },
     /// The thing that was asked for does not exist.
     NotFound,
+    /// The peer has no such API at all: an extension is not installed, or the version is another.
+    Unserved,
     /// We may not: 401 or 403.
     Denied,
     /// The answer is larger than we take.
@@ -72,6 +74,7 @@ impl EdgeError {
             EdgeErrorKind::Unreachable | EdgeErrorKind::Timeout => true,
             EdgeErrorKind::Status { code, .. } => matches!(code, 408 | 425 | 429 | 500 | 502..=599),
             EdgeErrorKind::NotFound
+            | EdgeErrorKind::Unserved
             | EdgeErrorKind::Denied
             | EdgeErrorKind::TooLarge
             | EdgeErrorKind::BadBody

@@ -275,7 +275,7 @@ examples: [{about: one, args: {n: 1}}]
     #[test]
     fn every_embedded_manifest_is_fine_and_reads() {
         let manifests = Manifests::embedded().unwrap();
-        assert_eq!(manifests.specs().count(), 22);
+        assert_eq!(manifests.specs().count(), 26);
         for (file, spec) in manifests.specs() {
             assert_eq!(spec.effect, Effect::Read, "{file}");
             assert_eq!(file, format!("tools/{}.yaml", spec.name));

@@ -385,7 +385,11 @@ mod tests {
                 "kubernetes_get",
                 "kubernetes_list",
                 "kubernetes_logs",
-                "kubernetes_rollout_history"
+                "kubernetes_node",
+                "kubernetes_related",
+                "kubernetes_rollout_history",
+                "kubernetes_top",
+                "kubernetes_volume"
             ]
         );
     }
@@ -393,8 +397,8 @@ mod tests {
     #[tokio::test]
     async fn offers_are_chosen_by_name_or_tag() {
         let registry = registry(Some(Fake::new().reader()));
-        assert_eq!(registry.offers::<&str>(&[]).len(), 7);
-        assert_eq!(registry.offers(&["kubernetes"]).len(), 6);
+        assert_eq!(registry.offers::<&str>(&[]).len(), 11);
+        assert_eq!(registry.offers(&["kubernetes"]).len(), 10);
         assert_eq!(registry.offers(&["kubernetes_logs", "prometheus"])[0].name, "kubernetes_logs");
         assert!(registry.offers(&["github"]).is_empty());
         assert_eq!(registry.digest(), self::registry(Some(Fake::new().reader())).digest());

@@ -180,6 +180,7 @@ impl From<EdgeError> for ToolError {
             | EdgeErrorKind::Timeout
             | EdgeErrorKind::Status { .. }
             | EdgeErrorKind::NotFound
+            | EdgeErrorKind::Unserved
             | EdgeErrorKind::TooLarge
             | EdgeErrorKind::BadBody => Self::Failed { text, transient: error.is_transient() },
         }

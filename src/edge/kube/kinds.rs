@@ -42,6 +42,20 @@ pub struct ApiKind {
 }
 
 impl ApiKind {
+    /// Measured use of pods (`false`) or nodes (`true`), of a metrics server where one is installed.
+    pub fn metrics(of_nodes: bool) -> Self {
+        let (kind, plural) = if of_nodes { ("NodeMetrics", "nodes") } else { ("PodMetrics", "pods") };
+        Self {
+            group: "metrics.k8s.io".to_owned(),
+            version: "v1beta1".to_owned(),
+            kind: kind.to_owned(),
+            plural: plural.to_owned(),
+            singular: kind.to_ascii_lowercase(),
+            short_names: Vec::new(),
+            namespaced: !of_nodes,
+        }
+    }
+
     /// `apps/v1`, or `v1` in the core group.
     pub fn api_version(&self) -> String {
         match self.group.is_empty() {
@@ -87,7 +101,7 @@ impl ApiKind {
 
 /// Kinds that every supported server has had under the same version for years. They need no
 /// discovery, and work where discovery is forbidden.
-const STABLE: [(&str, &str, &str, &[&str], bool); 28] = [
+const STABLE: [(&str, &str, &str, &[&str], bool); 33] = [
     ("v1", "Pod", "pods", &["po"], true),
     ("v1", "Service", "services", &["svc"], true),
     ("v1", "Node", "nodes", &["no"], false),
@@ -106,9 +120,14 @@ const STABLE: [(&str, &str, &str, &[&str], bool); 28] = [
     ("apps/v1", "StatefulSet", "statefulsets", &["sts"], true),
     ("apps/v1", "DaemonSet", "daemonsets", &["ds"], true),
     ("apps/v1", "ControllerRevision", "controllerrevisions", &[], true),
+    ("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", &["hpa"], true),
+    ("batch/v1", "CronJob", "cronjobs", &["cj"], true),
     ("batch/v1", "Job", "jobs", &[], true),
+    ("coordination.k8s.io/v1", "Lease", "leases", &[], true),
+    ("discovery.k8s.io/v1", "EndpointSlice", "endpointslices", &[], true),
     ("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", &["netpol"], true),
     ("networking.k8s.io/v1", "Ingress", "ingresses", &["ing"], true),
+    ("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", &["pdb"], true),
     ("storage.k8s.io/v1", "StorageClass", "storageclasses", &["sc"], false),
     ("storage.k8s.io/v1", "VolumeAttachment", "volumeattachments", &[], false),
     ("storage.k8s.io/v1", "CSINode", "csinodes", &[], false),

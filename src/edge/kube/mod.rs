@@ -215,7 +215,7 @@ fn api_error(path: &str, error: ::kube::Error) -> EdgeError {
                 }
                 (_, 404) if foreign => EdgeError::new(
                     PEER,
-                    EdgeErrorKind::NotFound,
+                    EdgeErrorKind::Unserved,
                     format!("the API server serves nothing at {path}; check api_version"),
                 ),
                 ("NotFound", _) | (_, 404) => EdgeError::new(PEER, EdgeErrorKind::NotFound, said),
@@ -251,22 +251,25 @@ fn api_error(path: &str, error: ::kube::Error) -> EdgeError {
     }
 }
 
-/// What to grant so that GET `path` is allowed next time.
+/// What to grant so that GET `path` is allowed next time, as RBAC names it: `pods/log`,
+/// `deployments.apps`.
 fn grant(path: &str) -> String {
     let parts: Vec<&str> = path.split('/').skip(1).collect();
-    let below = match parts.as_slice() {
-        ["api", _, rest @ ..] | ["apis", _, _, rest @ ..] => rest,
-        other => other,
+    let (group, below) = match parts.as_slice() {
+        ["api", _, rest @ ..] => ("", rest),
+        ["apis", group, _, rest @ ..] => (*group, rest),
+        other => ("", other),
     };
     let (namespace, below) = match below {
         ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (Some(namespace), rest),
         other => (None, other),
     };
     let place = namespace.map_or_else(|| "in the cluster".to_owned(), |n| format!("in namespace {n}"));
+    let group = if group.is_empty() { String::new() } else { format!(".{group}") };
     match below {
-        [resource] => format!("grant list on {resource} {place}"),
-        [resource, _] => format!("grant get on {resource} {place}"),
-        [resource, _, sub] => format!("grant get on {resource}/{sub} {place}"),
+        [resource] => format!("grant list on {resource}{group} {place}"),
+        [resource, _] => format!("grant get on {resource}{group} {place}"),
+        [resource, _, sub] => format!("grant get on {resource}{group}/{sub} {place}"),
         _ => "grant get on it".to_owned(),
     }
 }
@@ -291,7 +294,11 @@ mod tests {
         for (path, words) in [
             ("/api/v1/namespaces/shop/secrets/db", "grant get on secrets in namespace shop"),
             ("/api/v1/namespaces/shop/pods", "grant list on pods in namespace shop"),
-            ("/apis/apps/v1/deployments", "grant list on deployments in the cluster"),
+            ("/apis/apps/v1/deployments", "grant list on deployments.apps in the cluster"),
+            (
+                "/apis/metrics.k8s.io/v1beta1/namespaces/shop/pods",
+                "grant list on pods.metrics.k8s.io in namespace shop",
+            ),
             ("/api/v1/namespaces/shop/pods/a/log", "grant get on pods/log in namespace shop"),
             ("/api/v1/namespaces/shop", "grant get on namespaces in the cluster"),
             ("/api/v1/nodes/n1", "grant get on nodes in the cluster"),

@@ -22,6 +22,8 @@ pub struct ListQuery {
     pub label_selector: Option<String>,
     /// Field selector, as kubectl takes it.
     pub field_selector: Option<String>,
+    /// Only the metadata: names and labels, without what may be large or private.
+    pub metadata_only: bool,
     /// Most objects.
     pub limit: usize,
 }
@@ -65,7 +67,7 @@ impl KubeReader {
     /// answer with an empty list.
     pub async fn list(&self, kind: &ApiKind, namespace: Option<&str>, query: &ListQuery) -> Result<Listing, EdgeError> {
         let namespace = place(kind, namespace)?;
-        let accept = kind.is_secret().then_some(METADATA_LIST);
+        let accept = (kind.is_secret() || query.metadata_only).then_some(METADATA_LIST);
         let path = kind.path(namespace);
         let mut listing = Listing { complete: true, ..Listing::default() };
         let mut bytes = 0;

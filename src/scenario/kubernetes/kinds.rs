@@ -134,6 +134,14 @@ impl Catalogue {
         Self { kinds }
     }
 
+    /// The same with `more` kinds, whose objects are computed.
+    #[must_use]
+    pub(crate) fn with(mut self, more: Vec<Kind>) -> Self {
+        self.kinds.extend(more);
+        self.kinds.sort_by(|a, b| (&a.group, &a.version, &a.plural).cmp(&(&b.group, &b.version, &b.plural)));
+        self
+    }
+
     /// The kind behind a path.
     pub(crate) fn by_plural(&self, group: &str, version: &str, plural: &str) -> Option<&Kind> {
         self.in_version(group, version).find(|k| k.plural == plural)

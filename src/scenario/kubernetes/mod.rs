@@ -2,11 +2,13 @@
 //!
 //! Shapes, statuses and wording follow exchanges recorded from a real server (1.36). Beneath a path
 //! lie: a kind (`kinds`), its discovery (`discovery`), selectors (`select`), lists and single
-//! objects (`read`), container logs (`logs`), access reviews (`review`); refusals are `status`.
+//! objects (`read`), container logs (`logs`), what containers use (`metrics`), access reviews (`review`);
+//! refusals are `status`.
 
 mod discovery;
 pub(crate) mod kinds;
 mod logs;
+pub(crate) mod metrics;
 mod read;
 mod review;
 mod select;

@@ -1,7 +1,7 @@
 //! Single objects and lists.
 
 use super::{
-    Asked, Kind, Refused, Target, json_answer, list_meta,
+    Asked, Kind, Refused, Target, json_answer, list_meta, metrics,
     select::{FieldSelector, LabelSelector},
 };
 use crate::{domain::Digest, scenario::World};
@@ -16,7 +16,20 @@ pub(super) fn find<'w>(world: &'w World, target: &Target<'_>, name: &str) -> Res
 }
 
 pub(super) fn get(world: &World, asked: &Asked<'_>, target: &Target<'_>, name: &str) -> Result<Response, Refused> {
-    let object = find(world, target, name)?;
+    let computed = computed(world, target.kind);
+    let object = match &computed {
+        None => find(world, target, name)?,
+        Some(all) => all
+            .iter()
+            .find(|object| held(object, "/metadata/name") == name && in_namespace(object, target.namespace))
+            .ok_or_else(|| Refused::not_found(target.kind, name))?,
+    };
+    if computed.is_some() {
+        let mut object = object.clone();
+        object["kind"] = target.kind.kind.as_ref().into();
+        object["apiVersion"] = target.kind.api_version().into();
+        return Ok(json_answer(&object));
+    }
     if asked.wants("PartialObjectMetadata") {
         return Ok(json_answer(&partial(object)));
     }
@@ -52,7 +65,13 @@ pub(super) fn list(world: &World, asked: &Asked<'_>, target: &Target<'_>) -> Res
     let labels = asked.parameter("labelSelector").map(LabelSelector::parse).transpose()?.unwrap_or_default();
     let fields =
         asked.parameter("fieldSelector").map(|text| FieldSelector::parse(text, kind)).transpose()?.unwrap_or_default();
-    let found: Vec<&Value> = of_kind(world, kind)
+    let computed = computed(world, kind);
+    let all: Vec<&Value> = match &computed {
+        Some(all) => all.iter().collect(),
+        None => of_kind(world, kind).collect(),
+    };
+    let found: Vec<&Value> = all
+        .into_iter()
         .filter(|object| in_namespace(object, target.namespace) && labels.matches(object) && fields.matches(object))
         .collect();
     let limit = match asked.parameter("limit") {
@@ -94,6 +113,11 @@ pub(super) fn list(world: &World, asked: &Asked<'_>, target: &Target<'_>) -> Res
     Ok(json_answer(&json!({
         "kind": format!("{}List", kind.kind), "apiVersion": kind.api_version(), "metadata": metadata, "items": items,
     })))
+}
+
+/// The objects of a kind that is not stored.
+fn computed(world: &World, kind: &Kind) -> Option<Vec<Value>> {
+    (kind.group == metrics::GROUP).then(|| metrics::objects(world, kind))
 }
 
 /// Objects of a kind. Events are stored once and served by both groups.

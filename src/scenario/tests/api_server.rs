@@ -256,3 +256,39 @@ async fn access_reviews_tell_what_is_denied() {
         assert_eq!((status, &body["status"]["allowed"]), (201, &json!(allowed)), "{verb} {resource}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_metrics_server_answers_where_containers_were_measured() {
+    let (_world, served) = serve(World::embedded("no-fault", None).unwrap()).await;
+    let client = reqwest::Client::new();
+    let get = async |path: &str| fetch(client.get(format!("{}/apis/{path}", served.kube_url))).await;
+    let (status, _, groups) = get("").await;
+    assert!(status == 200 && groups.to_string().contains("metrics.k8s.io"), "{groups}");
+    let (_, _, pods) = get("metrics.k8s.io/v1beta1/namespaces/shop/pods?labelSelector=app%3Dsearch").await;
+    assert_eq!((&pods["kind"], pods["items"].as_array().unwrap().len()), (&json!("PodMetricsList"), 3));
+    let one = &pods["items"][0];
+    assert_eq!((&one["timestamp"], &one["window"]), (&json!("2026-07-08T11:00:00Z"), &json!("30s")));
+    let usage = &one["containers"][0]["usage"];
+    let (cores, bytes) = (quantity(&usage["cpu"]), quantity(&usage["memory"]));
+    // 124,000 s of cpu in a week, and the curve of the working set at its middle, give or take its noise.
+    assert!((cores - 124_000.0 / 604_800.0).abs() < 1e-4, "{usage}");
+    assert!((380e6..=460e6).contains(&bytes), "{usage}");
+    let (status, _, pod) = get("metrics.k8s.io/v1beta1/namespaces/shop/pods/search-6b5d9c8f7-4dkqz").await;
+    assert_eq!((status, &pod["kind"], &pod["containers"][0]["name"]), (200, &json!("PodMetrics"), &json!("search")));
+    let (_, _, node) = get("metrics.k8s.io/v1beta1/nodes/node-a").await;
+    assert!((quantity(&node["usage"]["cpu"]) - 2_420_000.0 / 604_800.0).abs() < 1e-3, "{node}");
+    let (status, _, gone) = get("metrics.k8s.io/v1beta1/namespaces/shop/pods/nope").await;
+    assert_eq!((status, &gone["message"]), (404, &json!("pods.metrics.k8s.io \"nope\" not found")));
+
+    // What does not run is not measured.
+    let (_world, served) = serve(World::embedded("typedb-pvc-full", None).unwrap()).await;
+    let url = format!("{}/apis/metrics.k8s.io/v1beta1/namespaces/f3iai/pods", served.kube_url);
+    let (_, _, pods) = fetch(client.get(url)).await;
+    let names: Vec<&str> =
+        pods["items"].as_array().unwrap().iter().map(|p| p["metadata"]["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["postgres-0"]);
+}
+
+fn quantity(value: &Value) -> f64 {
+    crate::domain::quantity(value.as_str().unwrap()).unwrap()
+}

@@ -6,7 +6,10 @@ use crate::scenario::{
     promql::{Query, Value as Worth},
 };
 use jiff::Timestamp;
-use k8s_openapi::api::{apps::v1 as apps, core::v1 as core, discovery::v1 as discovery, storage::v1 as storage};
+use k8s_openapi::api::{
+    apps::v1 as apps, autoscaling::v2 as autoscaling, core::v1 as core, discovery::v1 as discovery,
+    networking::v1 as networking, policy::v1 as policy, storage::v1 as storage,
+};
 use serde_json::Value;
 use std::{fs, path::Path};
 
@@ -70,6 +73,10 @@ fn every_object_is_well_formed() {
                 "StatefulSet" => read::<apps::StatefulSet>(object),
                 "DaemonSet" => read::<apps::DaemonSet>(object),
                 "EndpointSlice" => read::<discovery::EndpointSlice>(object),
+                "HorizontalPodAutoscaler" => read::<autoscaling::HorizontalPodAutoscaler>(object),
+                "PodDisruptionBudget" => read::<policy::PodDisruptionBudget>(object),
+                "Ingress" => read::<networking::Ingress>(object),
+                "NetworkPolicy" => read::<networking::NetworkPolicy>(object),
                 "StorageClass" => read::<storage::StorageClass>(object),
                 "CSIDriver" => read::<storage::CSIDriver>(object),
                 "CSINode" => read::<storage::CSINode>(object),

@@ -44,6 +44,7 @@ impl ReadTool for List {
             label_selector: given(&args.label_selector).map(str::to_owned),
             field_selector: given(&args.field_selector).map(str::to_owned),
             limit: args.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX),
+            ..ListQuery::default()
         };
         let listing = self.0.reader.list(&kind, given(&args.namespace), &query).await?;
         let api_version = kind.api_version();

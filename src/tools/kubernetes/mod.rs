@@ -4,8 +4,12 @@
 //! - [`columns`]: what a list shows of each kind.
 //! - [`gist`]: what was seen, in a line.
 //! - [`template`]: what differs between two pod templates.
-//! - [`get`], [`list`], [`describe`], [`events`], [`logs`], [`rollout`]: the tools.
+//! - [`amount`], [`selector`]: what pods ask for, and which labels they have.
+//! - [`unread`]: what could not be read, told and never hidden.
+//! - [`get`], [`list`], [`describe`], [`events`], [`logs`], [`rollout`], [`top`], [`node`], [`volume`],
+//!   [`related`]: the tools.
 
+mod amount;
 pub mod columns;
 pub mod describe;
 pub mod events;
@@ -13,9 +17,15 @@ pub mod get;
 mod gist;
 pub mod list;
 pub mod logs;
+pub mod node;
 pub mod object;
+pub mod related;
 pub mod rollout;
+mod selector;
 mod template;
+pub mod top;
+mod unread;
+pub mod volume;
 
 #[cfg(test)]
 mod tests;
@@ -23,18 +33,23 @@ mod tests;
 use super::spec::{ReadTool, ToolSpec, arguments, given};
 use crate::domain::{Clock, Redactor};
 use crate::edge::KubeReader;
+use crate::edge::kube::ApiKind;
 use arc_swap::ArcSwap;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// What a manifest can run.
-pub const BUILTINS: [&str; 6] = [
+pub const BUILTINS: [&str; 10] = [
     "kubernetes_get",
     "kubernetes_list",
     "kubernetes_describe",
     "kubernetes_logs",
     "kubernetes_events",
     "kubernetes_rollout_history",
+    "kubernetes_top",
+    "kubernetes_node",
+    "kubernetes_volume",
+    "kubernetes_related",
 ];
 
 /// What every tool here works with.
@@ -61,6 +76,10 @@ pub fn build(
         "kubernetes_logs" => Box::new(logs::Logs { cluster, redactor: redactor.clone() }),
         "kubernetes_events" => Box::new(events::Events(cluster)),
         "kubernetes_rollout_history" => Box::new(rollout::RolloutHistory(cluster)),
+        "kubernetes_top" => Box::new(top::Top(cluster)),
+        "kubernetes_node" => Box::new(node::Node(cluster)),
+        "kubernetes_volume" => Box::new(volume::Volume(cluster)),
+        "kubernetes_related" => Box::new(related::Related(cluster)),
         _ => return None,
     })
 }
@@ -92,5 +111,15 @@ impl Cluster {
             Some(_) => {}
         }
         target
+    }
+
+    /// What a call touches of a kind that is known here: a list of them, or with a name one.
+    fn target_of(&self, kind: &ApiKind, namespace: Option<&str>, name: Option<&str>) -> Value {
+        json!({
+            "cluster": self.reader.cluster(),
+            "namespace": namespace.filter(|_| kind.namespaced).map(str::trim),
+            "api_version": kind.api_version(), "kind": kind.kind, "name": name.map(str::trim),
+            "verb": if name.is_some() { "get" } else { "list" },
+        })
     }
 }

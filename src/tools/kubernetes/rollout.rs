@@ -1,7 +1,7 @@
 //! The revisions of a workload, and what each changed.
 
 use super::object::{items, meta};
-use super::{Cluster, arguments, columns, given, template};
+use super::{Cluster, arguments, columns, given, selector, template};
 use crate::edge::kube::ListQuery;
 use crate::tools::gist::{CHARS, counted, line, listed, name as short};
 use crate::tools::render::{age, table};
@@ -66,7 +66,11 @@ impl ReadTool for RolloutHistory {
         let namespace = given(&Some(args.namespace)).map(str::to_owned);
         let workload = reader.get(&kind, namespace.as_deref(), args.name.trim()).await?;
         let kept = reader.resolve(kept, Some("apps/v1")).await?;
-        let query = ListQuery { label_selector: selector(&workload), limit: READ, ..ListQuery::default() };
+        let query = ListQuery {
+            label_selector: selector::query(&workload["spec"]["selector"]),
+            limit: READ,
+            ..ListQuery::default()
+        };
         let listing = reader.list(&kept, namespace.as_deref(), &query).await?;
         let mut revisions: Vec<Value> =
             listing.items.iter().filter(|item| owned(item, &workload)).map(|item| revision(item, &workload)).collect();
@@ -176,13 +180,6 @@ impl ReadTool for RolloutHistory {
         }
         out
     }
-}
-
-/// The labels that each of a workload's own objects has; nothing when they are not plain.
-fn selector(workload: &Value) -> Option<String> {
-    let labels = workload["spec"]["selector"]["matchLabels"].as_object()?;
-    let pairs: Vec<String> = labels.iter().filter_map(|(k, v)| Some(format!("{k}={}", v.as_str()?))).collect();
-    Some(pairs.join(",")).filter(|s| !s.is_empty())
 }
 
 /// Whether `workload` is what controls `item`.

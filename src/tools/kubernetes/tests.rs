@@ -15,7 +15,7 @@ impl Clock for Recorded {
     }
 }
 
-fn registry(fake: &Fake) -> Registry {
+pub(super) fn registry(fake: &Fake) -> Registry {
     let sources = Sources { kubernetes: Some(fake.reader().named("prod")), ..Sources::none(Arc::new(Recorded)) };
     let redactor = Arc::new(arc_swap::ArcSwap::from_pointee(Redactor::new([]).unwrap()));
     Registry::new(&Manifests::embedded().unwrap(), sources, redactor).unwrap()
@@ -32,7 +32,7 @@ fn shop() -> Fake {
     fake
 }
 
-async fn text(registry: &Registry, tool: &str, args: Value) -> String {
+pub(super) async fn text(registry: &Registry, tool: &str, args: Value) -> String {
     registry.look(tool, &args).await.unwrap().text
 }
 
