@@ -115,7 +115,7 @@ pub(super) async fn runbooks(config: &Config, clock: &dyn Clock) -> Vec<Finding>
 pub(super) fn is_there(kind: &EdgeErrorKind) -> bool {
     match kind {
         EdgeErrorKind::Status { code, .. } => *code < 500,
-        EdgeErrorKind::NotFound | EdgeErrorKind::TooLarge | EdgeErrorKind::BadBody => true,
+        EdgeErrorKind::NotFound | EdgeErrorKind::Unserved | EdgeErrorKind::TooLarge | EdgeErrorKind::BadBody => true,
         EdgeErrorKind::Unreachable | EdgeErrorKind::Timeout | EdgeErrorKind::Denied | EdgeErrorKind::Invalid => false,
     }
 }
