@@ -232,9 +232,9 @@ fn beginning(pattern: &str) -> usize {
     }
     let literal = |branch: &str| {
         let letters = branch.bytes().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':')).count();
-        match branch.as_bytes().get(letters) {
-            // The last letter may be absent.
-            Some(b'*' | b'?' | b'{') => letters.saturating_sub(1),
+        // The last letter may be absent; behind a plus, too, when more follows that says how often.
+        match &branch.as_bytes()[letters..] {
+            [b'*' | b'?' | b'{', ..] | [b'+', b'*' | b'?' | b'+' | b'{', ..] => letters.saturating_sub(1),
             _ => letters,
         }
     };
@@ -446,6 +446,15 @@ mod tests {
         ] {
             let refused = decide(query, counted(&counts)).unwrap_err();
             assert!(refused.contains(says) && refused.contains("topk(20"), "{query}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_letter_that_may_be_absent_does_not_count() {
+        for (pattern, letters) in
+            [("abc", 3), ("abc+", 3), ("abc+.*", 3), ("abc*", 2), ("a+??", 0), ("abc+{0}", 2), ("ab|a?", 0)]
+        {
+            assert_eq!(beginning(pattern), letters, "{pattern}");
         }
     }
 
