@@ -245,6 +245,7 @@ impl App {
         store.append_system(vec![Draft::engine(started)], vec![], clock.now()).await?;
         let dynamic: Arc<dyn Store> = store.clone();
         let engine = Arc::new(Engine {
+            marker_key: marker_key(&store),
             store: dynamic.clone(),
             gate: Gate::new(parts.policy),
             tools: parts.tools,
@@ -417,4 +418,9 @@ pub async fn probe_store(path: &Path) -> Result<Option<String>, StoreError> {
 pub fn revision(parts: &Parts) -> Digest {
     let policy = parts.policy.reference().digest;
     Digest::of_parts([policy.as_str(), parts.templates.digest().as_str(), parts.tools.digest().as_str()])
+}
+/// What changes carry into the world is signed with a key of the store's own.
+fn marker_key(store: &SqliteStore) -> Secret {
+    let derived = Digest::of_parts([b"firewarden/marker-key".as_slice(), store.hmac_key()]);
+    Secret::new(derived.to_string(), "the store")
 }

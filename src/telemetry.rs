@@ -13,6 +13,9 @@ pub fn describe() {
     describe_counter!("firewarden_investigations_closed_total", "Investigations that ended, by outcome and risk.");
     describe_counter!("firewarden_tool_calls_total", "Reading calls that were made, by result.");
     describe_histogram!("firewarden_tool_call_seconds", "Time that reading calls took.");
+    describe_counter!("firewarden_actions_judged_total", "Rulings on changes, by effect and verdict.");
+    describe_counter!("firewarden_actions_total", "Changes by effect and result: done, held, not_held, unobserved.");
+    describe_counter!("firewarden_approvals_total", "Questions to people, by what became of them.");
     describe_counter!("firewarden_model_turns_total", "Turns of models, by model and result.");
     describe_counter!(
         "firewarden_model_calls_recovered_total",
@@ -52,6 +55,21 @@ pub fn entry_written(kind: &'static str) {
 /// An investigation ended.
 pub fn investigation_closed(outcome: &'static str, risk: &'static str) {
     counter!("firewarden_investigations_closed_total", "outcome" => outcome, "risk" => risk).increment(1);
+}
+
+/// Policy judged a change.
+pub fn action_judged(effect: &'static str, verdict: &'static str) {
+    counter!("firewarden_actions_judged_total", "effect" => effect, "verdict" => verdict).increment(1);
+}
+
+/// A change was made, or was watched to the end.
+pub fn action_ended(effect: &'static str, result: &'static str) {
+    counter!("firewarden_actions_total", "effect" => effect, "result" => result).increment(1);
+}
+
+/// Something became of a question to people.
+pub fn approval(state: &'static str) {
+    counter!("firewarden_approvals_total", "state" => state).increment(1);
 }
 
 /// A reading call came back.

@@ -9,7 +9,7 @@ use super::text::block;
 use super::{Exit, Failure, Written, logging};
 use crate::app::App;
 use crate::config::{Config, RouteModel};
-use crate::domain::{Analysis, Clock as _, Digest, Report, RiskSummary, SreEvent};
+use crate::domain::{Analysis, Clock as _, Digest, Report, Risk, RiskSummary, SreEvent};
 use crate::edge::SystemClock;
 use crate::engine::offered;
 use crate::engine::propose::{Case, Room, choice, submit_offer};
@@ -208,7 +208,7 @@ impl Rehearsal {
         let engine = &self.app.engine;
         let text = self.render(name)?;
         let system = self.render("system")?;
-        let mut offers = offered(&engine.tools, &self.wanted, Some(&self.opening), system.len());
+        let mut offers = offered(&engine.tools, &self.wanted, Some(&self.opening), Risk::Low, system.len());
         offers.push(submit_offer());
         let tools: usize = offers.iter().map(choice::size).sum();
         let head = system.chars().count() + tools;

@@ -10,7 +10,7 @@
 use self::evidence::Asked;
 use super::text::{Colour, Style, cut, line, pad, plural, wrap};
 use crate::config::Span;
-use crate::domain::{Analysis, Budget, NO_MODEL, Reason, ReportVerdict, Risk, Rung, SreEvent, Verdict};
+use crate::domain::{ActionId, Analysis, Budget, NO_MODEL, Reason, ReportVerdict, Risk, Rung, SreEvent, Verdict};
 use crate::journal::{Body, Call, Entry, Outcome, Phase, Proposal, SummaryOf};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -28,6 +28,7 @@ pub struct Watcher {
     colour: Colour,
     started: Option<Timestamp>,
     calls: BTreeMap<String, Asked>,
+    titles: BTreeMap<ActionId, String>,
     /// What was said last of the risk: said again only when it changes.
     reasons: Vec<Reason>,
     at: String,
@@ -36,7 +37,14 @@ pub struct Watcher {
 impl Watcher {
     /// Has seen nothing yet.
     pub fn new(colour: Colour) -> Self {
-        Self { colour, started: None, calls: BTreeMap::new(), reasons: vec![], at: "00:00".into() }
+        Self {
+            colour,
+            started: None,
+            calls: BTreeMap::new(),
+            titles: BTreeMap::new(),
+            reasons: vec![],
+            at: "00:00".into(),
+        }
     }
 
     /// The lines for `entry`; some entries have none.
@@ -160,6 +168,21 @@ impl Watcher {
                 Some(ruling) => self.ruled(&call.tool, ruling.verdict, &ruling.reasons),
                 None => self.text("refused", &format!("{}: {}", line(&call.tool, 60), line(reason, 300))),
             },
+            Body::CallsProposed { .. }
+            | Body::ActionPlanned { .. }
+            | Body::ActionRuled { .. }
+            | Body::ActionDropped { .. }
+            | Body::ApprovalRequested { .. }
+            | Body::ApprovalDecided { .. }
+            | Body::ApprovalExpired { .. }
+            | Body::ApprovalWithdrawn { .. }
+            | Body::ActionStarted { .. }
+            | Body::ActionFinished { .. }
+            | Body::ActionFailed { .. }
+            | Body::ActionDoubted { .. }
+            | Body::ActionReconciled { .. }
+            | Body::ActionObserved { .. }
+            | Body::Verified { .. } => self.acting(entry),
             Body::Cancelled { reason } => self.text("cancelled", &line(reason, 300)),
             Body::Reported { revision, verdict, summary, .. } => {
                 let mut lines = vec![self.row("report", &format!("revision {revision}: {}", self.verdict(*verdict)))];
@@ -338,6 +361,7 @@ fn clock(started: Timestamp, at: Timestamp) -> String {
     format!("{:02}:{:02}", seconds / 60, seconds % 60)
 }
 
+mod acting;
 mod evidence;
 #[cfg(test)]
 pub(crate) mod tests;

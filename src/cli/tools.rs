@@ -161,6 +161,7 @@ async fn call(session: &Session, name: &str, args: &[String], format: Format) ->
         id: "call_by_hand".into(),
         tool: name.to_owned(),
         args: arguments(args, &tool.spec().params)?,
+        effect: None,
         need: Value::Null,
     };
     let invalid =

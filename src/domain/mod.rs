@@ -4,9 +4,12 @@
 //! ([`SreEvent`]), how dangerous it is ([`Risk`]), what a tool would do to the world ([`Effect`]),
 //! what was seen ([`Observation`]), what follows from it ([`Finding`], [`Report`]).
 
+mod action;
 mod ambient;
+mod approval;
 mod budget;
 mod chat;
+mod duties;
 mod event;
 pub mod excerpt;
 mod finding;
@@ -19,9 +22,12 @@ mod report;
 mod risk;
 mod secret;
 
+pub use action::{Action, BlastRadius, EffectKeys, Marker, Preview, Receipt, Reconciled, Retry, Target, Undo};
 pub use ambient::{Clock, Entropy};
+pub use approval::{APPROVAL_EXPIRES_S, ApprovalState, Grant, Person, Requirement, granted_by, is_met, may_answer};
 pub use budget::{Budget, DayBudget, Price, Reservation, Spent, Usage};
 pub use chat::{ChatReply, ChatRequest, FinishReason, Message, ProposedCall, Role, ToolOffer};
+pub use duties::{Duties, VerifyAfter};
 pub use event::{AlertStatus, Link, Resource, ResourceType, Severity, SreEvent};
 pub use finding::{Analysis, Change, Entity, Finding, Hypothesis};
 pub use id::{ActionId, ApprovalId, BlobRef, DecisionId, Digest, EventId, InvestigationId, UnknownId};

@@ -205,6 +205,18 @@ pub struct ReportAction {
     pub state: String,
     /// The policy's answer.
     pub policy: String,
+    /// In one line.
+    #[serde(default)]
+    pub title: String,
+    /// The rules behind the answer.
+    #[serde(default)]
+    pub rules: Vec<String>,
+    /// The question to people, `apr_…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<String>,
+    /// What became of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
 }
 
 /// What people can do. Text, never an order to a machine.

@@ -1,6 +1,6 @@
 //! How dangerous an incident is, what a call would do, and what may happen at most.
 
-use super::{DecisionId, Digest};
+use super::{DecisionId, Digest, Duties, Requirement};
 use serde::{Deserialize, Serialize};
 
 /// A word that is not in a vocabulary of ours.
@@ -164,6 +164,15 @@ pub struct Ruling {
     pub verdict: Verdict,
     /// What contributed, strictest first.
     pub reasons: Vec<Reason>,
+    /// Who has to agree; empty unless the verdict is ask.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requirements: Vec<Requirement>,
+    /// How long the question stands, in seconds, where a rule says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_s: Option<u64>,
+    /// What is demanded beside; nothing unless the verdict is allow or ask.
+    #[serde(default, skip_serializing_if = "Duties::is_none")]
+    pub duties: Duties,
     /// A short remedy for the proposer; never rule internals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub for_model: Option<String>,

@@ -5,8 +5,8 @@ use super::propose::choice::{self, Candidate};
 use super::propose::{self, CallResult, Conversation, Interpretation, Opening, PastCall, Reading, Room};
 use super::{EngineError, PricedModel};
 use crate::domain::{
-    Analysis, BlobRef, ChatReply, ChatRequest, Digest, Observation, ProposedCall, Redactor, Reservation, SreEvent,
-    ToolOffer,
+    Analysis, BlobRef, ChatReply, ChatRequest, Digest, Effect, Observation, ProposedCall, Redactor, Reservation, Risk,
+    SreEvent, ToolOffer,
 };
 use crate::journal::{Actor, Body, Call, CallState, Draft, Progress, Proposal, Rejected, SummaryOf};
 use crate::model::{self, ModelError};
@@ -179,10 +179,10 @@ impl Session<'_> {
         Room::of(self.inv.frozen.as_ref().and_then(|frozen| frozen.window(name)))
     }
 
-    /// The tools of the route that only look, and that this kind of alert needs.
+    /// The tools of the route that this kind of alert needs, and that its level lets be used at all.
     fn offers(&self, system_chars: usize) -> Vec<ToolOffer> {
         let wanted = self.inv.frozen.as_ref().map_or(&[][..], |frozen| &frozen.tools);
-        offered(&self.engine.tools, wanted, self.inv.opening(), system_chars)
+        offered(&self.engine.tools, wanted, self.inv.opening(), self.level(), system_chars)
     }
 
     /// The conversation so far as a request; in words why it cannot be rendered.
@@ -248,6 +248,7 @@ impl Session<'_> {
                     CallResult::Observed { call_id, evidence_id, text, gist: excerpt, passage, summary }
                 }
                 Progress::Failed { error, .. } => CallResult::Failed { call_id, text: error },
+                Progress::Acting { told, .. } => CallResult::Planned { call_id, text: told },
                 Progress::Rejected { remedy } => CallResult::Refused { call_id, text: remedy },
                 Progress::Planned | Progress::Started => continue,
             });
@@ -293,7 +294,7 @@ impl Session<'_> {
         };
         let history: Vec<PastCall> = of_model.map(past).collect();
         let refused = |rejected: Vec<(ProposedCall, String)>| {
-            rejected.into_iter().map(|(proposed, remedy)| Rejected { call: call_of(proposed), remedy }).collect()
+            rejected.into_iter().map(|(proposed, remedy)| Rejected { call: call_of(proposed, None), remedy }).collect()
         };
         let Reading { wants, recovered } = propose::interpret(reply, turn, &history, request);
         if recovered > 0 {
@@ -302,7 +303,13 @@ impl Session<'_> {
         let recovered = recovered > 0;
         Ok(match wants {
             Interpretation::Calls { accept, rejected } => {
-                let accepted = accept.into_iter().map(call_of).collect();
+                let tools = &self.engine.tools;
+                let effect = |tool: &str| tools.spec(tool).map(|spec| spec.effect).filter(|e| *e != Effect::Read);
+                let accepted = accept.into_iter().map(|proposed| {
+                    let effect = effect(&proposed.tool);
+                    call_of(proposed, effect)
+                });
+                let accepted = accepted.collect();
                 Proposal::Calls { accepted, rejected: refused(rejected), recovered }
             }
             Interpretation::Repetition { rejected } => {
@@ -321,16 +328,22 @@ impl Session<'_> {
     }
 }
 
-/// The tools among `wanted` (by name or tag; empty is all) that only look and that an alert such as
-/// `opening` needs, as many as fit beside a `system` prompt of `system_chars` characters.
-pub fn offered(tools: &Registry, wanted: &[String], opening: Option<&SreEvent>, system_chars: usize) -> Vec<ToolOffer> {
+/// The tools among `wanted` (by name or tag; empty is all) that `level` lets be used at all and that an
+/// alert such as `opening` needs, as many as fit beside a `system` prompt of `system_chars` characters.
+pub fn offered(
+    tools: &Registry,
+    wanted: &[String],
+    opening: Option<&SreEvent>,
+    level: Risk,
+    system_chars: usize,
+) -> Vec<ToolOffer> {
     let tags: BTreeMap<&str, &[String]> =
         tools.specs().into_iter().map(|spec| (spec.name.as_str(), spec.tags.as_slice())).collect();
-    let mut offers = tools.offers(wanted);
+    let mut offers = tools.offers(wanted, level);
     if !wanted.is_empty() {
         // A route that names its tools does not have to name the one that looks at none.
         let known = offers.iter().any(|offer| offer.name == evidence::EVIDENCE_READ);
-        offers.extend(tools.offers(&[evidence::EVIDENCE_READ]).into_iter().filter(|_| !known));
+        offers.extend(tools.offers(&[evidence::EVIDENCE_READ], level).into_iter().filter(|_| !known));
     }
     let candidates: Vec<Candidate> = offers
         .into_iter()
@@ -379,8 +392,8 @@ fn made_of(reply: ChatReply, turn: u32, states: &[CallState]) -> ChatReply {
     ChatReply { content: String::new(), calls: calls.into_iter().map(|(_, made)| call(made)).collect(), ..reply }
 }
 
-fn call_of(proposed: ProposedCall) -> Call {
-    Call { id: proposed.id, tool: proposed.tool, args: proposed.args, need: Value::Null }
+fn call_of(proposed: ProposedCall, effect: Option<Effect>) -> Call {
+    Call { id: proposed.id, tool: proposed.tool, args: proposed.args, effect, need: Value::Null }
 }
 
 #[cfg(test)]

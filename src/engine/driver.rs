@@ -5,13 +5,14 @@
 //! anywhere: whoever claims the investigation folds what was committed and goes on.
 
 use super::{Engine, EngineError, failpoint, propose};
-use crate::domain::{BlobRef, Digest, InvestigationId, Risk};
+use crate::domain::{ApprovalId, ApprovalState, BlobRef, Digest, Effect, InvestigationId, Person, Risk};
 use crate::gate::Pass;
-use crate::journal::{Actor, Body, Draft, Head, Investigation, Progress, Step, View, chain, next};
+use crate::journal::{Actor, ApprovalView, Body, Call, Draft, Head, Investigation, Progress, Step, View, chain, next};
 use crate::store::{Append, Blob, Lease, Signal, Waiting};
 use crate::telemetry;
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use std::collections::HashMap;
 
 /// Entries that are read from the store at once.
@@ -27,6 +28,8 @@ pub(super) struct Session<'e> {
     pub(super) talk: Talk,
     /// What the survey knows for the policy, and where that is kept.
     pub(super) known: Option<(BlobRef, serde_json::Map<String, serde_json::Value>)>,
+    /// Questions as they were last committed.
+    asked: Vec<ApprovalView>,
     lease: Lease,
     /// Something arrived that is no entry yet. What arrives later wakes the investigation.
     pub(super) signalled: bool,
@@ -115,6 +118,7 @@ impl<'e> Session<'e> {
             passes: HashMap::new(),
             talk: Talk::default(),
             known: None,
+            asked: vec![],
             lease,
             durable: head,
             pending: Append::default(),
@@ -136,7 +140,7 @@ impl<'e> Session<'e> {
     /// question is committed together with what came before it.
     fn leaves_the_process(&self, step: &Step) -> bool {
         match step {
-            Step::Notify { .. } => true,
+            Step::Notify { .. } | Step::Plan(_) | Step::Authorize(_) | Step::Reconcile(_) | Step::Verify(_) => true,
             Step::Read(calls) => !calls.iter().any(|call| self.is_unjudged(&call.id)),
             Step::Assess(_)
             | Step::Decline
@@ -144,6 +148,8 @@ impl<'e> Session<'e> {
             | Step::TakeRung
             | Step::Ask { .. }
             | Step::Survey
+            | Step::Expire(_)
+            | Step::Drop(_)
             | Step::Report
             | Step::Close(_)
             | Step::Reopen(_)
@@ -168,6 +174,12 @@ impl<'e> Session<'e> {
                 (unjudged, _) => self.judge(unjudged).await,
             },
             Step::Ask { turn, must_answer } => self.ask(turn, must_answer).await,
+            Step::Plan(calls) => self.plan_changes(calls).await,
+            Step::Authorize(action) => self.authorize(action).await,
+            Step::Reconcile(action) => self.reconcile(action).await,
+            Step::Verify(action) => self.verify(action).await,
+            Step::Expire(approval) => self.expire(approval),
+            Step::Drop(action) => self.drop_change(action),
             Step::Report => self.report().await,
             Step::Notify { revision, sinks } => self.notify(revision, sinks).await,
             Step::Close(outcome) => {
@@ -225,12 +237,24 @@ impl<'e> Session<'e> {
             self.flush_one_by_one(&mut append).await?;
         }
         append.view = View::of(&self.inv);
+        append.approvals = self.changed_questions();
         failpoint::commit(failpoint::Side::Before);
         self.signalled = self.engine.store.append(&self.lease, &self.durable, append).await?;
         failpoint::commit(failpoint::Side::After);
         self.durable = self.inv.head.clone();
         failpoint::reached(self.durable.seq);
         Ok(())
+    }
+
+    /// Questions that are not as they were last committed.
+    fn changed_questions(&mut self) -> Vec<ApprovalView> {
+        if self.inv.deeds.iter().all(|deed| deed.questions.is_empty()) {
+            return vec![];
+        }
+        let all = ApprovalView::all(&self.inv);
+        let changed = all.iter().filter(|view| !self.asked.contains(view)).cloned().collect();
+        self.asked = all;
+        changed
     }
 
     /// Commits all entries but the last one apart, so that the process can be killed between any two.
@@ -271,6 +295,10 @@ impl<'e> Session<'e> {
                         self.record(Draft::new(Actor::Sender(from), body))?;
                     }
                 }
+                Signal::Answer { approval, digest, granted, by, comment } => {
+                    self.answered((approval, digest), granted, by, comment)?;
+                }
+                Signal::Propose { by, tool, args, reason } => self.proposed(by, tool, args, reason)?,
                 Signal::Cancel { by, reason } => {
                     if self.inv.outcome.is_none() && self.inv.cancelled.is_none() {
                         self.record(Draft::new(Actor::Person(by), Body::Cancelled { reason }))?;
@@ -280,6 +308,46 @@ impl<'e> Session<'e> {
             self.pending.consumed.push(number);
         }
         Ok(())
+    }
+
+    /// A person's answer counts for the question that stood when it was given, to exactly what was asked,
+    /// of somebody who may, and in time.
+    fn answered(
+        &mut self,
+        (approval, digest): (ApprovalId, Digest),
+        granted: bool,
+        by: Person,
+        comment: String,
+    ) -> Result<(), EngineError> {
+        let now = self.now();
+        let deed = self.inv.asked_about(approval);
+        let asked = deed.and_then(|deed| Some((deed, deed.questions.iter().find(|q| q.id == approval)?)));
+        let counts = asked.is_some_and(|(deed, question)| {
+            question.state == ApprovalState::Pending
+                && question.digest == digest
+                && now < question.expires_at
+                && deed.may_be_answered_by(&by, question)
+                && question.grants.iter().all(|grant| grant.by.name != by.name)
+        });
+        if !counts {
+            tracing::warn!(investigation = %self.inv.chain, %approval, by = %by.name, "an answer came too late or to something else; it does not count");
+            return Ok(());
+        }
+        telemetry::approval(if granted { "granted" } else { "denied" });
+        let actor = Actor::Person(by.name.clone());
+        self.record(Draft::new(actor, Body::ApprovalDecided { approval, granted, digest, by, comment }))
+    }
+
+    /// A change that somebody beside the model wants; whoever closed the work does not get one.
+    fn proposed(&mut self, by: String, tool: String, args: Value, reason: String) -> Result<(), EngineError> {
+        let effect = self.engine.tools.spec(&tool).map(|spec| spec.effect).filter(|effect| *effect != Effect::Read);
+        if effect.is_none() || self.inv.outcome.is_some() || self.inv.cancelled.is_some() {
+            tracing::warn!(investigation = %self.inv.chain, %tool, by, "a proposed change is not taken up: no such tool, or the work is over");
+            return Ok(());
+        }
+        let id = format!("beside_{}", self.inv.proposers.len() + 1);
+        let calls = vec![Call { id, tool, args, effect, need: Value::Null }];
+        self.record(Draft::new(Actor::Person(by), Body::CallsProposed { calls, reason }))
     }
 }
 

@@ -52,6 +52,20 @@ pub(super) fn commit(side: Side) {
     let _ = side;
 }
 
+/// Dies on this side of a change of the world if `FIREWARDEN_CRASH_AT_EFFECT` names it: `before` or
+/// `after`, each time.
+pub(super) fn effect(side: Side) {
+    #[cfg(debug_assertions)]
+    {
+        let named = std::env::var("FIREWARDEN_CRASH_AT_EFFECT").unwrap_or_default();
+        if named == (if side == Side::Before { "before" } else { "after" }) {
+            die();
+        }
+    }
+    #[cfg(not(debug_assertions))]
+    let _ = side;
+}
+
 /// SIGKILL: no destructor, no flush.
 fn die() {
     let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);

@@ -4,12 +4,14 @@
 //! - [`worker`]: claims investigations and lets a [`driver`] work on each
 //! - [`driver`]: the loop: next step, perform, append, apply
 //! - [`assess`], [`survey`], [`read`], [`ask`], [`report`], [`notify`]: one file per step
+//! - [`act`](mod@act): changes, from plan to watch
 //! - [`live`]: who waits for a model right now
 //! - [`summary`]: what a cheap model condenses for the conversation
 //! - [`ledger`], [`spend`]: what it may cost, set aside before and settled after
 //! - [`propose`]: what a model is told and what is made of its answers
 //! - [`transcript`]: what it was told and answered, as the journal has it; [`trial`]: how good it is
 
+mod act;
 mod ask;
 mod assess;
 mod context;
@@ -34,7 +36,7 @@ pub mod worker;
 pub use ask::offered;
 pub use summary::Summaries;
 
-use crate::domain::{Budget, Clock, Entropy, Price, Redactor};
+use crate::domain::{Budget, Clock, Entropy, Price, Redactor, Secret};
 use crate::gate::Gate;
 use crate::model::{ModelError, ModelProvider, Standing};
 use crate::store::{Store, StoreError};
@@ -72,6 +74,8 @@ pub struct Engine {
     pub ledger: Ledger,
     /// Takes secrets out of what models say; changed when a secret is.
     pub redactor: Arc<ArcSwap<Redactor>>,
+    /// Signs what changes carry into the world.
+    pub marker_key: Secret,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Ids and salts.

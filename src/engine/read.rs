@@ -54,7 +54,10 @@ impl Session<'_> {
         self.record(Draft::new(actor, body))
     }
 
-    fn proposer_of(&self, call: &Call) -> Actor {
+    pub(super) fn proposer_of(&self, call: &Call) -> Actor {
+        if let Some(proposer) = self.inv.proposers.get(&call.id) {
+            return proposer.clone();
+        }
         match self.inv.calls.iter().find(|c| c.call.id == call.id).and_then(|c| c.turn) {
             None => Actor::Survey,
             Some(_) => Actor::Model(self.inv.model_seen.clone().unwrap_or_default()),
@@ -100,7 +103,7 @@ impl Session<'_> {
         Ok((ruling, pass))
     }
 
-    fn investigation_facts(&self, proposer: &Actor) -> InvestigationFacts {
+    pub(super) fn investigation_facts(&self, proposer: &Actor) -> InvestigationFacts {
         let inv = &self.inv;
         let spent = inv.committed();
         // The survey's calls are nobody's but ours, whichever model may come after it.
@@ -113,6 +116,8 @@ impl Session<'_> {
             turns: u64::from(inv.spent.turns),
             elapsed_s: inv.opened_at.map_or(0, |at| self.now().duration_since(at).as_secs().max(0).unsigned_abs()),
             tool_calls: u64::from(inv.evidence),
+            writes: inv.deeds.iter().filter(|deed| deed.attempts > 0).count() as u64,
+            denials: inv.calls.iter().filter(|c| c.turn.is_some() && c.was_denied()).count() as u64,
             tokens_in: spent.tokens_in,
             tokens_out: spent.tokens_out,
             cost_usd: spent.cost_usd,

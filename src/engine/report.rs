@@ -6,8 +6,9 @@ use super::driver::Session;
 use super::propose::{self, Cited, ModelReport};
 use super::spend::as_notice;
 use crate::analysis::{self, ReportFrame};
-use crate::domain::{Observation, Provenance, Report, Rung, RungTaken, Verification};
-use crate::journal::{Body, Draft, Ladder, Progress, Proposal};
+use crate::domain::{Observation, Provenance, Report, ReportAction, Rung, RungTaken, Verification};
+use crate::journal::view::ViewAction;
+use crate::journal::{Body, Deed, Draft, Ladder, Progress, Proposal};
 use crate::telemetry;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -28,7 +29,7 @@ impl Session<'_> {
                 provenance: self.provenance(),
                 evidence: self.evidence_items(),
                 queries: self.queries_made(),
-                actions: vec![],
+                actions: self.actions(),
                 runbooks,
                 declined: self.inv.declined.is_some(),
             },
@@ -100,6 +101,25 @@ impl Session<'_> {
         }
         let (verified, verification): (ModelReport, Verification) = propose::verify(submitted, &evidence, analysis);
         Ok(propose::merge(deterministic, verified, verification))
+    }
+
+    /// What was planned and done: from the journal, never from anybody's words.
+    fn actions(&self) -> Vec<ReportAction> {
+        let told = |deed: &Deed| {
+            let view = ViewAction::of(deed);
+            ReportAction {
+                id: view.id.to_string(),
+                tool: view.tool,
+                target: view.target,
+                state: view.state,
+                policy: view.verdict.map(|verdict| verdict.to_string()).unwrap_or_default(),
+                title: view.title,
+                rules: view.rules,
+                approval: view.approval_id.map(|id| id.to_string()),
+                detail: view.detail,
+            }
+        };
+        self.inv.deeds.iter().map(told).collect()
     }
 
     fn provenance(&self) -> Provenance {

@@ -88,7 +88,7 @@ impl Session<'_> {
     fn calls_of_survey(&self) -> impl Iterator<Item = &crate::journal::CallState> {
         let revision = self.inv.report.as_ref().map_or(1, |report| report.revision + 1);
         let prefix = format!("survey_{revision}_");
-        self.inv.calls.iter().filter(move |c| c.turn.is_none() && c.call.id.starts_with(&prefix))
+        self.inv.calls.iter().filter(move |c| c.is_of_survey() && c.call.id.starts_with(&prefix))
     }
 
     async fn survey_seen(&mut self) -> Result<Vec<Seen>, EngineError> {
@@ -106,7 +106,7 @@ impl Session<'_> {
                 Progress::Rejected { remedy } => {
                     Seen { id: String::new(), need, at: self.now(), outcome: Err(format!("not allowed: {remedy}")) }
                 }
-                Progress::Planned | Progress::Started => continue,
+                Progress::Planned | Progress::Started | Progress::Acting { .. } => continue,
             };
             seen.push(entry);
         }
@@ -143,5 +143,11 @@ fn call_for(id: &str, need: &Need) -> Call {
     if let Value::Object(map) = &mut args {
         map.retain(|_, value| !value.is_null());
     }
-    Call { id: id.to_owned(), tool: tool.to_owned(), args, need: serde_json::to_value(need).unwrap_or_default() }
+    Call {
+        id: id.to_owned(),
+        tool: tool.to_owned(),
+        args,
+        effect: None,
+        need: serde_json::to_value(need).unwrap_or_default(),
+    }
 }

@@ -1,4 +1,9 @@
-//! L3: no call without a ruling.
+//! L3: no call without a ruling, no change without a [`Warrant`].
+//!
+//! - [`Gate::read`] judges a reading call and gives a [`Pass`];
+//! - [`authorize`]: [`Gate::authorize`] judges a change, [`Gate::mint`] gives the [`Warrant`] for it when
+//!   the intent is on disk;
+//! - [`warrant`]: the warrant becomes a [`Permit`], which every changing method of the edge asks for.
 //!
 //! Only this module can make a [`Pass`], and no tool can be called without one. A pass is for one
 //! call: it carries the tool and the arguments that were judged, so what was allowed is what runs.
@@ -20,8 +25,14 @@
 //! # }
 //! ```
 
-use crate::domain::{DecisionId, Effect, Reason, RiskDecision, Ruling, Verdict};
-use crate::journal::Call;
+pub mod authorize;
+pub mod warrant;
+
+pub use authorize::{Answer, Clearance, Wanted, is_possible};
+pub use warrant::{Permit, Refused, Warrant};
+
+use crate::domain::{Action, DecisionId, Digest, Effect, Reason, Risk, RiskDecision, Ruling, Verdict};
+use crate::journal::{Call, RulingPhase};
 use crate::policy::{ActionInput, Policy, RiskInput};
 use std::sync::Arc;
 
@@ -92,3 +103,31 @@ fn mismatch(call: &Call, input: &ActionInput) -> Option<&'static str> {
     let same = input.call.tool == call.tool && call.args.as_object() == Some(&input.call.args);
     (!same).then_some("the call that was judged is not the call that was asked for")
 }
+
+/// What was judged must be what would happen.
+fn mismatched(
+    action: &Action,
+    level: Risk,
+    phase: RulingPhase,
+    input: &ActionInput,
+    digest: &Digest,
+) -> Option<&'static str> {
+    let call = &input.call;
+    let same_targets = || {
+        let told = action.targets.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>();
+        told.is_ok_and(|told| told == call.targets)
+    };
+    match () {
+        () if action.effect == Effect::Read => Some("a change that changes nothing is no change"),
+        () if action.targets.is_empty() => Some("the change names nothing that it touches"),
+        () if call.effect != action.effect || call.tool != action.tool => Some("another call was judged"),
+        () if action.args.as_object() != Some(&call.args) => Some("other arguments were judged"),
+        () if !same_targets() => Some("other objects were judged"),
+        () if call.action_digest != digest.as_str() => Some("another plan was judged"),
+        () if input.risk.level != level || input.phase != phase.as_str() => Some("it was judged for another moment"),
+        () => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,14 @@
 //! What an entry can say. Past tense: it happened.
 
+use super::acting::{RulingPhase, Watched};
 use super::frozen::Frozen;
+use super::outcome::{Outcome, Phase};
 use super::proposal::{Call, Proposal};
 use super::summary::SummaryOf;
 use crate::domain::{
-    BlobRef, Digest, EventId, InvestigationId, PolicyRef, ReportVerdict, Risk, RiskDecision, Ruling, Rung, SreEvent,
-    Usage,
+    Action, ActionId, ApprovalId, ApprovalState, BlobRef, DecisionId, Digest, EffectKeys, EventId, InvestigationId,
+    Marker, Person, PolicyRef, Receipt, Reconciled, ReportVerdict, Requirement, Risk, RiskDecision, Ruling, Rung,
+    SreEvent, Usage,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -261,6 +264,154 @@ pub enum Body {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ruling: Option<Ruling>,
     },
+    /// Changes are proposed beside the model: by a playbook, by a person, or by us, to take one back.
+    CallsProposed {
+        /// What is to be changed.
+        calls: Vec<Call>,
+        /// Why: a claim of whoever proposes it.
+        reason: String,
+    },
+    /// A change was tried without making it, and is known to the last detail. Comes again when the
+    /// world has moved on.
+    ActionPlanned {
+        /// The call that it is.
+        call_id: String,
+        /// What would be done.
+        action: Box<Action>,
+        /// Its names in the world.
+        keys: EffectKeys,
+        /// What it carries there.
+        marker: Marker,
+    },
+    /// The policy judged a planned change.
+    ActionRuled {
+        /// The change.
+        action: ActionId,
+        /// Before anybody is asked, or right before it is made.
+        phase: RulingPhase,
+        /// What exactly was judged.
+        digest: Digest,
+        /// The answer.
+        ruling: Ruling,
+        /// The whole input, for replay.
+        input: BlobRef,
+        /// What the proposer is told of it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        told: String,
+    },
+    /// A planned change will not be made. Nothing of it has left the house.
+    ActionDropped {
+        /// The change.
+        action: ActionId,
+        /// Why, for people.
+        reason: String,
+    },
+    /// People are asked.
+    ApprovalRequested {
+        /// The question.
+        approval: ApprovalId,
+        /// The change.
+        action: ActionId,
+        /// What exactly they are asked about.
+        digest: Digest,
+        /// Who has to agree.
+        requirements: Vec<Requirement>,
+        /// From then on nobody's silence is a yes.
+        expires_at: Timestamp,
+    },
+    /// A person answered.
+    ApprovalDecided {
+        /// The question.
+        approval: ApprovalId,
+        /// Yes or no.
+        granted: bool,
+        /// What exactly they answered to.
+        digest: Digest,
+        /// Who.
+        by: Person,
+        /// What they wrote.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        comment: String,
+    },
+    /// Nobody answered in time, which means no.
+    ApprovalExpired {
+        /// The question.
+        approval: ApprovalId,
+    },
+    /// The question is taken back: nobody wants the change any more, or it is another one now.
+    ApprovalWithdrawn {
+        /// The question.
+        approval: ApprovalId,
+        /// `withdrawn` or `invalidated`.
+        state: ApprovalState,
+        /// Why, for people.
+        reason: String,
+    },
+    /// A change is about to be made. Durable before the first byte leaves.
+    ActionStarted {
+        /// The change.
+        action: ActionId,
+        /// The decision that allows it.
+        decision: DecisionId,
+        /// What exactly is done.
+        digest: Digest,
+        /// From 1.
+        attempt: u32,
+        /// What has to hold, as it is now.
+        precondition: serde_json::Value,
+        /// What it carries, as it is now.
+        #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+        carries: serde_json::Value,
+        /// No byte of it leaves later than this.
+        send_by: Timestamp,
+    },
+    /// A change was made.
+    ActionFinished {
+        /// The change.
+        action: ActionId,
+        /// What the target says.
+        receipt: Receipt,
+    },
+    /// The target refused the change: nothing happened.
+    ActionFailed {
+        /// The change.
+        action: ActionId,
+        /// What it said.
+        error: String,
+    },
+    /// Whether a change was made is not known. Before anything else we look.
+    ActionDoubted {
+        /// The change.
+        action: ActionId,
+        /// What went wrong.
+        error: String,
+        /// When we look, or look again; nothing more is tried without one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        look_at: Option<Timestamp>,
+    },
+    /// We looked.
+    ActionReconciled {
+        /// The change.
+        action: ActionId,
+        /// What was found.
+        found: Reconciled,
+    },
+    /// A look at a change that was made: nothing is decided yet.
+    ActionObserved {
+        /// The change.
+        action: ActionId,
+        /// What was seen.
+        seen: String,
+    },
+    /// A change that was made was watched to the end.
+    Verified {
+        /// The change.
+        action: ActionId,
+        /// Whether it held.
+        outcome: Watched,
+        /// What that rests on.
+        reason: String,
+    },
     /// Somebody stopped the work.
     Cancelled {
         /// Why.
@@ -354,105 +505,4 @@ const fn is_zero(n: &u32) -> bool {
 
 fn is_zero_usd(usd: &f64) -> bool {
     *usd == 0.0
-}
-
-impl Body {
-    /// The word for lists and metrics, `RiskAssessed` for instance.
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::EventReceived { .. } => "EventReceived",
-            Self::AlertsMerged { .. } => "AlertsMerged",
-            Self::AlertResolved { .. } => "AlertResolved",
-            Self::RiskAssessed { .. } => "RiskAssessed",
-            Self::RiskRaised { .. } => "RiskRaised",
-            Self::Declined { .. } => "Declined",
-            Self::Opened(_) => "Opened",
-            Self::LadderTaken { .. } => "LadderTaken",
-            Self::SurveyPlanned { .. } => "SurveyPlanned",
-            Self::Surveyed { .. } => "Surveyed",
-            Self::ModelAsked { .. } => "ModelAsked",
-            Self::ModelReplied { .. } => "ModelReplied",
-            Self::ModelFailed { .. } => "ModelFailed",
-            Self::SummaryAsked { .. } => "SummaryAsked",
-            Self::SummaryWritten { .. } => "SummaryWritten",
-            Self::SummaryFailed { .. } => "SummaryFailed",
-            Self::Compacted { .. } => "Compacted",
-            Self::ReadStarted { .. } => "ReadStarted",
-            Self::ReadFinished { .. } => "ReadFinished",
-            Self::ReadFailed { .. } => "ReadFailed",
-            Self::CallRejected { .. } => "CallRejected",
-            Self::Cancelled { .. } => "Cancelled",
-            Self::Reported { .. } => "Reported",
-            Self::Notified { .. } => "Notified",
-            Self::NoticeFailed { .. } => "NoticeFailed",
-            Self::Closed { .. } => "Closed",
-            Self::Reopened { .. } => "Reopened",
-            Self::Started { .. } => "Started",
-            Self::Stopped {} => "Stopped",
-            Self::Abandoned { .. } => "Abandoned",
-            Self::Quarantined { .. } => "Quarantined",
-        }
-    }
-
-    /// The payloads that this entry commits to.
-    pub fn payloads(&self) -> Vec<&BlobRef> {
-        match self {
-            Self::EventReceived { event, .. } => vec![&event.raw],
-            Self::AlertsMerged { events } => events.iter().map(|e| &e.raw).collect(),
-            Self::RiskAssessed { input, .. } => vec![input],
-            Self::Surveyed { analysis, .. } => vec![analysis],
-            Self::ModelAsked { request, .. } | Self::SummaryAsked { request, .. } => vec![request],
-            Self::ModelReplied { reply, proposal, sent, .. } => {
-                let report = match proposal {
-                    Proposal::Report { report, .. } => Some(report),
-                    Proposal::Calls { .. } | Proposal::Invalid { .. } => None,
-                };
-                std::iter::once(reply).chain(report).chain(sent).collect()
-            }
-            Self::ModelFailed { sent, .. } => sent.iter().collect(),
-            Self::SummaryWritten { reply, sent, .. } => std::iter::once(reply).chain(sent).collect(),
-            Self::ReadFinished { observation, .. } => vec![observation],
-            Self::Reported { report, .. } => vec![report],
-            Self::Quarantined { payload, .. } => vec![payload],
-            _ => vec![],
-        }
-    }
-}
-
-/// When in the life of an incident the risk is judged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// On the alert alone.
-    Alert,
-    /// With what the survey found out.
-    Survey,
-    /// Because further alerts joined.
-    Signal,
-}
-
-/// How an investigation ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// With a report.
-    Reported,
-    /// Without an agent: policy said CRITICAL.
-    Declined,
-    /// By a person.
-    Cancelled,
-    /// By a fault of ours.
-    Failed,
-}
-
-impl Outcome {
-    /// The word on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Reported => "reported",
-            Self::Declined => "declined",
-            Self::Cancelled => "cancelled",
-            Self::Failed => "failed",
-        }
-    }
 }

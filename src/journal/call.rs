@@ -1,7 +1,7 @@
 //! The fold's calls: what was to be looked at, and what came of it.
 
 use super::proposal::Call;
-use crate::domain::{BlobRef, Digest};
+use crate::domain::{ActionId, BlobRef, Digest};
 use jiff::Timestamp;
 
 /// How far a call has come.
@@ -37,6 +37,13 @@ pub enum Progress {
         /// When.
         at: Timestamp,
     },
+    /// It is a change, planned and judged; what becomes of it is its deed's business.
+    Acting {
+        /// The change.
+        action: ActionId,
+        /// What the proposer was told.
+        told: String,
+    },
     /// It was not made.
     Rejected {
         /// What the proposer is told.
@@ -62,8 +69,19 @@ impl CallState {
         match &self.progress {
             Progress::Seen { digest, .. } => Some(digest.as_str()),
             Progress::Failed { error, .. } => Some(error),
+            Progress::Acting { told, .. } => Some(told),
             Progress::Planned | Progress::Started | Progress::Rejected { .. } => None,
         }
+    }
+
+    /// The survey wanted to know it.
+    pub fn is_of_survey(&self) -> bool {
+        self.turn.is_none() && !self.call.acts()
+    }
+
+    /// It was refused.
+    pub fn was_denied(&self) -> bool {
+        matches!(self.progress, Progress::Rejected { .. })
     }
 
     /// Nothing more will come of it.

@@ -238,6 +238,7 @@ mod tests {
                 id: "c".into(),
                 tool: "t".into(),
                 args: serde_json::json!({ "n": n }),
+                effect: None,
                 need: serde_json::Value::Null,
             };
             chain([Body::SurveyPlanned { round: 1, calls: vec![call] }]).remove(0)

@@ -4,22 +4,29 @@
 //! crash, the audit trail, the live view, the report and the usage figures all read this one list.
 //!
 //! - [`body`]: the words: what an entry can say
+//! - [`outcome`]: when risk is judged, and how it ends
 //! - [`chain`]: canonical bytes, hash links, verification
 //! - [`state`]: [`Investigation`], the fold
 //! - [`frozen`]: what an investigation may use; [`proposal`]: what a proposer wants
-//! - [`call`]: the fold's calls
+//! - [`call`]: the fold's calls; [`acting`]: the fold's changes and questions
 //! - [`spending`]: the fold's money
 //! - [`outbox`]: the fold's notices
 //! - [`summary`]: the fold's summaries
-//! - [`step`]: [`next`], what comes next
-//! - [`view`]: the investigation as the API shows it
-//! - [`semantics`]: what must hold in any chain that we wrote
+//! - [`step`]: [`next`], what comes next; [`changing`]: what comes next of changes
+//! - [`view`]: the investigation as the API shows it; [`asked`]: its questions
+//! - [`semantics`]: what must hold in any chain that we wrote; [`lawful`]: of changes
 
+pub mod acting;
+pub mod asked;
 pub mod body;
 pub mod call;
 pub mod chain;
+pub mod changing;
 pub mod frozen;
+mod kinds;
+pub mod lawful;
 pub mod outbox;
+pub mod outcome;
 pub mod proposal;
 pub mod semantics;
 pub mod spending;
@@ -31,11 +38,14 @@ pub mod view;
 #[cfg(test)]
 mod tests;
 
-pub use body::{Body, Outcome, Phase};
+pub use acting::{Deed, DeedState, Question, RulingPhase, Watched};
+pub use asked::ApprovalView;
+pub use body::Body;
 pub use call::{CallState, Progress};
 pub use chain::{Broken, Entry, Head};
 pub use frozen::Frozen;
 pub use outbox::{Debt, Outbox};
+pub use outcome::{Outcome, Phase};
 pub use proposal::{Call, Proposal, Rejected};
 pub use spending::{Ladder, reserved_of};
 pub use state::{Investigation, Misfit, Turn};
@@ -59,6 +69,8 @@ pub enum Actor {
     Sender(String),
     /// A person or token, by name.
     Person(String),
+    /// A playbook, by its name.
+    Playbook(String),
 }
 
 impl fmt::Display for Actor {
@@ -69,6 +81,7 @@ impl fmt::Display for Actor {
             Self::Model(name) => write!(f, "model:{name}"),
             Self::Sender(name) => write!(f, "sender:{name}"),
             Self::Person(name) => write!(f, "person:{name}"),
+            Self::Playbook(name) => write!(f, "playbook:{name}"),
         }
     }
 }
@@ -83,9 +96,10 @@ impl FromStr for Actor {
             Some(("model", name)) => Ok(Self::Model(name.to_owned())),
             Some(("sender", name)) => Ok(Self::Sender(name.to_owned())),
             Some(("person", name)) => Ok(Self::Person(name.to_owned())),
+            Some(("playbook", name)) => Ok(Self::Playbook(name.to_owned())),
             _ => Err(crate::domain::UnknownWord {
                 word: text.chars().take(80).collect(),
-                expected: "engine survey model:NAME sender:NAME person:NAME",
+                expected: "engine survey model:NAME sender:NAME person:NAME playbook:NAME",
             }),
         }
     }

@@ -1,6 +1,6 @@
 //! What a proposer wants: calls as they will be made, and what is made of a model's answer.
 
-use crate::domain::BlobRef;
+use crate::domain::{BlobRef, Effect};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -13,9 +13,19 @@ pub struct Call {
     pub tool: String,
     /// Its arguments.
     pub args: Value,
+    /// What it does to the world; `None` only looks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<Effect>,
     /// What the survey wants to know with it, in its own words.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub need: Value,
+}
+
+impl Call {
+    /// Whether it changes something.
+    pub fn acts(&self) -> bool {
+        self.effect.is_some_and(|effect| effect != Effect::Read)
+    }
 }
 
 /// A call that was refused before the policy saw it.

@@ -1,6 +1,7 @@
 //! What must hold in any chain that we wrote: links show that nothing was changed, these rules show
 //! that what was written is what may happen.
 
+use super::lawful;
 use super::summary::MAX_SUMMARIES;
 use super::{Body, Call, Entry, Investigation, Outcome, Proposal};
 use crate::domain::{Risk, Rung, Verdict};
@@ -12,6 +13,7 @@ pub fn violations(chain: &str, entries: &[Entry]) -> Vec<String> {
     if let Err(misfit) = Investigation::fold(chain, entries) {
         found.push(format!("{chain}: {misfit}"));
     }
+    found.extend(lawful::violations(entries).into_iter().map(|(seq, what)| format!("{chain} entry {seq}: {what}")));
     let mut level: Option<Risk> = None;
     let mut open = false;
     let mut planned: BTreeMap<&str, &Call> = BTreeMap::new();

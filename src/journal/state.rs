@@ -1,16 +1,19 @@
 //! [`Investigation`]: the fold of a chain. Everything that decides what comes next is in here;
 //! payloads stay in their blobs.
 
-use super::body::{Body, Outcome, Phase};
+use super::acting::Deed;
+use super::body::Body;
 use super::call::{CallState, Progress};
 use super::frozen::Frozen;
 use super::outbox::Outbox;
+use super::outcome::{Outcome, Phase};
 use super::proposal::{Call, Proposal, Rejected};
 use super::spending::{Ladder, reserved_of};
 use super::summary::Summary;
-use super::{Entry, Head};
+use super::{Actor, Entry, Head};
 use crate::domain::{AlertStatus, BlobRef, Digest, Reason, ReportVerdict, Reservation, Risk, Spent, SreEvent};
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 
 /// An entry that cannot follow what came before. A chain with one is corrupt.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -114,6 +117,14 @@ pub struct Investigation {
     pub calls: Vec<CallState>,
     /// Evidence ids that were given out.
     pub evidence: u32,
+    /// All changes, in order.
+    pub deeds: Vec<Deed>,
+    /// Who proposed the calls that neither the survey nor a model did.
+    pub proposers: BTreeMap<String, Actor>,
+    /// Things that became of changes and questions.
+    pub news: u32,
+    /// Those of them that the last report tells of.
+    pub told: u32,
     /// The model's turns.
     pub turns: Vec<Turn>,
     /// Calls of whose results only the gist is left in the conversation.
@@ -171,6 +182,10 @@ impl Investigation {
             survey: Survey::default(),
             calls: vec![],
             evidence: 0,
+            deeds: vec![],
+            proposers: BTreeMap::new(),
+            news: 0,
+            told: 0,
             turns: vec![],
             shortened: vec![],
             summaries: vec![],
@@ -223,7 +238,7 @@ impl Investigation {
 
     /// Calls that the survey made in all.
     pub fn survey_calls(&self) -> u32 {
-        self.calls.iter().filter(|c| c.turn.is_none()).count().try_into().unwrap_or(u32::MAX)
+        self.calls.iter().filter(|c| c.is_of_survey()).count().try_into().unwrap_or(u32::MAX)
     }
 
     /// The revision that is being worked on, from 1.
@@ -388,6 +403,21 @@ impl Investigation {
             Body::CallRejected { call, remedy, .. } => {
                 self.call(&call.id)?.progress = Progress::Rejected { remedy: remedy.clone() };
             }
+            Body::CallsProposed { .. }
+            | Body::ActionPlanned { .. }
+            | Body::ActionRuled { .. }
+            | Body::ActionDropped { .. }
+            | Body::ApprovalRequested { .. }
+            | Body::ApprovalDecided { .. }
+            | Body::ApprovalExpired { .. }
+            | Body::ApprovalWithdrawn { .. }
+            | Body::ActionStarted { .. }
+            | Body::ActionFinished { .. }
+            | Body::ActionFailed { .. }
+            | Body::ActionDoubted { .. }
+            | Body::ActionReconciled { .. }
+            | Body::ActionObserved { .. }
+            | Body::Verified { .. } => self.apply_acting(entry)?,
             Body::Cancelled { reason } => self.cancelled = Some(reason.clone()),
             Body::Reported { revision, verdict, summary, report, sinks } => {
                 self.report = Some(LastReport {
@@ -401,6 +431,7 @@ impl Investigation {
                     events: if self.survey.analysis.is_some() { self.survey.events } else { self.events.len() },
                 });
                 self.reopened = false;
+                self.told = self.news;
                 self.outbox.owe(sinks, *revision, entry.at);
             }
             Body::Notified { sink, revision, .. } => self.outbox.settle(sink, *revision),
@@ -431,7 +462,7 @@ impl Investigation {
         Ok(())
     }
 
-    fn plan(&mut self, calls: &[Call], turn: Option<u32>) -> Result<(), String> {
+    pub(super) fn plan(&mut self, calls: &[Call], turn: Option<u32>) -> Result<(), String> {
         for call in calls {
             if self.calls.iter().any(|c| c.call.id == call.id) {
                 return Err(format!("call {} exists already", call.id));
@@ -448,7 +479,7 @@ impl Investigation {
         }
     }
 
-    fn call(&mut self, id: &str) -> Result<&mut CallState, String> {
+    pub(super) fn call(&mut self, id: &str) -> Result<&mut CallState, String> {
         self.calls.iter_mut().find(|c| c.call.id == id).ok_or_else(|| format!("call {id} was never planned"))
     }
 }

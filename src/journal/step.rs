@@ -1,12 +1,13 @@
 //! [`next`]: what comes next. Pure and total, so that a restarted process goes on where the killed
 //! one stopped, and a test can ask about any state.
 
-use super::body::{Outcome, Phase};
 use super::call::{CallState, Progress};
+use super::changing;
 use super::frozen::Frozen;
+use super::outcome::{Outcome, Phase};
 use super::proposal::{Call, Proposal};
 use super::state::{Investigation, Turn};
-use crate::domain::{AlertStatus, Budget, Risk, Rung};
+use crate::domain::{ActionId, AlertStatus, ApprovalId, Budget, Risk, Rung};
 use jiff::Timestamp;
 
 /// Attempts at one turn that may fail before the work goes on without the model.
@@ -43,6 +44,18 @@ pub enum Step {
         /// Demand a final answer.
         must_answer: bool,
     },
+    /// Try these changes without making them, and put them before the gate.
+    Plan(Vec<Call>),
+    /// Put this change before the gate as it is now; make it when it may be made.
+    Authorize(ActionId),
+    /// Look whether this change is in the world.
+    Reconcile(ActionId),
+    /// Look whether this change holds.
+    Verify(ActionId),
+    /// Nobody answered this question.
+    Expire(ApprovalId),
+    /// This change is no longer wanted.
+    Drop(ActionId),
     /// Write the next revision of the report.
     Report,
     /// Tell these sinks of this revision.
@@ -77,17 +90,20 @@ pub fn next(investigation: &Investigation, now: Timestamp) -> Step {
     if inv.outcome.is_some() {
         return reason_to_reopen(inv).map_or(Step::Done, Step::Reopen);
     }
+    if let Some(step) = changing::in_doubt(inv, now).or_else(|| changing::to_drop(inv)) {
+        return step;
+    }
     // Before anything a person may have stopped: people must hear of what policy calls CRITICAL.
     if inv.risk == Some(Risk::Critical) && inv.declined.is_none() {
         return Step::Decline;
     }
     if inv.cancelled.is_some() && inv.declined.is_none() {
-        return Step::Close(Outcome::Cancelled);
+        return changing::in_doubt_until(inv).map_or(Step::Close(Outcome::Cancelled), Step::Wait);
     }
     if inv.declined.is_some() {
         return deliver(inv, now).unwrap_or(Step::Close(Outcome::Declined));
     }
-    // What is reported is not worked on any more, however long its delivery takes.
+    // What is reported is not looked into any more, however long its delivery and its changes take.
     if inv.report.is_some() && !inv.reopened {
         return deliver(inv, now).unwrap_or(Step::Close(Outcome::Reported));
     }
@@ -97,7 +113,7 @@ pub fn next(investigation: &Investigation, now: Timestamp) -> Step {
         return Step::Report;
     }
     if inv.survey.analysis.is_none() {
-        let open = calls(inv.unsettled().into_iter().filter(|c| c.turn.is_none()));
+        let open = calls(inv.unsettled().into_iter().filter(|c| c.is_of_survey()));
         return if open.is_empty() { Step::Survey } else { Step::Read(open) };
     }
     if !inv.assessed_survey {
@@ -108,10 +124,14 @@ pub fn next(investigation: &Investigation, now: Timestamp) -> Step {
     {
         return step;
     }
+    let beside = inv.to_plan(None);
+    if !beside.is_empty() {
+        return Step::Plan(beside);
+    }
     Step::Report
 }
 
-/// Writes what is unwritten and tells what is untold.
+/// Writes what is unwritten, tells what is untold, and then sees to the changes.
 fn deliver(inv: &Investigation, now: Timestamp) -> Option<Step> {
     let report = match &inv.report {
         None => return Some(Step::Report),
@@ -124,8 +144,14 @@ fn deliver(inv: &Investigation, now: Timestamp) -> Option<Step> {
     if !sinks.is_empty() {
         return Some(Step::Notify { revision: report.revision, sinks });
     }
-    let until = inv.outbox.next_at()?;
-    // What a later alert asks for does not wait for a sink that is down.
+    if let Some(step) = changing::act(inv, now) {
+        return Some(step);
+    }
+    if inv.news > inv.told {
+        return Some(Step::Report);
+    }
+    let until = inv.outbox.next_at().into_iter().chain(changing::next_at(inv)).min()?;
+    // What a later alert asks for waits neither for a sink that is down nor for an answer.
     Some(reason_to_reopen(inv).map_or(Step::Wait(until), Step::Reopen))
 }
 
@@ -148,9 +174,12 @@ fn ask(inv: &Investigation, frozen: &Frozen, now: Timestamp) -> Option<Step> {
         }
         Some(Proposal::Report { .. }) => None,
         Some(Proposal::Calls { .. }) => {
-            let open = calls(inv.unsettled().into_iter().filter(|c| c.turn == Some(last.number)));
+            let reads = |c: &&CallState| c.turn == Some(last.number) && !c.call.acts();
+            let open = calls(inv.unsettled().into_iter().filter(reads));
+            let changes = inv.to_plan(Some(last.number));
             match open.is_empty() {
                 false => Some(Step::Read(open)),
+                true if !changes.is_empty() => Some(Step::Plan(changes)),
                 true if last.must_answer => None,
                 true => fresh(inv, budget, now, last.number + 1),
             }
@@ -232,7 +261,10 @@ fn brought_something(inv: &Investigation, turn: u32) -> bool {
         let before = inv.calls.iter().filter(|c| c.turn.is_some_and(|t| t >= inv.first_turn && t < turn));
         before.into_iter().any(|call| repeated(call, seen))
     };
-    let seen = inv.calls.iter().filter(|c| c.turn == Some(turn) && matches!(c.progress, Progress::Seen { .. }));
+    let seen = inv
+        .calls
+        .iter()
+        .filter(|c| c.turn == Some(turn) && matches!(c.progress, Progress::Seen { .. } | Progress::Acting { .. }));
     seen.into_iter().any(|call| !known(call))
 }
 

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
+mod deeds;
 mod delivery;
 mod loops;
 
@@ -66,6 +67,9 @@ fn allowing() -> Ruling {
         id: DecisionId::new(uuid::Uuid::from_u128(2)),
         verdict: Verdict::Allow,
         reasons: vec![],
+        requirements: vec![],
+        expires_s: None,
+        duties: Default::default(),
         for_model: None,
         policy: policy(),
         input_digest: Digest::of("i"),
@@ -116,6 +120,9 @@ impl Life {
             if self.roll(40) == 0 && self.state.events.len() < 6 {
                 let n = self.state.events.len() as u64 + 1;
                 self.write(Body::AlertsMerged { events: vec![event(n)] });
+            }
+            if self.roll(9) == 0 {
+                self.somebody_answers();
             }
             self.second += 1;
             let step = self.step();
@@ -249,7 +256,12 @@ impl Life {
                     2 => Proposal::Invalid { remedy: "say it again".into() },
                     3 => Proposal::Report { report: blob(5), recovered: false },
                     n => Proposal::Calls {
-                        accepted: (0..2).map(|i| call(&format!("call_{turn}_{i}"), json!({"n": n}))).collect(),
+                        accepted: (0..2)
+                            .map(|i| match n == 7 {
+                                true => deeds::change(&format!("call_{turn}_{i}"), ["api", "web"][i]),
+                                false => call(&format!("call_{turn}_{i}"), json!({"n": n})),
+                            })
+                            .collect(),
                         rejected: vec![],
                         recovered: false,
                     },
@@ -290,6 +302,12 @@ impl Life {
                     }
                 }
             }
+            step @ (Step::Plan(_)
+            | Step::Authorize(_)
+            | Step::Reconcile(_)
+            | Step::Verify(_)
+            | Step::Expire(_)
+            | Step::Drop(_)) => self.act(step),
             Step::Wait(until) => self.second += until.duration_since(at(self.second)).as_secs().max(0) + 1,
             Step::Close(outcome) => self.write(Body::Closed { outcome }),
             Step::Reopen(reason) => self.write(Body::Reopened { reason }),
@@ -299,7 +317,7 @@ impl Life {
 }
 
 fn call(id: &str, args: Value) -> Call {
-    Call { id: id.into(), tool: "kubernetes_get".into(), args, need: Value::Null }
+    Call { id: id.into(), tool: "kubernetes_get".into(), args, effect: None, need: Value::Null }
 }
 
 proptest! {

@@ -1,7 +1,10 @@
 //! The investigation as the API shows it: one row of a list, one line of a terminal.
 
+use super::acting::{Deed, DeedState};
 use super::{Debt, Investigation, Outcome};
-use crate::domain::{AlertStatus, Digest, EventId, ReportVerdict, Resource, Risk};
+use crate::domain::{
+    ActionId, AlertStatus, ApprovalId, Digest, Effect, EventId, ReportVerdict, Resource, Risk, Verdict,
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +40,7 @@ pub struct View {
     /// How many alerts it has.
     pub alerts: usize,
     /// What was planned or done.
-    pub actions: Vec<serde_json::Value>,
+    pub actions: Vec<ViewAction>,
     /// The model's name for itself.
     pub model: Option<String>,
     /// What was spent.
@@ -57,6 +60,76 @@ pub struct View {
     pub entries: u64,
     /// The chain's last hash.
     pub head: Digest,
+}
+
+/// A change for readers outside.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ViewAction {
+    /// `act_…`.
+    pub id: ActionId,
+    /// The tool.
+    pub tool: String,
+    /// What it does to the world.
+    pub effect: Effect,
+    /// In one line.
+    pub title: String,
+    /// The object.
+    pub target: String,
+    /// `planned|asked|refused|started|done|failed|unknown|verified`.
+    pub state: String,
+    /// What policy says; `null` before it was asked.
+    pub verdict: Option<Verdict>,
+    /// The rules behind the verdict.
+    pub rules: Vec<String>,
+    /// The question about it.
+    pub approval_id: Option<ApprovalId>,
+    /// What names the result in the world.
+    pub reference: Option<String>,
+    /// What became of it, for people.
+    pub detail: Option<String>,
+}
+
+impl ViewAction {
+    /// Shows `deed`.
+    pub fn of(deed: &Deed) -> Self {
+        let decisive = |effect: &str, verdict: Verdict| match verdict {
+            Verdict::Allow => effect == "allow",
+            Verdict::Ask => effect == "approve",
+            Verdict::Deny => effect == "deny",
+        };
+        let ruling = deed.ruling.as_ref().map(|(ruling, _)| ruling);
+        let rules = ruling.map(|ruling| {
+            let fired = ruling.reasons.iter().filter(|reason| decisive(&reason.effect, ruling.verdict));
+            fired.map(|reason| reason.rule.clone()).collect()
+        });
+        let (reference, detail) = match &deed.state {
+            DeedState::Done { receipt, .. } => (Some(receipt.reference.clone()), Some(receipt.summary.clone())),
+            DeedState::Watched { receipt, outcome } => {
+                let held = match outcome {
+                    super::Watched::Held => "it held",
+                    super::Watched::Failed => "it did not hold",
+                    super::Watched::Unobserved => "whether it held could not be observed",
+                };
+                (Some(receipt.reference.clone()), Some(format!("{}; {held}", receipt.summary)))
+            }
+            DeedState::Failed { error } => (None, Some(error.clone())),
+            DeedState::Refused { reason } => (None, Some(reason.clone())),
+            DeedState::Planned | DeedState::Ruled | DeedState::Started | DeedState::Doubtful { .. } => (None, None),
+        };
+        Self {
+            id: deed.action.id,
+            tool: deed.action.tool.clone(),
+            effect: deed.action.effect,
+            title: deed.action.title.clone(),
+            target: deed.action.target().label(),
+            state: deed.word().to_owned(),
+            verdict: ruling.map(|ruling| ruling.verdict),
+            rules: rules.unwrap_or_default(),
+            approval_id: deed.question().map(|question| question.id),
+            reference,
+            detail,
+        }
+    }
 }
 
 /// How dangerous, and why.
@@ -97,9 +170,12 @@ impl View {
         let inv = investigation;
         let opening = inv.opening()?;
         let spent = inv.committed();
+        let open = |of: fn(&Deed) -> bool| inv.report.is_some() && !inv.reopened && inv.deeds.iter().any(of);
         let state = match (inv.outcome, inv.risk) {
             (Some(_), _) => "closed",
             (None, None) => "queued",
+            (None, Some(_)) if open(|deed| deed.waits().is_some()) => "waiting_approval",
+            (None, Some(_)) if open(|deed| deed.watch_until().is_some()) => "verifying",
             (None, Some(_)) => "running",
         };
         Some(Self {
@@ -121,7 +197,7 @@ impl View {
             class: None,
             events: inv.events.iter().take(100).map(|e| e.id).collect(),
             alerts: inv.events.len(),
-            actions: vec![],
+            actions: inv.deeds.iter().map(ViewAction::of).collect(),
             model: inv.model_seen.clone(),
             usage: ViewUsage {
                 turns: spent.turns,
@@ -134,7 +210,7 @@ impl View {
             opened_at: inv.admitted_at,
             reported_at: inv.report.as_ref().map(|r| r.at),
             closed_at: inv.closed_at,
-            undelivered: match inv.outbox.is_put_off() && !inv.reopened {
+            undelivered: match inv.outbox.is_put_off() && !inv.reopened && inv.deeds.iter().all(Deed::is_settled) {
                 true => inv.outbox.debts().to_vec(),
                 false => vec![],
             },

@@ -1,7 +1,8 @@
 //! How the contributions of rules become one answer. Pure, and in Rust, so that no policy can
 //! change it: errors close, the strictest wins, silence never permits.
 
-use crate::domain::{Effect, Reason, Risk, Verdict, floor};
+use super::obligation;
+use crate::domain::{Duties, Effect, Reason, Requirement, Risk, Verdict, floor};
 use serde_json::{Map, Value};
 
 /// Most contributions that one decision may have.
@@ -19,8 +20,12 @@ pub(super) const RISK_SETS: &[&str] = &["level", "raise", "oblige"];
 pub(super) const ACTION_SETS: &[&str] = &["deny", "approve", "allow", "oblige", "warn"];
 /// Duties of an incident that this program carries out.
 pub(super) const RISK_DUTIES: &[&str] = &["budget", "jira", "notify"];
-/// Duties of a call that this program carries out: none yet, so that each one denies.
-pub(super) const ACTION_DUTIES: &[&str] = &[];
+/// Duties of a call that this program carries out; any other denies.
+pub(super) const ACTION_DUTIES: &[&str] = &obligation::KINDS;
+/// Most people that one rule can ask for.
+const MAX_COUNT: u64 = 10;
+/// How long a question may stand, in seconds.
+const EXPIRES_S: std::ops::RangeInclusive<u64> = 10..=7 * 24 * 3600;
 
 /// One object that one rule put into one of the sets, with its form checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,7 +44,7 @@ pub(super) enum Kind {
     Level(Risk),
     Raise { steps: u8 },
     Deny { remedy: Option<String> },
-    Approve { groups: Vec<String> },
+    Approve { groups: Vec<String>, count: u32, expires_s: Option<u64> },
     Allow,
     Warn,
     Oblige(Map<String, Value>),
@@ -78,8 +83,20 @@ impl Contribution {
                 let groups =
                     object.get("groups").and_then(Value::as_array).ok_or_else(|| wrong("`groups` must be a list"))?;
                 let groups = groups.iter().map(|g| g.as_str().filter(|g| !g.is_empty()).map(str::to_owned));
+                let count = match object.get("count").map(Value::as_u64) {
+                    None => 1,
+                    Some(Some(count @ 1..=MAX_COUNT)) => count as u32,
+                    Some(_) => return Err(wrong("`count` must be a whole number from 1 to 10")),
+                };
+                let expires_s = match object.get("expires_s").map(Value::as_u64) {
+                    None => None,
+                    Some(Some(seconds)) if EXPIRES_S.contains(&seconds) => Some(seconds),
+                    Some(_) => return Err(wrong("`expires_s` must be seconds, from 10 to 604800")),
+                };
                 Kind::Approve {
                     groups: groups.collect::<Option<_>>().ok_or_else(|| wrong("`groups` must hold names only"))?,
+                    count,
+                    expires_s,
                 }
             }
             "allow" => Kind::Allow,
@@ -130,6 +147,9 @@ pub(super) struct RiskOutcome {
 pub(super) struct ActionOutcome {
     pub(super) verdict: Verdict,
     pub(super) reasons: Vec<Reason>,
+    pub(super) requirements: Vec<Requirement>,
+    pub(super) expires_s: Option<u64>,
+    pub(super) duties: Duties,
     pub(super) for_model: Option<String>,
     pub(super) error: Option<String>,
 }
@@ -195,12 +215,23 @@ pub(super) fn action(
     effect: Effect,
     default_approvers: &[String],
 ) -> ActionOutcome {
-    let given = match within_bounds(evaluated, ACTION_DUTIES) {
-        Ok(given) => given,
+    let read = within_bounds(evaluated, ACTION_DUTIES).and_then(|given| {
+        let demanded = given.iter().filter_map(|c| match &c.kind {
+            Kind::Oblige(object) => Some(obligation::read(object).map_err(|why| format!("{}: {why}", c.rule))),
+            _ => None,
+        });
+        let demanded = demanded.collect::<Result<Vec<Duties>, String>>()?;
+        Ok((given, demanded.into_iter().fold(Duties::default(), Duties::and)))
+    });
+    let (given, duties) = match read {
+        Ok(read) => read,
         Err(error) => {
             return ActionOutcome {
                 verdict: Verdict::Deny,
                 reasons: vec![engine("error", "deny", &error)],
+                requirements: vec![],
+                expires_s: None,
+                duties: Duties::default(),
                 for_model: Some(
                     "The policy could not judge this call, so it does not run. A person has to look.".into(),
                 ),
@@ -229,19 +260,21 @@ pub(super) fn action(
         }
         Verdict::Deny => own.push(engine("floor", "deny", &format!("{effect} is never possible at {risk}"))),
     }
-    if verdict == Verdict::Ask {
-        // Each requirement has to be met, so each needs somebody who can meet it.
-        let mut requirements = given.iter().filter_map(|c| match &c.kind {
-            Kind::Approve { groups } => Some(groups.is_empty()),
-            _ => None,
-        });
-        let needs_default = by_policy < Verdict::Ask || requirements.any(|empty| empty);
-        if needs_default && default_approvers.is_empty() {
-            let why = "approval is needed and nobody may give it: name groups in data.org.approvers.default";
-            own.push(engine("unsatisfiable", "deny", why));
-            verdict = Verdict::Deny;
-        }
+    let mut asked = match verdict {
+        Verdict::Ask => requirements(&given, default_approvers),
+        Verdict::Allow | Verdict::Deny => vec![],
+    };
+    // Each requirement has to be met, so each needs somebody who can meet it.
+    if verdict == Verdict::Ask && asked.iter().any(|requirement| requirement.groups.is_empty()) {
+        let why = "approval is needed and nobody may give it: name groups in data.org.approvers.default";
+        own.push(engine("unsatisfiable", "deny", why));
+        (verdict, asked) = (Verdict::Deny, vec![]);
     }
+    let expires_s = given.iter().filter_map(|c| match &c.kind {
+        Kind::Approve { expires_s, .. } => *expires_s,
+        _ => None,
+    });
+    let expires_s = expires_s.min().filter(|_| verdict == Verdict::Ask);
     let mut reasons: Vec<Reason> = given.iter().map(Contribution::as_reason).chain(own).collect();
     reasons.sort_by_key(|reason| match reason.effect.as_str() {
         "deny" => 0,
@@ -254,7 +287,24 @@ pub(super) fn action(
         Verdict::Ask => Some("A person has to approve this action before it runs.".into()),
         Verdict::Deny => Some(remedy(&given)),
     };
-    ActionOutcome { verdict, reasons, for_model, error: None }
+    let duties = if verdict == Verdict::Deny { Duties::default() } else { duties };
+    ActionOutcome { verdict, reasons, requirements: asked, expires_s, duties, for_model, error: None }
+}
+
+/// Who has to agree: everybody whom a rule names, and those whom the organisation names where none
+/// does.
+fn requirements(given: &[Contribution], default_approvers: &[String]) -> Vec<Requirement> {
+    let or_default = |groups: &[String]| if groups.is_empty() { default_approvers.to_vec() } else { groups.to_vec() };
+    let mut asked: Vec<Requirement> = vec![];
+    for contribution in given {
+        let Kind::Approve { groups, count, .. } = &contribution.kind else { continue };
+        asked.push(Requirement { rule: contribution.rule.clone(), groups: or_default(groups), count: *count });
+    }
+    if asked.is_empty() {
+        asked.push(Requirement { rule: "engine/floor".into(), groups: default_approvers.to_vec(), count: 1 });
+    }
+    asked.sort_by(|a, b| a.rule.cmp(&b.rule));
+    asked
 }
 
 fn remedy(given: &[Contribution]) -> String {
@@ -325,7 +375,10 @@ mod tests {
     }
 
     fn approve(groups: &[&str]) -> Contribution {
-        give("action/m/approve", Kind::Approve { groups: groups.iter().map(|g| (*g).to_owned()).collect() })
+        give(
+            "action/m/approve",
+            Kind::Approve { groups: groups.iter().map(|g| (*g).to_owned()).collect(), count: 1, expires_s: None },
+        )
     }
 
     fn allow() -> Contribution {

@@ -84,8 +84,9 @@ impl Policy for RegoPolicy {
         let (document, input_digest) = document(input);
         let evaluated = document.and_then(|document| self.contributions(Area::Action, &document));
         let outcome = combine::action(evaluated, input.risk.level, input.call.effect, &self.org.approvers.default);
-        let combine::ActionOutcome { verdict, reasons, for_model, error } = outcome;
-        Ruling { id, verdict, reasons, for_model, policy: self.reference(), input_digest, error }
+        let combine::ActionOutcome { verdict, reasons, requirements, expires_s, duties, for_model, error } = outcome;
+        let policy = self.reference();
+        Ruling { id, verdict, reasons, requirements, expires_s, duties, for_model, policy, input_digest, error }
     }
 
     fn reference(&self) -> PolicyRef {

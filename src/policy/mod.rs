@@ -12,6 +12,7 @@ mod combine;
 pub mod contract;
 mod diagnostic;
 mod host;
+mod obligation;
 mod org;
 mod rego;
 mod sample;
@@ -23,6 +24,8 @@ pub use check::check;
 pub use contract::{ActionInput, CallFacts, InvestigationFacts, RiskInput, Spend};
 pub use diagnostic::Diagnostic;
 pub use host::RegoPolicy;
+#[cfg(test)]
+pub(crate) use sample::event as sample_event;
 pub use test_runner::{Outcome, TestReport, TestResult, run_tests};
 
 use crate::domain::{DecisionId, PolicyRef, RiskDecision, Ruling};

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// An ordinary warning about a Pod.
-pub(super) fn event() -> SreEvent {
+pub(crate) fn event() -> SreEvent {
     let map =
         |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect::<BTreeMap<_, _>>();
     SreEvent {

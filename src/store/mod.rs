@@ -13,8 +13,8 @@ mod usage;
 
 pub use usage::{Figures, OpenRequest, Usage, UsageFilter, UsageRow, day_of};
 
-use crate::domain::{AlertStatus, BlobRef, Digest, EventId, InvestigationId, Severity, SreEvent};
-use crate::journal::{Body, Draft, Entry, Head, View};
+use crate::domain::{AlertStatus, ApprovalId, BlobRef, Digest, EventId, InvestigationId, Person, Severity, SreEvent};
+use crate::journal::{ApprovalView, Body, Draft, Entry, Head, View};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -174,6 +174,30 @@ pub enum Signal {
         /// Why.
         reason: String,
     },
+    /// A person answered a question.
+    Answer {
+        /// The question.
+        approval: ApprovalId,
+        /// What exactly they answered to.
+        digest: Digest,
+        /// Yes or no.
+        granted: bool,
+        /// Who.
+        by: Person,
+        /// What they wrote.
+        comment: String,
+    },
+    /// Somebody beside the model proposes a change. It goes through the same gate.
+    Propose {
+        /// Who.
+        by: String,
+        /// The tool.
+        tool: String,
+        /// Its arguments.
+        args: serde_json::Value,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// A signal as it waits.
@@ -207,6 +231,8 @@ pub struct Append {
     pub consumed: Vec<i64>,
     /// The investigation as lists show it from now on.
     pub view: Option<View>,
+    /// Questions that are new or not what they were.
+    pub approvals: Vec<ApprovalView>,
 }
 
 /// Nothing is parked for longer at once. A row that waits longer than this from now proves that the

@@ -1,6 +1,7 @@
 //! L5: what may be called, declared by manifests.
 //!
 //! - [`spec`]: what a tool is ([`ToolSpec`], [`ReadTool`]) and how it fails ([`ToolError`]).
+//! - [`act`]: tools that change something ([`ActTool`]): plan, execute, look, watch.
 //! - [`manifest`]: `tools/*.yaml`, embedded and overridden by a directory.
 //! - [`registry`]: the tools that exist here, and the one way to call them.
 //! - [`blank`]: the one place where secrets are taken out of what was read.
@@ -11,6 +12,7 @@
 //! - [`elasticsearch`], [`kubernetes`], [`loki`], [`probe`], [`prometheus`], [`runbooks`]: the reading
 //!   tools; [`evidence`] reads on in what they saw.
 
+pub mod act;
 pub mod blank;
 pub mod bound;
 pub mod elasticsearch;
@@ -27,6 +29,7 @@ pub mod render;
 pub mod runbooks;
 pub mod spec;
 
+pub use act::{ActError, ActTool, CaseText, Observed, Plan, PullRoute, Setting};
 pub use manifest::{ManifestError, Manifests};
 pub use registry::{Registry, Sources};
 pub use spec::{Example, ReadTool, Seen, ToolError, ToolSpec};

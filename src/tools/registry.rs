@@ -1,11 +1,14 @@
 //! The tools that exist here, and the one way to call them.
 
+use super::act::{ActError, ActTool, Observed, PREVIEW_BYTES, Plan, Setting};
 use super::manifest::{ManifestError, Manifests};
 use super::spec::{ReadTool, Seen, ToolError, ToolSpec};
 use super::{blank, bound, elasticsearch, evidence, gist, kubernetes, loki, probe, prometheus, runbooks};
-use crate::domain::{Clock, Digest, Effect, Observation, Redactor, ToolOffer};
+use crate::domain::{
+    Action, Clock, Digest, Effect, Marker, Observation, Receipt, Reconciled, Redactor, Risk, ToolOffer,
+};
 use crate::edge::{ElasticsearchReader, KubeReader, LokiReader, Prober, PrometheusReader, RunbookReader};
-use crate::gate::Pass;
+use crate::gate::{Pass, Warrant, is_possible};
 use arc_swap::ArcSwap;
 use jsonschema::error::ValidationErrorKind;
 use serde_json::Value;
@@ -94,8 +97,23 @@ fn builtins() -> impl Iterator<Item = &'static str> {
 }
 
 struct Entry {
-    tool: Box<dyn ReadTool>,
+    tool: Tool,
     schema: jsonschema::Validator,
+}
+
+/// A tool by what it does.
+enum Tool {
+    Reads(Box<dyn ReadTool>),
+    Acts(Box<dyn ActTool>),
+}
+
+impl Tool {
+    fn spec(&self) -> &ToolSpec {
+        match self {
+            Self::Reads(tool) => tool.spec(),
+            Self::Acts(tool) => tool.spec(),
+        }
+    }
 }
 
 /// The tools that exist here.
@@ -104,6 +122,7 @@ pub struct Registry {
     kubernetes: Option<KubeReader>,
     runbooks: Option<RunbookReader>,
     redactor: Arc<ArcSwap<Redactor>>,
+    clock: Arc<dyn Clock>,
     slots: Semaphore,
 }
 
@@ -140,11 +159,11 @@ impl Registry {
                 // A tool may say more of its parameters than its manifest can.
                 let schema = jsonschema::validator_for(&tool.spec().params)
                     .map_err(|e| wrong(format!("params: is no JSON Schema: {e}")))?;
-                tools.insert(spec.name.clone(), Entry { tool, schema });
+                tools.insert(spec.name.clone(), Entry { tool: Tool::Reads(tool), schema });
             }
         }
-        let (kubernetes, runbooks) = (sources.kubernetes, sources.runbooks);
-        Ok(Self { tools, kubernetes, runbooks, redactor, slots: Semaphore::new(AT_ONCE) })
+        let Sources { kubernetes, runbooks, clock, .. } = sources;
+        Ok(Self { tools, kubernetes, runbooks, redactor, clock, slots: Semaphore::new(AT_ONCE) })
     }
 
     /// Whether `runbook_fetch` can read pages, and whether files; `None` where there is no such tool.
@@ -155,7 +174,15 @@ impl Registry {
 
     /// The tool called `name`.
     pub fn get(&self, name: &str) -> Option<&dyn ReadTool> {
-        self.tools.get(name).map(|entry| entry.tool.as_ref())
+        match &self.tools.get(name)?.tool {
+            Tool::Reads(tool) => Some(tool.as_ref()),
+            Tool::Acts(_) => None,
+        }
+    }
+
+    /// What the tool called `name` declares, whether it looks or acts.
+    pub fn spec(&self, name: &str) -> Option<&ToolSpec> {
+        self.tools.get(name).map(|entry| entry.tool.spec())
     }
 
     /// What the tools declare, sorted by name.
@@ -163,12 +190,12 @@ impl Registry {
         self.tools.values().map(|entry| entry.tool.spec()).collect()
     }
 
-    /// The tools to offer to a model, sorted by name: those with a name or tag in `chosen`; all
-    /// when it is empty.
-    pub fn offers<T: AsRef<str>>(&self, chosen: &[T]) -> Vec<ToolOffer> {
+    /// The tools to offer to a model at `level`, sorted by name: those with a name or tag in `chosen`,
+    /// all when it is empty; of those that change something, only what is possible at that level.
+    pub fn offers<T: AsRef<str>>(&self, chosen: &[T], level: Risk) -> Vec<ToolOffer> {
         self.specs()
             .into_iter()
-            .filter(|spec| is_chosen(spec, chosen))
+            .filter(|spec| is_chosen(spec, chosen) && is_possible(level, spec.effect))
             .map(|spec| ToolOffer {
                 name: spec.name.clone(),
                 description: spec.summary.clone(),
@@ -179,7 +206,7 @@ impl Registry {
 
     /// Whether the tool called `name` is among those that [`Self::offers`] gives for `chosen`.
     pub fn offered<T: AsRef<str>>(&self, name: &str, chosen: &[T]) -> bool {
-        self.get(name).is_some_and(|tool| is_chosen(tool.spec(), chosen))
+        self.spec(name).is_some_and(|spec| is_chosen(spec, chosen))
     }
 
     /// Digest over all that the tools declare: two registries with one digest offer the same.
@@ -204,7 +231,7 @@ impl Registry {
     /// As [`Self::validate`].
     pub fn targets(&self, name: &str, args: &Value) -> Result<Vec<Value>, ToolError> {
         self.validate(name, args)?;
-        Ok(self.entry(name)?.tool.target(args))
+        Ok(self.reading(name)?.target(args))
     }
 
     /// Checks a call against the tool's parameters.
@@ -242,13 +269,13 @@ impl Registry {
         let call = pass.redeem();
         self.validate(&call.tool, &call.args)?;
         let seen = evidence::read(&call.args, kept).map_err(|e| self.clean(e))?;
-        Ok(self.observed(self.entry(&call.tool)?.tool.as_ref(), &call.args, seen))
+        Ok(self.observed(self.reading(&call.tool)?, &call.args, seen))
     }
 
     pub(super) async fn look(&self, name: &str, args: &Value) -> Result<Observation, ToolError> {
         self.validate(name, args)?;
-        let entry = self.entry(name)?;
-        let (tool, spec) = (entry.tool.as_ref(), entry.tool.spec());
+        let tool = self.reading(name)?;
+        let spec = tool.spec();
         // Closed by nobody; without a slot the call is made all the same.
         let _slot = self.slots.acquire().await;
         let seen = tokio::time::timeout(spec.timeout, tool.read(args)).await.unwrap_or_else(|_| {
@@ -258,6 +285,80 @@ impl Registry {
             ))
         });
         Ok(self.observed(tool, args, seen.map_err(|e| self.clean(e))?))
+    }
+
+    /// Tries a change without making it.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn plan(&self, name: &str, args: &Value, setting: &Setting<'_>) -> Result<Plan, ToolError> {
+        self.validate(name, args)?;
+        let tool = self.acting(name)?;
+        let _slot = self.slots.acquire().await;
+        let limit = tool.spec().timeout;
+        let planned = tokio::time::timeout(limit, tool.plan(args, setting)).await.unwrap_or_else(|_| {
+            Err(ToolError::failed(format!("planning {name} took longer than {limit:?}; try again"), true))
+        });
+        let mut plan = planned.map_err(|e| self.clean(e))?;
+        let redactor = self.redactor.load();
+        let (text, cut) = bound::text(redactor.text(&plan.preview.text).0.into_owned(), PREVIEW_BYTES);
+        plan.preview.text = if cut { format!("{text}\n[the rest is not shown]") } else { text };
+        plan.title = redactor.text(&gist::line(&plan.title)).0.into_owned();
+        Ok(plan)
+    }
+
+    /// Makes the change that the warrant names, in at most the tool's time.
+    ///
+    /// # Errors
+    /// Whether nothing happened, or something may have.
+    pub async fn execute(&self, warrant: Warrant) -> Result<Receipt, ActError> {
+        let name = warrant.action().tool.clone();
+        let tool = self.acting(&name).map_err(|e| ActError::refused(e.for_reader()))?;
+        let limit = tool.spec().timeout;
+        let made = tokio::time::timeout(limit, tool.execute(warrant, self.clock.now())).await;
+        let made = made.unwrap_or_else(|_| Err(ActError::unknown(format!("{name} took longer than {limit:?}"))));
+        let redactor = self.redactor.load();
+        let clean = |text: &str| redactor.text(text).0.into_owned();
+        match made {
+            Ok(receipt) => Ok(Receipt { summary: clean(&gist::line(&receipt.summary)), ..receipt }),
+            Err(error) => Err(error.map(clean)),
+        }
+    }
+
+    /// Looks whether a change is in the world.
+    ///
+    /// # Errors
+    /// When it cannot look.
+    pub async fn reconcile(&self, action: &Action, marker: &Marker) -> Result<Reconciled, ToolError> {
+        let tool = self.acting(&action.tool)?;
+        let limit = tool.spec().timeout;
+        let looked = tokio::time::timeout(limit, tool.reconcile(action, marker)).await;
+        looked.unwrap_or_else(|_| Err(slow(&action.tool, limit))).map_err(|e| self.clean(e))
+    }
+
+    /// Looks how a change that was made fares.
+    ///
+    /// # Errors
+    /// When it cannot look.
+    pub async fn observe(&self, action: &Action, receipt: &Receipt) -> Result<Observed, ToolError> {
+        let tool = self.acting(&action.tool)?;
+        let limit = tool.spec().timeout;
+        let looked = tokio::time::timeout(limit, tool.observe(action, receipt)).await;
+        looked.unwrap_or_else(|_| Err(slow(&action.tool, limit))).map_err(|e| self.clean(e))
+    }
+
+    fn reading(&self, name: &str) -> Result<&dyn ReadTool, ToolError> {
+        match &self.entry(name)?.tool {
+            Tool::Reads(tool) => Ok(tool.as_ref()),
+            Tool::Acts(_) => Err(ToolError::invalid(format!("{name} does not look, it changes something"))),
+        }
+    }
+
+    fn acting(&self, name: &str) -> Result<&dyn ActTool, ToolError> {
+        match &self.entry(name)?.tool {
+            Tool::Acts(tool) => Ok(tool.as_ref()),
+            Tool::Reads(_) => Err(ToolError::invalid(format!("{name} only looks"))),
+        }
     }
 
     /// What a tool saw, without secrets and in bounds.
@@ -306,6 +407,10 @@ impl Registry {
         let redactor = self.redactor.load();
         error.map(|text| redactor.text(text).0.into_owned())
     }
+}
+
+fn slow(name: &str, limit: std::time::Duration) -> ToolError {
+    ToolError::failed(format!("looking after {name} took longer than {limit:?}"), true)
 }
 
 /// By name or tag; an empty choice is all.
@@ -397,10 +502,10 @@ mod tests {
     #[tokio::test]
     async fn offers_are_chosen_by_name_or_tag() {
         let registry = registry(Some(Fake::new().reader()));
-        assert_eq!(registry.offers::<&str>(&[]).len(), 11);
-        assert_eq!(registry.offers(&["kubernetes"]).len(), 10);
-        assert_eq!(registry.offers(&["kubernetes_logs", "prometheus"])[0].name, "kubernetes_logs");
-        assert!(registry.offers(&["github"]).is_empty());
+        assert_eq!(registry.offers::<&str>(&[], Risk::Low).len(), 11);
+        assert_eq!(registry.offers(&["kubernetes"], Risk::Low).len(), 10);
+        assert_eq!(registry.offers(&["kubernetes_logs", "prometheus"], Risk::Low)[0].name, "kubernetes_logs");
+        assert!(registry.offers(&["github"], Risk::Low).is_empty());
         assert_eq!(registry.digest(), self::registry(Some(Fake::new().reader())).digest());
     }
 

@@ -56,6 +56,9 @@ fn ruling(verdict: Verdict) -> Ruling {
         id: DecisionId::new(Uuid::from_u128(2)),
         verdict,
         reasons: vec![],
+        requirements: vec![],
+        expires_s: None,
+        duties: Default::default(),
         for_model: None,
         policy: PolicyRef { digest: Digest::of("p"), bundle: "b".into() },
         input_digest: Digest::of("i"),
@@ -108,6 +111,7 @@ fn written(read: Verdict) -> Memory {
         id: "s1".into(),
         tool: "kubernetes_get".into(),
         args: serde_json::json!({}),
+        effect: None,
         need: serde_json::Value::Null,
     };
     memory.append(inv, Body::SurveyPlanned { round: 1, calls: vec![call.clone()] });

@@ -116,7 +116,7 @@ mod tests {
     use serde_json::json;
 
     fn asked(tool: &str, args: Value, need: Value) -> Asked {
-        Asked::of(&Call { id: "c1".into(), tool: tool.into(), args, need })
+        Asked::of(&Call { id: "c1".into(), tool: tool.into(), args, effect: None, need })
     }
 
     #[test]

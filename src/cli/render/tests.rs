@@ -35,6 +35,9 @@ fn ruling(verdict: Verdict) -> Ruling {
         id: DecisionId::new(Uuid::from_u128(2)),
         verdict,
         reasons: vec![reason("action/secrets/read", "deny", "secrets are never read", Some("secrets.rego:9"))],
+        requirements: vec![],
+        expires_s: None,
+        duties: Default::default(),
         for_model: None,
         policy: policy(),
         input_digest: Digest::of("input"),
@@ -76,7 +79,7 @@ pub(crate) fn event(name: &str, description: &str) -> SreEvent {
 }
 
 fn call(id: &str, tool: &str) -> Call {
-    Call { id: id.into(), tool: tool.into(), args: json!({"kind": "Pod", "limit": 3}), need: json!(null) }
+    Call { id: id.into(), tool: tool.into(), args: json!({"kind": "Pod", "limit": 3}), effect: None, need: json!(null) }
 }
 
 fn asking(id: &str, need: serde_json::Value) -> Call {

@@ -40,6 +40,13 @@ pub enum CallResult {
         /// What went wrong.
         text: String,
     },
+    /// It is a change: planned, and not made before the report.
+    Planned {
+        /// Our id of the call.
+        call_id: String,
+        /// What becomes of it, in our words; it quotes what the target showed.
+        text: String,
+    },
     /// It did not run.
     Refused {
         /// Our id of the call.
@@ -52,7 +59,10 @@ pub enum CallResult {
 impl CallResult {
     fn call_id(&self) -> &str {
         match self {
-            Self::Observed { call_id, .. } | Self::Failed { call_id, .. } | Self::Refused { call_id, .. } => call_id,
+            Self::Observed { call_id, .. }
+            | Self::Failed { call_id, .. }
+            | Self::Planned { call_id, .. }
+            | Self::Refused { call_id, .. } => call_id,
         }
     }
 }
@@ -270,6 +280,14 @@ impl Conversation {
             }
             CallResult::Failed { text, .. } => {
                 format!("The call failed:\n{}", fence(text, "error", &self.nonce, 2_000))
+            }
+            CallResult::Planned { text, .. } => {
+                let (ours, quoted) = text.split_once('\n').unwrap_or((text, ""));
+                let ours: String = visible(ours).chars().take(1_000).collect();
+                match quoted.is_empty() {
+                    true => ours,
+                    false => format!("{ours}\n{}", fence(&visible(quoted), "preview", &self.nonce, 1_500)),
+                }
             }
             CallResult::Refused { text, .. } => visible(text).chars().take(1_000).collect(),
         }

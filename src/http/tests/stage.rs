@@ -299,7 +299,7 @@ impl Stage {
         }
         let last = entries.last().unwrap().head();
         (view.entries, view.head) = (last.seq, last.hash);
-        let append = Append { entries, blobs, consumed: vec![], view: Some(view) };
+        let append = Append { entries, blobs, view: Some(view), ..Append::default() };
         self.store.append(&lease, &head, append).await.unwrap();
         self.store.release(&lease).await.unwrap();
         id

@@ -3,6 +3,7 @@
 
 mod fill;
 
+pub use crate::domain::BlastRadius;
 use crate::domain::{Effect, Risk};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -166,23 +167,6 @@ pub struct GitOps {
     pub repo: String,
     /// The path in it, else empty.
     pub path: String,
-}
-
-/// How much would suffer. Meaningless while `known` is false.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct BlastRadius {
-    /// The figures were measured.
-    pub known: bool,
-    /// Pods.
-    pub pods: u64,
-    /// Namespaces.
-    pub namespaces: u64,
-    /// Clusters.
-    pub clusters: u64,
-    /// Things that depend on it.
-    pub dependents: u64,
-    /// Bytes in its volumes.
-    pub pvc_bytes: u64,
 }
 
 /// What happened to the resource before, counted from the journal.

@@ -92,7 +92,9 @@ async fn count_one(
         Body::ReadStarted { .. } => {
             let model = match entry.actor {
                 Actor::Model(_) => last_asked(tx, path, &entry.chain).await?.unwrap_or_default(),
-                Actor::Engine | Actor::Survey | Actor::Sender(_) | Actor::Person(_) => String::new(),
+                Actor::Engine | Actor::Survey | Actor::Sender(_) | Actor::Person(_) | Actor::Playbook(_) => {
+                    String::new()
+                }
             };
             add(&today, route, &model, Figures { tool_calls: 1, ..Figures::default() });
         }

@@ -58,7 +58,7 @@ fn took(revision: u32, rung: Rung) -> Body {
 }
 
 fn call(id: &str) -> Call {
-    Call { id: id.into(), tool: "t".into(), args: serde_json::json!({}), need: serde_json::Value::Null }
+    Call { id: id.into(), tool: "t".into(), args: serde_json::json!({}), effect: None, need: serde_json::Value::Null }
 }
 
 fn allowed(id: &str) -> Body {

@@ -1,0 +1,329 @@
+//! Changes: planned without making them, judged, asked about, made once, and looked for after doubt.
+//!
+//! - [`plan`]: what is proposed becomes a planned change, or a remedy;
+//! - this file: the gate, questions, the intent, the change itself, and what to do after doubt;
+//! - [`verify`]: whether it held.
+
+mod plan;
+mod verify;
+
+use super::EngineError;
+use super::driver::Session;
+use super::failpoint;
+use crate::domain::{
+    APPROVAL_EXPIRES_S, Action, ActionId, ApprovalId, ApprovalState, DecisionId, Grant, Reconciled, Retry, Verdict,
+};
+use crate::gate::{Answer, Clearance, Wanted, authorize};
+use crate::journal::{Body, Deed, DeedState, Draft, RulingPhase, changing};
+use crate::policy::{ActionInput, CallFacts};
+use crate::telemetry;
+use crate::tools::{ActError, ToolError};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use std::time::Duration;
+
+/// Attempts to make one change.
+const MAX_ATTEMPTS: u32 = 3;
+/// Looks for a change whose end is not known.
+const MAX_LOOKS: u32 = 8;
+/// From the intent to the last byte, in seconds, beside the tool's own time.
+const SEND_WITHIN_S: i64 = 30;
+/// How long a request may still be on its way after it could last be sent, in seconds.
+const SETTLE_S: i64 = 10;
+/// Attempts to plan a change anew right before it is made, and the pause between them.
+const REPLANS: u32 = 3;
+const REPLAN_PAUSE: Duration = Duration::from_secs(2);
+
+impl Session<'_> {
+    /// Puts a change before the gate as it is now. What may happen happens; what has to be asked is
+    /// asked; everything else is refused.
+    pub(super) async fn authorize(&mut self, id: ActionId) -> Result<(), EngineError> {
+        let Some(deed) = self.inv.deed(id).cloned() else { return Ok(()) };
+        let fresh = match self.planned_anew(&deed).await {
+            Ok(fresh) => fresh,
+            Err(error) => return self.give_up(&deed, format!("it can no longer be planned: {}", error.for_reader())),
+        };
+        let digest = fresh.digest(self.id(), self.level());
+        let judged = deed.ruling.as_ref().map(|(_, judged)| judged);
+        if deed.state == DeedState::Planned || judged != Some(&digest) {
+            return self.judge_anew(&deed, fresh).await;
+        }
+        let answered = deed.question().filter(|question| question.state == ApprovalState::Approved);
+        let grants: Vec<Grant> = answered.map(|question| question.grants.clone()).unwrap_or_default();
+        let agreed = answered.map(|question| (&question.digest, grants.as_slice()));
+        match self.rule(&fresh, agreed, RulingPhase::Execute, String::new).await? {
+            Answer::Denied => Ok(()),
+            Answer::Ask(_) => {
+                self.withdraw(&deed, ApprovalState::Invalidated, "policy asks more than was answered")?;
+                self.question(id)
+            }
+            Answer::Cleared(clearance) => self.make(&deed, clearance).await,
+        }
+    }
+
+    /// The plan as it is now, under the same name.
+    async fn planned_anew(&self, deed: &Deed) -> Result<Action, ToolError> {
+        let (action, mut tries) = (&deed.action, 1);
+        loop {
+            match self.plan_of(&action.tool, &action.args).await {
+                Ok(plan) => return Ok(self.action_of(action.id, action.nonce.clone(), &action.args, plan, action)),
+                Err(error) if error.is_transient() && tries < REPLANS => {
+                    tokio::time::sleep(REPLAN_PAUSE).await;
+                    tries += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The world or the level is another one: what was asked about is gone, and the change is judged as
+    /// it is now.
+    async fn judge_anew(&mut self, deed: &Deed, fresh: Action) -> Result<(), EngineError> {
+        if deed.plans >= changing::MAX_PLANS {
+            return self.give_up(deed, "what it would change keeps changing".to_owned());
+        }
+        self.withdraw(deed, ApprovalState::Invalidated, "what it would change, or the risk, is not what it was")?;
+        let body = Body::ActionPlanned {
+            call_id: deed.call_id.clone(),
+            action: Box::new(fresh.clone()),
+            keys: deed.keys.clone(),
+            marker: deed.marker.clone(),
+        };
+        self.record(Draft::engine(body))?;
+        match self.rule(&fresh, None, RulingPhase::Propose, String::new).await? {
+            Answer::Ask(_) => self.question(fresh.id),
+            Answer::Denied | Answer::Cleared(_) => Ok(()),
+        }
+    }
+
+    /// Asks the gate and journals the ruling. `told` is what the proposer hears of a ruling that does
+    /// not deny.
+    async fn rule(
+        &mut self,
+        action: &Action,
+        agreed: Option<(&crate::domain::Digest, &[Grant])>,
+        phase: RulingPhase,
+        told: impl FnOnce() -> String,
+    ) -> Result<Answer, EngineError> {
+        let input = self.action_input(action, phase).await?;
+        let id = DecisionId::new(self.engine.entropy.uuid(self.now()));
+        let level = self.level();
+        let wanted = Wanted { action, investigation: self.id(), level, input: &input, agreed, phase };
+        let (ruling, answer) = self.engine.gate.authorize(id, &wanted);
+        if let Some(error) = &ruling.error {
+            telemetry::policy_failed();
+            tracing::error!(investigation = %self.inv.chain, %error, "the policy failed, so the change is denied");
+        }
+        let told = match ruling.verdict {
+            Verdict::Deny => ruling.for_model.clone().unwrap_or_default(),
+            Verdict::Ask | Verdict::Allow => told(),
+        };
+        telemetry::action_judged(action.effect.as_str(), ruling.verdict.as_str());
+        let input = self.keep(&input)?;
+        let digest = action.digest(self.id(), level);
+        self.record(Draft::engine(Body::ActionRuled { action: action.id, phase, digest, ruling, input, told }))?;
+        Ok(answer)
+    }
+
+    /// Everything that policy is asked with.
+    async fn action_input(&mut self, action: &Action, phase: RulingPhase) -> Result<ActionInput, EngineError> {
+        let (facts, spend) = (self.facts().await?, self.spend().await?);
+        let now = self.now();
+        let deed = self.inv.deed(action.id);
+        let tags = self.engine.tools.spec(&action.tool).map(|spec| spec.tags.clone()).unwrap_or_default();
+        let args = action.args.as_object().cloned().unwrap_or_default();
+        let mut call = CallFacts::new(action.id.to_string(), action.tool.clone(), action.effect, args);
+        call.tags = tags;
+        call.reversible = action.reversible;
+        call.targets = action.targets.iter().filter_map(|target| serde_json::to_value(target).ok()).collect();
+        call.preview = Some(serde_json::json!({
+            "kind": action.preview.kind,
+            "ok": true,
+            "digest": action.preview.digest(),
+            "adds": action.preview.adds,
+            "changes": action.preview.changes,
+            "removes": action.preview.removes,
+        }));
+        call.action_digest = action.digest(self.id(), self.level()).to_string();
+        if let Some(argv) = action.facts.get("argv").and_then(Value::as_array) {
+            call.argv = argv.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+        }
+        let rules: Vec<String> = self.inv.risk_reasons.iter().map(|reason| reason.rule.clone()).collect();
+        let proposer = deed.map_or_else(|| self.proposer_of_action(action), |deed| deed.proposer.clone());
+        let about = self.investigation_facts(&proposer);
+        let event = self.inv.opening().ok_or_else(|| super::driver::corrupt(&self.inv.chain, "there is no alert"))?;
+        let mut input = ActionInput::for_call(event, &self.level(), &rules, about, call, now).with_facts(&facts);
+        input.phase = phase.as_str().to_owned();
+        input.blast_radius = action.blast_radius.clone();
+        if let Some(pr) = action.facts.get("pr").and_then(|pr| serde_json::from_value(pr.clone()).ok()) {
+            input.pr = pr;
+        }
+        Ok(ActionInput { spend, ..input })
+    }
+
+    /// Asks people about a change that policy lets happen only with their consent.
+    fn question(&mut self, id: ActionId) -> Result<(), EngineError> {
+        let Some(deed) = self.inv.deed(id).cloned() else { return Ok(()) };
+        let Some((ruling, digest)) = &deed.ruling else { return Ok(()) };
+        if deed.questions.len() >= changing::MAX_QUESTIONS {
+            return self.give_up(&deed, "it was asked about too often".to_owned());
+        }
+        let now = self.now();
+        let stands_s = ruling.expires_s.unwrap_or(APPROVAL_EXPIRES_S);
+        let expires_at = later(now, i64::try_from(stands_s).unwrap_or(i64::MAX));
+        telemetry::approval("requested");
+        self.record(Draft::engine(Body::ApprovalRequested {
+            approval: ApprovalId::new(self.engine.entropy.uuid(now)),
+            action: id,
+            digest: digest.clone(),
+            requirements: ruling.requirements.clone(),
+            expires_at,
+        }))
+    }
+
+    fn withdraw(&mut self, deed: &Deed, state: ApprovalState, reason: &str) -> Result<(), EngineError> {
+        let Some(question) = deed.question().filter(|question| !question.state.is_final()) else { return Ok(()) };
+        telemetry::approval(state.as_str());
+        let body = Body::ApprovalWithdrawn { approval: question.id, state, reason: reason.to_owned() };
+        self.record(Draft::engine(body))
+    }
+
+    fn give_up(&mut self, deed: &Deed, reason: String) -> Result<(), EngineError> {
+        self.record(Draft::engine(Body::ActionDropped { action: deed.action.id, reason }))
+    }
+
+    /// Drops a change that nobody may make or wants any more.
+    pub(super) fn drop_change(&mut self, id: ActionId) -> Result<(), EngineError> {
+        let Some(deed) = self.inv.deed(id).cloned() else { return Ok(()) };
+        let reason = match &self.inv.cancelled {
+            Some(reason) => format!("the investigation was cancelled: {reason}"),
+            None => "the risk is CRITICAL now, at which nothing is changed".to_owned(),
+        };
+        self.give_up(&deed, reason)
+    }
+
+    /// Nobody answered: that is a no.
+    pub(super) fn expire(&mut self, approval: ApprovalId) -> Result<(), EngineError> {
+        telemetry::approval("expired");
+        self.record(Draft::engine(Body::ApprovalExpired { approval }))
+    }
+
+    /// Journals the intent, and then makes the change.
+    async fn make(&mut self, deed: &Deed, clearance: Clearance) -> Result<(), EngineError> {
+        let (id, action) = (deed.action.id, clearance.action().clone());
+        let timeout = self.engine.tools.spec(&action.tool).map_or(0, |spec| spec.timeout.as_secs());
+        let send_by = authorize::send_by(self.now(), SEND_WITHIN_S.saturating_add_unsigned(timeout));
+        self.record(Draft::engine(Body::ActionStarted {
+            action: id,
+            decision: clearance.decision(),
+            digest: clearance.digest().clone(),
+            attempt: deed.attempts + 1,
+            precondition: action.precondition.clone(),
+            carries: action.carries.clone(),
+            send_by,
+        }))?;
+        let seq = self.inv.head.seq;
+        self.flush().await?;
+        if self.signalled {
+            self.take_signals().await?;
+            // What arrived between the decision and the intent has its word first: nothing is sent yet.
+            if self.inv.cancelled.is_some() || self.inv.assessed_events < self.inv.events.len() {
+                let found = Reconciled::Absent { definite: true };
+                return self.record(Draft::engine(Body::ActionReconciled { action: id, found }));
+            }
+        }
+        let warrant = self.engine.gate.mint(self.engine.store.as_ref(), seq, clearance, deed.marker.clone()).await;
+        let warrant = match warrant {
+            Ok(warrant) => warrant,
+            Err(refused) => {
+                return self.record(Draft::engine(Body::ActionFailed { action: id, error: refused.to_string() }));
+            }
+        };
+        failpoint::effect(failpoint::Side::Before);
+        let made = self.engine.tools.execute(warrant).await;
+        failpoint::effect(failpoint::Side::After);
+        let body = match made {
+            Ok(receipt) => Body::ActionFinished { action: id, receipt },
+            Err(ActError::Refused { text }) => Body::ActionFailed { action: id, error: text },
+            Err(ActError::Stale { text }) if deed.attempts + 1 >= MAX_ATTEMPTS => {
+                Body::ActionFailed { action: id, error: text }
+            }
+            // The target refused it because the world has moved on: planned and judged as it is now.
+            Err(ActError::Stale { .. }) => {
+                Body::ActionReconciled { action: id, found: Reconciled::Absent { definite: true } }
+            }
+            Err(ActError::Unknown { text }) => {
+                tracing::warn!(investigation = %self.inv.chain, action = %id, error = %text, "whether a change was made is not known");
+                Body::ActionDoubted { action: id, error: text, look_at: Some(self.now()) }
+            }
+        };
+        if let Body::ActionFinished { .. } = &body {
+            telemetry::action_ended(action.effect.as_str(), "done");
+        }
+        self.record(Draft::engine(body))?;
+        self.flush().await
+    }
+
+    /// Looks for a change whose end is not known.
+    pub(super) async fn reconcile(&mut self, id: ActionId) -> Result<(), EngineError> {
+        let Some(deed) = self.inv.deed(id).cloned() else { return Ok(()) };
+        let found = self.engine.tools.reconcile(&deed.action, &deed.marker).await;
+        let now = self.now();
+        let body = match found {
+            Ok(found @ (Reconciled::Applied { .. } | Reconciled::Superseded { .. })) => {
+                Body::ActionReconciled { action: id, found }
+            }
+            Ok(Reconciled::Absent { definite }) => match absent(&deed, definite, now) {
+                Absent::Again if deed.attempts >= MAX_ATTEMPTS => {
+                    let error = format!("it is not there after {} attempts", deed.attempts);
+                    Body::ActionFailed { action: id, error }
+                }
+                Absent::Again => Body::ActionReconciled { action: id, found: Reconciled::Absent { definite } },
+                Absent::LookAgain(at) => {
+                    Body::ActionDoubted { action: id, error: "it is not there yet".into(), look_at: Some(at) }
+                }
+                Absent::Unknown(why) => Body::ActionDoubted { action: id, error: why.into(), look_at: None },
+            },
+            Err(error) => {
+                let again = later(now, 5i64 << deed.looks.min(6));
+                let look_at = Some(again).filter(|_| deed.looks < MAX_LOOKS);
+                let error = format!("it could not be looked for: {}", error.for_reader());
+                Body::ActionDoubted { action: id, error, look_at }
+            }
+        };
+        self.record(Draft::engine(body))?;
+        self.flush().await
+    }
+}
+
+/// What follows from not finding a change.
+enum Absent {
+    /// It may be made, after policy had its word.
+    Again,
+    /// A request may still be on its way.
+    LookAgain(Timestamp),
+    /// It stays open, for a person.
+    Unknown(&'static str),
+}
+
+fn absent(deed: &Deed, definite: bool, now: Timestamp) -> Absent {
+    let settled = deed.send_by.map_or(now, |send_by| later(send_by, SETTLE_S));
+    let last = deed.looks >= MAX_LOOKS;
+    match deed.action.retry {
+        Retry::Keyed => Absent::Again,
+        Retry::Probe if definite || now >= settled => Absent::Again,
+        Retry::Probe => Absent::LookAgain(settled),
+        Retry::Settle if last || now >= later(settled, 600) => {
+            Absent::Unknown("it is not there, and it could still arrive: look at the target before asking again")
+        }
+        Retry::Settle => Absent::LookAgain(later(now, 15i64 << deed.looks.min(5))),
+        Retry::Never => Absent::Unknown("nothing tells whether it was made: look at the target before asking again"),
+    }
+}
+
+fn later(at: Timestamp, seconds: i64) -> Timestamp {
+    at.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(at)
+}
+
+#[cfg(test)]
+mod tests;

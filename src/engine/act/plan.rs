@@ -1,0 +1,153 @@
+//! What is proposed becomes a planned change, or a remedy.
+
+use super::super::EngineError;
+use super::super::driver::Session;
+use super::super::propose::incident_slug;
+use crate::analysis::markdown;
+use crate::domain::{Action, ActionId, Digest, Effect, EffectKeys, Marker, Report};
+use crate::gate::{Answer, is_possible};
+use crate::journal::{Actor, Body, Call, Draft, RulingPhase};
+use crate::tools::{CaseText, Plan, Setting, ToolError};
+use serde_json::Value;
+
+/// Changes of one investigation.
+const MAX_CHANGES: usize = 16;
+
+impl Session<'_> {
+    /// Tries proposed changes without making them, and puts each before the gate.
+    pub(in super::super) async fn plan_changes(&mut self, calls: Vec<Call>) -> Result<(), EngineError> {
+        for call in calls {
+            match self.planned(&call).await {
+                Ok((action, keys, marker)) => {
+                    let (id, actor) = (action.id, self.proposer_of(&call));
+                    let action = Box::new(action);
+                    let body = Body::ActionPlanned { call_id: call.id.clone(), action: action.clone(), keys, marker };
+                    self.record(Draft::new(actor, body))?;
+                    let told = || planned_words(&action);
+                    if let Answer::Ask(_) = self.rule(&action, None, RulingPhase::Propose, told).await? {
+                        self.question(id)?;
+                    }
+                }
+                Err(error) => {
+                    let remedy = error.for_reader().to_owned();
+                    let reason = format!("it is not a change that could be made: {remedy}");
+                    let actor = self.proposer_of(&call);
+                    self.record(Draft::new(actor, Body::CallRejected { call, reason, remedy, ruling: None }))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn planned(&self, call: &Call) -> Result<(Action, EffectKeys, Marker), ToolError> {
+        let tools = &self.engine.tools;
+        tools.validate(&call.tool, &call.args)?;
+        let spec = tools.spec(&call.tool).ok_or_else(|| ToolError::invalid("there is no such tool"))?;
+        let frozen = self.inv.frozen.as_ref();
+        let of_model = matches!(self.proposer_of(call), Actor::Model(_));
+        if of_model && !tools.offered(&call.tool, frozen.map_or(&[][..], |frozen| &frozen.tools)) {
+            return Err(ToolError::invalid("this route does not offer that tool"));
+        }
+        if !is_possible(self.level(), spec.effect) {
+            return Err(ToolError::invalid(
+                "at this level of risk nothing of the kind may happen; put it into the report",
+            ));
+        }
+        if self.inv.deeds.len() >= MAX_CHANGES {
+            return Err(ToolError::invalid(format!(
+                "at most {MAX_CHANGES} changes may be proposed in one investigation"
+            )));
+        }
+        let plan = self.plan_of(&call.tool, &call.args).await?;
+        let id = ActionId::new(self.engine.entropy.uuid(self.now()));
+        let nonce = Digest::of(self.engine.entropy.salt()).short(32).to_owned();
+        let action = assembled(id, nonce, spec.effect, &call.tool, &call.args, plan);
+        let incident = self.inv.incident_key.clone().unwrap_or_else(|| Digest::of(&self.inv.chain));
+        let keys = action.keys(&incident);
+        // One change per purpose: a second one, however it is worded, is the first one again.
+        if let Some(other) = self.inv.deeds.iter().find(|deed| deed.keys.scope == keys.scope && deed.holds_scope()) {
+            let state = other.word();
+            return Err(ToolError::invalid(format!(
+                "this change stands already ({state}): {}. Do not propose it again.",
+                other.action.title
+            )));
+        }
+        let marker = Marker::sign(&keys.scope, self.engine.marker_key.expose().as_bytes());
+        Ok((action, keys, marker))
+    }
+
+    /// Lets the tool plan.
+    pub(super) async fn plan_of(&self, tool: &str, args: &Value) -> Result<Plan, ToolError> {
+        let incident = self.inv.incident_key.clone().unwrap_or_else(|| Digest::of(&self.inv.chain));
+        let case = self.case_text().await;
+        let began = self.inv.opening().map_or_else(|| self.now(), |event| event.starts_at);
+        let setting = Setting { incident: &incident, began, now: self.now(), case: &case };
+        self.engine.tools.plan(tool, args, &setting).await
+    }
+
+    /// A plan made anew, under the names of `earlier`.
+    pub(super) fn action_of(&self, id: ActionId, nonce: String, args: &Value, plan: Plan, earlier: &Action) -> Action {
+        assembled(id, nonce, earlier.effect, &earlier.tool, args, plan)
+    }
+
+    /// What tickets and pull requests say of the incident.
+    async fn case_text(&self) -> CaseText {
+        let Some(event) = self.inv.opening() else { return CaseText::default() };
+        let report: Option<Report> = match &self.inv.report {
+            None => None,
+            Some(last) => match self.engine.store.blob(&last.report).await {
+                Ok(Some(bytes)) => serde_json::from_slice(&bytes).ok(),
+                _ => None,
+            },
+        };
+        let base = self.engine.public_url.as_ref();
+        CaseText {
+            title: event.title.clone(),
+            slug: incident_slug(event),
+            markdown: report.as_ref().map(markdown).unwrap_or_default(),
+            url: base.map(|base| format!("{base}/investigations/{}", self.inv.chain)),
+            chain: format!("{} {}@{}", self.inv.chain, self.inv.head.seq, self.inv.head.hash.short(16)),
+            pull: None,
+        }
+    }
+
+    /// Who proposed the call that `action` is.
+    pub(super) fn proposer_of_action(&self, action: &Action) -> Actor {
+        let deed = self.inv.deed(action.id);
+        deed.map_or(Actor::Engine, |deed| deed.proposer.clone())
+    }
+}
+
+fn assembled(id: ActionId, nonce: String, effect: Effect, tool: &str, args: &Value, plan: Plan) -> Action {
+    Action {
+        id,
+        tool: tool.to_owned(),
+        effect,
+        reversible: plan.reversible,
+        args: args.clone(),
+        title: plan.title,
+        targets: plan.targets,
+        preview: plan.preview,
+        precondition: plan.precondition,
+        carries: plan.carries,
+        undo: plan.undo,
+        retry: plan.retry,
+        blast_radius: plan.blast_radius,
+        facts: plan.facts,
+        nonce,
+    }
+}
+
+/// What the proposer hears of a change that policy did not deny.
+fn planned_words(action: &Action) -> String {
+    let shown = match action.preview.text.trim() {
+        "" => String::new(),
+        text => format!("\nIt would change:\n{}", text.chars().take(1_200).collect::<String>()),
+    };
+    format!(
+        "Noted as a proposed change, not made yet: {}. Policy decides, and a person where it asks for one, after your \
+         report; its outcome is added to the report by the program. Do not propose it again and do not report it as \
+         done.{shown}",
+        action.title
+    )
+}

@@ -1,0 +1,101 @@
+//! What comes next of changes. Pure, as all of [`super::step`].
+
+use super::acting::{Deed, DeedState};
+use super::step::Step;
+use super::{Investigation, Question};
+use crate::domain::{ApprovalState, Risk};
+use jiff::{SignedDuration, Timestamp};
+
+/// A change that the world moves away from under us is planned anew at most this often.
+pub const MAX_PLANS: u32 = 4;
+/// Questions about one change.
+pub const MAX_QUESTIONS: usize = 3;
+/// How long after a change the first look at it is taken; each further one waits twice as long.
+const FIRST_LOOK_S: i64 = 15;
+/// The longest time between two looks.
+const LONGEST_LOOK_S: i64 = 120;
+
+/// Before anything else: what was begun and whose end nobody knows is looked for, whatever the level
+/// is now, for it may be in the world.
+pub(super) fn in_doubt(inv: &Investigation, now: Timestamp) -> Option<Step> {
+    let doubtful = inv.deeds.iter().find(|deed| match &deed.state {
+        DeedState::Started => true,
+        DeedState::Doubtful { look_at: Some(at) } => *at <= now,
+        _ => false,
+    });
+    doubtful.map(|deed| Step::Reconcile(deed.action.id))
+}
+
+/// Until when nothing may be closed: something may be in the world that we have yet to look for.
+pub(super) fn in_doubt_until(inv: &Investigation) -> Option<Timestamp> {
+    let looks = inv.deeds.iter().filter_map(|deed| match &deed.state {
+        DeedState::Doubtful { look_at } => *look_at,
+        _ => None,
+    });
+    looks.min()
+}
+
+/// What is to be done about changes now that people have the report; `None` when nothing is, or not
+/// yet.
+pub(super) fn act(inv: &Investigation, now: Timestamp) -> Option<Step> {
+    let beside = inv.to_plan(None);
+    if !beside.is_empty() {
+        return Some(Step::Plan(beside));
+    }
+    for deed in &inv.deeds {
+        match &deed.state {
+            DeedState::Planned => return Some(Step::Authorize(deed.action.id)),
+            DeedState::Ruled => match deed.question().filter(|q| q.state == ApprovalState::Pending) {
+                Some(question) if question.expires_at <= now => return Some(Step::Expire(question.id)),
+                // Another level is another question.
+                Some(question) if question.level != inv.risk => return Some(Step::Authorize(deed.action.id)),
+                Some(_) => {}
+                None => return Some(Step::Authorize(deed.action.id)),
+            },
+            DeedState::Done { at, .. } => {
+                if deed.watch_until().is_some() && look_at(inv, deed, *at) <= now {
+                    return Some(Step::Verify(deed.action.id));
+                }
+            }
+            DeedState::Started
+            | DeedState::Doubtful { .. }
+            | DeedState::Watched { .. }
+            | DeedState::Failed { .. }
+            | DeedState::Refused { .. } => {}
+        }
+    }
+    None
+}
+
+/// When something about changes is due next; `None` when nothing is waited for.
+pub(super) fn next_at(inv: &Investigation) -> Option<Timestamp> {
+    let due = inv.deeds.iter().filter_map(|deed| match &deed.state {
+        DeedState::Doubtful { look_at } => *look_at,
+        DeedState::Done { at, .. } => deed.watch_until().map(|_| look_at(inv, deed, *at)),
+        DeedState::Ruled => deed.question().filter(|q| !q.state.is_final()).map(|q: &Question| q.expires_at),
+        _ => None,
+    });
+    due.min()
+}
+
+/// Changes that nobody may make any more at this level, or that a person stopped: nothing of them has
+/// left the house.
+pub(super) fn to_drop(inv: &Investigation) -> Option<Step> {
+    let stopped = inv.cancelled.is_some() || inv.risk == Some(Risk::Critical) || inv.declined.is_some();
+    let pending = |deed: &&Deed| matches!(deed.state, DeedState::Planned | DeedState::Ruled);
+    let dropped = inv.deeds.iter().find(pending).filter(|_| stopped)?;
+    Some(Step::Drop(dropped.action.id))
+}
+
+/// The next look at a change that was made at `at`: at once when the alert is over, else less and less
+/// often, and at the end of its window.
+fn look_at(inv: &Investigation, deed: &Deed, at: Timestamp) -> Timestamp {
+    let until = deed.watch_until().unwrap_or(at);
+    let ended = inv.alert_status() == crate::domain::AlertStatus::Resolved;
+    if ended && deed.looks == 0 {
+        return at;
+    }
+    let pause = (FIRST_LOOK_S << deed.looks.min(8)).min(LONGEST_LOOK_S);
+    let last = deed.looked_at.unwrap_or(at);
+    last.checked_add(SignedDuration::from_secs(pause)).unwrap_or(until).min(until)
+}

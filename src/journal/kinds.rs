@@ -1,0 +1,83 @@
+//! What entries are called, and what they commit to.
+
+use super::body::Body;
+use super::proposal::Proposal;
+use crate::domain::BlobRef;
+
+impl Body {
+    /// The word for lists and metrics, `RiskAssessed` for instance.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::EventReceived { .. } => "EventReceived",
+            Self::AlertsMerged { .. } => "AlertsMerged",
+            Self::AlertResolved { .. } => "AlertResolved",
+            Self::RiskAssessed { .. } => "RiskAssessed",
+            Self::RiskRaised { .. } => "RiskRaised",
+            Self::Declined { .. } => "Declined",
+            Self::Opened(_) => "Opened",
+            Self::LadderTaken { .. } => "LadderTaken",
+            Self::SurveyPlanned { .. } => "SurveyPlanned",
+            Self::Surveyed { .. } => "Surveyed",
+            Self::ModelAsked { .. } => "ModelAsked",
+            Self::ModelReplied { .. } => "ModelReplied",
+            Self::ModelFailed { .. } => "ModelFailed",
+            Self::SummaryAsked { .. } => "SummaryAsked",
+            Self::SummaryWritten { .. } => "SummaryWritten",
+            Self::SummaryFailed { .. } => "SummaryFailed",
+            Self::Compacted { .. } => "Compacted",
+            Self::ReadStarted { .. } => "ReadStarted",
+            Self::ReadFinished { .. } => "ReadFinished",
+            Self::ReadFailed { .. } => "ReadFailed",
+            Self::CallRejected { .. } => "CallRejected",
+            Self::CallsProposed { .. } => "CallsProposed",
+            Self::ActionPlanned { .. } => "ActionPlanned",
+            Self::ActionRuled { .. } => "ActionRuled",
+            Self::ActionDropped { .. } => "ActionDropped",
+            Self::ApprovalRequested { .. } => "ApprovalRequested",
+            Self::ApprovalDecided { .. } => "ApprovalDecided",
+            Self::ApprovalExpired { .. } => "ApprovalExpired",
+            Self::ApprovalWithdrawn { .. } => "ApprovalWithdrawn",
+            Self::ActionStarted { .. } => "ActionStarted",
+            Self::ActionFinished { .. } => "ActionFinished",
+            Self::ActionFailed { .. } => "ActionFailed",
+            Self::ActionDoubted { .. } => "ActionDoubted",
+            Self::ActionReconciled { .. } => "ActionReconciled",
+            Self::ActionObserved { .. } => "ActionObserved",
+            Self::Verified { .. } => "Verified",
+            Self::Cancelled { .. } => "Cancelled",
+            Self::Reported { .. } => "Reported",
+            Self::Notified { .. } => "Notified",
+            Self::NoticeFailed { .. } => "NoticeFailed",
+            Self::Closed { .. } => "Closed",
+            Self::Reopened { .. } => "Reopened",
+            Self::Started { .. } => "Started",
+            Self::Stopped {} => "Stopped",
+            Self::Abandoned { .. } => "Abandoned",
+            Self::Quarantined { .. } => "Quarantined",
+        }
+    }
+
+    /// The payloads that this entry commits to.
+    pub fn payloads(&self) -> Vec<&BlobRef> {
+        match self {
+            Self::EventReceived { event, .. } => vec![&event.raw],
+            Self::AlertsMerged { events } => events.iter().map(|e| &e.raw).collect(),
+            Self::RiskAssessed { input, .. } | Self::ActionRuled { input, .. } => vec![input],
+            Self::Surveyed { analysis, .. } => vec![analysis],
+            Self::ModelAsked { request, .. } | Self::SummaryAsked { request, .. } => vec![request],
+            Self::ModelReplied { reply, proposal, sent, .. } => {
+                let report = match proposal {
+                    Proposal::Report { report, .. } => Some(report),
+                    Proposal::Calls { .. } | Proposal::Invalid { .. } => None,
+                };
+                std::iter::once(reply).chain(report).chain(sent).collect()
+            }
+            Self::ModelFailed { sent, .. } => sent.iter().collect(),
+            Self::SummaryWritten { reply, sent, .. } => std::iter::once(reply).chain(sent).collect(),
+            Self::ReadFinished { observation, .. } => vec![observation],
+            Self::Reported { report, .. } => vec![report],
+            Self::Quarantined { payload, .. } => vec![payload],
+            _ => vec![],
+        }
+    }
+}

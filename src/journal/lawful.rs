@@ -1,0 +1,186 @@
+//! What must hold of changes in any chain that we wrote: nothing happens without a plan, an allowing
+//! decision about exactly that plan, enough people where people were asked, and an intent before it.
+
+use super::acting::RulingPhase;
+use super::body::Body;
+use super::{Entry, Proposal};
+use crate::domain::{
+    ActionId, ApprovalId, ApprovalState, Digest, Effect, Grant, Requirement, Risk, Verdict, floor, is_met,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What is known of a change while its chain is read.
+struct Known<'e> {
+    effect: Effect,
+    scope: &'e Digest,
+    /// The last ruling: verdict, phase, what exactly was judged, who has to agree, at which level.
+    ruled: Option<(Verdict, RulingPhase, &'e Digest, &'e [Requirement], Risk)>,
+    /// It may be in the world.
+    out: bool,
+    /// It was begun at all.
+    begun: bool,
+    over: bool,
+}
+
+struct Asked<'e> {
+    action: ActionId,
+    digest: &'e Digest,
+    requirements: &'e [Requirement],
+    grants: Vec<Grant>,
+    expires_at: jiff::Timestamp,
+    open: bool,
+}
+
+/// Checks the changes of a chain whose links hold. Number of the entry and what is wrong with it.
+pub(super) fn violations(entries: &[Entry]) -> Vec<(u64, String)> {
+    let mut found = vec![];
+    let mut level = Risk::Low;
+    let mut proposed: BTreeSet<&str> = BTreeSet::new();
+    let mut changes: BTreeMap<ActionId, Known> = BTreeMap::new();
+    let mut questions: BTreeMap<ApprovalId, Asked> = BTreeMap::new();
+    for entry in entries {
+        let mut broken = |what: String| found.push((entry.seq, what));
+        match &entry.body {
+            Body::RiskAssessed { decision, .. } => level = level.max(decision.level),
+            Body::RiskRaised { to, .. } => level = level.max(*to),
+            Body::ModelReplied { proposal: Proposal::Calls { accepted, .. }, .. } => {
+                proposed.extend(accepted.iter().filter(|call| call.acts()).map(|call| call.id.as_str()));
+            }
+            Body::CallsProposed { calls, .. } => proposed.extend(calls.iter().map(|call| call.id.as_str())),
+            Body::ActionPlanned { call_id, action, keys, .. } => {
+                if !proposed.contains(call_id.as_str()) {
+                    broken(format!("{} was planned and nobody proposed it", action.id));
+                }
+                if action.effect == Effect::Read || action.targets.is_empty() {
+                    broken(format!("{} names nothing that it would change", action.id));
+                }
+                let known = changes.entry(action.id).or_insert(Known {
+                    effect: action.effect,
+                    scope: &keys.scope,
+                    ruled: None,
+                    out: false,
+                    begun: false,
+                    over: false,
+                });
+                known.ruled = None;
+            }
+            Body::ActionRuled { action, phase, digest, ruling, .. } => match changes.get_mut(action) {
+                None => broken(format!("{action} was judged and never planned")),
+                Some(known) => {
+                    if ruling.verdict < floor(level, known.effect) {
+                        broken(format!("{action} was judged more mildly than {level} permits"));
+                    }
+                    if ruling.error.is_some() && ruling.verdict != Verdict::Deny {
+                        broken(format!("the policy failed and {action} was not denied"));
+                    }
+                    known.ruled = Some((ruling.verdict, *phase, digest, &ruling.requirements, level));
+                }
+            },
+            Body::ApprovalRequested { approval, action, digest, requirements, expires_at } => {
+                let asked = Asked {
+                    action: *action,
+                    digest,
+                    requirements,
+                    grants: vec![],
+                    expires_at: *expires_at,
+                    open: true,
+                };
+                if requirements.is_empty() || *expires_at <= entry.at {
+                    broken(format!("{approval} asks nobody"));
+                }
+                questions.insert(*approval, asked);
+            }
+            Body::ApprovalDecided { approval, granted, digest, by, comment } => match questions.get_mut(approval) {
+                None => broken(format!("{approval} was answered and never asked")),
+                Some(asked) => {
+                    if !asked.open || *digest != *asked.digest || entry.at >= asked.expires_at {
+                        broken(format!("{approval} was not open for the answer of {}", by.name));
+                    }
+                    match granted {
+                        true => {
+                            let grant = Grant { by: by.clone(), at: entry.at, comment: comment.clone() };
+                            asked.grants.push(grant);
+                        }
+                        false => asked.open = false,
+                    }
+                }
+            },
+            Body::ApprovalExpired { approval } | Body::ApprovalWithdrawn { approval, .. } => {
+                if let Some(asked) = questions.get_mut(approval) {
+                    asked.open = false;
+                }
+                if let Body::ApprovalWithdrawn { state, .. } = &entry.body
+                    && !matches!(state, ApprovalState::Withdrawn | ApprovalState::Invalidated)
+                {
+                    broken(format!("{approval} was taken back as {state}"));
+                }
+            }
+            Body::ActionStarted { action, digest, .. } => {
+                let held: Vec<ActionId> = match changes.get(action) {
+                    None => vec![],
+                    Some(known) => changes
+                        .iter()
+                        .filter(|(other, is)| *other != action && is.scope == known.scope && is.out)
+                        .map(|(other, _)| *other)
+                        .collect(),
+                };
+                if let Some(other) = held.first() {
+                    broken(format!("{action} repeats {other}, which may be in the world"));
+                }
+                let Some(known) = changes.get_mut(action) else {
+                    broken(format!("{action} was begun and never planned"));
+                    continue;
+                };
+                match known.ruled {
+                    Some((Verdict::Allow, RulingPhase::Execute, judged, _, at)) if judged == digest && at == level => {}
+                    Some((Verdict::Ask, RulingPhase::Execute, judged, needed, at))
+                        if judged == digest && at == level =>
+                    {
+                        let answers = questions.values().filter(|q| q.action == *action && q.open);
+                        let agreed = answers.filter(|q| q.digest == digest && is_met(q.requirements, &q.grants));
+                        if !agreed.into_iter().any(|q| is_met(needed, &q.grants)) {
+                            broken(format!("{action} was begun before the people agreed whom its decision names"));
+                        }
+                    }
+                    _ => broken(format!("{action} was begun without a decision about exactly this, at this level")),
+                }
+                if level == Risk::Critical {
+                    broken(format!("{action} was begun at CRITICAL"));
+                }
+                if known.out || known.over {
+                    broken(format!("{action} was begun though it may be in the world already"));
+                }
+                (known.out, known.begun) = (true, true);
+            }
+            Body::ActionFinished { action, .. }
+            | Body::ActionFailed { action, .. }
+            | Body::ActionDoubted { action, .. } => match changes.get_mut(action) {
+                Some(known) if known.out => {
+                    known.over = !matches!(entry.body, Body::ActionDoubted { .. });
+                    known.out = !matches!(entry.body, Body::ActionFailed { .. });
+                }
+                _ => broken(format!("{action} has an end and no beginning")),
+            },
+            Body::ActionReconciled { action, found: seen } => match changes.get_mut(action) {
+                Some(known) if known.begun => {
+                    let applied = matches!(seen, crate::domain::Reconciled::Applied { .. });
+                    (known.out, known.over) = (applied, applied);
+                    known.ruled = None;
+                }
+                _ => broken(format!("{action} was looked for and never begun")),
+            },
+            Body::ActionDropped { action, .. } => {
+                if changes.get(action).is_none_or(|known| known.out) {
+                    broken(format!("{action} was dropped though it may be in the world"));
+                }
+            }
+            Body::Verified { action, .. } => {
+                if changes.get(action).is_none_or(|known| !known.over) {
+                    broken(format!("{action} was watched and never made"));
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+}
