@@ -113,6 +113,7 @@ impl Session<'_> {
         };
         InvestigationFacts {
             id: inv.chain.clone(),
+            class: inv.class.map(|class| class.to_string()).unwrap_or_default(),
             turns: u64::from(inv.spent.turns),
             elapsed_s: inv.opened_at.map_or(0, |at| self.now().duration_since(at).as_secs().max(0).unsigned_abs()),
             tool_calls: u64::from(inv.evidence),

@@ -3,8 +3,9 @@
 
 use super::EngineError;
 use super::driver::Session;
+use super::propose::playbooks;
 use crate::analysis::{self, Case, Need, Seen};
-use crate::domain::Observation;
+use crate::domain::{Analysis, Observation};
 use crate::journal::{Actor, Body, Call, Draft, Progress};
 use serde_json::{Value, json};
 
@@ -57,9 +58,36 @@ impl Session<'_> {
         let top = analysis.hypotheses.first();
         let top_cause = top.map(|h| format!("{}: {}", h.finding.cause_code, h.finding.entity));
         let findings = u32::try_from(analysis.findings.len()).unwrap_or(u32::MAX);
+        let proposed = self.by_playbook(&analysis);
         let analysis = self.keep(&analysis)?;
         let body = Body::Surveyed { stopped: stopped.into(), analysis, findings, top_cause };
-        self.record(Draft::new(Actor::Survey, body))
+        self.record(Draft::new(Actor::Survey, body))?;
+        match proposed {
+            Some((playbook, body)) => self.record(Draft::new(Actor::Playbook(playbook), body)),
+            None => Ok(()),
+        }
+    }
+
+    /// What a playbook proposes from the findings where no model is going to: it goes through the same
+    /// gate.
+    fn by_playbook(&self, analysis: &Analysis) -> Option<(String, Body)> {
+        if !self.inv.models().is_empty() {
+            return None;
+        }
+        let class = self.inv.class?;
+        let tools = &self.engine.tools;
+        let exists = |tool: &str| tools.spec(tool).map(|spec| spec.effect);
+        let proposed = playbooks::propose(class, self.inv.alert_status(), analysis, &exists)?;
+        let revision = self.inv.revision();
+        let call = Call {
+            id: format!("playbook_{revision}"),
+            tool: proposed.tool.to_owned(),
+            args: proposed.args,
+            effect: exists(proposed.tool),
+            need: serde_json::Value::Null,
+        };
+        let body = Body::CallsProposed { calls: vec![call], reason: proposed.reason };
+        Some((class.as_str().to_owned(), body))
     }
 
     /// What to ask for the opening alert's runbook; nothing where none could be found.

@@ -11,7 +11,9 @@ use super::proposal::{Call, Proposal, Rejected};
 use super::spending::{Ladder, reserved_of};
 use super::summary::Summary;
 use super::{Actor, Entry, Head};
-use crate::domain::{AlertStatus, BlobRef, Digest, Reason, ReportVerdict, Reservation, Risk, Spent, SreEvent};
+use crate::domain::{
+    AlertStatus, BlobRef, Class, Digest, Reason, ReportVerdict, Reservation, Risk, Spent, SreEvent, classify,
+};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -89,6 +91,8 @@ pub struct Investigation {
     pub head: Head,
     /// The alerts, the opening one first.
     pub events: Vec<SreEvent>,
+    /// What kind of incident it is, as far as its alerts say.
+    pub class: Option<Class>,
     /// Whatever shares it belongs here.
     pub correlation_key: String,
     /// Names effects.
@@ -168,6 +172,7 @@ impl Investigation {
             chain: chain.to_owned(),
             head: Head::genesis(chain),
             events: vec![],
+            class: None,
             correlation_key: String::new(),
             incident_key: None,
             route: String::new(),
@@ -271,12 +276,16 @@ impl Investigation {
                     return Err("the chain has an opening alert already".into());
                 }
                 self.events.push(event.as_ref().clone());
+                self.class = classify(&self.events);
                 self.correlation_key.clone_from(correlation_key);
                 self.incident_key = Some(incident_key.clone());
                 self.route.clone_from(route);
                 self.admitted_at = Some(entry.at);
             }
-            Body::AlertsMerged { events } => self.events.extend(events.iter().cloned()),
+            Body::AlertsMerged { events } => {
+                self.events.extend(events.iter().cloned());
+                self.class = classify(&self.events);
+            }
             Body::AlertResolved { event, ends_at, .. } => {
                 let found = self.events.iter_mut().find(|e| e.id == *event);
                 let found = found.ok_or_else(|| format!("{event} is not an alert of this investigation"))?;

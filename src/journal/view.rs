@@ -194,7 +194,7 @@ impl View {
             alert: opening.name.clone(),
             subject: opening.subject.clone(),
             resource: opening.resource.clone(),
-            class: None,
+            class: inv.class.map(|class| class.to_string()),
             events: inv.events.iter().take(100).map(|e| e.id).collect(),
             alerts: inv.events.len(),
             actions: inv.deeds.iter().map(ViewAction::of).collect(),

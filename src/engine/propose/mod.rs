@@ -8,6 +8,8 @@
 //!    a weak model only wrote them down: [`spoken`]), or a report ([`submit`]), or nothing usable;
 //! 4. [`verify`](mod@verify): which claims of a report the evidence carries ([`figures`] compares numbers, [`names`]
 //!    names and quotations, [`onset`] times, and [`deeds`] hears what claims to have acted);
+//! Where there is no model, [`playbooks`] propose changes from what was found.
+//!
 //! 5. [`merge`](mod@merge): the deterministic report and the model's, as one.
 
 pub mod calls;
@@ -20,6 +22,7 @@ pub mod interpret;
 pub mod merge;
 pub mod names;
 pub mod onset;
+pub mod playbooks;
 pub mod room;
 pub mod spoken;
 pub mod strict_json;
