@@ -1,11 +1,11 @@
 //! One exchange with GitHub, signed for one repository, bounded in time and size. It is sent once:
 //! whoever asked decides whether to ask again.
 
+use super::PEER;
 use super::app::App;
 use super::names::Repo;
 use super::refusal::{self, Headers};
 use super::transport::{self, BODY_BYTES, TOTAL};
-use super::PEER;
 use crate::domain::{Clock, Secret};
 use crate::edge::error::{EdgeError, EdgeErrorKind};
 use crate::edge::http::causes;
@@ -137,17 +137,8 @@ impl Client {
     /// # Errors
     /// [`EdgeErrorKind::Invalid`] when the address or the credential cannot work.
     pub fn new(address: &str, credential: Credential, clock: Arc<dyn Clock>) -> Result<Self, EdgeError> {
-        let invalid = |text: &str| EdgeError::new(PEER, EdgeErrorKind::Invalid, text);
-        let mut base = Url::parse(address.trim())
-            .map_err(|e| invalid(&format!("its address is not a URL ({e}); write https://HOST/api/v3")))?;
-        if !base.username().is_empty() || base.password().is_some() {
-            return Err(invalid("its address carries a credential; configure it as token or app"));
-        }
-        if !is_private(&base) {
-            return Err(invalid("its address must start with https:// (plain http only on this machine)"));
-        }
-        base.set_query(None);
-        base.set_fragment(None);
+        let base = self::address(address)
+            .map_err(|why| EdgeError::new(PEER, EdgeErrorKind::Invalid, format!("its address {why}")))?;
         let holder = match credential {
             Credential::Token(token) => Holder::Token(token),
             Credential::App { id, private_key } => Holder::App(Arc::new(App::new(&id, &private_key)?)),
@@ -247,7 +238,9 @@ impl Client {
             let until = given["expires_at"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
             match (given["token"].as_str(), until) {
                 (Some(token), Some(until)) => Ok((Secret::new(token, "GitHub App"), until)),
-                _ => Err(EdgeError::new(PEER, EdgeErrorKind::BadBody, "it gave no token; is base_url that of its API?")),
+                _ => {
+                    Err(EdgeError::new(PEER, EdgeErrorKind::BadBody, "it gave no token; is base_url that of its API?"))
+                }
             }
         })
         .await
@@ -311,6 +304,23 @@ impl Client {
             EdgeError::new(PEER, EdgeErrorKind::BadBody, text)
         })
     }
+}
+
+/// The address of an API, without query.
+///
+/// # Errors
+/// What is wrong with it; never the address itself, which may hold a credential.
+pub fn address(text: &str) -> Result<Url, &'static str> {
+    let mut base = Url::parse(text.trim()).map_err(|_| "is no address: write https://HOST/api/v3")?;
+    if !base.username().is_empty() || base.password().is_some() {
+        return Err("carries a credential: configure it as `token` or `app`");
+    }
+    if !is_private(&base) {
+        return Err("would send the credential in the clear: write https:// (plain http on this machine only)");
+    }
+    base.set_query(None);
+    base.set_fragment(None);
+    Ok(base)
 }
 
 /// Whether nobody between can read along: encrypted, or on this machine.

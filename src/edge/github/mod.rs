@@ -19,7 +19,7 @@ mod transport;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use client::{Client, Credential, Permissions};
+pub use client::{Client, Credential, Permissions, address};
 pub use names::Repo;
 pub use reader::Reader;
 

@@ -101,14 +101,18 @@ mod tests {
         assert_eq!(Repo::parse(" acme/Platform.v2 ").unwrap().to_string(), "acme/Platform.v2");
         assert_eq!(Repo::parse("ACME/platform").unwrap(), Repo::parse("acme/Platform").unwrap());
         assert_ne!(Repo::parse("acme/platform").unwrap(), Repo::parse("acme/platform2").unwrap());
-        for wrong in ["", "acme", "/x", "a/", "a/b/c", "a/..", "a/b?c", "a b/c", "../x", "a/ä", "https://github.com/a/b"] {
+        for wrong in
+            ["", "acme", "/x", "a/", "a/b/c", "a/..", "a/b?c", "a b/c", "../x", "a/ä", "https://github.com/a/b"]
+        {
             assert!(Repo::parse(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn paths_stay_within_the_repository() {
-        for (text, expected) in [("/clusters/prod/", "clusters/prod"), ("", ""), ("/", ""), ("a b/ö.yaml", "a b/ö.yaml")] {
+        for (text, expected) in
+            [("/clusters/prod/", "clusters/prod"), ("", ""), ("/", ""), ("a b/ö.yaml", "a b/ö.yaml")]
+        {
             assert_eq!(path(text), Ok(expected), "{text}");
         }
         for wrong in ["a/../b", "..", "a//b", "./a", "a\nb", &"x".repeat(1025)] {

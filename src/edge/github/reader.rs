@@ -1,9 +1,9 @@
 //! What can be looked at in a repository: nothing here changes anything.
 
+use super::PEER;
 use super::answers::{Changed, Commit, Content, Found, FoundFile, Pull, Rate, Repository, Tree};
 use super::client::{Asked, Client, READ};
 use super::names::Repo;
-use super::PEER;
 use crate::edge::error::{EdgeError, EdgeErrorKind};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;

@@ -71,7 +71,10 @@ pub(super) fn refused(
             None => "in a minute".to_owned(),
         };
         // As 429, however it was told: time mends it.
-        return error(with(429, RATE_LIMIT), format!("its rate limit is reached ({said}); ask again {wait}, and for less"));
+        return error(
+            with(429, RATE_LIMIT),
+            format!("its rate limit is reached ({said}); ask again {wait}, and for less"),
+        );
     }
     match status {
         301 | 302 | 307 | 308 => error(
@@ -86,9 +89,10 @@ pub(super) fn refused(
             let help = "authorize the credential for the organization's single sign-on";
             error(EdgeErrorKind::Denied, format!("it answers {status}: {said}; {help}"))
         }
-        403 | 451 => {
-            error(EdgeErrorKind::Denied, format!("it answers {status}: {said}; for {what}, the credential needs {right}{on}"))
-        }
+        403 | 451 => error(
+            EdgeErrorKind::Denied,
+            format!("it answers {status}: {said}; for {what}, the credential needs {right}{on}"),
+        ),
         404 | 410 => error(
             EdgeErrorKind::NotFound,
             format!("{what} is not there, or is hidden from the credential, which needs {right}{on}"),
@@ -144,9 +148,23 @@ mod tests {
         let status = |code: u16, reason: &str| EdgeErrorKind::Status { code, reason: reason.to_owned() };
         let cases: [(u16, &[(&str, &str)], &str, EdgeErrorKind, bool, &str); 15] = [
             (401, &[], &message("Bad credentials"), EdgeErrorKind::Denied, false, "tools.github.token"),
-            (403, &[], &message("Resource not accessible by integration"), EdgeErrorKind::Denied, false, "needs Contents: read on acme/platform"),
+            (
+                403,
+                &[],
+                &message("Resource not accessible by integration"),
+                EdgeErrorKind::Denied,
+                false,
+                "needs Contents: read on acme/platform",
+            ),
             (403, &[("x-github-sso", "required; url=https://x")], "{}", EdgeErrorKind::Denied, false, "single sign-on"),
-            (403, &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1090")], &exceeded, status(429, RATE_LIMIT), true, "again in 90 s"),
+            (
+                403,
+                &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1090")],
+                &exceeded,
+                status(429, RATE_LIMIT),
+                true,
+                "again in 90 s",
+            ),
             (403, &[("retry-after", "30")], &secondary, status(429, RATE_LIMIT), true, "again in 30 s"),
             (403, &[], &secondary, status(429, RATE_LIMIT), true, "again in a minute"),
             (429, &[("x-ratelimit-remaining", "12")], "", status(429, RATE_LIMIT), true, "again in a minute"),

@@ -66,7 +66,11 @@ mod tests {
     #[test]
     fn a_prefix_stays_and_no_request_leaves_the_host() {
         for (base, asked, expected) in [
-            ("https://api.github.com", "/repos/a/b/contents/x%20y?ref=m", "https://api.github.com/repos/a/b/contents/x%20y?ref=m"),
+            (
+                "https://api.github.com",
+                "/repos/a/b/contents/x%20y?ref=m",
+                "https://api.github.com/repos/a/b/contents/x%20y?ref=m",
+            ),
             ("https://ghe.corp/api/v3/", "/user", "https://ghe.corp/api/v3/user"),
             ("https://ghe.corp/api/v3", "/api/v3x", "https://ghe.corp/api/v3/api/v3x"),
             ("https://ghe.corp/api/v3", "https://evil.example/user?x=1", "https://ghe.corp/api/v3/user?x=1"),
