@@ -5,7 +5,7 @@ use super::{AT_ONCE, Hub, field, goes_on, items, lines, path, reference, short};
 use crate::edge::EdgeError;
 use crate::edge::github::answers::{Changed, Pull};
 use crate::edge::github::{Repo, reader};
-use crate::tools::gist::{CHARS, counted, name, quoted};
+use crate::tools::gist::{CHARS, name, quoted};
 use crate::tools::prometheus::time::Written;
 use crate::tools::render::clip;
 use crate::tools::runbooks::html::visible;
@@ -97,14 +97,14 @@ impl ReadTool for Pulls {
         let state = field(data, "state");
         let of = match field(data, "path") {
             "" => String::new(),
-            path => format!(" that touch {}", name(path)),
+            path => format!(" touching {}", name(path)),
         };
         match all.as_slice() {
             [] if state == "open" => format!("no open pull requests{of}"),
             [] => format!("no {state} pull requests{of} in this window"),
             [youngest, ..] => {
-                let counted = counted(all.len(), "pull request", "pull requests");
-                title(format!("{counted} {state}{of}; last #{}: ", youngest["number"]), youngest)
+                let plural = if all.len() == 1 { "" } else { "s" };
+                title(format!("{} {state} pull request{plural}{of}; last #{}: ", all.len(), youngest["number"]), youngest)
             }
         }
     }

@@ -179,7 +179,7 @@ async fn pull_requests_count_by_their_merge_and_by_what_they_touch() {
     let seen = registry.look("github_pulls", &json!({"number": 9})).await.unwrap();
     insta::assert_snapshot!("pull", seen.text);
     let seen = registry.look("github_pulls", &json!({"path": "nowhere"})).await.unwrap();
-    assert_eq!(seen.text, "no merged pull requests that touch nowhere in this window\n");
+    assert_eq!(seen.text, "no merged pull requests touching nowhere in this window\n");
     let error = registry.look("github_pulls", &json!({"number": 3})).await.unwrap_err();
     assert!(error.for_reader().contains("needs `Pull requests: read` on acme/platform"), "{error}");
 }
