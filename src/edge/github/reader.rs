@@ -187,12 +187,14 @@ impl Reader {
         limit: usize,
         page: usize,
     ) -> Result<Found, EdgeError> {
-        let clean = |text: &&str| text.contains(['"', '\\']) || text.chars().any(char::is_control);
-        if words.is_empty() || words.iter().chain([&path]).any(clean) {
+        let odd = |text: &&str| text.contains(['"', '\\']) || text.chars().any(char::is_control);
+        // Without colons no word can become a qualifier, whoever reads it; a search looks past them anyway.
+        let plain = words.iter().flat_map(|word| word.split(':')).filter(|word| !word.is_empty());
+        let mut query: String = plain.map(|word| format!("\"{word}\" ")).collect();
+        if query.is_empty() || words.iter().chain([&path]).any(odd) {
             let text = "a search is of words without quotation marks and backslashes";
             return Err(EdgeError::new(PEER, EdgeErrorKind::Invalid, text));
         }
-        let mut query: String = words.iter().map(|word| format!("\"{word}\" ")).collect();
         query.push_str(&format!("repo:{repo}"));
         if !path.is_empty() {
             query.push_str(&format!(" path:\"{path}\""));

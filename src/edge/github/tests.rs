@@ -124,9 +124,11 @@ async fn a_search_cannot_leave_its_repository() {
     let found = reader.search(&repo(), &["repo:acme/secrets", "OR", "org:x"], "clusters", 30, 1).await.unwrap();
     assert_eq!(found.items.len(), 1, "what another repository holds is not told");
     assert!(asked.lock().unwrap()[0].starts_with(
-        "GET /api/v3/search/code?q=%22repo%3Aacme%2Fsecrets%22+%22OR%22+%22org%3Ax%22+repo%3Aacme%2Fplatform+path%3A%22clusters%22&per_page=30&page=1 "
+        "GET /api/v3/search/code?q=%22repo%22+%22acme%2Fsecrets%22+%22OR%22+%22org%22+%22x%22+repo%3Aacme%2Fplatform+path%3A%22clusters%22&per_page=30&page=1 "
     ));
-    for (words, path) in [(vec!["a\" repo:x/y \""], ""), (vec!["a\\"], ""), (vec![], ""), (vec!["a"], "b\" org:x \"")] {
+    for (words, path) in
+        [(vec!["a\" repo:x/y \""], ""), (vec!["a\\"], ""), (vec![], ""), (vec![":"], ""), (vec!["a"], "b\" org:x \"")]
+    {
         let error = reader.search(&repo(), &words, path, 30, 1).await.unwrap_err();
         assert_eq!(*error.kind(), EdgeErrorKind::Invalid, "{words:?}");
     }

@@ -104,7 +104,10 @@ impl ReadTool for Pulls {
             [] => format!("no {state} pull requests{of} in this window"),
             [youngest, ..] => {
                 let plural = if all.len() == 1 { "" } else { "s" };
-                title(format!("{} {state} pull request{plural}{of}; last #{}: ", all.len(), youngest["number"]), youngest)
+                title(
+                    format!("{} {state} pull request{plural}{of}; last #{}: ", all.len(), youngest["number"]),
+                    youngest,
+                )
             }
         }
     }

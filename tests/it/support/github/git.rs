@@ -196,17 +196,25 @@ impl Objects {
     }
 }
 
-/// One hunk: what lies between the lines that both begin and end with.
+/// One hunk: from the first line that differs to the last, with three lines around it.
 fn patch(old: &str, new: &str) -> (String, usize, usize) {
+    const AROUND: usize = 3;
     let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
     let first = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
     let rest = old.len().min(new.len()) - first;
     let last = old.iter().rev().zip(new.iter().rev()).take(rest).take_while(|(a, b)| a == b).count();
     let (gone, came) = (&old[first..old.len() - last], &new[first..new.len() - last]);
-    let at = |lines: &[&str]| if lines.is_empty() { first } else { first + 1 };
-    let mut out = format!("@@ -{},{} +{},{} @@", at(gone), gone.len(), at(came), came.len());
-    gone.iter().for_each(|line| out.push_str(&format!("\n-{line}")));
-    came.iter().for_each(|line| out.push_str(&format!("\n+{line}")));
+    let (before, after) = (&old[first - first.min(AROUND)..first], &old[old.len() - last..][..last.min(AROUND)]);
+    let around = before.len() + after.len();
+    let range = |lines: usize| match (first - before.len(), lines) {
+        (start, 0) => format!("{start},0"),
+        (start, 1) => format!("{}", start + 1),
+        (start, lines) => format!("{},{lines}", start + 1),
+    };
+    let mut out = format!("@@ -{} +{} @@", range(gone.len() + around), range(came.len() + around));
+    for (mark, lines) in [(' ', before), ('-', gone), ('+', came), (' ', after)] {
+        lines.iter().for_each(|line| out.push_str(&format!("\n{mark}{line}")));
+    }
     (out, came.len(), gone.len())
 }
 
@@ -223,6 +231,21 @@ fn commit_bytes(commit: &Commit) -> Vec<u8> {
     let parents: String = commit.parents.iter().map(|parent| format!("parent {parent}\n")).collect();
     let (author, committer) = (commit.author.line(), commit.committer.line());
     format!("tree {}\n{parents}author {author}\ncommitter {committer}\n\n{}", commit.tree, commit.message).into_bytes()
+}
+
+#[test]
+fn patches_are_those_of_git() {
+    for (old, new, expected) in [
+        ("", "a\n", "@@ -0,0 +1 @@\n+a"),
+        ("a\nb\n", "", "@@ -1,2 +0,0 @@\n-a\n-b"),
+        (
+            "1\n2\n3\n4\n5\n6\n7\n8\n9\n",
+            "1\n2\n3\n4\nx\n6\n7\n8\n9\n",
+            "@@ -2,7 +2,7 @@\n 2\n 3\n 4\n-5\n+x\n 6\n 7\n 8",
+        ),
+    ] {
+        assert_eq!(patch(old, new).0, expected);
+    }
 }
 
 #[test]
