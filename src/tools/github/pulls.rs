@@ -173,7 +173,7 @@ impl Pulls {
                 (vec![], true)
             });
             // Of one with unread files it is not known; better told than missed.
-            if !more && !changed.iter().any(|file| file.touches(path)) {
+            if !path.is_empty() && !more && !changed.iter().any(|file| file.touches(path)) {
                 continue;
             }
             if pulls.len() == limit {

@@ -156,6 +156,7 @@ async fn commits_come_with_the_files_they_change_and_one_with_its_patch() {
 #[tokio::test]
 async fn pull_requests_count_by_their_merge_and_by_what_they_touch() {
     let (registry, asked) = registry(ONE, |path| match path {
+        p if p.contains("state=open") => json!([pull(3, None, "2026-11-01T00:00:00Z", "Begun")]),
         // Changed in the window, merged before, in and after it, and never.
         p if p.contains("/pulls?") && p.contains("page=1") => json!([
             pull(9, Some("2026-11-20T12:00:00Z"), "2026-11-20T18:00:00Z", "Lower the limit"),
@@ -165,6 +166,7 @@ async fn pull_requests_count_by_their_merge_and_by_what_they_touch() {
             pull(5, Some("2026-11-19T13:00:00Z"), "2026-11-19T13:00:00Z", "Raise the limit"),
             pull(4, Some("2026-11-18T13:00:00Z"), "2026-11-18T13:00:00Z", "Add it"),
         ]),
+        p if p.contains("/pulls/3/files") => json!([]),
         p if p.contains("/pulls/6/files") => json!([changed("docs/a.md", "+x")]),
         p if p.contains("/files") => json!([changed("clusters/prod/app.yaml", "+y")]),
         p if p.ends_with("/pulls/9") => {
@@ -178,6 +180,8 @@ async fn pull_requests_count_by_their_merge_and_by_what_they_touch() {
     assert_eq!(asked.lock().unwrap().len(), 5, "one page, and files of the four that were merged in the window");
     let seen = registry.look("github_pulls", &json!({"number": 9})).await.unwrap();
     insta::assert_snapshot!("pull", seen.text);
+    let seen = registry.look("github_pulls", &json!({"state": "open"})).await.unwrap();
+    assert!(seen.text.starts_with("1 open pull request; last #3"), "one that changes nothing yet: {}", seen.text);
     let seen = registry.look("github_pulls", &json!({"path": "nowhere"})).await.unwrap();
     assert_eq!(seen.text, "no merged pull requests touching nowhere in this window\n");
     let error = registry.look("github_pulls", &json!({"number": 3})).await.unwrap_err();
