@@ -5,7 +5,7 @@ mod peers;
 mod rotation;
 mod sinks;
 
-pub use peers::{elasticsearch, http_probe, loki, prometheus, runbooks};
+pub use peers::{elasticsearch, github, http_probe, loki, prometheus, runbooks};
 
 use crate::analysis;
 use crate::config::{Config, Kubernetes, Provider, RouteModel};
@@ -189,6 +189,7 @@ impl Parts {
             elasticsearch: peers::elasticsearch(config)?,
             http_probe: peers::http_probe(config)?,
             runbooks: peers::runbooks(config)?,
+            github: peers::github(config)?,
             clock: Arc::new(SystemClock),
         };
         let templates = Templates::load(config.places.prompts.as_deref())?;

@@ -1,10 +1,12 @@
 //! The peers of the reading tools. One that is not configured is none.
 
-use crate::config::{Config, Credential, ProbeMethod};
+use crate::config::{Config, Credential, GithubCredential, ProbeMethod};
+use crate::edge::github;
 use crate::edge::{
-    AllowedHosts, Auth, EdgeError, EdgeErrorKind, ElasticsearchReader, LokiReader, Pinned, ProbeTarget, Prober,
-    PrometheusReader, RunbookReader,
+    AllowedHosts, Auth, EdgeError, EdgeErrorKind, ElasticsearchReader, GithubReader, LokiReader, Pinned, ProbeTarget,
+    Prober, PrometheusReader, RunbookReader, SystemClock,
 };
+use std::sync::Arc;
 
 fn auth(credential: &Option<Credential>) -> Option<Auth> {
     credential.clone().map(|credential| match credential {
@@ -70,4 +72,18 @@ pub fn runbooks(config: &Config) -> Result<Option<RunbookReader>, EdgeError> {
     let hosts =
         AllowedHosts::new(&runbooks.hosts).map_err(|why| EdgeError::new("runbooks", EdgeErrorKind::Invalid, why))?;
     Ok(Some(RunbookReader::new(hosts, runbooks.dir.clone(), Pinned::default())))
+}
+
+/// The repositories that may be read, if any are configured.
+///
+/// # Errors
+/// When its settings cannot work.
+pub fn github(config: &Config) -> Result<Option<GithubReader>, EdgeError> {
+    let Some(of) = &config.github else { return Ok(None) };
+    let credential = match of.credential.clone() {
+        GithubCredential::Token(token) => github::Credential::Token(token),
+        GithubCredential::App { id, private_key } => github::Credential::App { id, private_key },
+    };
+    let client = github::Client::new(&of.base_url, credential, Arc::new(SystemClock))?;
+    Ok(Some(GithubReader::new(client, of.repos.clone())))
 }

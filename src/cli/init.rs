@@ -84,6 +84,7 @@ mod tests {
             "CHAT_WEBHOOK_URL",
             "PROMETHEUS_TOKEN",
             "ELASTICSEARCH_API_KEY",
+            "GITHUB_TOKEN",
         ];
         let env = env.into_iter().map(|name| (name.to_owned(), "https://value/".to_owned()));
         let env = env.chain([("HOME".to_owned(), "/home/someone".to_owned())]).collect();
@@ -114,7 +115,11 @@ mod tests {
         let all = resolve(&with_examples, dir.path());
         assert!(all.models.len() == 3 && all.routes.len() == 1 && all.kubernetes.is_some() && all.prometheus.is_some());
         assert!(
-            all.loki.is_some() && all.elasticsearch.is_some() && all.probe_targets.len() == 1 && all.runbooks.is_some()
+            all.loki.is_some()
+                && all.elasticsearch.is_some()
+                && all.probe_targets.len() == 1
+                && all.runbooks.is_some()
+                && all.github.is_some()
         );
         all.check_doors().unwrap();
     }

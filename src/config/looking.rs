@@ -3,6 +3,7 @@
 use super::Credential;
 use super::file::ProbeMethod;
 use crate::domain::Secret;
+use crate::edge::github::Repo;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -45,6 +46,40 @@ pub struct ProbeTarget {
     pub timeout: Duration,
     /// Sent with it. All values are kept as secrets: many are.
     pub headers: Vec<(String, Secret)>,
+}
+
+/// Repositories that GitHub keeps.
+#[derive(Debug, Clone)]
+pub struct Github {
+    /// The API's address, without a slash at its end.
+    pub base_url: String,
+    /// Who we are there.
+    pub credential: GithubCredential,
+    /// What may be read; at least one.
+    pub repos: Vec<Repo>,
+}
+
+/// Who we are at GitHub.
+#[derive(Debug, Clone)]
+pub enum GithubCredential {
+    /// Whoever a token belongs to.
+    Token(Secret),
+    /// An App.
+    App {
+        /// Its number or its client id.
+        id: String,
+        /// Its private key in PEM.
+        private_key: Secret,
+    },
+}
+
+impl GithubCredential {
+    /// The secret in it.
+    pub fn secret(&self) -> &Secret {
+        match self {
+            Self::Token(secret) | Self::App { private_key: secret, .. } => secret,
+        }
+    }
 }
 
 /// Where runbooks are.

@@ -22,7 +22,7 @@ mod units;
 
 pub use file::{LogFormat, Price, ProbeMethod, Provider, Role};
 pub use load::{Loaded, Sources};
-pub use looking::{Elasticsearch, Loki, ProbeTarget, Runbooks};
+pub use looking::{Elasticsearch, Github, GithubCredential, Loki, ProbeTarget, Runbooks};
 pub use secret::resolve as resolve_secret;
 pub use tree::Place;
 pub use units::{Size, Span};
@@ -67,6 +67,8 @@ pub struct Config {
     pub probe_targets: Vec<ProbeTarget>,
     /// Where runbooks are, if anywhere.
     pub runbooks: Option<Runbooks>,
+    /// The repositories to look at, if any are configured.
+    pub github: Option<Github>,
     /// Who is told of reports.
     pub notify: Vec<Notify>,
     /// How log lines look.
@@ -278,7 +280,9 @@ impl Config {
         let models = self.models.iter().filter_map(|m| m.api_key.as_ref());
         let notify = self.notify.iter().map(|n| &n.webhook);
         let kubernetes = self.kubernetes.iter().filter_map(|k| k.bearer.as_ref());
-        access.chain(intake).chain(models).chain(peers).chain(probes).chain(kubernetes).chain(notify).collect()
+        let github = self.github.iter().map(|g| g.credential.secret());
+        let peers = peers.chain(probes).chain(kubernetes).chain(github);
+        access.chain(intake).chain(models).chain(peers).chain(notify).collect()
     }
 
     /// Whether the peer that manifests call `name` is configured.
@@ -290,6 +294,7 @@ impl Config {
             "elasticsearch" => self.elasticsearch.is_some(),
             "http_probe" => !self.probe_targets.is_empty(),
             "runbooks" => self.runbooks.is_some(),
+            "github" => self.github.is_some(),
             _ => false,
         }
     }

@@ -65,7 +65,7 @@ fn every_mistake_is_told_with_its_place_and_its_remedy() {
         ("a key twice", "server: {listen: '127.0.0.1:1'}\nserver: {listen: '127.0.0.1:2'}\n"),
         (
             "later versions",
-            "tools:\n  kubernetes: {write: true}\n  github: {repo: a/b}\npollers:\n- {name: am}\nroutes:\n- name: a\n  max_total: 3\ntelemetry: {otlp_endpoint: 'http://x'}\n",
+            "tools:\n  kubernetes: {write: true}\n  jira: {url: b}\npollers:\n- {name: am}\nroutes:\n- name: a\n  max_total: 3\ntelemetry: {otlp_endpoint: 'http://x'}\n",
         ),
         ("notify otherwise", "notify:\n- {name: a, slack: 'env:S'}\n"),
         (
@@ -94,6 +94,12 @@ fn every_mistake_is_told_with_its_place_and_its_remedy() {
         ),
         ("a probe that writes", "tools: {http_probe: {targets: [{name: a, url: 'http://h', method: POST}]}}"),
         ("runbooks", "tools: {runbooks: {hosts: ['https://a', '0x7f.1', 'u@h', fine.example], dir: no/such}}"),
+        (
+            "repositories",
+            "tools: {github: {token: 'env:HOME', app: {id: 7, private_key: 'env:HOME'}, base_url: 'http://ghe.corp/api/v3', repos: [a/b, 'https://github.com/a/b', A/B]}}",
+        ),
+        ("repositories for nobody", "tools: {github: {repos: [a/b], base_url: 'http://127.0.0.1:9'}}"),
+        ("a token for nothing", "tools: {github: {token: 'env:HOME'}}"),
         ("stores", "store: {url: 'postgres://u:p@h/d'}"),
         ("stores in memory", "store: {url: 'sqlite::memory:'}"),
         ("stores otherwise", "store: {url: /var/lib/x.db}"),
@@ -227,6 +233,25 @@ fn paths_stand_in_the_folder_of_the_file() {
 }
 
 #[test]
+fn repositories_are_listed_in_the_file_and_the_credential_may_come_from_variables() {
+    let of = |yaml: &str, env: &[(&str, &str)]| config(yaml, env).github;
+    let token = [("GITHUB_TOKEN", "t")];
+    assert!(of("", &token).is_none(), "a token alone opens nothing");
+    let listed = "tools: {github: {repos: [acme/platform]}}";
+    let github = of(listed, &token).unwrap();
+    assert_eq!(github.base_url, "https://api.github.com");
+    assert_eq!(github.repos[0].to_string(), "acme/platform");
+    assert!(matches!(github.credential, GithubCredential::Token(token) if token.expose() == "t"));
+    let app = [("GITHUB_APP_ID", "7"), ("GITHUB_APP_PRIVATE_KEY", "pem")];
+    assert!(matches!(of(listed, &app).unwrap().credential, GithubCredential::App { id, .. } if id == "7"));
+    let written =
+        "tools: {github: {repos: [a/b], app: {id: 7, private_key: 'env:K'}, base_url: 'https://ghe/api/v3/'}}";
+    let github = of(written, &[("K", "pem"), ("GITHUB_TOKEN", "t")]).unwrap();
+    assert_eq!(github.base_url, "https://ghe/api/v3");
+    assert!(matches!(github.credential, GithubCredential::App { id, .. } if id == "7"), "the file goes first");
+}
+
+#[test]
 fn a_door_to_the_network_needs_a_lock() {
     let open = config("server: {listen: '0.0.0.0:8080'}", &[]);
     insta::assert_snapshot!(open.check_doors().unwrap_err().to_string());
@@ -245,18 +270,19 @@ fn debug_shows_where_secrets_are_and_never_what_they_are() {
                 models: [{name: m, provider: openai, model: x, api_key: 'env:C'}]\n\
                 tools: {prometheus: {url: 'http://p', basic: {username: u, password: 'env:D'}}, \
                 loki: {url: 'http://l', bearer: 'env:F'}, elasticsearch: {url: 'http://e', api_key: 'env:G', indices: [a]}, \
-                http_probe: {targets: [{name: a, url: 'http://h', headers: {x: 'env:H', y: 'hunter2-7'}}]}}\n\
+                http_probe: {targets: [{name: a, url: 'http://h', headers: {x: 'env:H', y: 'hunter2-7'}}]}, \
+                github: {app: {id: 7, private_key: 'env:I'}, repos: [a/b]}}\n\
                 notify: [{name: n, webhook: 'env:E'}, {name: o, webhook: 'https://hooks/hunter2-6'}]";
     let env: Vec<(String, String)> =
-        ["A", "B", "C", "D", "E", "F", "G", "H"].iter().map(|n| (n.to_string(), format!("hunter2-{n}"))).collect();
+        ["A", "B", "C", "D", "E", "F", "G", "H", "I"].iter().map(|n| (n.to_string(), format!("hunter2-{n}"))).collect();
     let env: Vec<(&str, &str)> = env.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     let config = config(yaml, &env);
     let shown = format!("{config:?} {config:#?}");
     assert!(!shown.contains("hunter2"), "{shown}");
-    for name in ["env:A", "env:B", "env:C", "env:D", "env:E", "env:F", "env:G", "env:H"] {
+    for name in ["env:A", "env:B", "env:C", "env:D", "env:E", "env:F", "env:G", "env:H", "env:I"] {
         assert!(shown.contains(name), "{name}");
     }
-    assert_eq!(config.secrets().len(), 10);
+    assert_eq!(config.secrets().len(), 11);
 }
 
 /// A document with every key of the table.

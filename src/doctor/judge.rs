@@ -2,6 +2,7 @@
 
 use super::looking::is_there;
 use super::{Cause, Finding};
+use crate::edge::github::answers::{Rate, Repository};
 use crate::edge::kube::Right;
 use crate::edge::{EdgeError, EdgeErrorKind};
 use crate::model::profile::{Grade, Profile};
@@ -191,6 +192,49 @@ pub fn runbook_files(of: &str, files: usize, more: bool) -> Finding {
     }
 }
 
+/// What GitHub says of a repository.
+pub fn repository(of: &str, name: &str, answer: Result<Repository, EdgeError>) -> Finding {
+    let check = format!("repository {name}");
+    match answer {
+        Err(error) => {
+            let help = "give the credential `Contents: read` and `Pull requests: read` on it (an App: install it there), \
+                        or take it out of tools.github.repos";
+            failed(of, &check, &error, help)
+        }
+        Ok(told) => {
+            let seen = if told.private { "private" } else { "public" };
+            let about = format!("{seen}, default branch {}", told.default_branch);
+            match told.archived {
+                true => Finding::warn(
+                    of,
+                    &check,
+                    format!("{about}, archived"),
+                    "nothing in it changes any more: take it out",
+                ),
+                false => Finding::ok(of, &check, about),
+            }
+        }
+    }
+}
+
+/// How many requests GitHub takes yet in this hour.
+pub fn requests(of: &str, answer: Result<Rate, EdgeError>) -> Finding {
+    const CHECK: &str = "requests";
+    match answer {
+        Ok(Rate { limit, remaining }) if remaining.saturating_mul(10) < limit => Finding::warn(
+            of,
+            CHECK,
+            format!("{remaining} of {limit} are left of this hour"),
+            "somebody else uses the same credential: give firewarden its own, or an App",
+        ),
+        Ok(Rate { limit, remaining }) => {
+            Finding::ok(of, CHECK, format!("{remaining} of {limit} are left of this hour"))
+        }
+        Err(error) if *error.kind() == EdgeErrorKind::NotFound => Finding::ok(of, CHECK, "this server sets no limit"),
+        Err(error) => Finding::warn(of, CHECK, error.text(), "it answers otherwise; reading is not affected"),
+    }
+}
+
 /// What a model's server says of itself.
 pub fn server(of: &str, model: &str, answer: &Result<About, ModelError>) -> Finding {
     match answer {
@@ -293,6 +337,10 @@ mod tests {
     #[test]
     fn what_is_only_looked_into_is_judged_by_its_answers() {
         let error = |kind: EdgeErrorKind| EdgeError::new("p", kind, "words");
+        let kept = |archived: bool| {
+            let (full_name, default_branch) = ("a/b".to_owned(), "main".to_owned());
+            Repository { full_name, default_branch, private: true, archived }
+        };
         for (found, state, cause) in [
             (labels("loki", 7), State::Ok, None),
             (labels("loki", 0), State::Warn, Some(Cause::Found)),
@@ -311,6 +359,13 @@ mod tests {
             (runbook_host("r", "https://a/", Err(error(EdgeErrorKind::NotFound))), State::Ok, None),
             (runbook_host("r", "https://a/", Err(error(EdgeErrorKind::Denied))), State::Warn, Some(Cause::Found)),
             (runbook_host("r", "https://a/", Err(error(EdgeErrorKind::Timeout))), State::Fail, Some(Cause::Unreached)),
+            (repository("g", "a/b", Ok(kept(false))), State::Ok, None),
+            (repository("g", "a/b", Ok(kept(true))), State::Warn, Some(Cause::Found)),
+            (repository("g", "a/b", Err(error(EdgeErrorKind::NotFound))), State::Fail, Some(Cause::Found)),
+            (requests("g", Ok(Rate { limit: 5000, remaining: 4000 })), State::Ok, None),
+            (requests("g", Ok(Rate { limit: 5000, remaining: 400 })), State::Warn, Some(Cause::Found)),
+            (requests("g", Err(error(EdgeErrorKind::NotFound))), State::Ok, None),
+            (requests("g", Err(error(EdgeErrorKind::Timeout))), State::Warn, Some(Cause::Found)),
             (runbook_files("r", 2, false), State::Ok, None),
             (runbook_files("r", 0, false), State::Warn, Some(Cause::Found)),
             (runbook_files("r", 500, true), State::Warn, Some(Cause::Found)),

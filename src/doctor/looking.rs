@@ -1,4 +1,5 @@
-//! The peers that are only looked into: Loki, Elasticsearch, what may be probed, runbooks.
+//! The peers that are only looked into: Loki, Elasticsearch, what may be probed, runbooks,
+//! repositories.
 
 use super::{Cause, Finding, judge};
 use crate::app;
@@ -6,6 +7,7 @@ use crate::config::Config;
 use crate::domain::Clock;
 use crate::edge::{EdgeErrorKind, Probed};
 use futures::future::join_all;
+use futures::stream::{StreamExt as _, iter};
 use jiff::SignedDuration;
 
 /// How far back Loki is asked for labels.
@@ -107,6 +109,40 @@ pub(super) async fn runbooks(config: &Config, clock: &dyn Clock) -> Vec<Finding>
                 Finding { cause: finding.cause.map(|_| Cause::DoesNotLoad), ..finding }
             }
         });
+    }
+    found
+}
+
+/// Repositories that are asked for side by side.
+const AT_ONCE: usize = 8;
+
+pub(super) async fn github(config: &Config) -> Vec<Finding> {
+    const OF: &str = "github";
+    let reader = match app::github(config) {
+        Ok(Some(reader)) => reader,
+        Ok(None) => return vec![Finding::ok(OF, "configured", "no: there are no GitHub tools")],
+        Err(error) => return vec![judge::failed(OF, "server", &error, "correct tools.github")],
+    };
+    let repos = iter(reader.repos().to_vec()).map(|repo| {
+        let reader = &reader;
+        async move { (repo.to_string(), reader.repository(&repo).await) }
+    });
+    let (who, answers) = tokio::join!(reader.who_am_i(), repos.buffered(AT_ONCE).collect::<Vec<_>>());
+    let readable = answers.iter().find(|(_, answer)| answer.is_ok()).map(|(name, _)| name.clone());
+    let mut found = vec![match who {
+        Ok(name) => Finding::ok(OF, "who am I", format!("{name} at {}", reader.address())),
+        // A token of a workflow or of an App's installation belongs to nobody.
+        Err(error) if readable.is_some() => {
+            Finding::warn(OF, "who am I", error.text(), "a token that belongs to no account is fine for reading")
+        }
+        Err(error) => {
+            let help = "check tools.github.token or app, and base_url";
+            return vec![judge::failed(OF, "who am I", &error, help)];
+        }
+    }];
+    found.extend(answers.into_iter().map(|(name, answer)| judge::repository(OF, &name, answer)));
+    if let Some(repo) = reader.repos().iter().find(|repo| Some(repo.to_string()) == readable) {
+        found.push(judge::requests(OF, reader.rate(repo).await));
     }
     found
 }

@@ -2,7 +2,7 @@
 //!
 //! - here: what is found, and asking all at once, each within its own time
 //! - [`peers`]: store, Kubernetes, Prometheus, models, and what lies in files
-//! - [`looking`]: Loki, Elasticsearch, what may be probed, runbooks
+//! - [`looking`]: Loki, Elasticsearch, what may be probed, runbooks, repositories
 //! - [`judge`]: what their answers mean; pure
 
 pub mod judge;

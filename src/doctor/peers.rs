@@ -32,6 +32,7 @@ pub async fn examine(config: &Config, clock: &dyn Clock) -> Vec<Finding> {
         ("elasticsearch".into(), Box::pin(looking::elasticsearch(config))),
         ("http_probe".into(), Box::pin(looking::probes(config))),
         ("runbooks".into(), Box::pin(looking::runbooks(config, clock))),
+        ("github".into(), Box::pin(looking::github(config))),
     ];
     for model in &config.models {
         let of = format!("model {}", model.name);

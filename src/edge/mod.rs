@@ -4,6 +4,7 @@
 //! - [`certificate`]: what a certificate says of itself.
 //! - [`elasticsearch`]: a reader of the search API of Elasticsearch and OpenSearch.
 //! - [`error`]: what goes wrong at a door, in words that hold no secret.
+//! - [`github`]: GitHub and GitHub Enterprise.
 //! - [`hosts`]: which addresses may be fetched at all.
 //! - [`http`]: a bounded HTTP client for peers that speak JSON.
 //! - [`kube`]: a reader of any kind that a Kubernetes API server knows.
@@ -18,6 +19,7 @@ pub mod ambient;
 pub mod certificate;
 pub mod elasticsearch;
 pub mod error;
+pub mod github;
 pub mod hosts;
 pub mod http;
 pub mod kube;
@@ -32,6 +34,7 @@ pub mod stream;
 pub use ambient::{SystemClock, SystemEntropy};
 pub use elasticsearch::ElasticsearchReader;
 pub use error::{EdgeError, EdgeErrorKind};
+pub use github::Reader as GithubReader;
 pub use hosts::AllowedHosts;
 pub use http::{Auth, HttpPeer};
 pub use kube::KubeReader;

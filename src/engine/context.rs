@@ -117,6 +117,8 @@ pub(super) fn kind_of(state: &CallState) -> &'static str {
     match state.call.tool.as_str() {
         "kubernetes_logs" | "loki_query" | "elasticsearch_search" => "log",
         "runbook_fetch" => "memory",
+        "github_commits" | "github_pulls" => "change",
+        "github_file" | "github_tree" | "github_search_code" => "config",
         "kubernetes_events" => "event",
         "prometheus_rules" => "config",
         tool if tool.starts_with("prometheus_") => "metric",

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/tools");
 const API_VERSION: &str = "firewarden/v1";
 /// Peers that a manifest can require.
-pub const PEERS: [&str; 6] = ["elasticsearch", "http_probe", "kubernetes", "loki", "prometheus", "runbooks"];
+pub const PEERS: [&str; 7] = ["elasticsearch", "github", "http_probe", "kubernetes", "loki", "prometheus", "runbooks"];
 const TIMEOUT_MAX: Duration = Duration::from_secs(300);
 const OUTPUT_DEFAULT: usize = 32 << 10;
 const OUTPUT_BYTES: std::ops::RangeInclusive<usize> = 1 << 10..=1 << 20;
@@ -275,7 +275,7 @@ examples: [{about: one, args: {n: 1}}]
     #[test]
     fn every_embedded_manifest_is_fine_and_reads() {
         let manifests = Manifests::embedded().unwrap();
-        assert_eq!(manifests.specs().count(), 26);
+        assert_eq!(manifests.specs().count(), 31);
         for (file, spec) in manifests.specs() {
             assert_eq!(spec.effect, Effect::Read, "{file}");
             assert_eq!(file, format!("tools/{}.yaml", spec.name));

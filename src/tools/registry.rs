@@ -3,11 +3,11 @@
 use super::act::{ActError, ActTool, Observed, PREVIEW_BYTES, Plan, Setting};
 use super::manifest::{ManifestError, Manifests};
 use super::spec::{ReadTool, Seen, ToolError, ToolSpec};
-use super::{blank, bound, elasticsearch, evidence, gist, kubernetes, loki, probe, prometheus, runbooks};
+use super::{blank, bound, elasticsearch, evidence, gist, github, kubernetes, loki, probe, prometheus, runbooks};
 use crate::domain::{
     Action, Clock, Digest, Effect, Marker, Observation, Receipt, Reconciled, Redactor, Risk, ToolOffer,
 };
-use crate::edge::{ElasticsearchReader, KubeReader, LokiReader, Prober, PrometheusReader, RunbookReader};
+use crate::edge::{ElasticsearchReader, GithubReader, KubeReader, LokiReader, Prober, PrometheusReader, RunbookReader};
 use crate::gate::{Pass, Warrant, is_possible};
 use arc_swap::ArcSwap;
 use jsonschema::error::ValidationErrorKind;
@@ -34,6 +34,8 @@ pub struct Sources {
     pub http_probe: Option<Prober>,
     /// What people wrote down.
     pub runbooks: Option<RunbookReader>,
+    /// Repositories.
+    pub github: Option<GithubReader>,
     /// What "now" and "an hour ago" mean.
     pub clock: Arc<dyn Clock>,
 }
@@ -48,6 +50,7 @@ impl Sources {
             elasticsearch: None,
             http_probe: None,
             runbooks: None,
+            github: None,
             clock,
         }
     }
@@ -60,6 +63,7 @@ impl Sources {
             "elasticsearch" => self.elasticsearch.is_some(),
             "http_probe" => self.http_probe.is_some(),
             "runbooks" => self.runbooks.is_some(),
+            "github" => self.github.is_some(),
             _ => false,
         }
     }
@@ -77,6 +81,7 @@ impl Sources {
             }
             () if of(&probe::BUILTINS) => probe::build(spec(), self.http_probe.clone()?, clock()),
             () if of(&runbooks::BUILTINS) => runbooks::build(spec(), self.runbooks.clone()?, clock()),
+            () if of(&github::BUILTINS) => github::build(spec(), self.github.clone()?, clock()),
             () => evidence::build(spec()),
         }
     }
@@ -84,13 +89,14 @@ impl Sources {
 
 /// What manifests can run.
 fn builtins() -> impl Iterator<Item = &'static str> {
-    let all: [&[&'static str]; 7] = [
+    let all: [&[&'static str]; 8] = [
         &kubernetes::BUILTINS,
         &prometheus::BUILTINS,
         &loki::BUILTINS,
         &elasticsearch::BUILTINS,
         &probe::BUILTINS,
         &runbooks::BUILTINS,
+        &github::BUILTINS,
         &evidence::BUILTINS,
     ];
     all.into_iter().flatten().copied()

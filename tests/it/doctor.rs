@@ -39,6 +39,7 @@ async fn every_peer_is_asked_and_what_is_missing_is_told() {
         ("elasticsearch", "configured", "ok"),
         ("http_probe", "configured", "ok"),
         ("runbooks", "configured", "ok"),
+        ("github", "configured", "ok"),
         ("model main", "server", "ok"),
         ("model main", "profile", "warn"),
         ("notify", "configured", "ok"),

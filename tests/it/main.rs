@@ -11,6 +11,7 @@
 //! - [`doctor`]: what is missing, how good a model is, and what it was told
 //! - [`replayed`]: a recorded investigation without a network
 //! - [`bad_input`]: what must not harm a running server
+//! - [`github`]: repositories, read by the real binary; and the server that they are read from
 //! - [`faults`]: every named fault of a model has its test
 //! - [`peers`]: programs of others, Prometheus for one; run by `./tests/run`
 //! - [`figures`]: the figures of `docs/benchmarks.md`; run by `tests/bench/run`
@@ -35,6 +36,7 @@ mod delivery;
 mod doctor;
 mod faults;
 mod figures;
+mod github;
 mod layers;
 mod peers;
 mod replayed;

@@ -4,6 +4,7 @@
 //! - [`receiver`]: the second receiver, which sees what firewarden must see
 //! - [`stand`]: the two programs with their configurations and rules
 //! - [`aimock`]: a scripted model of independent make, in two dialects and with faults
+//! - [`github`]: GitHub as others emulate it, beside that of our own
 //! - [`llama`]: llama-server with a model that calls tools for ever
 //! - [`modelled`]: an investigation with a model, and what must hold however the model behaves
 //! - [`reading`]: the reading tools against the real Prometheus
@@ -14,6 +15,7 @@
 
 mod aimock;
 mod exporter;
+mod github;
 mod llama;
 mod modelled;
 mod program;

@@ -5,8 +5,10 @@
 //! - [`model`]: a scripted language model
 //! - [`world`]: a recorded world, served here and seen there
 //! - [`chain`]: what a store holds, read beside or after the process
+//! - [`github`]: a GitHub of our own, with true git ids and faults on demand
 
 pub mod chain;
+pub mod github;
 pub mod http;
 pub mod model;
 pub mod site;
