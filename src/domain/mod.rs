@@ -6,6 +6,7 @@
 
 mod ambient;
 mod budget;
+pub mod canonical;
 mod chat;
 mod event;
 pub mod excerpt;
