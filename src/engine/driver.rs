@@ -4,6 +4,7 @@
 //! model, a sink) and at the end, so steps that only think share one `fsync`. Kill the process
 //! anywhere: whoever claims the investigation folds what was committed and goes on.
 
+use super::assess::Known;
 use super::{Engine, EngineError, failpoint, propose};
 use crate::domain::{BlobRef, Digest, InvestigationId, Risk};
 use crate::gate::Pass;
@@ -25,8 +26,8 @@ pub(super) struct Session<'e> {
     pub(super) passes: HashMap<String, Pass>,
     /// What does not change from turn to turn of one revision.
     pub(super) talk: Talk,
-    /// What the survey knows for the policy, and where that is kept.
-    pub(super) known: Option<(BlobRef, serde_json::Map<String, serde_json::Value>)>,
+    /// What calls are judged against.
+    pub(super) known: Option<Known>,
     lease: Lease,
     /// Something arrived that is no entry yet. What arrives later wakes the investigation.
     pub(super) signalled: bool,

@@ -20,7 +20,7 @@ mod text;
 
 pub use bundle::Bundle;
 pub use check::check;
-pub use contract::{ActionInput, CallFacts, InvestigationFacts, RiskInput, Spend};
+pub use contract::{ActionInput, Background, CallFacts, InvestigationFacts, RiskInput, Spend};
 pub use diagnostic::Diagnostic;
 pub use host::RegoPolicy;
 pub use test_runner::{Outcome, TestReport, TestResult, run_tests};

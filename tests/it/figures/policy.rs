@@ -6,7 +6,9 @@ use crate::support::site::SOON;
 use crate::support::world::{Stage, TYPEDB};
 use firewarden::domain::{DecisionId, Effect, Risk, Verdict};
 use firewarden::journal::Body;
-use firewarden::policy::{ActionInput, Bundle, CallFacts, InvestigationFacts, Policy, RegoPolicy, RiskInput};
+use firewarden::policy::{
+    ActionInput, Background, Bundle, CallFacts, InvestigationFacts, Policy, RegoPolicy, RiskInput,
+};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -42,7 +44,14 @@ async fn h_a_decision() {
             json!({"cluster": "", "namespace": "f3iai", "api_version": "v1", "kind": "Pod", "name": "typedb-0", "verb": "get"}),
         ];
         let rules = ["risk/base/severity".to_owned()];
-        let input = ActionInput::for_call(&event, &Risk::Medium, &rules, InvestigationFacts::default(), call, now);
+        let input = ActionInput::for_call(
+            &Background::of(&event),
+            &Risk::Medium,
+            &rules,
+            InvestigationFacts::default(),
+            call,
+            now,
+        );
         let ruling = policy.rule(id, &input);
         ruled.push(begun.elapsed());
         assert_eq!((ruling.verdict, ruling.error), (Verdict::Allow, None));
