@@ -194,11 +194,16 @@ impl<'e> Session<'e> {
     /// Keeps a payload; it is stored together with the entry that names it.
     pub(super) fn keep<T: Serialize>(&mut self, payload: &T) -> Result<BlobRef, EngineError> {
         let bytes = serde_json::to_vec(payload).map_err(|e| corrupt(&self.inv.chain, e))?;
+        Ok(self.keep_bytes(bytes))
+    }
+
+    /// As [`Self::keep`], of a payload that was written already.
+    pub(super) fn keep_bytes(&mut self, bytes: Vec<u8>) -> BlobRef {
         let blob = Blob::new(self.engine.entropy.salt(), bytes);
         let reference = blob.reference.clone();
         self.payloads.insert(reference.commitment.clone(), blob.bytes.clone());
         self.pending.blobs.push(blob);
-        Ok(reference)
+        reference
     }
 
     /// A payload that the journal names; `None` when it was deleted.

@@ -1,7 +1,7 @@
 //! Reading calls: judged one by one, made in parallel, and whatever came of them is evidence.
 
 use super::EngineError;
-use super::driver::Session;
+use super::driver::{Session, corrupt};
 use crate::domain::{DecisionId, Observation, Ruling, Verdict};
 use crate::gate::Pass;
 use crate::journal::{Actor, Body, Call, Draft, Progress};
@@ -185,14 +185,15 @@ impl Session<'_> {
             let body = match result {
                 Ok(seen) => {
                     telemetry::tool_called("ok", duration_ms);
+                    let (bytes, digest) = seen.written().map_err(|e| corrupt(&self.inv.chain, e))?;
                     Body::ReadFinished {
                         call_id,
                         evidence_id,
                         excerpt: excerpt(&seen.text),
-                        digest: seen.digest(),
+                        digest,
                         truncated: seen.truncated,
                         redacted: seen.redacted,
-                        observation: self.keep(&seen)?,
+                        observation: self.keep_bytes(bytes),
                         duration_ms,
                     }
                 }
