@@ -189,6 +189,16 @@ mod tests {
     }
 
     #[test]
+    fn a_hash_can_be_worked_out_from_the_stored_json_by_the_book() {
+        for entry in sample() {
+            let mut stored = serde_json::to_value(&entry).unwrap();
+            stored.as_object_mut().unwrap().remove("hash");
+            let canonical = serde_json_canonicalizer::to_vec(&stored).unwrap();
+            assert_eq!(entry.hash, Digest::of_parts([b"firewarden/entry/v1".as_slice(), &canonical]));
+        }
+    }
+
+    #[test]
     fn no_tampering_goes_unnoticed() {
         let entries = sample();
         for n in 0..entries.len() - 1 {
