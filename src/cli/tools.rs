@@ -12,7 +12,7 @@ use crate::domain::{
 use crate::edge::{SystemClock, SystemEntropy};
 use crate::gate::{Gate, Pass};
 use crate::journal::Call;
-use crate::policy::{ActionInput, CallFacts, InvestigationFacts, RiskInput};
+use crate::policy::{ActionInput, Background, CallFacts, InvestigationFacts, RiskInput};
 use crate::tools::manifest::PEERS;
 use crate::tools::{ReadTool, ToolError, ToolSpec};
 use serde_json::{Map, Value, json};
@@ -215,7 +215,8 @@ fn judge(gate: &Gate, tool: &dyn ReadTool, call: &Call) -> (Ruling, Option<Pass>
         ..CallFacts::new(call.id.clone(), call.tool.clone(), spec.effect, args)
     };
     let rules: Vec<String> = risk.reasons.iter().map(|reason| reason.rule.clone()).collect();
-    let input = ActionInput::for_call(&event, &risk.level, &rules, InvestigationFacts::default(), asked, now);
+    let (background, about) = (Background::of(&event), InvestigationFacts::default());
+    let input = ActionInput::for_call(&background, &risk.level, &rules, about, asked, now);
     gate.read(decision(), call, &input)
 }
 

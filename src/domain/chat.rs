@@ -1,7 +1,7 @@
 //! What is said to a model and what it answers. The model is assumed hostile: everything in a
 //! [`ChatReply`] is a proposal.
 
-use super::Usage;
+use super::{Part, Usage};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -60,13 +60,21 @@ pub struct ToolOffer {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ChatRequest {
     /// The conversation so far, oldest first; earlier messages never change between turns.
-    pub messages: Vec<Message>,
+    pub messages: Vec<Part<Message>>,
     /// Tools on offer, sorted by name.
-    pub tools: Vec<ToolOffer>,
+    pub tools: Part<Vec<ToolOffer>>,
     /// A call is not wanted any more: answer now.
     pub must_answer: bool,
     /// Most tokens of the answer.
     pub max_tokens: u32,
+}
+
+impl ChatRequest {
+    /// A request of `messages`, with `tools` on offer; calls are wanted.
+    pub fn new(messages: impl IntoIterator<Item = Message>, tools: Vec<ToolOffer>, max_tokens: u32) -> Self {
+        let messages = messages.into_iter().map(Part::from).collect();
+        Self { messages, tools: tools.into(), must_answer: false, max_tokens }
+    }
 }
 
 /// Why the model stopped.

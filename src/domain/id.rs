@@ -128,8 +128,9 @@ impl FromStr for Digest {
 
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        out.push_str(&format!("{byte:02x}"));
+        out.extend([DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
         out
     })
 }

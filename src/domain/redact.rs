@@ -55,7 +55,8 @@ impl Redactor {
     /// `text` without secrets, and how many were blanked out.
     pub fn text<'t>(&self, text: &'t str) -> (Cow<'t, str>, u32) {
         let mut blanked = 0;
-        let known = match &self.values {
+        // Most texts hold no secret, and looking costs less than making room for what might be found.
+        let known = match self.values.as_ref().filter(|values| values.is_match(text)) {
             Some(values) => values.replace_all(text, |_: &regex::Captures<'_>| {
                 blanked += 1;
                 BLANK
@@ -65,6 +66,12 @@ impl Redactor {
         let keys = self.keys.find(&known);
         blanked += u32::try_from(keys.len()).unwrap_or(u32::MAX);
         let known = if keys.is_empty() { known } else { Cow::Owned(without(&[known.as_ref()], &keys).concat()) };
+        if is_plain(&known) || !self.patterns.is_match(&known) {
+            return match known {
+                Cow::Borrowed(_) if blanked == 0 => (Cow::Borrowed(text), 0),
+                known => (Cow::Owned(known.into_owned()), blanked),
+            };
+        }
         let shaped = self.patterns.replace_all(&known, |found: &regex::Captures<'_>| {
             let keep = ["keep_url", "keep_auth", "keep_bearer", "keep_pair"].iter().find_map(|name| found.name(name));
             let whole = found.get(0).map_or("", |m| m.as_str());
@@ -210,6 +217,12 @@ fn without(texts: &[&str], found: &[Range<usize>]) -> Vec<String> {
     out
 }
 
+/// Whether nothing in `text` can have the shape of a secret: the shortest, `pwd:abcd`, has eight bytes,
+/// and the shortest of letters alone, the id of an access key, twenty. Most names are that plain.
+fn is_plain(text: &str) -> bool {
+    text.len() < 8 || (text.len() < 20 && text.bytes().all(|byte| byte.is_ascii_alphabetic()))
+}
+
 /// Keys whose whole value is a secret, however it looks.
 fn names_a_secret(key: &str) -> bool {
     const WORDS: [&str; 10] = [
@@ -224,8 +237,12 @@ fn names_a_secret(key: &str) -> bool {
         "auth_token",
         "access_token",
     ];
-    let key = key.to_ascii_lowercase().replace('-', "_");
-    WORDS.iter().any(|word| key == *word || key.ends_with(&format!("_{word}")))
+    let same = |(a, b): (u8, u8)| a.to_ascii_lowercase() == b || (a, b) == (b'-', b'_');
+    WORDS.iter().any(|word| {
+        let Some(before) = key.len().checked_sub(word.len()) else { return false };
+        let (before, end) = key.as_bytes().split_at(before);
+        end.iter().copied().zip(word.bytes()).all(same) && before.last().is_none_or(|last| matches!(last, b'_' | b'-'))
+    })
 }
 
 #[cfg(test)]
@@ -259,6 +276,30 @@ mod tests {
     fn redacting_twice_changes_nothing_more() {
         let once = redactor().text("token: abcdefgh1234 and s3cr3t-value").0.into_owned();
         assert_eq!(redactor().text(&once), (Cow::Borrowed(once.as_str()), 0));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_plain_has_the_shape_of_no_secret(text in "[a-zA-Z]{0,24}|[A-Z]{0,24}|(eyJ|AKIA|ghp_|sk-|pwd|token|ab://|bearer)[ -~]{0,5}") {
+            proptest::prop_assert!(!is_plain(&text) || !redactor().patterns.is_match(&text), "{}", text);
+        }
+    }
+
+    #[test]
+    fn the_shortest_secrets_are_not_plain() {
+        for text in ["pwd:abcd", "ab://:x@", "AKIAABCDEFGHIJKLMNOP"] {
+            assert_eq!((is_plain(text), redactor().text(text).1), (false, 1), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_tell_of_secrets_by_their_last_words() {
+        for name in ["password", "DB_PASSWORD", "db-password", "Api-Key", "x_API-key", "é_client_secret", "--passwd"] {
+            assert!(names_a_secret(name), "{name}");
+        }
+        for name in ["", "word", "mypassword", "password_file", "é", "épasswd", "api.key", "token"] {
+            assert!(!names_a_secret(name), "{name}");
+        }
     }
 
     #[test]

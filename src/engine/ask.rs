@@ -5,14 +5,15 @@ use super::propose::choice::{self, Candidate};
 use super::propose::{self, CallResult, Conversation, Interpretation, Opening, PastCall, Reading, Room};
 use super::{EngineError, PricedModel};
 use crate::domain::{
-    Analysis, BlobRef, ChatReply, ChatRequest, Digest, Effect, Observation, ProposedCall, Redactor, Reservation, Risk,
-    SreEvent, ToolOffer,
+    Analysis, BlobRef, ChatReply, ChatRequest, Digest, Effect, ProposedCall, Redactor, Reservation, Risk, SreEvent,
+    ToolOffer,
 };
 use crate::journal::{Actor, Body, Call, CallState, Draft, Progress, Proposal, Rejected, SummaryOf};
 use crate::model::{self, ModelError};
 use crate::telemetry;
 use crate::tools::{Registry, evidence};
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -242,7 +243,7 @@ impl Session<'_> {
             let call_id = state.call.id;
             results.push(match state.progress {
                 Progress::Seen { observation, evidence_id, excerpt, .. } => {
-                    let seen: Option<Observation> = self.fetch(&observation).await?;
+                    let seen: Option<SeenText> = self.fetch(&observation).await?;
                     let text = seen.map_or_else(|| "(deleted)".to_owned(), |seen| seen.text);
                     let summary = self.summary(&SummaryOf::Result { call_id: call_id.clone() }).await?;
                     CallResult::Observed { call_id, evidence_id, text, gist: excerpt, passage, summary }
@@ -326,6 +327,12 @@ impl Session<'_> {
         let salted = self.inv.opening().map(|event| event.raw.commitment.to_string()).unwrap_or_default();
         Digest::of_parts(["firewarden/prompt-nonce", &self.inv.chain, &salted]).short(16).to_owned()
     }
+}
+
+/// What a model reads of an observation: its data are not made again for that.
+#[derive(Deserialize)]
+struct SeenText {
+    text: String,
 }
 
 /// The tools among `wanted` (by name or tag; empty is all) that `level` lets be used at all and that an

@@ -2,11 +2,20 @@
 
 use super::EngineError;
 use super::driver::Session;
-use crate::domain::{Analysis, DecisionId, Risk, SreEvent};
+use crate::domain::{Analysis, BlobRef, DecisionId, Risk, SreEvent};
 use crate::journal::{Body, Draft, Frozen, Phase};
-use crate::policy::RiskInput;
+use crate::policy::{Background, RiskInput};
 use crate::telemetry;
 use std::collections::HashSet;
+use std::sync::Arc;
+
+/// What calls are judged against, and what it was made of.
+#[derive(Debug)]
+pub(super) struct Known {
+    opening: SreEvent,
+    analysis: Option<BlobRef>,
+    background: Arc<Background>,
+}
 
 impl Session<'_> {
     /// Asks the policy about the alerts, and about what the survey found where there is one. The
@@ -36,16 +45,25 @@ impl Session<'_> {
     }
 
     /// What the survey knows for the policy; empty before it.
-    pub(super) async fn facts(&mut self) -> Result<serde_json::Map<String, serde_json::Value>, EngineError> {
+    async fn facts(&mut self) -> Result<serde_json::Map<String, serde_json::Value>, EngineError> {
         let Some(blob) = self.inv.survey.analysis.clone() else { return Ok(serde_json::Map::new()) };
-        if let Some((of, facts)) = &self.known
-            && *of == blob
+        Ok(self.fetch::<Analysis>(&blob).await?.map(|analysis| analysis.facts).unwrap_or_default())
+    }
+
+    /// What all calls are judged against; `None` without an alert. It is worked out again when the alert
+    /// or the survey has changed.
+    pub(super) async fn background(&mut self) -> Result<Option<Arc<Background>>, EngineError> {
+        let Some(opening) = self.inv.opening() else { return Ok(None) };
+        if let Some(known) = &self.known
+            && known.opening == *opening
+            && known.analysis == self.inv.survey.analysis
         {
-            return Ok(facts.clone());
+            return Ok(Some(known.background.clone()));
         }
-        let facts = self.fetch::<Analysis>(&blob).await?.map(|analysis| analysis.facts).unwrap_or_default();
-        self.known = Some((blob, facts.clone()));
-        Ok(facts)
+        let (opening, analysis) = (opening.clone(), self.inv.survey.analysis.clone());
+        let background = Arc::new(Background::of(&opening).with_facts(&self.facts().await?));
+        self.known = Some(Known { opening, analysis, background: background.clone() });
+        Ok(Some(background))
     }
 
     pub(super) fn decline(&mut self) -> Result<(), EngineError> {

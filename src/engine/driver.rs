@@ -4,6 +4,7 @@
 //! model, a sink) and at the end, so steps that only think share one `fsync`. Kill the process
 //! anywhere: whoever claims the investigation folds what was committed and goes on.
 
+use super::assess::Known;
 use super::{Engine, EngineError, failpoint, propose};
 use crate::domain::{ApprovalId, ApprovalState, BlobRef, Digest, Effect, InvestigationId, Person, Risk};
 use crate::gate::Pass;
@@ -26,8 +27,8 @@ pub(super) struct Session<'e> {
     pub(super) passes: HashMap<String, Pass>,
     /// What does not change from turn to turn of one revision.
     pub(super) talk: Talk,
-    /// What the survey knows for the policy, and where that is kept.
-    pub(super) known: Option<(BlobRef, serde_json::Map<String, serde_json::Value>)>,
+    /// What calls are judged against.
+    pub(super) known: Option<Known>,
     /// Questions as they were last committed.
     asked: Vec<ApprovalView>,
     lease: Lease,
@@ -205,11 +206,16 @@ impl<'e> Session<'e> {
     /// Keeps a payload; it is stored together with the entry that names it.
     pub(super) fn keep<T: Serialize>(&mut self, payload: &T) -> Result<BlobRef, EngineError> {
         let bytes = serde_json::to_vec(payload).map_err(|e| corrupt(&self.inv.chain, e))?;
+        Ok(self.keep_bytes(bytes))
+    }
+
+    /// As [`Self::keep`], of a payload that was written already.
+    pub(super) fn keep_bytes(&mut self, bytes: Vec<u8>) -> BlobRef {
         let blob = Blob::new(self.engine.entropy.salt(), bytes);
         let reference = blob.reference.clone();
         self.payloads.insert(reference.commitment.clone(), blob.bytes.clone());
         self.pending.blobs.push(blob);
-        Ok(reference)
+        reference
     }
 
     /// A payload that the journal names; `None` when it was deleted.

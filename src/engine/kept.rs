@@ -2,7 +2,7 @@
 
 use super::EngineError;
 use super::driver::Session;
-use crate::domain::{BlobRef, ChatRequest, Digest, Message, ToolOffer};
+use crate::domain::{BlobRef, ChatRequest, Digest, Message, Part, ToolOffer};
 use crate::model;
 use serde::Serialize;
 
@@ -14,9 +14,9 @@ impl Session<'_> {
         let staying = request.messages.len() - usize::from(request.must_answer).min(request.messages.len());
         let sent = self.talk.said.len().min(staying);
         self.talk.said.truncate(sent);
-        self.talk.said.extend(request.messages[sent..staying].iter().map(digest_of));
-        let rest = request.messages[staying..].iter().map(digest_of);
-        let tools = digest_of(&request.tools);
+        self.talk.said.extend(request.messages[sent..staying].iter().map(digest));
+        let rest = request.messages[staying..].iter().map(digest);
+        let tools = digest(&request.tools);
         let parts: Vec<Digest> = self.talk.said.iter().cloned().chain(rest).chain([tools.clone()]).collect();
         let continues = self.talk.request.clone().filter(|_| sent > 0);
         let offered_before = self.talk.offered.replace(tools.clone());
@@ -35,7 +35,7 @@ impl Session<'_> {
 
     /// Keeps a request that stands alone.
     pub(super) fn keep_aside(&mut self, request: &ChatRequest) -> Result<(Digest, BlobRef), EngineError> {
-        let parts: Vec<Digest> = request.messages.iter().map(digest_of).chain([digest_of(&request.tools)]).collect();
+        let parts: Vec<Digest> = request.messages.iter().map(digest).chain([digest(&request.tools)]).collect();
         let kept = self.keep(&RequestKept {
             continues: None,
             messages_before: 0,
@@ -61,7 +61,7 @@ struct RequestKept<'a> {
     /// How many messages it repeats.
     messages_before: usize,
     /// The messages that it adds.
-    messages: &'a [Message],
+    messages: &'a [Part<Message>],
     /// What was on offer, where it is not the same as in the request before.
     #[serde(skip_serializing_if = "Option::is_none")]
     tools: Option<&'a Vec<ToolOffer>>,
@@ -70,6 +70,11 @@ struct RequestKept<'a> {
 }
 
 /// The digest of one part of a request.
+fn digest<T: Serialize>(part: &Part<T>) -> Digest {
+    Digest::of(part.json())
+}
+
+/// The digest of one part of a request that was read again.
 pub(super) fn digest_of<T: Serialize>(part: &T) -> Digest {
     Digest::of(serde_json::to_vec(part).unwrap_or_default())
 }

@@ -1,11 +1,11 @@
 //! Reading calls: judged one by one, made in parallel, and whatever came of them is evidence.
 
 use super::EngineError;
-use super::driver::Session;
+use super::driver::{Session, corrupt};
 use crate::domain::{DecisionId, Observation, Ruling, Verdict};
 use crate::gate::Pass;
 use crate::journal::{Actor, Body, Call, Draft, Progress};
-use crate::policy::{ActionInput, CallFacts, InvestigationFacts, Spend};
+use crate::policy::{ActionInput, Background, CallFacts, InvestigationFacts, Spend};
 use crate::telemetry;
 use crate::tools::{ToolError, evidence};
 use futures::StreamExt;
@@ -22,11 +22,11 @@ type Kept = Option<Result<Observation, ToolError>>;
 impl Session<'_> {
     /// Puts calls before the gate. An allowed one is started, any other rejected.
     pub(super) async fn judge(&mut self, calls: Vec<Call>) -> Result<(), EngineError> {
-        let facts = self.facts().await?;
+        let background = self.background().await?;
         let spend = self.spend().await?;
         for call in calls {
             let actor = self.proposer_of(&call);
-            match self.ruling(&call, &facts, &spend) {
+            match self.ruling(&call, background.as_deref(), &spend) {
                 Err(error) => {
                     let reason = format!("it is not a call that could be made: {}", error.for_reader());
                     let remedy = error.for_reader().to_owned();
@@ -68,7 +68,7 @@ impl Session<'_> {
     fn ruling(
         &self,
         call: &Call,
-        facts: &serde_json::Map<String, serde_json::Value>,
+        background: Option<&Background>,
         spend: &Spend,
     ) -> Result<(Ruling, Option<Pass>), ToolError> {
         let tools = &self.engine.tools;
@@ -81,7 +81,7 @@ impl Session<'_> {
         {
             return Err(ToolError::invalid("this route does not offer that tool"));
         }
-        let event = self.inv.opening().ok_or_else(|| ToolError::invalid("there is no alert"))?;
+        let background = background.ok_or_else(|| ToolError::invalid("there is no alert"))?;
         let spec = tool.spec();
         let args = call.args.as_object().cloned().unwrap_or_default();
         let asked = CallFacts {
@@ -92,7 +92,7 @@ impl Session<'_> {
         let now = self.now();
         let rules: Vec<String> = self.inv.risk_reasons.iter().map(|reason| reason.rule.clone()).collect();
         let about = self.investigation_facts(&self.proposer_of(call));
-        let input = ActionInput::for_call(event, &self.level(), &rules, about, asked, now).with_facts(facts);
+        let input = ActionInput::for_call(background, &self.level(), &rules, about, asked, now);
         let input = ActionInput { spend: spend.clone(), ..input };
         let id = DecisionId::new(self.engine.entropy.uuid(now));
         let (ruling, pass) = self.engine.gate.read(id, call, &input);
@@ -142,13 +142,13 @@ impl Session<'_> {
 
     /// Makes calls that were allowed. After a restart they are judged again: a pass is never stored.
     pub(super) async fn read(&mut self, calls: Vec<Call>) -> Result<(), EngineError> {
-        let facts = self.facts().await?;
+        let background = self.background().await?;
         let spend = self.spend().await?;
         let mut work: Vec<(Pass, Kept)> = vec![];
         for call in &calls {
             let pass = match self.passes.remove(&call.id) {
                 Some(pass) => Some(pass),
-                None => match self.ruling(call, &facts, &spend) {
+                None => match self.ruling(call, background.as_deref(), &spend) {
                     Ok((_, Some(pass))) => Some(pass),
                     Ok((ruling, None)) => {
                         self.refuse(self.proposer_of(call), call.clone(), ruling)?;
@@ -191,14 +191,15 @@ impl Session<'_> {
             let body = match result {
                 Ok(seen) => {
                     telemetry::tool_called("ok", duration_ms);
+                    let (bytes, digest) = seen.written().map_err(|e| corrupt(&self.inv.chain, e))?;
                     Body::ReadFinished {
                         call_id,
                         evidence_id,
                         excerpt: excerpt(&seen.text),
-                        digest: seen.digest(),
+                        digest,
                         truncated: seen.truncated,
                         redacted: seen.redacted,
-                        observation: self.keep(&seen)?,
+                        observation: self.keep_bytes(bytes),
                         duration_ms,
                     }
                 }

@@ -217,8 +217,8 @@ fn message_bytes(message: &Message) -> u64 {
 }
 
 fn request_bytes(request: &ChatRequest) -> u64 {
-    let tools = if request.tools.is_empty() { 0 } else { json_bytes(&request.tools) };
-    request.messages.iter().map(message_bytes).fold(tools, u64::saturating_add)
+    let tools = if request.tools.is_empty() { 0 } else { request.tools.json().len() as u64 };
+    request.messages.iter().map(|message| message_bytes(message)).fold(tools, u64::saturating_add)
 }
 
 /// The most tokens that a request can have: texts of this kind have at least two and a half bytes

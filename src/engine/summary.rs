@@ -198,14 +198,8 @@ impl Session<'_> {
         let chars = self.room_of(cheap.provider.name()).material_chars;
         let material = ends(&visible(material), chars, |_| "not shown here".to_owned());
         let say = |role, content| Message { role, content, calls: vec![], answers: None };
-        Ok(ChatRequest {
-            messages: vec![
-                say(Role::System, rules),
-                say(Role::User, fence(&material, "tool result", &self.nonce(), chars.saturating_mul(2))),
-            ],
-            tools: vec![],
-            must_answer: false,
-            max_tokens: ANSWER_TOKENS,
-        })
+        let material = fence(&material, "tool result", &self.nonce(), chars.saturating_mul(2));
+        let messages = [say(Role::System, rules), say(Role::User, material)];
+        Ok(ChatRequest::new(messages, vec![], ANSWER_TOKENS))
     }
 }

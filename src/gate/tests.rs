@@ -5,7 +5,7 @@ use crate::domain::{
     Action, ActionId, BlastRadius, Duties, Effect, Grant, InvestigationId, Person, PolicyRef, Preview, Requirement,
     Retry, Risk, Target,
 };
-use crate::policy::{CallFacts, InvestigationFacts, sample_event};
+use crate::policy::{Background, CallFacts, InvestigationFacts, sample_event};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -73,7 +73,8 @@ fn input(action: &Action, level: Risk) -> ActionInput {
     call.targets = action.targets.iter().map(|target| serde_json::to_value(target).unwrap()).collect();
     call.action_digest = action.digest(investigation(), level).to_string();
     let about = InvestigationFacts::default();
-    let mut input = ActionInput::for_call(&sample_event(), &level, &[], about, call, Timestamp::UNIX_EPOCH);
+    let mut input =
+        ActionInput::for_call(&Background::of(&sample_event()), &level, &[], about, call, Timestamp::UNIX_EPOCH);
     input.phase = "execute".into();
     input
 }

@@ -5,7 +5,7 @@
 //! alone cannot show is a missing tail or a missing chain.
 
 use super::{Actor, Body, Draft};
-use crate::domain::Digest;
+use crate::domain::{Digest, canonical};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -97,33 +97,13 @@ impl Entry {
             prev: &self.prev,
         };
         // By way of a `Value`: what is hashed is what a reader of the stored JSON sees.
-        let canonical = serde_json::to_value(&hashed).and_then(|mut value| {
-            spell_out(&mut value);
-            serde_json_canonicalizer::to_vec(&value)
-        });
+        let canonical = serde_json::to_value(&hashed).and_then(|value| canonical::json_spelled_out(&value));
         match canonical {
             Ok(bytes) => Ok(Digest::of_parts([b"firewarden/entry/v1".as_slice(), &bytes])),
             Err(error) => {
                 Err(Broken { chain: self.chain.clone(), seq: self.seq, what: format!("is no JSON: {error}") })
             }
         }
-    }
-}
-
-/// Canonical JSON knows numbers as doubles. Integers that a double cannot tell apart are hashed as
-/// their digits, so that no change of one goes unnoticed.
-fn spell_out(value: &mut serde_json::Value) {
-    const EXACT: u64 = 1 << 53;
-    match value {
-        serde_json::Value::Number(number) => {
-            let size = number.as_u64().or_else(|| number.as_i64().map(i64::unsigned_abs));
-            if size.is_some_and(|size| size > EXACT) {
-                *value = serde_json::Value::String(format!("integer {number}"));
-            }
-        }
-        serde_json::Value::Array(items) => items.iter_mut().for_each(spell_out),
-        serde_json::Value::Object(map) => map.values_mut().for_each(spell_out),
-        serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::String(_) => {}
     }
 }
 
@@ -206,6 +186,16 @@ mod tests {
         let json = serde_json::to_string(&entries).unwrap();
         let read: Vec<Entry> = serde_json::from_str(&json).unwrap();
         assert_eq!(verify("inv", &read).unwrap().seq, 6);
+    }
+
+    #[test]
+    fn a_hash_can_be_worked_out_from_the_stored_json_by_the_book() {
+        for entry in sample() {
+            let mut stored = serde_json::to_value(&entry).unwrap();
+            stored.as_object_mut().unwrap().remove("hash");
+            let canonical = serde_json_canonicalizer::to_vec(&stored).unwrap();
+            assert_eq!(entry.hash, Digest::of_parts([b"firewarden/entry/v1".as_slice(), &canonical]));
+        }
     }
 
     #[test]

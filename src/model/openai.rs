@@ -9,7 +9,7 @@ use crate::domain::{ChatReply, ChatRequest, Clock, Entropy, FinishReason, Redact
 use async_openai::Client;
 use async_openai::error::OpenAIError;
 use async_trait::async_trait;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -134,15 +134,15 @@ impl OpenAi {
             self.pace.turn().await.map_err(|fault| self.peer.explain(fault))?;
             let body =
                 wire::request_body(&self.options.model, self.options.temperature, request, self.learned.dialect());
-            progress.begin(&body);
+            progress.begin_beside(Value::Object(body.beside().clone()));
             let fault = match self.send(&body, progress).await {
                 Ok(answer) => {
                     self.pace.answered();
-                    return self.read(&body, &answer);
+                    return self.read(body.beside(), &answer);
                 }
                 Err(fault) => fault,
             };
-            if self.learned.refusal(&fault, &body) {
+            if self.learned.refusal(&fault, body.beside()) {
                 continue;
             }
             match self.pace.failed(&fault, repeats) {
@@ -153,7 +153,7 @@ impl OpenAi {
         }
     }
 
-    async fn send(&self, body: &Value, progress: &Arc<Progress>) -> Result<Value, Fault> {
+    async fn send(&self, body: &wire::Body<'_>, progress: &Arc<Progress>) -> Result<Value, Fault> {
         let server = Arc::new(OnceLock::new());
         let exchange = Exchange {
             http: self.http.clone(),
@@ -172,7 +172,7 @@ impl OpenAi {
         answer.map_err(fault)
     }
 
-    fn read(&self, sent: &Value, answer: &Value) -> Result<ChatReply, ModelError> {
+    fn read(&self, sent: &Map<String, Value>, answer: &Value) -> Result<ChatReply, ModelError> {
         self.peer.pinned(self.options.pin.as_deref(), answer)?;
         let reply = wire::reply(&self.options.model, answer).map_err(|what| self.peer.malformed(&what))?;
         if sent.get("response_format").is_some()

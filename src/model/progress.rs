@@ -21,8 +21,13 @@ impl Progress {
     /// A request with this `body` leaves, and its answer begins anew: the attempt before it failed, if
     /// there was one.
     pub fn begin(&self, body: &Value) {
+        self.begin_beside(beside_the_messages(body));
+    }
+
+    /// As [`Self::begin`], with what [`Self::sent`] is to say.
+    pub(super) fn begin_beside(&self, sent: Value) {
         self.pieces.store(0, Ordering::Relaxed);
-        *self.sent.lock().unwrap_or_else(PoisonError::into_inner) = Some(beside_the_messages(body));
+        *self.sent.lock().unwrap_or_else(PoisonError::into_inner) = Some(sent);
     }
 
     /// What was last sent, in the server's own words: the body without its messages, and of tools the

@@ -203,7 +203,7 @@ impl Line {
 }
 
 /// Of everything that a model is told.
-fn digest(messages: &[Message], tools: &[ToolOffer]) -> Digest {
+fn digest<M: Serialize>(messages: &[M], tools: &[ToolOffer]) -> Digest {
     /// With sorted keys: a transcript may have passed through programs that order them otherwise.
     fn sorted(value: &impl Serialize) -> String {
         fn sort(value: Value) -> Value {
@@ -258,7 +258,7 @@ mod tests {
     }
 
     fn request(messages: &[Message]) -> ChatRequest {
-        ChatRequest { messages: messages.to_vec(), tools: vec![], must_answer: false, max_tokens: 9 }
+        ChatRequest::new(messages.to_vec(), vec![], 9)
     }
 
     fn reply(content: &str) -> Value {

@@ -2,7 +2,7 @@ mod ollama;
 mod streams;
 
 use super::*;
-use crate::domain::{FinishReason, Message, ProposedCall, Role, Secret, ToolOffer, Usage};
+use crate::domain::{FinishReason, Message, Part, ProposedCall, Role, Secret, ToolOffer, Usage};
 use crate::edge::{SystemClock, SystemEntropy};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
@@ -120,16 +120,8 @@ fn provider(options: OpenAiOptions) -> OpenAi {
 
 fn request() -> ChatRequest {
     let said = |role, content: &str| Message { role, content: content.to_owned(), calls: vec![], answers: None };
-    ChatRequest {
-        messages: vec![said(Role::System, "rules"), said(Role::User, "case")],
-        tools: vec![ToolOffer {
-            name: "look".into(),
-            description: "Looks.".into(),
-            parameters: json!({"type": "object"}),
-        }],
-        must_answer: false,
-        max_tokens: 500,
-    }
+    let look = ToolOffer { name: "look".into(), description: "Looks.".into(), parameters: json!({"type": "object"}) };
+    ChatRequest::new([said(Role::System, "rules"), said(Role::User, "case")], vec![look], 500)
 }
 
 async fn chat(script: Vec<Say>) -> (Result<ChatReply, ModelError>, Server) {
@@ -397,7 +389,7 @@ async fn the_request_is_plain_and_carries_the_key_only_as_a_header() {
         calls: vec![],
         answers: Some(id.into()),
     };
-    request.messages.push(Message {
+    let asked = Message {
         role: Role::Assistant,
         content: String::new(),
         calls: vec![
@@ -405,8 +397,9 @@ async fn the_request_is_plain_and_carries_the_key_only_as_a_header() {
             call("call_1_2", "bad name!", "{cut"),
         ],
         answers: None,
-    });
-    request.messages.extend([tool("call_1_1", "seen"), tool("call_1_2", "not run")]);
+    };
+    let said = [asked, tool("call_1_1", "seen"), tool("call_1_2", "not run")];
+    request.messages.extend(said.map(Part::from));
     provider.chat(&request, &Arc::default()).await.unwrap();
     let (head, body) = server.requests().remove(0);
     assert!(head.starts_with("post /v1/chat/completions http/1.1"), "{head}");

@@ -8,16 +8,59 @@ use super::bounds::{MAX_CALLS, bounded};
 use super::dialect::Dialect;
 use super::thoughts::without_thoughts;
 use crate::domain::{ChatReply, ChatRequest, FinishReason, Message, ProposedCall, Role, ToolOffer, Usage};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 
 /// More tokens than any conversation has: such a figure is a mistake.
 const ABSURD_TOKENS: u64 = 10_000_000;
 
+/// The name under which messages and tools keep their words.
+const PROTOCOL: &str = "chat completions";
+
 /// The body of a request.
-pub(super) fn request_body(model: &str, temperature: Option<f64>, request: &ChatRequest, dialect: Dialect) -> Value {
+#[derive(Debug)]
+pub(super) struct Body<'r> {
+    /// All of it beside the messages; of tools only the names.
+    beside: Map<String, Value>,
+    messages: Vec<Cow<'r, RawValue>>,
+    tools: Option<Cow<'r, RawValue>>,
+}
+
+impl Body<'_> {
+    /// All of it beside the messages, and of tools only the names.
+    pub(super) fn beside(&self) -> &Map<String, Value> {
+        &self.beside
+    }
+}
+
+impl Serialize for Body<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let mut body = s.serialize_map(Some(self.beside.len() + 1))?;
+        for (key, value) in &self.beside {
+            match (key.as_str(), &self.tools) {
+                ("tools", Some(tools)) => body.serialize_entry(key, tools)?,
+                _ => body.serialize_entry(key, value)?,
+            }
+            if key == "model" {
+                body.serialize_entry("messages", &self.messages)?;
+            }
+        }
+        body.end()
+    }
+}
+
+/// The body of a request.
+pub(super) fn request_body<'r>(
+    model: &str,
+    temperature: Option<f64>,
+    request: &'r ChatRequest,
+    dialect: Dialect,
+) -> Body<'r> {
     let mut body = Map::new();
+    let mut tools = None;
     body.insert("model".into(), model.into());
-    body.insert("messages".into(), messages(request, dialect.marks));
     match by_schema(request, dialect) {
         Some(tool) => {
             let format = json!({"name": tool.name, "description": tool.description, "schema": tool.parameters,
@@ -25,11 +68,8 @@ pub(super) fn request_body(model: &str, temperature: Option<f64>, request: &Chat
             body.insert("response_format".into(), json!({"type": "json_schema", "json_schema": format}));
         }
         None if !request.tools.is_empty() => {
-            let tools = request.tools.iter().map(|tool| {
-                json!({"type": "function", "function": {
-                    "name": tool.name, "description": tool.description, "parameters": tool.parameters}})
-            });
-            body.insert("tools".into(), tools.collect());
+            body.insert("tools".into(), request.tools.iter().map(|tool| tool.name.as_str()).collect());
+            tools = Some(request.tools.in_words_of(PROTOCOL, |tools| raw(&tools_on_offer(tools))));
             let choice = if request.must_answer && !dialect.auto_choice_only { "required" } else { "auto" };
             body.insert("tool_choice".into(), choice.into());
         }
@@ -44,7 +84,20 @@ pub(super) fn request_body(model: &str, temperature: Option<f64>, request: &Chat
     if dialect.stream_usage {
         body.insert("stream_options".into(), json!({"include_usage": true}));
     }
-    Value::Object(body)
+    Body { beside: body, messages: messages(request, dialect.marks), tools }
+}
+
+fn tools_on_offer(tools: &[ToolOffer]) -> Value {
+    let tools = tools.iter().map(|tool| {
+        json!({"type": "function", "function": {
+            "name": tool.name, "description": tool.description, "parameters": tool.parameters}})
+    });
+    tools.collect()
+}
+
+/// Any value can be written.
+fn raw(value: &Value) -> Box<RawValue> {
+    to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
 /// The one tool that the answer must be, where it is asked for by its schema instead.
@@ -74,21 +127,22 @@ fn admits_strict(schema: &Value) -> bool {
 
 /// The conversation. With `marks`, its head and all that the next request repeats are marked as worth
 /// keeping by the server.
-fn messages(request: &ChatRequest, marks: bool) -> Value {
-    let mut messages: Vec<Value> = request.messages.iter().map(message).collect();
+fn messages(request: &ChatRequest, marks: bool) -> Vec<Cow<'_, RawValue>> {
+    let mut written: Vec<Cow<'_, RawValue>> =
+        request.messages.iter().map(|part| part.in_words_of(PROTOCOL, |said| raw(&message(said)))).collect();
     if marks {
         // The demand for a last word is not repeated.
-        let stable = messages.len() - usize::from(request.must_answer).min(messages.len());
-        let spoken = |message: &&mut Value| message["content"].as_str().is_some_and(|text| !text.is_empty());
-        let mut spoken: Vec<&mut Value> = messages.iter_mut().take(stable).filter(spoken).collect();
-        if let Some(last) = spoken.pop() {
-            mark(last);
-        }
-        if let Some(head) = spoken.first_mut().filter(|message| message["role"] == "system") {
-            mark(head);
+        let stable = written.len() - usize::from(request.must_answer).min(written.len());
+        let spoken = request.messages.iter().take(stable).enumerate().filter(|(_, said)| !said.content.is_empty());
+        let spoken: Vec<usize> = spoken.map(|(n, _)| n).collect();
+        let head = spoken.first().filter(|n| request.messages[**n].role == Role::System);
+        for n in spoken.last().into_iter().chain(head) {
+            let mut marked = message(&request.messages[*n]);
+            mark(&mut marked);
+            written[*n] = Cow::Owned(raw(&marked));
         }
     }
-    Value::Array(messages)
+    written
 }
 
 fn mark(message: &mut Value) {

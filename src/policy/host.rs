@@ -6,7 +6,7 @@ use super::combine::{self, Contribution};
 use super::org::Org;
 use super::rego::{Interpreter, RegoError};
 use super::{ActionInput, Policy, PolicyError, RiskInput};
-use crate::domain::{DecisionId, Digest, PolicyRef, RiskDecision, Ruling};
+use crate::domain::{DecisionId, Digest, PolicyRef, RiskDecision, Ruling, canonical};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -102,7 +102,7 @@ fn document(input: &impl Serialize) -> (Result<Value, String>, Digest) {
         Ok(document) => document,
         Err(error) => return unreadable(&error),
     };
-    match serde_json_canonicalizer::to_vec(&document) {
+    match canonical::json(&document) {
         Ok(bytes) => (Ok(document), Digest::of(bytes)),
         Err(error) => unreadable(&error),
     }

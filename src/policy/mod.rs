@@ -21,7 +21,7 @@ mod text;
 
 pub use bundle::Bundle;
 pub use check::check;
-pub use contract::{ActionInput, CallFacts, InvestigationFacts, RiskInput, Spend};
+pub use contract::{ActionInput, Background, CallFacts, InvestigationFacts, RiskInput, Spend};
 pub use diagnostic::Diagnostic;
 pub use host::RegoPolicy;
 #[cfg(test)]

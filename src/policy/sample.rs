@@ -1,7 +1,7 @@
 //! Inputs with every key filled: loading evaluates each rule against them once, and they say which
 //! `input.` paths exist.
 
-use super::contract::{ActionInput, CallFacts, InvestigationFacts, RiskInput};
+use super::contract::{ActionInput, Background, CallFacts, InvestigationFacts, RiskInput};
 use crate::domain::{AlertStatus, BlobRef, Effect, EventId, Resource, ResourceType, Risk, Severity, SreEvent};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -52,5 +52,6 @@ pub(super) fn action_input() -> ActionInput {
         "cluster": "", "namespace": "payments", "api_version": "v1", "kind": "Pod", "name": "api-7d9f", "verb": "get"
     })];
     let rules = ["risk/base/severity".to_owned()];
-    ActionInput::for_call(&event(), &Risk::Medium, &rules, InvestigationFacts::default(), call, Timestamp::UNIX_EPOCH)
+    let (background, facts) = (Background::of(&event()), InvestigationFacts::default());
+    ActionInput::for_call(&background, &Risk::Medium, &rules, facts, call, Timestamp::UNIX_EPOCH)
 }

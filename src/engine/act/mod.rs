@@ -127,7 +127,7 @@ impl Session<'_> {
 
     /// Everything that policy is asked with.
     async fn action_input(&mut self, action: &Action, phase: RulingPhase) -> Result<ActionInput, EngineError> {
-        let (facts, spend) = (self.facts().await?, self.spend().await?);
+        let (background, spend) = (self.background().await?, self.spend().await?);
         let now = self.now();
         let deed = self.inv.deed(action.id);
         let tags = self.engine.tools.spec(&action.tool).map(|spec| spec.tags.clone()).unwrap_or_default();
@@ -151,8 +151,8 @@ impl Session<'_> {
         let rules: Vec<String> = self.inv.risk_reasons.iter().map(|reason| reason.rule.clone()).collect();
         let proposer = deed.map_or_else(|| self.proposer_of_action(action), |deed| deed.proposer.clone());
         let about = self.investigation_facts(&proposer);
-        let event = self.inv.opening().ok_or_else(|| super::driver::corrupt(&self.inv.chain, "there is no alert"))?;
-        let mut input = ActionInput::for_call(event, &self.level(), &rules, about, call, now).with_facts(&facts);
+        let background = background.ok_or_else(|| super::driver::corrupt(&self.inv.chain, "there is no alert"))?;
+        let mut input = ActionInput::for_call(&background, &self.level(), &rules, about, call, now);
         input.phase = phase.as_str().to_owned();
         input.blast_radius = action.blast_radius.clone();
         if let Some(pr) = action.facts.get("pr").and_then(|pr| serde_json::from_value(pr.clone()).ok()) {

@@ -6,7 +6,7 @@ use super::room::Room;
 use super::strict_json;
 use super::submit::submit_offer;
 use crate::domain::excerpt::ends;
-use crate::domain::{ChatReply, ChatRequest, Message, ProposedCall, Role, ToolOffer};
+use crate::domain::{ChatReply, ChatRequest, Message, Part, ProposedCall, Role, ToolOffer};
 use crate::template::fence::{fence, visible};
 use crate::tools::evidence;
 use serde_json::Value;
@@ -100,10 +100,10 @@ pub struct Opening {
 /// What was said so far.
 #[derive(Debug, Clone)]
 pub struct Conversation {
-    messages: Vec<Message>,
+    messages: Vec<Part<Message>>,
     results: Vec<Placed>,
     chars: usize,
-    tools: Vec<ToolOffer>,
+    tools: Part<Vec<ToolOffer>>,
     nonce: String,
     turns: u32,
     room: Room,
@@ -126,7 +126,8 @@ impl Conversation {
         tools.push(submit_offer());
         tools.sort_by(|a, b| a.name.cmp(&b.name));
         tools.dedup_by(|a, b| a.name == b.name);
-        let mut conversation = Self { messages: vec![], results: vec![], chars: 0, tools, nonce, turns, room };
+        let mut conversation =
+            Self { messages: vec![], results: vec![], chars: 0, tools: tools.into(), nonce, turns, room };
         conversation.push(say(Role::System, system));
         conversation.push(say(Role::User, incident));
         conversation
@@ -146,9 +147,9 @@ impl Conversation {
     /// nothing but `submit_report` is offered.
     pub fn request(&self, last_word: Option<&str>) -> ChatRequest {
         let mut messages = self.messages.clone();
-        messages.extend(last_word.map(|text| say(Role::User, text.to_owned())));
+        messages.extend(last_word.map(|text| say(Role::User, text.to_owned()).into()));
         let tools = match last_word {
-            Some(_) => vec![submit_offer()],
+            Some(_) => vec![submit_offer()].into(),
             None => self.tools.clone(),
         };
         ChatRequest { messages, tools, must_answer: last_word.is_some(), max_tokens: self.room.answer_tokens }
@@ -254,7 +255,7 @@ impl Conversation {
             }
             let Some(message) = self.messages.get_mut(placed.message) else { continue };
             self.chars = (self.chars + short.len()).saturating_sub(message.content.len());
-            *message = Message { content: short, ..message.clone() };
+            *message = Message { content: short, ..Message::clone(message) }.into();
             first = Some(first.map_or(placed.message, |first: usize| first.min(placed.message)));
         }
         first
@@ -263,7 +264,7 @@ impl Conversation {
     fn push(&mut self, message: Message) {
         self.chars += message.content.len();
         self.chars += message.calls.iter().map(|call| call.tool.len() + call.args.to_string().len()).sum::<usize>();
-        self.messages.push(message);
+        self.messages.push(message.into());
     }
 
     fn say_result(&self, result: &CallResult, share: usize) -> String {
@@ -434,7 +435,7 @@ mod tests {
     fn tools_are_sorted_and_the_last_request_offers_the_report_alone() {
         let offer = |name: &str| ToolOffer { name: name.into(), description: String::new(), parameters: json!({}) };
         let conversation = begin(20, 65_536, vec![offer("z"), offer("a"), offer("submit_report")]);
-        let names = |request: ChatRequest| request.tools.into_iter().map(|t| t.name).collect::<Vec<_>>();
+        let names = |request: ChatRequest| request.tools.iter().map(|t| t.name.clone()).collect::<Vec<_>>();
         assert_eq!(names(conversation.request(None)), ["a", "submit_report", "z"]);
         let last = conversation.request(Some("finish"));
         assert!(last.must_answer);
@@ -477,7 +478,7 @@ mod tests {
         let after = conversation.request(None).messages;
         assert!(conversation.chars() <= Room::of(Some(8_192)).short_chars + 1_000, "{}", conversation.chars());
         assert_eq!(conversation.chars(), {
-            let of = |m: &Message| {
+            let of = |m: &Part<Message>| {
                 m.content.len() + m.calls.iter().map(|c| c.tool.len() + c.args.to_string().len()).sum::<usize>()
             };
             after.iter().map(of).sum::<usize>()

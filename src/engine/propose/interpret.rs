@@ -126,7 +126,7 @@ mod tests {
     fn request() -> ChatRequest {
         let look = ToolOffer { name: "look".into(), description: String::new(), parameters: json!({"type": "object"}) };
         let tools = vec![look, submit::submit_offer()];
-        ChatRequest { messages: vec![], tools, must_answer: false, max_tokens: 1_000 }
+        ChatRequest::new([], tools, 1_000)
     }
 
     fn read(content: &str, calls: &[(&str, Value)]) -> Interpretation {

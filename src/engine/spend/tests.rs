@@ -21,7 +21,7 @@ fn usage(tokens_in: u64, tokens_out: u64) -> Usage {
 fn request(content: &str) -> ChatRequest {
     let message = Message { role: Role::User, content: content.into(), calls: vec![], answers: None };
     let tool = ToolOffer { name: "look".into(), description: "Looks.".into(), parameters: json!({"type": "object"}) };
-    ChatRequest { messages: vec![message], tools: vec![tool], must_answer: false, max_tokens: 4_096 }
+    ChatRequest::new([message], vec![tool], 4_096)
 }
 
 fn reply(content: &str, said: Option<Usage>) -> ChatReply {

@@ -252,12 +252,8 @@ pub fn needle(tokens: u64) -> Task {
         text.push_str(&format!("Line {n}: pod web-{} was checked and nothing unusual was seen there.\n", n % 97));
     }
     let question = format!("{text}\nWhat is the maintenance code of the cluster? Answer with the code alone.");
-    let request = ChatRequest {
-        messages: vec![message(Role::System, "Answer from the text that you are given."), user_says(&question)],
-        tools: vec![],
-        must_answer: false,
-        max_tokens: ANSWER_TOKENS,
-    };
+    let messages = [message(Role::System, "Answer from the text that you are given."), user_says(&question)];
+    let request = ChatRequest::new(messages, vec![], ANSWER_TOKENS);
     Task {
         name: "a fact far above",
         kind: Kind::Needle,
@@ -271,26 +267,18 @@ pub fn needle(tokens: u64) -> Task {
 
 /// One word, for the time that it takes.
 pub fn word() -> ChatRequest {
-    ChatRequest {
-        messages: vec![message(Role::System, "Answer briefly."), user_says("Answer with the one word ready.")],
-        tools: vec![],
-        must_answer: false,
-        // Models that think first need more than the word.
-        max_tokens: 256,
-    }
+    let messages = [message(Role::System, "Answer briefly."), user_says("Answer with the one word ready.")];
+    // Models that think first need more than the word.
+    ChatRequest::new(messages, vec![], 256)
 }
 
 /// A long answer, for the pace.
 pub fn count() -> ChatRequest {
-    ChatRequest {
-        messages: vec![
-            message(Role::System, "Do exactly what you are asked."),
-            user_says("Write the numbers from 1 to 100, separated by blanks, and nothing else."),
-        ],
-        tools: vec![],
-        must_answer: false,
-        max_tokens: 512,
-    }
+    let messages = [
+        message(Role::System, "Do exactly what you are asked."),
+        user_says("Write the numbers from 1 to 100, separated by blanks, and nothing else."),
+    ];
+    ChatRequest::new(messages, vec![], 512)
 }
 
 fn message(role: Role, content: &str) -> Message {
@@ -313,7 +301,7 @@ fn answers(result: &str) -> Message {
 
 fn asked(mut messages: Vec<Message>) -> ChatRequest {
     messages.insert(0, message(Role::System, SYSTEM));
-    ChatRequest { messages, tools: offers(), must_answer: false, max_tokens: ANSWER_TOKENS }
+    ChatRequest::new(messages, offers(), ANSWER_TOKENS)
 }
 
 fn case(evidence: &str) -> Vec<Message> {
@@ -326,19 +314,15 @@ fn case(evidence: &str) -> Vec<Message> {
 }
 
 fn last_word(evidence: &str) -> ChatRequest {
-    ChatRequest {
-        messages: case(evidence),
-        tools: vec![submit_offer()],
-        must_answer: true,
-        max_tokens: 2 * ANSWER_TOKENS,
-    }
+    let request = ChatRequest::new(case(evidence), vec![submit_offer()], 2 * ANSWER_TOKENS);
+    ChatRequest { must_answer: true, ..request }
 }
 
 fn with_report(evidence: &str) -> ChatRequest {
     let mut tools = offers();
     tools.push(submit_offer());
     tools.sort_by(|a, b| a.name.cmp(&b.name));
-    ChatRequest { messages: case(evidence), tools, must_answer: false, max_tokens: 2 * ANSWER_TOKENS }
+    ChatRequest::new(case(evidence), tools, 2 * ANSWER_TOKENS)
 }
 
 fn offers() -> Vec<ToolOffer> {

@@ -62,7 +62,7 @@ pub(super) fn request_body(model: &str, request: &ChatRequest, manner: Manner) -
         schemars::Schema::try_from(parameters.clone())
             .map_err(|e| format!("the parameters of a tool are no schema ({e})"))
     };
-    let messages = request.messages.iter().map(message).collect();
+    let messages = request.messages.iter().map(|part| message(part)).collect();
     let mut options = ModelOptions::default().num_predict(i32::try_from(request.max_tokens).unwrap_or(i32::MAX));
     if let Some(num_ctx) = manner.known.num_ctx {
         options = options.num_ctx(num_ctx);
@@ -155,18 +155,15 @@ mod tests {
         asked.calls = vec![call("c1", "look", json!({"a": 1})), call("c2", "bad name!", json!("{cut"))];
         let parameters =
             json!({"type": "object", "properties": {"a": {"type": "integer"}}, "additionalProperties": false});
-        let request = ChatRequest {
-            messages: vec![
-                said(Role::System, "rules", None),
-                said(Role::User, "case", None),
-                asked,
-                said(Role::Tool, "seen", Some("c1")),
-                said(Role::Tool, "not run", Some("c2")),
-            ],
-            tools: vec![ToolOffer { name: "look".into(), description: "Looks.".into(), parameters }],
-            must_answer: false,
-            max_tokens: 500,
-        };
+        let messages = [
+            said(Role::System, "rules", None),
+            said(Role::User, "case", None),
+            asked,
+            said(Role::Tool, "seen", Some("c1")),
+            said(Role::Tool, "not run", Some("c2")),
+        ];
+        let look = ToolOffer { name: "look".into(), description: "Looks.".into(), parameters };
+        let request = ChatRequest::new(messages, vec![look], 500);
         let known = Known { num_ctx: Some(32_768), thinks: true, calls_tools: true };
         let manner = Manner { known, temperature: None, stream: true, schema: false };
         insta::assert_json_snapshot!(request_body("qwen3:8b", &request, manner).unwrap());

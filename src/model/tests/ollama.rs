@@ -160,7 +160,8 @@ async fn a_conversation_that_ollama_would_cut_in_silence_is_refused() {
     let server = Server::start(vec![show(&["tools"])]).await;
     let provider = ollama(OllamaOptions { num_ctx: Some(8_192), ..options(&server) });
     let mut request = request();
-    request.messages[1].content = "x".repeat(8_192 * 5 + 10);
+    let long = "x".repeat(8_192 * 5 + 10);
+    request.messages[1] = Message { content: long, ..Message::clone(&request.messages[1]) }.into();
     let error = provider.chat(&request, &Arc::default()).await.unwrap_err();
     assert!(matches!(error, ModelError::TooLong { .. }), "{error}");
     assert_eq!(server.requests().len(), 1, "only `show`");

@@ -257,9 +257,9 @@ async fn what_repeats_is_marked_for_servers_that_need_to_be_told() {
     let claude = provider(OpenAiOptions { model, ..options(&server.url) });
     let mut request = request();
     let said = |role, content: &str| Message { role, content: content.into(), calls: vec![], answers: None };
-    request.messages.extend([said(Role::Assistant, "hm"), said(Role::User, "more")]);
+    request.messages.extend([said(Role::Assistant, "hm"), said(Role::User, "more")].map(Part::from));
     ask(&claude, &request).await.unwrap();
-    request.messages.push(said(Role::User, "the last word"));
+    request.messages.push(said(Role::User, "the last word").into());
     ask(&claude, &ChatRequest { must_answer: true, ..request.clone() }).await.unwrap();
     ask(&provider(options(&server.url)), &request).await.unwrap();
     let sent: Vec<Value> = server.requests().into_iter().map(|(_, body)| body["messages"].clone()).collect();

@@ -40,10 +40,23 @@ impl RiskInput {
     }
 }
 
+impl Background {
+    /// What is known from the alert alone.
+    pub fn of(event: &SreEvent) -> Self {
+        Self { event: EventFacts::of(event, 1), resource: ResourceFacts::of(event), facts: Map::new() }
+    }
+
+    /// As [`RiskInput::with_facts`], except for the blast radius: that is each call's own.
+    pub fn with_facts(mut self, found: &Map<String, Value>) -> Self {
+        merge_found(&mut self.resource, &mut BlastRadius::default(), &mut self.facts, found);
+        self
+    }
+}
+
 impl ActionInput {
     /// The question whether `call` may run now. `risk_rules` are the rules that gave `risk`.
     pub fn for_call(
-        event: &SreEvent,
+        background: &Background,
         risk: &Risk,
         risk_rules: &[String],
         investigation: InvestigationFacts,
@@ -51,14 +64,15 @@ impl ActionInput {
         now: Timestamp,
     ) -> Self {
         (call.texts, call.texts_truncated) = texts(&call.args);
+        let Background { event, resource, facts } = background.clone();
         Self {
             schema: "firewarden.action/v1".into(),
             now_ns: nanoseconds(now),
             mode: "enforce".into(),
             phase: "propose".into(),
-            event: EventFacts::of(event, 1),
+            event,
             risk: RiskFacts { level: *risk, rules: risk_rules.to_vec() },
-            resource: ResourceFacts::of(event),
+            resource,
             investigation,
             taint: Taint::default(),
             call,
@@ -68,14 +82,8 @@ impl ActionInput {
             calendar: Calendar::at(now),
             track_record: TrackRecord::default(),
             spend: Spend::default(),
-            facts: Map::new(),
+            facts,
         }
-    }
-
-    /// As [`RiskInput::with_facts`], except for the blast radius: here it is the call's own.
-    pub fn with_facts(mut self, found: &Map<String, Value>) -> Self {
-        merge_found(&mut self.resource, &mut BlastRadius::default(), &mut self.facts, found);
-        self
     }
 }
 
@@ -236,6 +244,17 @@ fn merge_found(
 /// Takes each key of `new` that `known` has, if its value has the right type.
 fn merge_known<T: Serialize + DeserializeOwned>(known: &mut T, new: &Map<String, Value>) {
     let Ok(Value::Object(mut document)) = serde_json::to_value(&*known) else { return };
+    let mut taken = document.clone();
+    for (key, value) in new {
+        if let Some(slot) = taken.get_mut(key) {
+            *slot = value.clone();
+        }
+    }
+    // What fits as a whole fits key by key.
+    if let Ok(merged) = serde_json::from_value(Value::Object(taken)) {
+        *known = merged;
+        return;
+    }
     for (key, value) in new {
         let Some(slot) = document.get_mut(key) else { continue };
         let before = std::mem::replace(slot, value.clone());

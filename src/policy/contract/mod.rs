@@ -78,6 +78,15 @@ pub struct ActionInput {
     pub facts: Map<String, Value>,
 }
 
+/// What all questions about the calls of an investigation have in common. Its texts are folded and its
+/// facts sorted out once, and not for each call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Background {
+    event: EventFacts,
+    resource: ResourceFacts,
+    facts: Map<String, Value>,
+}
+
 /// An alert as policies see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EventFacts {

@@ -40,7 +40,8 @@ fn with_argument(key: &str, value: &str) -> ActionInput {
     let mut call = sample::action_input().call;
     call.args.insert(key.into(), value.into());
     let facts = crate::policy::InvestigationFacts::default();
-    ActionInput::for_call(&sample::event(), &Risk::Medium, &[], facts, call, Timestamp::UNIX_EPOCH)
+    let background = crate::policy::Background::of(&sample::event());
+    ActionInput::for_call(&background, &Risk::Medium, &[], facts, call, Timestamp::UNIX_EPOCH)
 }
 
 fn rules(reasons: &[crate::domain::Reason]) -> String {

@@ -6,6 +6,7 @@
 //! - [`Interpreter`] evaluates: no clock, no chance, no network, and not for long.
 
 mod builtins;
+mod document;
 mod patterns;
 pub(super) mod scan;
 pub(super) mod syntax;
@@ -116,7 +117,7 @@ impl Interpreter {
 
     /// Sets `data`.
     pub(super) fn add_data(&mut self, data: &serde_json::Value) -> Result<(), RegoError> {
-        self.engine.add_data(regorus::Value::from(data.clone())).map_err(|e| RegoError::read(&e))
+        self.engine.add_data(document::read(data)).map_err(|e| RegoError::read(&e))
     }
 
     /// Analyses everything, so that copies start at once and mistakes are found here.
@@ -129,7 +130,7 @@ impl Interpreter {
     pub(super) fn session(&self, input: Option<&serde_json::Value>, limit: Duration) -> Session<'_> {
         let mut engine = self.engine.clone();
         if let Some(input) = input {
-            engine.set_input(regorus::Value::from(input.clone()));
+            engine.set_input(document::read(input));
         }
         Session { engine, rules: &self.rules, limit, started: Instant::now() }
     }

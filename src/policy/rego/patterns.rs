@@ -21,16 +21,19 @@ pub(in crate::policy) fn compile(pattern: &str) -> Result<Regex, String> {
     })
 }
 
+/// Patterns by their text. A pattern is shared and never cloned: a clone begins without the automaton
+/// that matching builds as it goes, and building it costs more than the match.
 #[derive(Debug, Clone, Default)]
-struct Kept(Arc<Mutex<HashMap<String, Regex>>>);
+struct Kept(Arc<Mutex<HashMap<String, Arc<Regex>>>>);
 
 impl Kept {
-    fn get(&self, pattern: &str) -> Result<Regex, Failed> {
+    fn get(&self, pattern: &str) -> Result<Arc<Regex>, Failed> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(regex) = kept.get(pattern) {
             return Ok(regex.clone());
         }
         let regex = compile(pattern).map_err(|why| Failed(format!("`{pattern}` is no regular expression: {why}")))?;
+        let regex = Arc::new(regex);
         if kept.len() >= MAX_KEPT {
             kept.clear();
         }

@@ -202,7 +202,7 @@ async fn insert_event(
     investigation: Option<InvestigationId>,
 ) -> Result<(), StoreError> {
     let event = &arrival.event;
-    chain::insert_blobs(tx, path, std::slice::from_ref(&arrival.raw)).await?;
+    chain::insert_blobs(tx, path, vec![arrival.raw.clone()]).await?;
     sqlx::query(
         "INSERT INTO events (id, delivery, source, fingerprint, subject, severity, status, fate, investigation, \
          received_us, seen_us, json) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

@@ -1,14 +1,15 @@
-//! Leases, compare-and-append, signals. Each check stands before the first write, so a refusal
+//! Leases, the system chain, signals. Each check stands before the first write, so a refusal
 //! leaves nothing behind.
 
+use super::append::{Guard, Script, push_blobs, push_entries};
 use super::writer::News;
-use super::{StoreError, unavailable, usage};
+use super::{StoreError, unavailable};
 use crate::domain::InvestigationId;
 use crate::journal::{Body, Draft, Entry, Head, Outcome, View, chain::SYSTEM};
-use crate::store::{Append, Blob, DeadLetter, LONGEST_PARK, Lease, Signal};
+use crate::store::{Blob, DeadLetter, LONGEST_PARK, Lease, Signal};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::SqliteConnection;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -36,43 +37,20 @@ pub(super) fn to_json<T: Serialize>(path: &Path, what: &str, value: &T) -> Resul
     })
 }
 
-/// Rows of one statement: each statement is a round trip to the connection's thread.
-const ROWS: usize = 64;
-
 pub(super) async fn insert_entries(
     tx: &mut SqliteConnection,
     path: &Path,
     entries: &[Entry],
 ) -> Result<(), StoreError> {
-    for entries in entries.chunks(ROWS) {
-        let json: Vec<String> =
-            entries.iter().map(|entry| to_json(path, "an entry", entry)).collect::<Result<_, _>>()?;
-        QueryBuilder::<Sqlite>::new("INSERT INTO entries (chain, seq, json) ")
-            .push_values(entries.iter().zip(json), |mut row, (entry, json)| {
-                row.push_bind(entry.chain.clone()).push_bind(number(entry.seq)).push_bind(json);
-            })
-            .build()
-            .execute(&mut *tx)
-            .await
-            .map_err(unavailable(path, "write entries"))?;
-    }
-    Ok(())
+    let mut script = Script::default();
+    push_entries(&mut script, path, entries, Guard::None)?;
+    script.build().execute(tx).await.map(drop).map_err(unavailable(path, "write entries"))
 }
 
-pub(super) async fn insert_blobs(tx: &mut SqliteConnection, path: &Path, blobs: &[Blob]) -> Result<(), StoreError> {
-    for blobs in blobs.chunks(ROWS) {
-        QueryBuilder::<Sqlite>::new("INSERT OR IGNORE INTO blobs (commitment, salt, bytes) ")
-            .push_values(blobs, |mut row, blob| {
-                row.push_bind(blob.reference.commitment.as_str().to_owned())
-                    .push_bind(blob.salt.to_vec())
-                    .push_bind(blob.bytes.clone());
-            })
-            .build()
-            .execute(&mut *tx)
-            .await
-            .map_err(unavailable(path, "write payloads"))?;
-    }
-    Ok(())
+pub(super) async fn insert_blobs(tx: &mut SqliteConnection, path: &Path, blobs: Vec<Blob>) -> Result<(), StoreError> {
+    let mut script = Script::default();
+    push_blobs(&mut script, blobs);
+    script.build().execute(tx).await.map(drop).map_err(unavailable(path, "write payloads"))
 }
 
 pub(super) async fn claim(
@@ -221,76 +199,6 @@ fn held(lease: &Lease, still: bool) -> Result<(), StoreError> {
     }
 }
 
-pub(super) async fn append(
-    tx: &mut SqliteConnection,
-    path: &Path,
-    lease: &Lease,
-    head: &Head,
-    append: Append,
-    news: &mut News,
-) -> Result<bool, StoreError> {
-    let id = lease.investigation.to_string();
-    let end = append.entries.last().map_or_else(|| head.clone(), Entry::head);
-    // Signals are taken oldest first, so whatever is newer than the last consumed one still waits.
-    let consumed = append.consumed.iter().copied().max().unwrap_or(0);
-    let view = append.view.as_ref();
-    let state = view.map(|view| to_json(path, "an investigation", view)).transpose()?;
-    // The check and the first write are one statement: a refusal leaves nothing behind.
-    let written: Option<(bool, String)> = sqlx::query_as(
-        "UPDATE investigations SET seq = ?1, hash = ?2, state = coalesce(?3, state), \
-           risk = CASE WHEN ?6 IS NULL THEN risk ELSE ?4 END, \
-           closed_us = CASE WHEN ?6 IS NULL THEN closed_us ELSE ?5 END, view = coalesce(?6, view) \
-         WHERE id = ?7 AND epoch = ?8 AND seq = ?9 AND hash = ?10 \
-         RETURNING EXISTS (SELECT 1 FROM signals WHERE investigation = ?7 AND number > ?11), route",
-    )
-    .bind(number(end.seq))
-    .bind(end.hash.as_str())
-    .bind(view.map(|view| view.state.as_str()))
-    .bind(view.and_then(|view| view.risk.as_ref()).map(|risk| risk.level.as_str()))
-    .bind(view.and_then(View::ended_at).map(Timestamp::as_microsecond))
-    .bind(state)
-    .bind(&id)
-    .bind(lease.epoch)
-    .bind(number(head.seq))
-    .bind(head.hash.as_str())
-    .bind(consumed)
-    .fetch_optional(&mut *tx)
-    .await
-    .map_err(unavailable(path, "write the head of a chain"))?;
-    let Some((waiting, route)) = written else { return Err(why_not(tx, path, lease, head).await?) };
-    insert_blobs(tx, path, &append.blobs).await?;
-    insert_entries(tx, path, &append.entries).await?;
-    usage::count(tx, path, &route, &append.entries).await?;
-    if !append.consumed.is_empty() {
-        sqlx::query("DELETE FROM signals WHERE investigation = ? AND number <= ?")
-            .bind(&id)
-            .bind(consumed)
-            .execute(&mut *tx)
-            .await
-            .map_err(unavailable(path, "take signals"))?;
-    }
-    if !append.entries.is_empty() {
-        news.grown.push((id, end.seq));
-    }
-    Ok(waiting)
-}
-
-/// Why an append was refused.
-async fn why_not(tx: &mut SqliteConnection, path: &Path, lease: &Lease, head: &Head) -> Result<StoreError, StoreError> {
-    let chain = lease.investigation.to_string();
-    let row: Option<(i64, i64)> = sqlx::query_as("SELECT seq, epoch FROM investigations WHERE id = ?")
-        .bind(&chain)
-        .fetch_optional(tx)
-        .await
-        .map_err(unavailable(path, "read the head of a chain"))?;
-    let why = match row {
-        None => "there is no such chain".to_owned(),
-        Some((_, epoch)) if epoch != lease.epoch => "the lease is lost: another worker took it over".to_owned(),
-        Some((seq, _)) => format!("its head is entry {seq}, the worker knew entry {}", head.seq),
-    };
-    Ok(StoreError::Fenced { chain, why })
-}
-
 /// As SQLite counts.
 pub(super) fn number(seq: u64) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
@@ -313,7 +221,7 @@ pub(super) async fn append_system(
         None => Head::genesis(SYSTEM),
         Some((json,)) => from_json::<Entry>(path, "the last entry of the system chain", &json)?.head(),
     };
-    insert_blobs(tx, path, &blobs).await?;
+    insert_blobs(tx, path, blobs).await?;
     let mut entries = Vec::with_capacity(drafts.len());
     for draft in drafts {
         let entry = head.seal(SYSTEM, now, draft).map_err(|error| StoreError::Corrupt {

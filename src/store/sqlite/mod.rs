@@ -2,11 +2,13 @@
 //!
 //! - [`writer`]: the only connection that writes; drains its queue into one transaction
 //! - [`admit`]: which investigation an alert belongs to
-//! - [`chain`]: leases, compare-and-append, signals
+//! - [`append`]: compare-and-append, as one script
+//! - [`chain`]: leases, the system chain, signals
 //! - [`read`]: everything that only reads, on a pool of its own
 //! - [`usage`]: what was spent, counted from entries as they are written
 
 mod admit;
+mod append;
 mod chain;
 mod lock;
 mod read;

@@ -1,5 +1,6 @@
 //! What was spent, counted from entries as they are written, and read as sums.
 
+use super::append::Script;
 use super::chain::{number, parse};
 use super::{SqliteStore, StoreError, unavailable};
 use crate::domain::{Reservation, Rung};
@@ -7,215 +8,192 @@ use crate::journal::{Actor, Body, Entry, chain::SYSTEM, reserved_of};
 use crate::store::{Figures, OpenRequest, Usage, UsageFilter, UsageRow, day_of};
 use jiff::civil::Date;
 use sqlx::{Connection, SqliteConnection};
-use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Set once everything that was written before this table existed has been counted.
 const COUNTED: &str = "usage_counted";
 /// Entries that are read at once when the past is counted.
 const PAGE: i64 = 1_000;
+/// Entries that are counted by one script when the past is.
+const SCRIPT: usize = 50;
 
 /// Whether entries are counted as they are written, or from before anybody counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Era {
+pub(super) enum Era {
     Now,
     /// No rung was journaled then: what was opened is what began.
     Past,
 }
 
-type Sums = BTreeMap<(String, String, String), Figures>;
-
-/// Counts what `entries` of one investigation on `route` tell of spending.
-pub(super) async fn count(
-    tx: &mut SqliteConnection,
-    path: &Path,
-    route: &str,
-    entries: &[Entry],
-) -> Result<(), StoreError> {
-    let mut sums = Sums::new();
-    for entry in entries {
-        count_one(tx, path, route, entry, Era::Now, &mut sums).await?;
+/// Adds to a script what counts what `entries` tell of spending.
+pub(super) fn count(script: &mut Script, entries: &[Entry], era: Era) {
+    for alike in entries.chunk_by(counts_with) {
+        let Some(entry) = alike.first() else { continue };
+        count_alike(script, entry, alike.len(), era);
     }
-    write(tx, path, sums).await
 }
 
-async fn count_one(
-    tx: &mut SqliteConnection,
-    path: &Path,
-    route: &str,
-    entry: &Entry,
-    era: Era,
-    sums: &mut Sums,
-) -> Result<(), StoreError> {
-    let today = day_of(entry.at).to_string();
-    let mut add = |day: &str, route: &str, model: &str, figures: Figures| {
-        sums.entry((day.to_owned(), route.to_owned(), model.to_owned())).or_default().add(&figures);
+/// Whether two calls in a row count as one sum.
+fn counts_with(one: &Entry, other: &Entry) -> bool {
+    let read = |entry: &Entry| match (&entry.body, &entry.actor) {
+        (Body::ReadStarted { .. }, Actor::Model(_)) => Some(true),
+        (Body::ReadStarted { .. }, _) => Some(false),
+        _ => None,
     };
+    let same = (&one.chain, day_of(one.at), read(one)) == (&other.chain, day_of(other.at), read(other));
+    same && read(one).is_some()
+}
+
+fn count_alike(script: &mut Script, entry: &Entry, times: usize, era: Era) {
     let began = |with_model| Figures { investigations: 1, with_model: u64::from(with_model), ..Figures::default() };
     match &entry.body {
         Body::LadderTaken { revision: 1, from: None, rung, .. } => {
-            add(&today, route, "", began(*rung <= Rung::Cheap));
+            add(script, entry, Model::None, &began(*rung <= Rung::Cheap));
         }
-        Body::Opened(frozen) if era == Era::Past => add(&today, route, "", began(frozen.model.is_some())),
+        Body::Opened(frozen) if era == Era::Past => add(script, entry, Model::None, &began(frozen.model.is_some())),
         Body::ModelAsked { model, reserved_tokens, reserved_usd, max_tokens, .. }
         | Body::SummaryAsked { model, reserved_tokens, reserved_usd, max_tokens, .. } => {
             // One that was never settled stays charged: whoever asked did not live to tell.
-            if let Some(lost) = settle(tx, path, &entry.chain).await? {
-                add(&lost.day, &lost.route, &lost.model, Figures::reserved(&lost.reserved));
-            }
-            let reserved = reserved_of(*reserved_tokens, *reserved_usd, *max_tokens);
-            if open(tx, path, route, model, &today, entry, &reserved).await? {
-                add(&today, route, model, Figures { investigations: 1, ..Figures::default() });
-            }
+            add_to_open(script, entry, Cost::Reserved);
+            settle(script, entry);
+            let asked = Figures { investigations: 1, ..Figures::default() };
+            add(script, entry, Model::NeverAsked(model), &asked);
+            open(script, entry, model, &reserved_of(*reserved_tokens, *reserved_usd, *max_tokens));
         }
         Body::ModelReplied { usage, cost_usd, .. } | Body::SummaryWritten { usage, cost_usd, .. } => {
-            if let Some(asked) = settle(tx, path, &entry.chain).await? {
-                let figures = Figures {
-                    // A summary is no turn of the conversation.
-                    turns: u64::from(matches!(entry.body, Body::ModelReplied { .. })),
-                    tokens_in: usage.tokens_in,
-                    tokens_cached: usage.tokens_cached,
-                    tokens_out: usage.tokens_out,
-                    cost_usd: *cost_usd,
-                    ..Figures::default()
-                };
-                add(&asked.day, &asked.route, &asked.model, figures);
-            }
+            let figures = Figures {
+                // A summary is no turn of the conversation.
+                turns: u64::from(matches!(entry.body, Body::ModelReplied { .. })),
+                tokens_in: usage.tokens_in,
+                tokens_cached: usage.tokens_cached,
+                tokens_out: usage.tokens_out,
+                cost_usd: *cost_usd,
+                ..Figures::default()
+            };
+            add_to_open(script, entry, Cost::Of(&figures));
+            settle(script, entry);
         }
         Body::ModelFailed { charged, .. } | Body::SummaryFailed { charged, .. } => {
-            if let Some(asked) = settle(tx, path, &entry.chain).await?
-                && *charged
-            {
-                add(&asked.day, &asked.route, &asked.model, Figures::reserved(&asked.reserved));
+            if *charged {
+                add_to_open(script, entry, Cost::Reserved);
             }
+            settle(script, entry);
         }
         Body::ReadStarted { .. } => {
             let model = match entry.actor {
-                Actor::Model(_) => last_asked(tx, path, &entry.chain).await?.unwrap_or_default(),
-                Actor::Engine | Actor::Survey | Actor::Sender(_) | Actor::Person(_) | Actor::Playbook(_) => {
-                    String::new()
-                }
+                Actor::Model(_) => Model::LastAsked,
+                Actor::Engine | Actor::Survey | Actor::Sender(_) | Actor::Person(_) | Actor::Playbook(_) => Model::None,
             };
-            add(&today, route, &model, Figures { tool_calls: 1, ..Figures::default() });
+            add(script, entry, model, &Figures { tool_calls: times as u64, ..Figures::default() });
         }
         _ => {}
     }
-    Ok(())
 }
 
-/// A request, as it is kept.
-struct Asked {
-    day: String,
-    route: String,
-    model: String,
-    reserved: Reservation,
+/// Whose a sum is.
+#[derive(Debug, Clone, Copy)]
+enum Model<'a> {
+    /// No model's.
+    None,
+    /// This model's, if the investigation never asked it before.
+    NeverAsked(&'a str),
+    /// The one's that the investigation asked last.
+    LastAsked,
 }
 
-type RequestRow = (String, String, String, i64, i64, f64);
+const INSERT: &str = "INSERT INTO usage (day, route, model, investigations, with_model, turns, tool_calls, tokens_in, \
+     tokens_cached, tokens_out, cost_usd) SELECT ";
+const OR_ADD: &str = " ON CONFLICT (day, route, model) DO UPDATE SET \
+     investigations = investigations + excluded.investigations, with_model = with_model + excluded.with_model, \
+     turns = turns + excluded.turns, tool_calls = tool_calls + excluded.tool_calls, \
+     tokens_in = tokens_in + excluded.tokens_in, tokens_cached = tokens_cached + excluded.tokens_cached, \
+     tokens_out = tokens_out + excluded.tokens_out, cost_usd = cost_usd + excluded.cost_usd; ";
 
-fn asked((day, route, model, tokens_in, tokens_out, cost_usd): RequestRow) -> Asked {
-    let count = |n: i64| u64::try_from(n).unwrap_or(0);
-    let reserved = Reservation { tokens_in: count(tokens_in), tokens_out: count(tokens_out), cost_usd };
-    Asked { day, route, model, reserved }
+/// Adds `figures` to the sums of the entry's day and route.
+fn add(script: &mut Script, entry: &Entry, model: Model<'_>, figures: &Figures) {
+    script.push(INSERT).push_bind(day_of(entry.at).to_string()).push(", ");
+    push_route(script, entry);
+    script.push(", ");
+    match model {
+        Model::None => script.push("''"),
+        Model::NeverAsked(model) => script.push_bind(model.to_owned()),
+        Model::LastAsked => script
+            .push("coalesce((SELECT model FROM model_requests WHERE investigation = ")
+            .push_bind(entry.chain.clone())
+            .push(" ORDER BY seq DESC LIMIT 1), '')"),
+    };
+    push_figures(script, figures);
+    match model {
+        Model::NeverAsked(model) => script
+            .push(" WHERE NOT EXISTS (SELECT 1 FROM model_requests WHERE investigation = ")
+            .push_bind(entry.chain.clone())
+            .push(" AND model = ")
+            .push_bind(model.to_owned())
+            .push(")"),
+        // Without a condition the grammar takes what follows for one of a join.
+        Model::None | Model::LastAsked => script.push(" WHERE true"),
+    };
+    script.push(OR_ADD);
 }
 
-/// Closes the open request of an investigation, if it has one, and says which it was.
-async fn settle(tx: &mut SqliteConnection, path: &Path, chain: &str) -> Result<Option<Asked>, StoreError> {
-    let row: Option<RequestRow> = sqlx::query_as(
-        "UPDATE model_requests SET open = 0 WHERE investigation = ? AND open = 1 \
-         RETURNING day, route, model, tokens_in, tokens_out, cost_usd",
-    )
-    .bind(chain)
-    .fetch_optional(tx)
-    .await
-    .map_err(unavailable(path, "settle what a model costs"))?;
-    Ok(row.map(asked))
+/// What the open request of an investigation costs.
+#[derive(Debug, Clone, Copy)]
+enum Cost<'a> {
+    /// What was set aside for it.
+    Reserved,
+    /// What it turned out to be.
+    Of(&'a Figures),
 }
 
-/// Keeps a request as open. Answers whether it is the investigation's first to this model.
-async fn open(
-    tx: &mut SqliteConnection,
-    path: &Path,
-    route: &str,
-    model: &str,
-    day: &str,
-    entry: &Entry,
-    reserved: &Reservation,
-) -> Result<bool, StoreError> {
-    let failed = unavailable(path, "reserve what a model may cost");
-    let known = sqlx::query(
-        "UPDATE model_requests SET seq = ?1, day = ?2, route = ?3, open = 1, tokens_in = ?4, tokens_out = ?5, \
-         cost_usd = ?6 WHERE investigation = ?7 AND model = ?8",
-    )
-    .bind(number(entry.seq))
-    .bind(day)
-    .bind(route)
-    .bind(number(reserved.tokens_in))
-    .bind(number(reserved.tokens_out))
-    .bind(reserved.cost_usd)
-    .bind(&entry.chain)
-    .bind(model)
-    .execute(&mut *tx)
-    .await
-    .map_err(&failed)?;
-    if known.rows_affected() > 0 {
-        return Ok(false);
+/// Adds to the sums to which the investigation's open request belongs, if it has one.
+fn add_to_open(script: &mut Script, entry: &Entry, cost: Cost<'_>) {
+    script.push(INSERT).push("day, route, model");
+    match cost {
+        Cost::Reserved => drop(script.push(", 0, 0, 0, 0, tokens_in, 0, tokens_out, cost_usd")),
+        Cost::Of(figures) => push_figures(script, figures),
     }
-    sqlx::query(
-        "INSERT INTO model_requests (investigation, model, seq, day, route, open, tokens_in, tokens_out, cost_usd) \
-         VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?)",
-    )
-    .bind(&entry.chain)
-    .bind(model)
-    .bind(number(entry.seq))
-    .bind(day)
-    .bind(route)
-    .bind(number(reserved.tokens_in))
-    .bind(number(reserved.tokens_out))
-    .bind(reserved.cost_usd)
-    .execute(tx)
-    .await
-    .map_err(&failed)?;
-    Ok(true)
+    script.push(" FROM model_requests WHERE investigation = ").push_bind(entry.chain.clone());
+    script.push(" AND open = 1").push(OR_ADD);
 }
 
-/// The configured name of the model that an investigation asked last.
-async fn last_asked(tx: &mut SqliteConnection, path: &Path, chain: &str) -> Result<Option<String>, StoreError> {
-    let row: Option<(String,)> =
-        sqlx::query_as("SELECT model FROM model_requests WHERE investigation = ? ORDER BY seq DESC LIMIT 1")
-            .bind(chain)
-            .fetch_optional(tx)
-            .await
-            .map_err(unavailable(path, "look for a model"))?;
-    Ok(row.map(|(model,)| model))
-}
-
-async fn write(tx: &mut SqliteConnection, path: &Path, sums: Sums) -> Result<(), StoreError> {
-    for ((day, route, model), f) in sums {
-        sqlx::query(
-            "INSERT INTO usage (day, route, model, investigations, with_model, turns, tool_calls, tokens_in, \
-               tokens_cached, tokens_out, cost_usd) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
-             ON CONFLICT (day, route, model) DO UPDATE SET investigations = investigations + ?4, \
-               with_model = with_model + ?5, turns = turns + ?6, tool_calls = tool_calls + ?7, \
-               tokens_in = tokens_in + ?8, tokens_cached = tokens_cached + ?9, tokens_out = tokens_out + ?10, \
-               cost_usd = cost_usd + ?11",
-        )
-        .bind(day)
-        .bind(route)
-        .bind(model)
-        .bind(number(f.investigations))
-        .bind(number(f.with_model))
-        .bind(number(f.turns))
-        .bind(number(f.tool_calls))
-        .bind(number(f.tokens_in))
-        .bind(number(f.tokens_cached))
-        .bind(number(f.tokens_out))
-        .bind(f.cost_usd)
-        .execute(&mut *tx)
-        .await
-        .map_err(unavailable(path, "count what was spent"))?;
+fn push_figures(script: &mut Script, figures: &Figures) {
+    let Figures { investigations, with_model, turns, tool_calls, tokens_in, tokens_cached, tokens_out, cost_usd } =
+        *figures;
+    for count in [investigations, with_model, turns, tool_calls, tokens_in, tokens_cached, tokens_out] {
+        script.push(", ").push_bind(number(count));
     }
-    Ok(())
+    script.push(", ").push_bind(cost_usd);
+}
+
+fn push_route(script: &mut Script, entry: &Entry) {
+    script.push("(SELECT route FROM investigations WHERE id = ").push_bind(entry.chain.clone()).push(")");
+}
+
+/// Closes the open request of an investigation, if it has one.
+fn settle(script: &mut Script, entry: &Entry) {
+    script.push("UPDATE model_requests SET open = 0 WHERE investigation = ").push_bind(entry.chain.clone());
+    script.push(" AND open = 1; ");
+}
+
+/// Keeps a request as open.
+fn open(script: &mut Script, entry: &Entry, model: &str, reserved: &Reservation) {
+    script
+        .push("INSERT INTO model_requests (investigation, model, seq, day, route, open, tokens_in, tokens_out, cost_usd) VALUES (")
+        .push_bind(entry.chain.clone())
+        .push(", ")
+        .push_bind(model.to_owned())
+        .push(", ")
+        .push_bind(number(entry.seq))
+        .push(", ")
+        .push_bind(day_of(entry.at).to_string())
+        .push(", ");
+    push_route(script, entry);
+    script.push(", 1, ").push_bind(number(reserved.tokens_in)).push(", ").push_bind(number(reserved.tokens_out));
+    script.push(", ").push_bind(reserved.cost_usd).push(
+        ") ON CONFLICT (investigation, model) DO UPDATE SET seq = excluded.seq, day = excluded.day, \
+         route = excluded.route, open = 1, tokens_in = excluded.tokens_in, tokens_out = excluded.tokens_out, \
+         cost_usd = excluded.cost_usd; ",
+    );
 }
 
 /// Counts, once, what was written before anybody counted.
@@ -227,10 +205,9 @@ pub(super) async fn count_the_past(connection: &mut SqliteConnection, path: &Pat
         return Ok(());
     }
     let (mut chain, mut seq) = (String::new(), 0_i64);
-    let mut sums = Sums::new();
     loop {
-        let page: Vec<(String, i64, String, String)> = sqlx::query_as(
-            "SELECT e.chain, e.seq, i.route, e.json FROM entries AS e JOIN investigations AS i ON i.id = e.chain \
+        let page: Vec<(String, i64, String)> = sqlx::query_as(
+            "SELECT e.chain, e.seq, e.json FROM entries AS e JOIN investigations AS i ON i.id = e.chain \
              WHERE (e.chain, e.seq) > (?, ?) AND e.chain <> ? AND json_extract(e.json, '$.body.type') \
                IN ('LadderTaken', 'Opened', 'ModelAsked', 'ModelReplied', 'ModelFailed', 'ReadStarted') \
              ORDER BY e.chain, e.seq LIMIT ?",
@@ -242,17 +219,22 @@ pub(super) async fn count_the_past(connection: &mut SqliteConnection, path: &Pat
         .fetch_all(&mut *tx)
         .await
         .map_err(&failed)?;
-        let Some((last_chain, last_seq, _, _)) = page.last() else { break };
+        let Some((last_chain, last_seq, _)) = page.last() else { break };
         (chain, seq) = (last_chain.clone(), *last_seq);
-        for (chain, seq, route, json) in &page {
-            match serde_json::from_str::<Entry>(json) {
-                Ok(entry) => count_one(&mut tx, path, route, &entry, Era::Past, &mut sums).await?,
-                // Verification says more; what can be counted is.
-                Err(error) => tracing::warn!(chain, seq, %error, "an entry cannot be read and is not counted"),
+        let read = page.iter().filter_map(|(chain, seq, json)| match serde_json::from_str::<Entry>(json) {
+            Ok(entry) => Some(entry),
+            // Verification says more; what can be counted is.
+            Err(error) => {
+                tracing::warn!(chain, seq, %error, "an entry cannot be read and is not counted");
+                None
             }
+        });
+        for entries in read.collect::<Vec<Entry>>().chunks(SCRIPT) {
+            let mut script = Script::default();
+            count(&mut script, entries, Era::Past);
+            script.build().persistent(false).execute(&mut *tx).await.map_err(&failed)?;
         }
     }
-    write(&mut tx, path, sums).await?;
     tx.commit().await.map_err(&failed)
 }
 
@@ -290,13 +272,13 @@ impl SqliteStore {
         tx.commit().await.map_err(&failed)?;
         let rows = rows.into_iter().map(|row| self.usage_row(row)).collect::<Result<_, _>>()?;
         let open = open.into_iter().map(|(investigation, day, route, model, tokens_in, tokens_out, cost_usd)| {
-            let Asked { day, route, model, reserved } = asked((day, route, model, tokens_in, tokens_out, cost_usd));
+            let count = |n: i64| u64::try_from(n).unwrap_or(0);
             Ok(OpenRequest {
                 investigation: parse(&self.path, "an investigation's id", &investigation)?,
                 day: parse(&self.path, "a day", &day)?,
                 route,
                 model,
-                reserved,
+                reserved: Reservation { tokens_in: count(tokens_in), tokens_out: count(tokens_out), cost_usd },
             })
         });
         Ok(Usage { rows, open: open.collect::<Result<_, StoreError>>()? })

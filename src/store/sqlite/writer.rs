@@ -1,6 +1,7 @@
 //! The only connection that writes. Commands wait in a queue; whatever waits is written in one
 //! transaction and answered when that is on disk, so many callers share one `fsync`.
 
+use super::append::{self, Appended};
 use super::{SqliteStore, admit, chain, unavailable};
 use crate::domain::InvestigationId;
 use crate::journal::{Draft, Head};
@@ -151,7 +152,17 @@ async fn write_group(
     finishes: &mut Vec<Finish>,
     news: &mut News,
 ) -> Result<(), StoreError> {
-    let group: Vec<Command> = group.collect();
+    let mut group: Vec<Command> = group.collect();
+    // One command alone needs nothing to take back but the transaction.
+    let alone = group.len() == 1;
+    let is_append = |command: &mut Command| matches!(command, Command::Append { .. });
+    if alone && let Some(Command::Append { lease, head, append, reply }) = group.pop_if(is_append) {
+        let frame = append::ALONE;
+        let Appended { result, lost } = append::append(connection, path, &lease, &head, *append, frame, news).await;
+        let (finish, failure) = sort(reply, result);
+        finishes.push(finish);
+        return failure.or(lost).map_or(Ok(()), Err);
+    }
     let mut tx = match connection.begin_with("BEGIN IMMEDIATE").await.map_err(unavailable(path, "begin a transaction"))
     {
         Ok(tx) => tx,
@@ -162,8 +173,6 @@ async fn write_group(
             return Err(failure);
         }
     };
-    // One command alone needs nothing to take back but the transaction.
-    let alone = group.len() == 1;
     let mut failure = None;
     for command in group {
         if failure.is_some() {
@@ -217,6 +226,10 @@ async fn apart(
     command: Command,
     news: &mut News,
 ) -> (Finish, Option<StoreError>) {
+    if matches!(command, Command::Append { .. }) {
+        // It brings its own.
+        return perform(tx, path, command, news).await;
+    }
     if let Err(error) = sqlx::query("SAVEPOINT one").execute(&mut *tx).await {
         let failure = unavailable(path, "begin a write")(error);
         return (refuse(command), Some(failure));
@@ -259,7 +272,9 @@ async fn perform(
             sort(reply, chain::park(tx, path, &lease, now, until, news).await)
         }
         Command::Append { lease, head, append, reply } => {
-            sort(reply, chain::append(tx, path, &lease, &head, *append, news).await)
+            let frame = append::AMONG_OTHERS;
+            let Appended { result, lost } = append::append(tx, path, &lease, &head, *append, frame, news).await;
+            (finish(reply, result), lost)
         }
         Command::System { drafts, blobs, now, reply } => {
             sort(reply, chain::append_system(tx, path, drafts, blobs, now, news).await)

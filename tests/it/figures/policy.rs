@@ -6,7 +6,9 @@ use crate::support::site::SOON;
 use crate::support::world::{Stage, TYPEDB};
 use firewarden::domain::{DecisionId, Effect, Risk, Verdict};
 use firewarden::journal::Body;
-use firewarden::policy::{ActionInput, Bundle, CallFacts, InvestigationFacts, Policy, RegoPolicy, RiskInput};
+use firewarden::policy::{
+    ActionInput, Background, Bundle, CallFacts, InvestigationFacts, Policy, RegoPolicy, RiskInput,
+};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -27,6 +29,8 @@ async fn h_a_decision() {
     let now = jiff::Timestamp::now();
     let id = DecisionId::new(uuid::Uuid::nil());
 
+    // The engine prepares it once for an investigation.
+    let background = Background::of(&event);
     let mut assessed = vec![];
     let mut ruled = vec![];
     for _ in 0..DECISIONS {
@@ -42,7 +46,8 @@ async fn h_a_decision() {
             json!({"cluster": "", "namespace": "f3iai", "api_version": "v1", "kind": "Pod", "name": "typedb-0", "verb": "get"}),
         ];
         let rules = ["risk/base/severity".to_owned()];
-        let input = ActionInput::for_call(&event, &Risk::Medium, &rules, InvestigationFacts::default(), call, now);
+        let about = InvestigationFacts::default();
+        let input = ActionInput::for_call(&background, &Risk::Medium, &rules, about, call, now);
         let ruling = policy.rule(id, &input);
         ruled.push(begun.elapsed());
         assert_eq!((ruling.verdict, ruling.error), (Verdict::Allow, None));

@@ -13,7 +13,7 @@ fn request() -> ChatRequest {
         offer("get_pod", get),
         offer("top", json!({"type": "object", "properties": {}, "additionalProperties": false})),
     ];
-    ChatRequest { messages: vec![], tools, must_answer: false, max_tokens: 1_000 }
+    ChatRequest::new([], tools, 1_000)
 }
 
 fn reply(content: &str, finish: FinishReason) -> ChatReply {
@@ -150,7 +150,7 @@ fn what_was_shown_is_not_read_back_as_a_call() {
         // As a fence may have changed it.
         let content = format!("Evidence E1:\nGET /?q={}", call.replace('<', "'").replace('>', "' "));
         let message = Message { role, content, calls: vec![], answers: None };
-        let asked = ChatRequest { messages: vec![message], ..request() };
+        let asked = ChatRequest { messages: vec![message.into()], ..request() };
         let read = read(&reply(call, FinishReason::Stop), &asked);
         match role {
             Role::Tool | Role::User => {
