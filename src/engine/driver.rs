@@ -8,7 +8,7 @@ use super::{Engine, EngineError, failpoint, propose};
 use crate::domain::{ApprovalId, ApprovalState, BlobRef, Digest, Effect, InvestigationId, Person, Risk};
 use crate::gate::Pass;
 use crate::journal::{Actor, ApprovalView, Body, Call, Draft, Head, Investigation, Progress, Step, View, chain, next};
-use crate::store::{Append, Blob, Lease, Signal, Waiting};
+use crate::store::{Append, ApprovalFilter, Blob, Lease, Signal, Waiting};
 use crate::telemetry;
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
@@ -28,7 +28,7 @@ pub(super) struct Session<'e> {
     pub(super) talk: Talk,
     /// What the survey knows for the policy, and where that is kept.
     pub(super) known: Option<(BlobRef, serde_json::Map<String, serde_json::Value>)>,
-    /// Questions as they were last committed.
+    /// Questions as the store shows them.
     asked: Vec<ApprovalView>,
     lease: Lease,
     /// Something arrived that is no entry yet. What arrives later wakes the investigation.
@@ -111,6 +111,11 @@ impl<'e> Session<'e> {
                 break;
             }
         }
+        // A process that was killed between an entry and its row left the row behind.
+        let asked = match inv.deeds.iter().any(|deed| !deed.questions.is_empty()) {
+            true => engine.store.approvals(&ApprovalFilter::of(lease.investigation)).await?.items,
+            false => vec![],
+        };
         Ok(Self {
             engine,
             inv,
@@ -118,7 +123,7 @@ impl<'e> Session<'e> {
             passes: HashMap::new(),
             talk: Talk::default(),
             known: None,
-            asked: vec![],
+            asked,
             lease,
             durable: head,
             pending: Append::default(),
@@ -230,14 +235,14 @@ impl<'e> Session<'e> {
     /// repeat; what was committed is never repeated.
     pub(super) async fn flush(&mut self) -> Result<(), EngineError> {
         let mut append = std::mem::take(&mut self.pending);
-        if append.entries.is_empty() && append.consumed.is_empty() {
+        append.approvals = self.changed_questions();
+        if append.entries.is_empty() && append.consumed.is_empty() && append.approvals.is_empty() {
             return Ok(());
         }
         if failpoint::armed().is_some() {
             self.flush_one_by_one(&mut append).await?;
         }
         append.view = View::of(&self.inv);
-        append.approvals = self.changed_questions();
         failpoint::commit(failpoint::Side::Before);
         self.signalled = self.engine.store.append(&self.lease, &self.durable, append).await?;
         failpoint::commit(failpoint::Side::After);

@@ -1,10 +1,10 @@
 //! A router over a SQLite store in a temporary folder, whose commits can be made to fail.
 
-use crate::domain::{BlobRef, Clock, DayBudget, Entropy, EventId, InvestigationId, Redactor, Secret};
+use crate::domain::{ApprovalId, BlobRef, Clock, DayBudget, Entropy, EventId, InvestigationId, Redactor, Secret};
 use crate::engine::intake::Intake;
 use crate::engine::routes::Routes;
 use crate::http::{Access, AccessToken, Gates, IntakeToken, Limits, Role, Status, Web, router};
-use crate::journal::{Body, Draft, Entry, Head, Outcome, View};
+use crate::journal::{ApprovalView, Body, Draft, Entry, Head, Outcome, View};
 use crate::store::sqlite::SqliteStore;
 use crate::store::*;
 use arc_swap::ArcSwap;
@@ -138,6 +138,12 @@ impl StoreReader for Breakable {
     }
     async fn investigations(&self, filter: &InvestigationFilter) -> Result<Page<View>, StoreError> {
         self.inner.investigations(filter).await
+    }
+    async fn approval(&self, id: ApprovalId) -> Result<Option<ApprovalView>, StoreError> {
+        self.inner.approval(id).await
+    }
+    async fn approvals(&self, filter: &ApprovalFilter) -> Result<Page<ApprovalView>, StoreError> {
+        self.inner.approvals(filter).await
     }
     async fn chains(&self, after: &str, limit: u32) -> Result<Vec<(String, Head)>, StoreError> {
         self.inner.chains(after, limit).await

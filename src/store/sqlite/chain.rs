@@ -2,7 +2,7 @@
 //! leaves nothing behind.
 
 use super::writer::News;
-use super::{StoreError, unavailable, usage};
+use super::{StoreError, approvals, unavailable, usage};
 use crate::domain::InvestigationId;
 use crate::journal::{Body, Draft, Entry, Head, Outcome, View, chain::SYSTEM};
 use crate::store::{Append, Blob, DeadLetter, LONGEST_PARK, Lease, Signal};
@@ -207,6 +207,7 @@ pub(super) async fn abandon(
         .execute(&mut *tx)
         .await
         .map_err(unavailable(path, "give up an investigation"))?;
+    approvals::give_up(tx, path, &id, &reason).await?;
     let draft = Draft::engine(Body::Abandoned { investigation: lease.investigation, reason });
     append_system(tx, path, vec![draft], vec![], now, news).await
 }
@@ -261,6 +262,7 @@ pub(super) async fn append(
     insert_blobs(tx, path, &append.blobs).await?;
     insert_entries(tx, path, &append.entries).await?;
     usage::count(tx, path, &route, &append.entries).await?;
+    approvals::upsert(tx, path, &append.approvals).await?;
     if !append.consumed.is_empty() {
         sqlx::query("DELETE FROM signals WHERE investigation = ? AND number <= ?")
             .bind(&id)

@@ -4,9 +4,11 @@
 //! - [`admit`]: which investigation an alert belongs to
 //! - [`chain`]: leases, compare-and-append, signals
 //! - [`read`]: everything that only reads, on a pool of its own
+//! - [`approvals`]: questions to people
 //! - [`usage`]: what was spent, counted from entries as they are written
 
 mod admit;
+mod approvals;
 mod chain;
 mod lock;
 mod read;
@@ -238,6 +240,7 @@ impl SqliteStore {
             migration(1, "journal", include_str!("../../../migrations/sqlite/0001_journal.sql")),
             migration(2, "usage", include_str!("../../../migrations/sqlite/0002_usage.sql")),
             migration(3, "parked", include_str!("../../../migrations/sqlite/0003_parked.sql")),
+            migration(4, "approvals", include_str!("../../../migrations/sqlite/0004_approvals.sql")),
         ];
         Migrator::with_migrations(migrations).run_direct(None, connection, false).await.map_err(|error| {
             StoreError::Unusable {
