@@ -83,11 +83,7 @@ pub(super) async fn deny(
 }
 
 /// `GET /api/fleet/approvals?state=&job_id=&limit=&cursor=`: the same list in the words of fleets.
-pub(super) async fn fleet_list(
-    State(web): State<Arc<Web>>,
-    _: Viewer,
-    params: Params,
-) -> Result<Json<Value>, Problem> {
+pub(super) async fn fleet_list(State(web): State<Arc<Web>>, _: Viewer, params: Params) -> Result<Json<Value>, Problem> {
     let params = params.only(&["state", "job_id", "limit", "cursor"])?;
     let page = web.store.approvals(&filter(&params, "job_id")?).await?;
     let shown = page.items.iter().map(|view| {
@@ -123,7 +119,10 @@ pub(super) async fn fleet_answer(
         (job, Some(id)) => {
             let view = view(&web, &id).await?;
             if job.is_some_and(|job| job != view.investigation.to_string()) {
-                return Err(Problem::bad_request(format!("{} is no approval of that job. Send one of the two.", view.id)));
+                return Err(Problem::bad_request(format!(
+                    "{} is no approval of that job. Send one of the two.",
+                    view.id
+                )));
             }
             view
         }
@@ -230,7 +229,8 @@ fn objection(
     }
     let expired = view.state == ApprovalState::Pending && view.expires_at <= now;
     if expired || view.state == ApprovalState::Expired {
-        let detail = format!("{id} expired at {}; nobody's silence is a yes, and nothing was changed.", view.expires_at);
+        let detail =
+            format!("{id} expired at {}; nobody's silence is a yes, and nothing was changed.", view.expires_at);
         return Some(Problem::new(StatusCode::GONE, "expired", "It expired", detail));
     }
     if view.state == ApprovalState::Invalidated {

@@ -109,7 +109,8 @@ impl ApprovalView {
 
     /// Everybody who has to has agreed.
     pub fn is_granted(&self) -> bool {
-        let enough = |asked: &AskedOf| asked.granted_by.len() >= usize::try_from(asked.count.max(1)).unwrap_or(usize::MAX);
+        let enough =
+            |asked: &AskedOf| asked.granted_by.len() >= usize::try_from(asked.count.max(1)).unwrap_or(usize::MAX);
         !self.requirements.is_empty() && self.requirements.iter().all(enough)
     }
 

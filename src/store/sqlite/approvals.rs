@@ -93,7 +93,8 @@ impl SqliteStore {
         .fetch_all(&self.readers)
         .await
         .map_err(unavailable(&self.path, "list questions"))?;
-        let items = rows.iter().map(|(json,)| from_json(&self.path, "a question", json)).collect::<Result<Vec<_>, _>>()?;
+        let items =
+            rows.iter().map(|(json,)| from_json(&self.path, "a question", json)).collect::<Result<Vec<_>, _>>()?;
         Ok(page(items, filter.limit, |item: &ApprovalView| item.id.to_string()))
     }
 }

@@ -5,8 +5,8 @@ use super::{SqliteStore, StoreError, unavailable};
 use crate::domain::{ApprovalId, BlobRef, Digest, EventId, InvestigationId};
 use crate::journal::{ApprovalView, Entry, Head, View};
 use crate::store::{
-    ApprovalFilter, Blobs, Counts, DeadLetter, EventFilter, Events, Fate, InvestigationFilter, Page, StoreReader, StoredEvent, Usage,
-    UsageFilter, Waiting,
+    ApprovalFilter, Blobs, Counts, DeadLetter, EventFilter, Events, Fate, InvestigationFilter, Page, StoreReader,
+    StoredEvent, Usage, UsageFilter, Waiting,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;

@@ -1,5 +1,6 @@
 //! What the store promises, on real files.
 
+mod approvals;
 mod usage;
 
 use super::*;
