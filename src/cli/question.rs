@@ -14,7 +14,7 @@ const MOST: usize = 2_000;
 /// Most characters of a preview; more than a tool may show.
 const PREVIEW: usize = 16_000;
 /// Where fields begin: two blanks, a label, two blanks.
-const INDENT: usize = 2 + 10 + 2;
+const INDENT: usize = 2 + 11 + 2;
 const GIB: f64 = 1_073_741_824.0;
 
 /// A question as whoever answers it has to see it at `now`.
@@ -76,6 +76,7 @@ fn left(view: &ApprovalView, now: Timestamp) -> String {
     let seconds = view.expires_at.duration_since(now).as_secs();
     match u64::try_from(seconds) {
         _ if view.state.is_final() => String::new(),
+        Ok(seconds @ 60..) => format!(", in {}", Span::seconds(seconds / 60 * 60)),
         Ok(seconds @ 1..) => format!(", in {}", Span::seconds(seconds)),
         _ => ", which is over".to_owned(),
     }
@@ -110,10 +111,12 @@ pub(super) fn changes(actions: &Value, columns: usize) -> Vec<String> {
         }
         below.extend(action.detail.clone());
         below.extend(action.reference.as_ref().map(|reference| format!("see {reference}")));
-        if let (Some(until), Some(approval)) = (action.expires_at, action.approval_id) {
-            below.push(format!("until {}: firewarden approvals grant {approval}", seconds(until)));
-        }
         lines.extend(below.iter().flat_map(|text| field("", text, columns)));
+        if let (Some(until), Some(approval)) = (action.expires_at, action.approval_id) {
+            lines.extend(field("", &format!("approve until {}:", seconds(until)), columns));
+            // In one piece, however narrow the terminal is: it is to be copied.
+            lines.push(format!("{}firewarden approvals grant {approval}", " ".repeat(INDENT)));
+        }
     }
     lines
 }
@@ -154,14 +157,14 @@ mod tests {
         view.state = ApprovalState::Denied;
         let shown = lines(&view, at("2026-11-21T00:00:00Z"), 100).join("\n");
         assert!(
-            shown.contains("0 Pods, 5.0 GiB in volumes") && shown.contains("expires     2026-11-21T00:10:00Z\n"),
+            shown.contains("0 Pods, 5.0 GiB in volumes") && shown.contains("expires      2026-11-21T00:10:00Z\n"),
             "{shown}"
         );
     }
 
     #[test]
     fn hostile_text_stays_in_its_place() {
-        let evil = "\x1b]0;owned\x07\x1b[2J\u{202e}evil\r\n  expires     2099-01-01T00:00:00Z\x08";
+        let evil = "\x1b]0;owned\x07\x1b[2J\u{202e}evil\r\n  expires      2099-01-01T00:00:00Z\x08";
         let mut view = view();
         for text in [&mut view.action.title, &mut view.action.target, &mut view.action.preview, &mut view.reason] {
             *text = evil.repeat(40);
@@ -172,7 +175,7 @@ mod tests {
         let shown = lines(&view, at("2026-11-21T00:00:00Z"), 100);
         assert!(shown.iter().all(|l| !l.chars().any(|c| c.is_control() || c == '\u{202e}')), "{shown:#?}");
         let head = shown.iter().take_while(|l| *l != "what would change");
-        assert_eq!(head.filter(|l| l.starts_with("  expires     ")).count(), 1, "{shown:#?}");
+        assert_eq!(head.filter(|l| l.starts_with("  expires      ")).count(), 1, "{shown:#?}");
     }
 
     #[test]

@@ -4,11 +4,13 @@
 //! - [`http`]: a small client, and waiting with a deadline
 //! - [`model`]: a scripted language model
 //! - [`world`]: a recorded world, served here and seen there
+//! - [`running`]: the whole engine in this process, with a clock that is put forward by hand
 //! - [`chain`]: what a store holds, read beside or after the process
 
 pub mod chain;
 pub mod http;
 pub mod model;
+pub mod running;
 pub mod site;
 pub mod world;
 

@@ -44,7 +44,7 @@ async fn a_question_is_one_row_that_shows_how_far_it_has_come() {
     assert_eq!(pending(&b).await.unwrap(), [sample(3, b.investigation)]);
     let state = Some(ApprovalState::Denied);
     assert_eq!(world.listed(ApprovalFilter { state, ..ApprovalFilter::default() }).await, [denied]);
-    assert_eq!(world.listed(ApprovalFilter::of(a.investigation)).await, [first.clone()]);
+    assert_eq!(world.listed(ApprovalFilter::of(a.investigation)).await, std::slice::from_ref(&first));
 
     let world = world.reopened().await;
     assert_eq!(world.listed(ApprovalFilter::default()).await.len(), 3);
