@@ -111,7 +111,7 @@ impl<'e> Session<'e> {
                 break;
             }
         }
-        // A process that was killed between an entry and its row left the row behind.
+        // A row that is not what its entries say, however that came about, is made good by the next commit.
         let asked = match inv.deeds.iter().any(|deed| !deed.questions.is_empty()) {
             true => engine.store.approvals(&ApprovalFilter::of(lease.investigation)).await?.items,
             false => vec![],

@@ -60,7 +60,10 @@ impl Going {
         let running = Running::begin(folder, sinks, &clock).await;
         let (id, _) = running.alert("Slow", clock.now()).await;
         running.put_off(id, 1).await;
-        Self { app: running.end().await, clock, id }
+        let app = running.end().await;
+        // By now the chat is to be tried again, so whoever works next finds work.
+        clock.forward(10);
+        Self { app, clock, id }
     }
 
     /// Lets a person propose changes, plans them, judges them and asks so many people about each, as the
@@ -112,7 +115,7 @@ impl Going {
             ];
             for body in bodies {
                 let actor = match &body {
-                    Body::CallsProposed { .. } => Actor::Person("ann".into()),
+                    Body::CallsProposed { .. } | Body::ActionPlanned { .. } => Actor::Person("ann".into()),
                     _ => Actor::Engine,
                 };
                 let entry = state.head.seal(&name, now, Draft::new(actor, body)).unwrap();

@@ -4,6 +4,7 @@
 use crate::support::http::eventually;
 use crate::support::running::{ByHand, Running, Sinks};
 use crate::support::site::SOON;
+use firewarden::domain::Clock;
 use firewarden::journal::{Body, Entry};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
