@@ -5,7 +5,7 @@
 //! image, no link, no mention.
 
 use super::text::{clip, gist, is_format, moment, percent};
-use crate::domain::{Report, ReportVerdict, RootCause};
+use crate::domain::{Report, ReportAction, ReportVerdict, RootCause};
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -65,27 +65,44 @@ fn head(page: &mut String, report: &Report) {
         }
         line!(page);
     }
-    if !report.actions.is_empty() {
-        line!(page, "| Action | Target | State | Policy |");
-        line!(page, "|---|---|---|---|");
-        for action in &report.actions {
-            line!(
-                page,
-                "| {} | {} | {} | {} |",
-                cell(&action.tool),
-                cell(&action.target),
-                escape(&action.state),
-                escape(&action.policy)
-            );
-        }
-        line!(page);
-    }
+    changes(page, report);
     let reasons: Vec<String> =
         report.risk.reasons.iter().map(|r| format!("{} ({})", escape(&r.reason), code(&r.rule))).collect();
     let why = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join("; ")) };
     line!(page, "Risk {}{why}.", report.risk.level);
     line!(page);
     runbooks(page, report);
+}
+
+/// What was planned and done, and the one command that answers what is asked.
+fn changes(page: &mut String, report: &Report) {
+    if report.actions.is_empty() {
+        return;
+    }
+    line!(page, "## Changes");
+    line!(page);
+    for action in &report.actions {
+        let what = match action.title.is_empty() {
+            true => format!("{} on {}", code(&action.tool), code(&action.target)),
+            false => format!("{} ({})", prose(&raised(&clip(&action.title, 300))), code(&action.tool)),
+        };
+        let rules: Vec<String> = action.rules.iter().map(|rule| code(rule)).collect();
+        let policy = match (action.policy.is_empty(), rules.is_empty()) {
+            (true, _) => String::new(),
+            (false, true) => format!(" Policy: {}.", escape(&action.policy)),
+            (false, false) => format!(" Policy: {} ({}).", escape(&action.policy), rules.join(", ")),
+        };
+        let detail = action.detail.as_ref().map_or(String::new(), |detail| format!(" {}.", prose(&clip(detail, 300))));
+        line!(page, "- **{}**: {what}.{detail}{policy}{}", escape(&action.state), approve(action));
+    }
+    line!(page);
+}
+
+/// How a person says yes to what is asked.
+fn approve(action: &ReportAction) -> String {
+    let Some(approval) = action.approval.as_ref().filter(|_| action.state == "asked") else { return String::new() };
+    let until = action.expires_at.map_or(String::new(), |at| format!(" until {}", moment(at)));
+    format!(" Approve{until}: {}", code(&format!("firewarden approvals grant {approval}")))
 }
 
 /// What people wrote down for this alert.
@@ -381,6 +398,58 @@ mod tests {
         assert_eq!(prose("it says \"a|<b>\" here"), "it says `a|<\u{2060}b>` here");
         assert_eq!(prose("\"<b"), "\"&lt;b");
         assert_eq!(code("```\n<b>"), "```` ``` <\u{2060}b> ````");
+    }
+
+    #[test]
+    fn a_change_says_what_became_of_it_and_a_question_how_to_answer() {
+        let action = |value: serde_json::Value| -> ReportAction { serde_json::from_value(value).unwrap() };
+        let asked = action(serde_json::json!({
+            "id": "act_1", "tool": "kubernetes_scale", "target": "Deployment payments/api", "state": "asked",
+            "policy": "ask", "title": "scale Deployment payments/api from 2 to 3 replicas",
+            "rules": ["action/pressure"], "approval": "apr_1", "expires_at": "2026-11-21T00:10:00Z",
+        }));
+        let mut done = asked.clone();
+        (done.state, done.policy, done.expires_at) = ("done".into(), "allow".into(), None);
+        (done.rules, done.detail) = (vec![], Some("3 <b>replicas</b>".into()));
+        let old = action(serde_json::json!({
+            "id": "act_1", "tool": "scale", "target": "api", "state": "planned", "policy": "",
+        }));
+        for (action, expected) in [
+            (
+                asked,
+                "- **asked**: Scale Deployment payments/api from 2 to 3 replicas (`kubernetes_scale`). Policy: ask \
+                 (`action/pressure`). Approve until 2026-11-21 00:10 UTC: `firewarden approvals grant apr_1`",
+            ),
+            (
+                done,
+                "- **done**: Scale Deployment payments/api from 2 to 3 replicas (`kubernetes_scale`). 3 \
+                 &lt;b>replicas&lt;/b>. Policy: allow.",
+            ),
+            (old, "- **planned**: `scale` on `api`."),
+        ] {
+            let mut page = String::new();
+            changes(&mut page, &Report { actions: vec![action], ..report() });
+            assert_eq!(page, format!("## Changes\n\n{expected}\n\n"));
+        }
+        let mut page = String::new();
+        changes(&mut page, &report());
+        assert_eq!(page, "");
+    }
+
+    fn report() -> Report {
+        serde_json::from_value(serde_json::json!({
+            "schema_version": "rca_report/v1", "revision": 1, "verdict": "likely", "summary": "s",
+            "incident": {"id": "inv", "fingerprint": "f", "alert": "A", "started_at": "2026-11-20T00:00:00Z",
+                         "subject": {"kind": "pvc", "namespace": null, "name": "d", "cluster": null}},
+            "risk": {"level": "MEDIUM", "reasons": []}, "root_causes": [], "causal_chain": [], "alternatives": [],
+            "impact": {"services": [], "statement": "", "since": null, "evidence_ids": []}, "timeline": [],
+            "actions": [], "recommendations": [], "queries": [], "open_questions": [], "similar": [], "runbooks": [],
+            "evidence": [], "provenance": {"mode": "deterministic", "model": null, "prompt_digest": null,
+                "tokens_in": 0, "tokens_out": 0, "cost_usd": 0.0, "duration_ms": 1,
+                "time_to_first_evidence_ms": null, "collections_failed": []},
+            "verification": {"claims": 0, "supported": 0, "removed": 0, "checks": []}
+        }))
+        .unwrap()
     }
 
     #[test]

@@ -70,6 +70,7 @@ mod tests {
             verdict: ReportVerdict::Likely,
             summary: "x".into(),
             url: None,
+            questions: vec![],
         }
     }
 

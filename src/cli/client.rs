@@ -164,8 +164,9 @@ impl Client {
         let detail = problem["detail"].as_str().or(problem["title"].as_str()).unwrap_or("without saying why");
         let what = format!("{} answers {}: {detail}", self.address(), answer.status);
         match answer.status {
-            401 | 403 => Failure::unreachable(what, "FIREWARDEN_TOKEN must hold one of `access.tokens`"),
-            400 | 404 | 406 | 409 | 413 | 422 => Failure::usage(what, ""),
+            401 => Failure::unreachable(what, "FIREWARDEN_TOKEN must hold one of `access.tokens`"),
+            403 => Failure::unreachable(what, "FIREWARDEN_TOKEN must hold a token whose role and groups allow it"),
+            400 | 404 | 406 | 409 | 410 | 413 | 422 => Failure::usage(what, ""),
             _ => Failure::unreachable(what, "its log says more"),
         }
     }

@@ -5,7 +5,7 @@ use super::events::{Paging, fields, list, plain, rows, word};
 use super::render::Watcher;
 use super::session::Session;
 use super::status::Status;
-use super::{Exit, Failure, Written, markdown, transcript};
+use super::{Exit, Failure, Written, markdown, question, transcript};
 use crate::analysis;
 use serde_json::{Value, json};
 
@@ -96,7 +96,14 @@ impl Investigations {
             Self::Show { id, written } => {
                 let path = format!("/api/v1/investigations/{}", plain(&id)?);
                 let investigation = session.client()?.get(&path, &[]).await?;
-                out.value(written.output, &investigation, || fields(&investigation))?;
+                let lines = || {
+                    let mut rest = investigation.clone();
+                    let actions = rest.as_object_mut().and_then(|rest| rest.remove("actions")).unwrap_or_default();
+                    let mut lines = fields(&rest);
+                    lines.extend(question::changes(&actions, out.columns));
+                    lines
+                };
+                out.value(written.output, &investigation, lines)?;
             }
             Self::Watch { id } => {
                 let mut watcher = Watcher::new(out.colour);

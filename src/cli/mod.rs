@@ -2,11 +2,12 @@
 //!
 //! - what is typed: this file; what it is run with: [`session`]
 //! - commands: [`serve`], [`demo`], [`investigate`], [`init`], [`check`], [`doctor`], [`policy`], [`prompt`],
-//!   [`tools`], [`events`], [`investigations`], [`usage`], [`audit`], [`version`]
+//!   [`tools`], [`events`], [`investigations`], [`approvals`], [`usage`], [`audit`], [`version`]
 //! - a running server: [`client`]
-//! - what is seen: [`render`] (the journal), [`transcript`], [`markdown`], [`output`] (tables, JSON, YAML), [`text`]
+//! - what is seen: [`render`] (the journal), [`question`] (changes and questions), [`transcript`], [`markdown`], [`output`] (tables, JSON, YAML), [`text`]
 //! - how it ends: [`failure`]
 
+pub mod approvals;
 pub mod audit;
 pub mod check;
 pub mod client;
@@ -22,6 +23,7 @@ pub mod markdown;
 pub mod output;
 pub mod policy;
 pub mod prompt;
+mod question;
 pub mod render;
 pub mod serve;
 pub mod session;
@@ -103,6 +105,9 @@ enum Command {
     /// What a running server investigates
     #[command(subcommand)]
     Investigations(investigations::Investigations),
+    /// Changes that wait for a person, and those that were answered
+    #[command(subcommand)]
+    Approvals(approvals::Approvals),
     /// What a running server spent, and what is left today
     Usage(usage::Usage),
     /// Verify the journal
@@ -159,6 +164,7 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Tools(command) => command.run(&session).await,
         Command::Events(command) => command.run(&session).await,
         Command::Investigations(command) => command.run(&session).await,
+        Command::Approvals(command) => command.run(&session).await,
         Command::Usage(command) => command.run(&session).await,
         Command::Audit(command) => command.run(&session).await,
         Command::Version(command) => command.run(&session),

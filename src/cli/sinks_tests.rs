@@ -113,6 +113,7 @@ fn a_notice_is_data() {
             verdict: crate::domain::ReportVerdict::Likely,
             summary: text.into(),
             url: None,
+            questions: vec![],
         };
         let bytes = serde_json::to_vec(&notice).unwrap();
         assert!(!bytes.iter().any(|byte| byte.is_ascii_control()), "{name}");

@@ -214,6 +214,9 @@ pub struct ReportAction {
     /// The question to people, `apr_…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<String>,
+    /// Until when that may be answered, while it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
     /// What became of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,

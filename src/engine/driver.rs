@@ -8,8 +8,10 @@ use super::assess::Known;
 use super::{Engine, EngineError, failpoint, propose};
 use crate::domain::{ApprovalId, ApprovalState, BlobRef, Digest, Effect, InvestigationId, Person, Risk};
 use crate::gate::Pass;
-use crate::journal::{Actor, ApprovalView, Body, Call, Draft, Head, Investigation, Progress, Step, View, chain, next};
-use crate::store::{Append, Blob, Lease, Signal, Waiting};
+use crate::journal::{
+    Actor, ApprovalView, Body, Call, Deed, Draft, Head, Investigation, Progress, Step, View, chain, next,
+};
+use crate::store::{Append, ApprovalFilter, BegunDeed, Blob, Lease, Signal, Waiting};
 use crate::telemetry;
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
@@ -29,8 +31,10 @@ pub(super) struct Session<'e> {
     pub(super) talk: Talk,
     /// What calls are judged against.
     pub(super) known: Option<Known>,
-    /// Questions as they were last committed.
+    /// Questions as the store shows them.
     asked: Vec<ApprovalView>,
+    /// Changes that were begun, as the store counts them.
+    begun: Vec<BegunDeed>,
     lease: Lease,
     /// Something arrived that is no entry yet. What arrives later wakes the investigation.
     pub(super) signalled: bool,
@@ -112,6 +116,11 @@ impl<'e> Session<'e> {
                 break;
             }
         }
+        // A row that is not what its entries say, however that came about, is made good by the next commit.
+        let asked = match inv.deeds.iter().any(|deed| !deed.questions.is_empty()) {
+            true => engine.store.approvals(&ApprovalFilter::of(lease.investigation)).await?.items,
+            false => vec![],
+        };
         Ok(Self {
             engine,
             inv,
@@ -119,7 +128,8 @@ impl<'e> Session<'e> {
             passes: HashMap::new(),
             talk: Talk::default(),
             known: None,
-            asked: vec![],
+            asked,
+            begun: vec![],
             lease,
             durable: head,
             pending: Append::default(),
@@ -236,14 +246,15 @@ impl<'e> Session<'e> {
     /// repeat; what was committed is never repeated.
     pub(super) async fn flush(&mut self) -> Result<(), EngineError> {
         let mut append = std::mem::take(&mut self.pending);
-        if append.entries.is_empty() && append.consumed.is_empty() {
+        append.approvals = self.changed_questions();
+        append.deeds = self.changed_deeds();
+        if append.entries.is_empty() && append.consumed.is_empty() && append.approvals.is_empty() {
             return Ok(());
         }
         if failpoint::armed().is_some() {
             self.flush_one_by_one(&mut append).await?;
         }
         append.view = View::of(&self.inv);
-        append.approvals = self.changed_questions();
         failpoint::commit(failpoint::Side::Before);
         self.signalled = self.engine.store.append(&self.lease, &self.durable, append).await?;
         failpoint::commit(failpoint::Side::After);
@@ -260,6 +271,24 @@ impl<'e> Session<'e> {
         let all = ApprovalView::all(&self.inv);
         let changed = all.iter().filter(|view| !self.asked.contains(view)).cloned().collect();
         self.asked = all;
+        changed
+    }
+
+    /// Changes that were begun or ended since the last commit.
+    fn changed_deeds(&mut self) -> Vec<BegunDeed> {
+        let begun = |deed: &Deed| {
+            Some(BegunDeed {
+                id: deed.action.id,
+                investigation: self.lease.investigation,
+                started_at: deed.started_at?,
+                tool: deed.action.tool.clone(),
+                target: deed.action.target(),
+                helped: deed.helped(),
+            })
+        };
+        let all: Vec<BegunDeed> = self.inv.deeds.iter().filter_map(begun).collect();
+        let changed = all.iter().filter(|deed| !self.begun.contains(deed)).cloned().collect();
+        self.begun = all;
         changed
     }
 

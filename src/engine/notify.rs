@@ -5,12 +5,13 @@
 
 use super::EngineError;
 use super::driver::Session;
-use crate::domain::ReportVerdict;
-use crate::journal::{Body, Draft, outbox};
+use crate::domain::{ApprovalId, ApprovalState, Digest, Effect, ReportVerdict, Risk};
+use crate::journal::{ApprovalView, Body, Draft, outbox};
 use crate::telemetry;
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use jiff::Timestamp;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -36,6 +37,61 @@ pub struct Notice {
     pub summary: String,
     /// Where to read more, if the server's address is configured.
     pub url: Option<String>,
+    /// What people are asked right now.
+    pub questions: Vec<Asked>,
+}
+
+/// A question that stands, with all that somebody who is woken needs to answer it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Asked {
+    /// `apr_…`.
+    pub approval_id: ApprovalId,
+    /// The change in one line.
+    pub title: String,
+    /// What it does to the world.
+    pub effect: Effect,
+    /// Every object.
+    pub target: String,
+    /// The level at which it is asked.
+    pub risk: Option<Risk>,
+    /// Whose members may answer.
+    pub groups: Vec<String>,
+    /// What a yes has to name.
+    pub action_digest: Digest,
+    /// From then on it is a no.
+    pub expires_at: Timestamp,
+    /// Where all of it is read, if the server's address is configured.
+    pub url: Option<String>,
+    /// What a person types to see it whole and to say yes.
+    pub command: String,
+}
+
+impl Asked {
+    /// Those of `views` that stand at `now`.
+    fn standing(views: Vec<ApprovalView>, base: Option<&str>, now: Timestamp) -> Vec<Self> {
+        let stands = |view: &ApprovalView| view.state == ApprovalState::Pending && now < view.expires_at;
+        views.into_iter().filter(stands).map(|view| Self::of(view, base)).collect()
+    }
+
+    fn of(view: ApprovalView, base: Option<&str>) -> Self {
+        let mut groups: Vec<String> = view.requirements.into_iter().flat_map(|asked| asked.groups).collect();
+        groups.sort_unstable();
+        groups.dedup();
+        let id = view.id;
+        let server = base.map_or(String::new(), |base| format!(" --server {base}"));
+        Self {
+            approval_id: id,
+            title: view.action.title,
+            effect: view.action.effect,
+            target: view.action.target,
+            risk: view.risk,
+            groups,
+            action_digest: view.action_digest,
+            expires_at: view.expires_at,
+            url: base.map(|base| format!("{base}/api/v1/approvals/{id}")),
+            command: format!("firewarden approvals grant {id}{server}"),
+        }
+    }
 }
 
 /// Why a notice did not arrive.
@@ -80,6 +136,15 @@ impl Sink for LogSink {
             verdict = %notice.verdict,
             "{}", notice.summary
         );
+        for asked in &notice.questions {
+            tracing::info!(
+                investigation = %notice.investigation,
+                approval = %asked.approval_id,
+                expires_at = %asked.expires_at,
+                command = %asked.command,
+                "somebody is asked: {}", asked.title
+            );
+        }
         Ok(())
     }
 }
@@ -117,7 +182,7 @@ impl Session<'_> {
 
     fn notice(&self, revision: u32) -> Option<Notice> {
         let (report, opening) = (self.inv.report.as_ref()?, self.inv.opening()?);
-        let base = self.engine.public_url.as_ref();
+        let base = self.engine.public_url.as_deref();
         Some(Notice {
             investigation: self.inv.chain.clone(),
             revision,
@@ -127,6 +192,7 @@ impl Session<'_> {
             verdict: report.verdict,
             summary: report.summary.clone(),
             url: base.map(|base| format!("{base}/api/v1/investigations/{}/report", self.inv.chain)),
+            questions: Asked::standing(ApprovalView::all(&self.inv), base, self.now()),
         })
     }
 
@@ -166,6 +232,27 @@ async fn attempt(sink: &dyn Sink, notice: &Notice, patience: Duration) -> Result
 mod tests {
     use super::*;
 
+    #[test]
+    fn whoever_is_woken_learns_what_is_asked_and_how_to_answer() {
+        let now: Timestamp = "2026-11-21T00:00:00Z".parse().unwrap();
+        let job = "inv_00000000-0000-0000-0000-000000000007".parse().unwrap();
+        let sample = |n| crate::journal::asked::sample(n, job);
+        let over = ApprovalView { state: ApprovalState::Denied, ..sample(2) };
+        let late = ApprovalView { expires_at: now, ..sample(3) };
+        let asked = Asked::standing(vec![sample(1), over, late], Some("https://fw.example"), now);
+        let id = "apr_00000000-0000-0000-0000-000000000001";
+        let expected = serde_json::json!([{
+            "approval_id": id, "title": "scale Deployment payments/api from 2 to 3 replicas", "effect": "write",
+            "target": "Deployment payments/api", "risk": "MEDIUM", "groups": ["oncall"],
+            "action_digest": sample(1).action_digest, "expires_at": "2026-11-21T00:10:00Z",
+            "url": format!("https://fw.example/api/v1/approvals/{id}"),
+            "command": format!("firewarden approvals grant {id} --server https://fw.example"),
+        }]);
+        assert_eq!(serde_json::to_value(asked).unwrap(), expected);
+        let local = Asked::of(sample(1), None);
+        assert_eq!((local.url, local.command), (None, format!("firewarden approvals grant {id}")));
+    }
+
     #[derive(Debug)]
     struct Mute;
 
@@ -191,6 +278,7 @@ mod tests {
             verdict: ReportVerdict::Likely,
             summary: "x".into(),
             url: None,
+            questions: vec![],
         };
         let expected = Undelivered { error: "mute: timed out".into(), again: true };
         assert_eq!(attempt(&Mute, &notice, Duration::ZERO).await, Err(expected));

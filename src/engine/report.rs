@@ -116,6 +116,7 @@ impl Session<'_> {
                 title: view.title,
                 rules: view.rules,
                 approval: view.approval_id.map(|id| id.to_string()),
+                expires_at: view.expires_at,
                 detail: view.detail,
             }
         };

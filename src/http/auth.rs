@@ -1,8 +1,9 @@
 //! Who may. Intake credentials open the webhooks and nothing else; access tokens open the API. A
-//! handler names the privilege that it needs in its signature: [`Viewer`], [`Operator`].
+//! handler names the privilege that it needs in its signature: [`Viewer`], [`Operator`],
+//! [`Approver`].
 
 use super::{Problem, Web};
-use crate::domain::{Digest, Secret};
+use crate::domain::{Digest, Person, Secret};
 use axum::extract::FromRequestParts;
 use axum::http::{HeaderMap, header, request::Parts};
 use serde::{Deserialize, Serialize};
@@ -77,6 +78,16 @@ pub struct Caller {
     pub role: Role,
     /// Its groups.
     pub groups: Vec<String>,
+    /// The only user of this machine, of whom no credential is asked.
+    pub is_local: bool,
+}
+
+impl Caller {
+    /// Who stands in the journal with an answer.
+    pub fn person(&self) -> Person {
+        let groups = if self.is_local { vec![] } else { self.groups.clone() };
+        Person { name: self.name.clone(), groups, every_group: self.is_local }
+    }
 }
 
 impl Access {
@@ -116,7 +127,8 @@ impl Access {
         if self.tokens.is_empty() {
             refuse_other_hosts(headers)?;
             refuse_other_pages(headers)?;
-            return Ok(Caller { name: "local".into(), role: Role::Admin, groups: vec!["*".into()] });
+            let groups = vec!["*".into()];
+            return Ok(Caller { name: "local".into(), role: Role::Admin, groups, is_local: true });
         }
         let given = bearer(headers);
         let mut found = None;
@@ -130,7 +142,8 @@ impl Access {
                           do not open it.";
             Problem::unauthorized("Bearer", detail)
         })?;
-        Ok(Caller { name: known.name.clone(), role: known.role, groups: known.groups.clone() })
+        let AccessToken { name, role, groups, .. } = known.clone();
+        Ok(Caller { name, role, groups, is_local: false })
     }
 }
 
@@ -229,6 +242,10 @@ pub struct Viewer(pub Caller);
 #[derive(Debug, Clone)]
 pub struct Operator(pub Caller);
 
+/// May also answer questions, where a group fits.
+#[derive(Debug, Clone)]
+pub struct Approver(pub Caller);
+
 fn at_least(role: Role, parts: &Parts, web: &Web) -> Result<Caller, Problem> {
     let caller = web.access.load().caller(&parts.headers)?;
     match caller.role >= role {
@@ -255,6 +272,14 @@ impl FromRequestParts<Arc<Web>> for Operator {
 
     async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<Self, Problem> {
         at_least(Role::Operator, parts, web).map(Self)
+    }
+}
+
+impl FromRequestParts<Arc<Web>> for Approver {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<Self, Problem> {
+        at_least(Role::Approver, parts, web).map(Self)
     }
 }
 
@@ -350,6 +375,13 @@ mod tests {
         for value in ["Bearer tok-123", "Bearer s3cret", "Bearer vie", "Basic dmlldw=="] {
             assert_eq!(by(value).unwrap_err().status, StatusCode::UNAUTHORIZED, "{value}");
         }
+        // A group of this name is no other group than any.
+        let mut star = access();
+        star.tokens[0].groups = vec!["*".into()];
+        let ann = star.caller(&headers(&[("authorization", "Bearer view")])).unwrap().person();
+        assert!(!ann.every_group && !ann.is_in_any(&["oncall".into()]));
+        let local = Access::default().caller(&headers(&[("host", "localhost")])).unwrap().person();
+        assert!(local.every_group && local.is_in_any(&["oncall".into()]));
         assert!(Role::Viewer < Role::Operator && Role::Operator < Role::Approver && Role::Approver < Role::Admin);
     }
 

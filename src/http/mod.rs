@@ -3,6 +3,7 @@
 //! - [`webhook`]: bodies come in; answered once everything is on disk
 //! - [`auth`]: who may; handlers name the privilege in their signature
 //! - [`api`]: what came in and what was done with it
+//! - [`approvals`]: questions to people, and their answers
 //! - [`usage`]: what was spent, and what is left
 //! - [`stream`]: an investigation as it happens
 //! - [`health`]: alive, ready, well, and the figures
@@ -10,6 +11,7 @@
 //! - [`serve`]: connections, within bounds
 
 pub mod api;
+pub mod approvals;
 pub mod auth;
 mod body;
 pub mod health;
@@ -23,7 +25,7 @@ pub mod webhook;
 #[cfg(test)]
 mod tests;
 
-pub use auth::{Access, AccessToken, Caller, IntakeToken, Operator, Role, Viewer};
+pub use auth::{Access, AccessToken, Approver, Caller, IntakeToken, Operator, Role, Viewer};
 pub use health::Status;
 pub use problem::Problem;
 pub use serve::serve;
@@ -124,6 +126,12 @@ pub fn router(web: Arc<Web>) -> Router {
         .route(&below("transcript"), get(api::transcript_of))
         .route(&below("stream"), get(stream::stream))
         .route(&below("cancel"), post(api::cancel))
+        .route("/api/v1/approvals", get(approvals::list))
+        .route("/api/v1/approvals/{id}", get(approvals::show))
+        .route("/api/v1/approvals/{id}/grant", post(approvals::grant))
+        .route("/api/v1/approvals/{id}/deny", post(approvals::deny))
+        .route("/api/fleet/approvals", get(approvals::fleet_list))
+        .route("/api/fleet/approvals/grant", post(approvals::fleet_answer))
         .route("/api/v1/usage", get(usage::usage))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))

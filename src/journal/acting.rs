@@ -134,6 +134,8 @@ pub struct Deed {
     pub questions: Vec<Question>,
     /// Attempts to make it.
     pub attempts: u32,
+    /// When it was last begun.
+    pub started_at: Option<Timestamp>,
     /// No byte of the last attempt left later than this.
     pub send_by: Option<Timestamp>,
     /// Looks at it, for it while its end is not known and since it was made.
@@ -177,6 +179,15 @@ impl Deed {
         let DeedState::Done { at, .. } = &self.state else { return None };
         let watch = self.ruling.as_ref()?.0.duties.verify_after?;
         at.checked_add(jiff::SignedDuration::from_secs(i64::try_from(watch.within_s).ok()?)).ok()
+    }
+
+    /// Whether it helped; `None` while nobody knows, and where nothing could be observed.
+    pub fn helped(&self) -> Option<bool> {
+        match &self.state {
+            DeedState::Watched { outcome: Watched::Held, .. } => Some(true),
+            DeedState::Watched { outcome: Watched::Failed, .. } => Some(false),
+            _ => None,
+        }
     }
 
     /// It may be in the world, or is: nobody plans it again for the same purpose.
@@ -313,7 +324,7 @@ impl Investigation {
                     return Err(format!("{action} was not ready to be made"));
                 }
                 deed.attempts = *attempt;
-                (deed.send_by, deed.looks) = (Some(*send_by), 0);
+                (deed.started_at, deed.send_by, deed.looks) = (Some(entry.at), Some(*send_by), 0);
                 deed.action.precondition = precondition.clone();
                 deed.action.carries = carries.clone();
                 deed.state = DeedState::Started;
@@ -431,6 +442,7 @@ impl Investigation {
             ruling: None,
             questions: vec![],
             attempts: 0,
+            started_at: None,
             send_by: None,
             looks: 0,
             looked_at: None,

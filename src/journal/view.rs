@@ -83,6 +83,9 @@ pub struct ViewAction {
     pub rules: Vec<String>,
     /// The question about it.
     pub approval_id: Option<ApprovalId>,
+    /// Until when it may be answered, while it stands.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
     /// What names the result in the world.
     pub reference: Option<String>,
     /// What became of it, for people.
@@ -126,6 +129,7 @@ impl ViewAction {
             verdict: ruling.map(|ruling| ruling.verdict),
             rules: rules.unwrap_or_default(),
             approval_id: deed.question().map(|question| question.id),
+            expires_at: deed.waits().map(|question| question.expires_at),
             reference,
             detail,
         }

@@ -8,12 +8,19 @@
 //! - entries, the payloads that they commit to and the row that lists read change in one
 //!   transaction.
 
+pub(crate) mod deeds;
+mod list;
 pub mod sqlite;
 mod usage;
 
+pub use deeds::{BegunDeed, DeedCounts};
+pub use list::{ApprovalFilter, EventFilter, InvestigationFilter, Page};
 pub use usage::{Figures, OpenRequest, Usage, UsageFilter, UsageRow, day_of};
 
-use crate::domain::{AlertStatus, ApprovalId, BlobRef, Digest, EventId, InvestigationId, Person, Severity, SreEvent};
+use crate::domain::{
+    ActionId, AlertStatus, ApprovalId, ApprovalState, BlobRef, Digest, EventId, InvestigationId, Person, SreEvent,
+    Target,
+};
 use crate::journal::{ApprovalView, Body, Draft, Entry, Head, View};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
@@ -233,6 +240,8 @@ pub struct Append {
     pub view: Option<View>,
     /// Questions that are new or not what they were.
     pub approvals: Vec<ApprovalView>,
+    /// Changes that were begun or ended.
+    pub deeds: Vec<BegunDeed>,
 }
 
 /// Nothing is parked for longer at once. A row that waits longer than this from now proves that the
@@ -336,49 +345,6 @@ pub trait Blobs: Send + Sync {
     async fn blob(&self, reference: &BlobRef) -> Result<Option<Vec<u8>>, StoreError>;
 }
 
-/// Which rows of a list are wanted.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct EventFilter {
-    /// Subject, exactly.
-    pub subject: Option<String>,
-    /// Source, exactly.
-    pub source: Option<String>,
-    /// Severity.
-    pub severity: Option<Severity>,
-    /// Received at or after.
-    pub since: Option<Timestamp>,
-    /// Rows older than the one that this cursor names.
-    pub cursor: Option<String>,
-    /// At most this many rows.
-    pub limit: u32,
-}
-
-/// Which rows of a list are wanted.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct InvestigationFilter {
-    /// `queued|running|…|closed`.
-    pub state: Option<String>,
-    /// `LOW|…`.
-    pub risk: Option<String>,
-    /// Route, exactly.
-    pub route: Option<String>,
-    /// Subject, exactly.
-    pub subject: Option<String>,
-    /// Rows older than the one that this cursor names.
-    pub cursor: Option<String>,
-    /// At most this many rows.
-    pub limit: u32,
-}
-
-/// One page, newest first.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Page<T> {
-    /// The rows.
-    pub items: Vec<T>,
-    /// Give it back as `cursor` for the next page; `None` on the last.
-    pub next_cursor: Option<String>,
-}
-
 /// An alert as it is kept.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredEvent {
@@ -458,6 +424,39 @@ pub trait StoreReader: Send + Sync {
     /// # Errors
     /// When the store does not answer.
     async fn investigations(&self, filter: &InvestigationFilter) -> Result<Page<View>, StoreError>;
+
+    /// One question to people.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn approval(&self, id: ApprovalId) -> Result<Option<ApprovalView>, StoreError>;
+
+    /// A page of questions.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn approvals(&self, filter: &ApprovalFilter) -> Result<Page<ApprovalView>, StoreError>;
+
+    /// The questions of one investigation that nobody has decided, newest first.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn pending_of(&self, investigation: InvestigationId) -> Result<Vec<ApprovalView>, StoreError> {
+        let filter = ApprovalFilter { state: Some(ApprovalState::Pending), ..ApprovalFilter::of(investigation) };
+        Ok(self.approvals(&filter).await?.items)
+    }
+
+    /// What was done before with `tool`, to `target` and around it, the change `but` left out.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn deeds_before(
+        &self,
+        but: ActionId,
+        tool: &str,
+        target: &Target,
+        now: Timestamp,
+    ) -> Result<DeedCounts, StoreError>;
 
     /// The names of all chains, `system` included, after `after` in order.
     ///

@@ -4,6 +4,7 @@
 //! - [`crash`]: SIGKILL after every entry of a whole investigation
 //! - [`commits`]: SIGKILL before and after every commit of one, while others write to it
 //! - [`delivery`]: people are told in the end, though their chat is down
+//! - [`approvals`]: questions to people, from the notice to what became of the answer
 //! - [`cli`]: the commands as people type them
 //! - [`budgets`]: what happens when the money runs out
 //! - [`conversation`]: what a model is told, request after request
@@ -26,6 +27,7 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+mod approvals;
 mod bad_input;
 mod budgets;
 mod cli;

@@ -291,3 +291,76 @@ fn findings_name_cause_confidence_and_evidence() {
     };
     insta::assert_snapshot!(Watcher::new(Colour::Off).findings(&analysis).join("\n"));
 }
+
+#[test]
+fn changes_are_planned_asked_answered_and_made() {
+    use crate::journal::{RulingPhase, Watched};
+    let action: Action = serde_json::from_value(json!({
+        "id": "act_00000000-0000-0000-0000-000000000001", "tool": "kubernetes_scale", "effect": "write",
+        "reversible": true, "args": {"name": "api", "replicas": 3},
+        "title": "scale Deployment payments/api from 2 to 3 replicas\x1b[2J", "targets": [],
+        "preview": {"kind": "server_dry_run", "text": "-   replicas: 2\n+   replicas: 3", "adds": 1, "changes": 0, "removes": 1},
+        "precondition": null, "carries": null, "undo": null, "retry": "keyed",
+        "blast_radius": {"known": true, "pods": 2, "namespaces": 1, "clusters": 1, "dependents": 0, "pvc_bytes": 0},
+        "facts": null, "nonce": "n",
+    }))
+    .unwrap();
+    let digest = action.digest("inv_00000000-0000-0000-0000-000000000007".parse().unwrap(), Risk::Medium);
+    let (id, approval) = (action.id, ApprovalId::new(Uuid::from_u128(9)));
+    let requirement =
+        Requirement { rule: "action/pressure".into(), groups: vec!["oncall".into(), "leads".into()], count: 2 };
+    let ruled = |phase, verdict| {
+        let mut ruling = ruling(verdict);
+        ruling.reasons = vec![reason("action/pressure", "approve", "under pressure every write is asked", None)];
+        Body::ActionRuled { action: id, phase, digest: digest.clone(), ruling, input: blob(), told: String::new() }
+    };
+    let decided = |granted, name: &str, comment: &str| Body::ApprovalDecided {
+        approval,
+        granted,
+        digest: digest.clone(),
+        by: Person { name: name.into(), groups: vec![], every_group: false },
+        comment: comment.into(),
+    };
+    let receipt = Receipt { reference: "r".into(), summary: "3 replicas wanted".into(), detail: json!(null) };
+    let shown = watch(
+        Colour::Off,
+        vec![
+            (0, Body::CallsProposed { calls: vec![call("beside_1", "kubernetes_scale")], reason: "it is full".into() }),
+            (
+                1,
+                Body::ActionPlanned {
+                    call_id: "beside_1".into(),
+                    keys: action.keys(&Digest::of("i")),
+                    marker: Marker::sign(&Digest::of("s"), b"k"),
+                    action: Box::new(action),
+                },
+            ),
+            (1, ruled(RulingPhase::Propose, Verdict::Ask)),
+            (
+                1,
+                Body::ApprovalRequested {
+                    approval,
+                    action: id,
+                    digest: digest.clone(),
+                    requirements: vec![requirement],
+                    expires_at: at(901),
+                },
+            ),
+            (60, decided(true, "ann", "")),
+            (90, decided(true, "bea", "go\x1b[2J ahead")),
+            (
+                90,
+                Body::ApprovalWithdrawn {
+                    approval,
+                    state: ApprovalState::Invalidated,
+                    reason: "the risk is not what it was".into(),
+                },
+            ),
+            (91, decided(false, "cid", "not now")),
+            (92, Body::ApprovalExpired { approval }),
+            (93, Body::ActionFinished { action: id, receipt }),
+            (94, Body::Verified { action: id, outcome: Watched::Held, reason: "the alert is over".into() }),
+        ],
+    );
+    insta::assert_snapshot!(shown);
+}

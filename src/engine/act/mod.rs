@@ -15,6 +15,7 @@ use crate::domain::{
 };
 use crate::gate::{Answer, Clearance, Wanted, authorize};
 use crate::journal::{Body, Deed, DeedState, Draft, RulingPhase, changing};
+use crate::policy::contract::ActionHistory;
 use crate::policy::{ActionInput, CallFacts};
 use crate::telemetry;
 use crate::tools::{ActError, ToolError};
@@ -155,6 +156,15 @@ impl Session<'_> {
         let mut input = ActionInput::for_call(&background, &self.level(), &rules, about, call, now);
         input.phase = phase.as_str().to_owned();
         input.blast_radius = action.blast_radius.clone();
+        let before = self.engine.store.deeds_before(action.id, &action.tool, &action.target(), now).await?;
+        input.history = ActionHistory {
+            resource_actions_1h: before.resource_1h,
+            resource_actions_24h: before.resource_24h,
+            namespace_actions_1h: before.namespace_1h,
+            targets_of_kind_1h: before.targets_of_kind_1h,
+            same_action_1h: before.same_1h,
+            same_action_failed_24h: before.same_failed_24h,
+        };
         if let Some(pr) = action.facts.get("pr").and_then(|pr| serde_json::from_value(pr.clone()).ok()) {
             input.pr = pr;
         }

@@ -37,6 +37,7 @@ fn deed(retry: Retry, looks: u32) -> Deed {
         ruling: None,
         questions: vec![],
         attempts: 1,
+        started_at: Some(at(0)),
         send_by: Some(at(30)),
         looks,
         looked_at: None,

@@ -1,5 +1,6 @@
 //! The router as a client sees it, over a real store.
 
+mod approvals;
 mod intake;
 mod reading;
 mod stage;

@@ -1,10 +1,10 @@
 //! A router over a SQLite store in a temporary folder, whose commits can be made to fail.
 
-use crate::domain::{BlobRef, Clock, DayBudget, Entropy, EventId, InvestigationId, Redactor, Secret};
+use crate::domain::{ApprovalId, BlobRef, Clock, DayBudget, Entropy, EventId, InvestigationId, Redactor, Secret};
 use crate::engine::intake::Intake;
 use crate::engine::routes::Routes;
 use crate::http::{Access, AccessToken, Gates, IntakeToken, Limits, Role, Status, Web, router};
-use crate::journal::{Body, Draft, Entry, Head, Outcome, View};
+use crate::journal::{ApprovalView, Body, Draft, Entry, Head, Outcome, View};
 use crate::store::sqlite::SqliteStore;
 use crate::store::*;
 use arc_swap::ArcSwap;
@@ -13,17 +13,25 @@ use axum::body::Body as HttpBody;
 use axum::http::{HeaderMap, Request, StatusCode};
 use jiff::Timestamp;
 use serde_json::Value;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use tower::ServiceExt;
 use uuid::Uuid;
 
-#[derive(Debug)]
-struct Now;
+/// Stands still; put forward by hand, in seconds.
+#[derive(Debug, Default)]
+pub(super) struct Now(AtomicI64);
+
+impl Now {
+    pub(super) fn forward(&self, seconds: i64) {
+        self.0.fetch_add(seconds, Ordering::Relaxed);
+    }
+}
 
 impl Clock for Now {
     fn now(&self) -> Timestamp {
-        "2026-11-21T00:00:00Z".parse().unwrap()
+        let start: Timestamp = "2026-11-21T00:00:00Z".parse().unwrap();
+        start + jiff::SignedDuration::from_secs(self.0.load(Ordering::Relaxed))
     }
 }
 
@@ -139,6 +147,21 @@ impl StoreReader for Breakable {
     async fn investigations(&self, filter: &InvestigationFilter) -> Result<Page<View>, StoreError> {
         self.inner.investigations(filter).await
     }
+    async fn approval(&self, id: ApprovalId) -> Result<Option<ApprovalView>, StoreError> {
+        self.inner.approval(id).await
+    }
+    async fn approvals(&self, filter: &ApprovalFilter) -> Result<Page<ApprovalView>, StoreError> {
+        self.inner.approvals(filter).await
+    }
+    async fn deeds_before(
+        &self,
+        but: crate::domain::ActionId,
+        tool: &str,
+        target: &crate::domain::Target,
+        now: Timestamp,
+    ) -> Result<DeedCounts, StoreError> {
+        self.inner.deeds_before(but, tool, target, now).await
+    }
     async fn chains(&self, after: &str, limit: u32) -> Result<Vec<(String, Head)>, StoreError> {
         self.inner.chains(after, limit).await
     }
@@ -193,6 +216,7 @@ impl Answer {
 pub(super) struct Stage {
     pub(super) web: Arc<Web>,
     pub(super) store: Arc<Breakable>,
+    pub(super) clock: Arc<Now>,
     _folder: tempfile::TempDir,
 }
 
@@ -216,12 +240,12 @@ impl Stage {
         .await
     }
 
-    async fn with(access: Access) -> Self {
+    pub(super) async fn with(access: Access) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let entropy = Arc::new(Counting::default());
         let inner = SqliteStore::open(&folder.path().join("x.db"), &*entropy).await.unwrap();
         let store = Arc::new(Breakable { inner, broken: AtomicBool::new(false), letters: Mutex::new(vec![]) });
-        let clock = Arc::new(Now);
+        let clock = Arc::new(Now::default());
         let intake = Intake::new(
             store.clone(),
             Arc::new(ArcSwap::from_pointee(Routes::default())),
@@ -248,11 +272,11 @@ impl Stage {
                 per_day: DayBudget { cost_usd: Some(2.0), tokens: Some(9_000), investigations: Some(3) },
                 routes: vec![("default".into(), 2), ("quiet".into(), 5)],
             }),
-            clock,
+            clock: clock.clone(),
             entropy,
             gates: Gates::default(),
         };
-        Self { web: Arc::new(web), store, _folder: folder }
+        Self { web: Arc::new(web), store, clock, _folder: folder }
     }
 
     pub(super) async fn raw(&self, request: Request<HttpBody>) -> axum::response::Response {
@@ -278,11 +302,22 @@ impl Stage {
         self.post("/webhook/alertmanager", body.to_string()).await
     }
 
-    /// Works on the next investigation as a worker would: appends `bodies` and shows them.
-    pub(super) async fn work(&self, bodies: Vec<Body>, blobs: Vec<Blob>) -> InvestigationId {
+    /// Takes hold of the next investigation that has work.
+    pub(super) async fn claim(&self) -> Lease {
         let now = self.web.clock.now();
         let until = now + jiff::SignedDuration::from_secs(30);
-        let lease = self.store.claim("test", now, until).await.unwrap().expect("work");
+        self.store.claim("test", now, until).await.unwrap().expect("work")
+    }
+
+    /// Shows these questions of `lease` from now on.
+    pub(super) async fn ask(&self, lease: &Lease, approvals: Vec<ApprovalView>) {
+        let last = self.store.entries(&lease.investigation.to_string(), 0, 1000).await.unwrap().pop().unwrap();
+        self.store.append(lease, &last.head(), Append { approvals, ..Append::default() }).await.unwrap();
+    }
+
+    /// Works on the next investigation as a worker would: appends `bodies` and shows them.
+    pub(super) async fn work(&self, bodies: Vec<Body>, blobs: Vec<Blob>) -> InvestigationId {
+        let (lease, now) = (self.claim().await, self.web.clock.now());
         let id = lease.investigation;
         let chain = id.to_string();
         let head = self.store.entries(&chain, 0, 1000).await.unwrap().last().unwrap().head();

@@ -7,7 +7,7 @@
 
 use super::chain::{number, to_json};
 use super::writer::News;
-use super::{StoreError, unavailable, usage};
+use super::{StoreError, approvals, deeds, unavailable, usage};
 use crate::journal::{Entry, Head, View};
 use crate::store::{Append, Blob, Lease};
 use futures::TryStreamExt;
@@ -78,7 +78,7 @@ pub(super) async fn append(
 
 fn script(path: &Path, lease: &Lease, head: &Head, append: Append, frame: Frame) -> Result<Script, StoreError> {
     let id = lease.investigation.to_string();
-    let Append { entries, blobs, consumed, view, approvals: _ } = append;
+    let Append { entries, blobs, consumed, view, approvals, deeds } = append;
     // Signals are taken oldest first, so whatever is newer than the last consumed one still waits.
     let last_consumed = consumed.iter().copied().max().unwrap_or(0);
     let mut script = Script::new(frame.begin);
@@ -86,6 +86,8 @@ fn script(path: &Path, lease: &Lease, head: &Head, append: Append, frame: Frame)
     push_entries(&mut script, path, &entries, Guard::IfHeadMoved)?;
     push_blobs(&mut script, blobs);
     usage::count(&mut script, &entries, usage::Era::Now);
+    approvals::push(&mut script, path, &approvals)?;
+    deeds::push(&mut script, &deeds);
     if !consumed.is_empty() {
         // Without entries this is what stands right behind the head.
         let moved = if entries.is_empty() { " AND changes() = 1" } else { "" };

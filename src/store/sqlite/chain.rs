@@ -3,7 +3,7 @@
 
 use super::append::{Guard, Script, push_blobs, push_entries};
 use super::writer::News;
-use super::{StoreError, unavailable};
+use super::{StoreError, approvals, unavailable};
 use crate::domain::InvestigationId;
 use crate::journal::{Body, Draft, Entry, Head, Outcome, View, chain::SYSTEM};
 use crate::store::{Blob, DeadLetter, LONGEST_PARK, Lease, Signal};
@@ -185,6 +185,7 @@ pub(super) async fn abandon(
         .execute(&mut *tx)
         .await
         .map_err(unavailable(path, "give up an investigation"))?;
+    approvals::give_up(tx, path, &id, &reason).await?;
     let draft = Draft::engine(Body::Abandoned { investigation: lease.investigation, reason });
     append_system(tx, path, vec![draft], vec![], now, news).await
 }

@@ -1,33 +1,23 @@
 //! Changes that were begun: one row each, written with the entries that tell of it.
 
+use super::append::Script;
 use super::{SqliteStore, StoreError, unavailable};
 use crate::domain::{ActionId, Target};
 use crate::store::deeds::{BegunDeed, DeedCounts, kind_of, namespace_of, resource_of};
 use jiff::{SignedDuration, Timestamp};
-use sqlx::SqliteConnection;
-use std::path::Path;
 
-/// Writes the changes as they are now.
-pub(super) async fn upsert(tx: &mut SqliteConnection, path: &Path, deeds: &[BegunDeed]) -> Result<(), StoreError> {
+/// Adds to a script what writes the changes as they are now.
+pub(super) fn push(script: &mut Script, deeds: &[BegunDeed]) {
     for deed in deeds {
-        sqlx::query(
-            "INSERT INTO deeds (id, investigation, started_us, tool, resource, namespace, kind, helped) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?) \
-             ON CONFLICT (id) DO UPDATE SET started_us = excluded.started_us, helped = excluded.helped",
-        )
-        .bind(deed.id.to_string())
-        .bind(deed.investigation.to_string())
-        .bind(deed.started_at.as_microsecond())
-        .bind(&deed.tool)
-        .bind(resource_of(&deed.target))
-        .bind(namespace_of(&deed.target))
-        .bind(kind_of(&deed.target))
-        .bind(deed.helped)
-        .execute(&mut *tx)
-        .await
-        .map_err(unavailable(path, "write changes"))?;
+        script.push(
+            "INSERT INTO deeds (id, investigation, started_us, tool, resource, namespace, kind, helped) VALUES (",
+        );
+        script.push_bind(deed.id.to_string()).push(", ").push_bind(deed.investigation.to_string());
+        script.push(", ").push_bind(deed.started_at.as_microsecond()).push(", ").push_bind(deed.tool.clone());
+        script.push(", ").push_bind(resource_of(&deed.target)).push(", ").push_bind(namespace_of(&deed.target));
+        script.push(", ").push_bind(kind_of(&deed.target)).push(", ").push_bind(deed.helped);
+        script.push(") ON CONFLICT (id) DO UPDATE SET started_us = excluded.started_us, helped = excluded.helped; ");
     }
-    Ok(())
 }
 
 impl SqliteStore {

@@ -5,11 +5,15 @@
 //! - [`append`]: compare-and-append, as one script
 //! - [`chain`]: leases, the system chain, signals
 //! - [`read`]: everything that only reads, on a pool of its own
+//! - [`approvals`]: questions to people
+//! - [`deeds`]: changes that were begun
 //! - [`usage`]: what was spent, counted from entries as they are written
 
 mod admit;
 mod append;
+mod approvals;
 mod chain;
+mod deeds;
 mod lock;
 mod read;
 mod usage;
@@ -240,6 +244,8 @@ impl SqliteStore {
             migration(1, "journal", include_str!("../../../migrations/sqlite/0001_journal.sql")),
             migration(2, "usage", include_str!("../../../migrations/sqlite/0002_usage.sql")),
             migration(3, "parked", include_str!("../../../migrations/sqlite/0003_parked.sql")),
+            migration(4, "approvals", include_str!("../../../migrations/sqlite/0004_approvals.sql")),
+            migration(5, "deeds", include_str!("../../../migrations/sqlite/0005_deeds.sql")),
         ];
         Migrator::with_migrations(migrations).run_direct(None, connection, false).await.map_err(|error| {
             StoreError::Unusable {

@@ -2,17 +2,17 @@
 
 use super::chain::{from_json, parse};
 use super::{SqliteStore, StoreError, unavailable};
-use crate::domain::{BlobRef, Digest, EventId, InvestigationId};
-use crate::journal::{Entry, Head, View};
+use crate::domain::{ActionId, ApprovalId, BlobRef, Digest, EventId, InvestigationId, Target};
+use crate::journal::{ApprovalView, Entry, Head, View};
 use crate::store::{
-    Blobs, Counts, DeadLetter, EventFilter, Events, Fate, InvestigationFilter, Page, StoreReader, StoredEvent, Usage,
-    UsageFilter, Waiting,
+    ApprovalFilter, Blobs, Counts, DeadLetter, DeedCounts, EventFilter, Events, Fate, InvestigationFilter, Page,
+    StoreReader, StoredEvent, Usage, UsageFilter, Waiting,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
 
 /// One row more than wanted tells whether there is a next page.
-fn page<T>(mut items: Vec<T>, limit: u32, cursor: impl Fn(&T) -> String) -> Page<T> {
+pub(super) fn page<T>(mut items: Vec<T>, limit: u32, cursor: impl Fn(&T) -> String) -> Page<T> {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = items.len() > limit;
     items.truncate(limit);
@@ -146,6 +146,24 @@ impl StoreReader for SqliteStore {
             .map(|(json,)| from_json(&self.path, "an investigation", json))
             .collect::<Result<Vec<View>, _>>()?;
         Ok(page(items, filter.limit, |item| item.id.clone()))
+    }
+
+    async fn approval(&self, id: ApprovalId) -> Result<Option<ApprovalView>, StoreError> {
+        self.read_approval(id).await
+    }
+
+    async fn approvals(&self, filter: &ApprovalFilter) -> Result<Page<ApprovalView>, StoreError> {
+        self.read_approvals(filter).await
+    }
+
+    async fn deeds_before(
+        &self,
+        but: ActionId,
+        tool: &str,
+        target: &Target,
+        now: Timestamp,
+    ) -> Result<DeedCounts, StoreError> {
+        self.count_deeds(but, tool, target, now).await
     }
 
     async fn chains(&self, after: &str, limit: u32) -> Result<Vec<(String, Head)>, StoreError> {

@@ -1,6 +1,8 @@
 //! What the store promises, on real files.
 
 mod append;
+mod approvals;
+mod deeds;
 mod usage;
 
 use super::*;

@@ -4,6 +4,7 @@
 //! - [`http`]: a small client, and waiting with a deadline
 //! - [`model`]: a scripted language model
 //! - [`world`]: a recorded world, served here and seen there
+//! - [`running`]: the whole engine in this process, with a clock that is put forward by hand
 //! - [`chain`]: what a store holds, read beside or after the process
 //! - [`github`]: a GitHub of our own, with true git ids and faults on demand
 
@@ -11,6 +12,7 @@ pub mod chain;
 pub mod github;
 pub mod http;
 pub mod model;
+pub mod running;
 pub mod site;
 pub mod world;
 

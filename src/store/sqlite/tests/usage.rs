@@ -75,7 +75,7 @@ fn allowed(id: &str) -> Body {
 }
 
 impl World {
-    async fn begun(&self, name: &str, bodies: Vec<Body>) -> Lease {
+    pub(super) async fn begun(&self, name: &str, bodies: Vec<Body>) -> Lease {
         let arrival = self.arrival(name, name, Firing, 0);
         self.admit(vec![arrival]).await;
         let lease = self.store.claim("w", at(1), at(30)).await.unwrap().unwrap();
