@@ -262,7 +262,7 @@ pub(super) async fn append(
     insert_blobs(tx, path, &append.blobs).await?;
     insert_entries(tx, path, &append.entries).await?;
     usage::count(tx, path, &route, &append.entries).await?;
-    approvals::upsert(tx, path, &append.approvals).await?;
+    approvals::upsert(tx, path, &append.approvals, Some((lease, &end))).await?;
     if !append.consumed.is_empty() {
         sqlx::query("DELETE FROM signals WHERE investigation = ? AND number <= ?")
             .bind(&id)
