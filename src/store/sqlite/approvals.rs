@@ -1,29 +1,65 @@
 //! Questions to people: one row each, written with the entries that tell of it.
 
-use super::append::Script;
-use super::chain::{from_json, to_json};
+use super::chain::{from_json, number, to_json};
 use super::read::page;
 use super::{SqliteStore, StoreError, unavailable};
 use crate::domain::{ApprovalId, ApprovalState};
-use crate::journal::ApprovalView;
-use crate::store::{ApprovalFilter, Page};
-use sqlx::SqliteConnection;
+use crate::journal::{ApprovalView, Head};
+use crate::store::{ApprovalFilter, Lease, Page};
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use std::path::Path;
 
-/// Adds to a script what writes the questions as they are now.
-pub(super) fn push(script: &mut Script, path: &Path, approvals: &[ApprovalView]) -> Result<(), StoreError> {
-    for approval in approvals {
-        let view = to_json(path, "a question", approval)?;
-        script.push("INSERT INTO approvals (id, investigation, state, requested_us, expires_us, view) VALUES (");
-        script.push_bind(approval.id.to_string()).push(", ").push_bind(approval.investigation.to_string());
-        script.push(", ").push_bind(approval.state.as_str());
-        script.push(", ").push_bind(approval.requested_at.as_microsecond());
-        script.push(", ").push_bind(approval.expires_at.as_microsecond()).push(", ").push_bind(view);
+/// Rows of one statement.
+const ROWS: usize = 64;
+
+/// Adds the questions as they are now to a script. With `held` they are written only while the chain
+/// ends there under that lease: an append that is refused asks nobody, even one without an entry.
+pub(super) fn push(
+    script: &mut QueryBuilder<Sqlite>,
+    path: &Path,
+    approvals: &[ApprovalView],
+    held: Option<(&Lease, &Head)>,
+) -> Result<(), StoreError> {
+    for approvals in approvals.chunks(ROWS) {
+        let views: Vec<String> =
+            approvals.iter().map(|view| to_json(path, "a question", view)).collect::<Result<_, _>>()?;
+        script.push("INSERT INTO approvals (id, investigation, state, requested_us, expires_us, view) SELECT * FROM (");
+        script.push_values(approvals.iter().zip(views), |mut row, (approval, view)| {
+            row.push_bind(approval.id.to_string())
+                .push_bind(approval.investigation.to_string())
+                .push_bind(approval.state.as_str())
+                .push_bind(approval.requested_at.as_microsecond())
+                .push_bind(approval.expires_at.as_microsecond())
+                .push_bind(view);
+        });
+        script.push(") WHERE true");
+        if let Some((lease, head)) = held {
+            script.push(" AND EXISTS (SELECT 1 FROM investigations WHERE id = ");
+            script.push_bind(lease.investigation.to_string()).push(" AND epoch = ").push_bind(lease.epoch);
+            script.push(" AND seq = ").push_bind(number(head.seq));
+            script.push(" AND hash = ").push_bind(head.hash.as_str().to_owned()).push(")");
+        }
         script.push(
-            ") ON CONFLICT (id) DO UPDATE SET state = excluded.state, expires_us = excluded.expires_us, \
-             view = excluded.view; ",
+            " ON CONFLICT (id) DO UPDATE SET state = excluded.state, expires_us = excluded.expires_us, \
+              view = excluded.view; ",
         );
     }
+    Ok(())
+}
+
+/// Writes the questions as they are now.
+pub(super) async fn upsert(
+    tx: &mut SqliteConnection,
+    path: &Path,
+    approvals: &[ApprovalView],
+    held: Option<(&Lease, &Head)>,
+) -> Result<(), StoreError> {
+    if approvals.is_empty() {
+        return Ok(());
+    }
+    let mut script = QueryBuilder::new("");
+    push(&mut script, path, approvals, held)?;
+    script.build().execute(tx).await.map_err(unavailable(path, "write questions"))?;
     Ok(())
 }
 
@@ -51,12 +87,7 @@ pub(super) async fn give_up(
         reason.clone_into(&mut view.reason);
         ended.push(view);
     }
-    if ended.is_empty() {
-        return Ok(());
-    }
-    let mut script = Script::new("");
-    push(&mut script, path, &ended)?;
-    script.build().execute(&mut *tx).await.map(drop).map_err(unavailable(path, "write questions"))
+    upsert(tx, path, &ended, None).await
 }
 
 impl SqliteStore {

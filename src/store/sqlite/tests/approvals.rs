@@ -78,8 +78,17 @@ async fn a_refused_append_asks_nobody() {
     let world = World::new().await;
     let lease = world.asking("a").await;
     let stale = Lease { epoch: lease.epoch - 1, ..lease.clone() };
-    assert!(world.ask(&stale, vec![sample(1, lease.investigation)]).await.is_err());
+    let views = vec![sample(1, lease.investigation)];
+    assert!(world.ask(&stale, views.clone()).await.is_err());
+    let head = world.state(lease.investigation).await.head;
+    let alone = || Append { approvals: views.clone(), ..Append::default() };
+    assert!(world.store.append(&stale, &head, alone()).await.is_err());
+    let elsewhere = crate::journal::Head { seq: head.seq + 1, ..head.clone() };
+    assert!(world.store.append(&lease, &elsewhere, alone()).await.is_err());
     assert_eq!(world.listed(ApprovalFilter::default()).await, []);
+    // A row needs no entry: what a crash left behind is made good.
+    world.store.append(&lease, &head, alone()).await.unwrap();
+    assert_eq!(world.listed(ApprovalFilter::default()).await, views);
 }
 
 #[tokio::test]
