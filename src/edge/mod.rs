@@ -6,7 +6,8 @@
 //! - [`error`]: what goes wrong at a door, in words that hold no secret.
 //! - [`hosts`]: which addresses may be fetched at all.
 //! - [`http`]: a bounded HTTP client for peers that speak JSON.
-//! - [`kube`]: a reader of any kind that a Kubernetes API server knows.
+//! - [`kube`]: a reader of any kind that a Kubernetes API server knows, and the door through which
+//!   one is changed.
 //! - [`loki`]: a reader of the Loki HTTP API.
 //! - [`pinned`]: one exchange with an address that was looked up once.
 //! - [`probe`]: probes of addresses that the configuration lists.
@@ -34,7 +35,7 @@ pub use elasticsearch::ElasticsearchReader;
 pub use error::{EdgeError, EdgeErrorKind};
 pub use hosts::AllowedHosts;
 pub use http::{Auth, HttpPeer};
-pub use kube::KubeReader;
+pub use kube::{KubeReader, KubeWriter};
 pub use loki::LokiReader;
 pub use pinned::Pinned;
 pub use probe::{ProbeTarget, Probed, Prober};
