@@ -11,6 +11,7 @@
 //! - [`doctor`]: what is missing, how good a model is, and what it was told
 //! - [`replayed`]: a recorded investigation without a network
 //! - [`bad_input`]: what must not harm a running server
+//! - [`effects`]: every change once, whatever the network, the API server and crashes do
 //! - [`faults`]: every named fault of a model has its test
 //! - [`peers`]: programs of others, Prometheus for one; run by `./tests/run`
 //! - [`figures`]: the figures of `docs/benchmarks.md`; run by `tests/bench/run`
@@ -33,6 +34,7 @@ mod conversation;
 mod crash;
 mod delivery;
 mod doctor;
+mod effects;
 mod faults;
 mod figures;
 mod layers;

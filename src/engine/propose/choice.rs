@@ -5,8 +5,10 @@
 use super::submit::submit_offer;
 use crate::domain::{SreEvent, ToolOffer};
 
-/// Most tools beside `submit_report`.
+/// Most tools that look, beside `submit_report`.
 const MOST: usize = 12;
+/// Most tools that change something.
+const MOST_ACTING: usize = 4;
 /// Characters of the head: the `system` prompt and all tools. About 3,500 tokens.
 const HEAD_CHARS: usize = 14_000;
 /// Tools that no investigation goes without, most useful first.
@@ -28,6 +30,8 @@ pub struct Candidate {
     pub offer: ToolOffer,
     /// The words that its manifest gives it.
     pub tags: Vec<String>,
+    /// It changes something.
+    pub acts: bool,
 }
 
 /// Families of alerts, by words of the alert's name; each is a tag of tools.
@@ -75,26 +79,33 @@ pub fn families(event: &SreEvent) -> Vec<&'static str> {
 }
 
 /// The tools for an alert of `families`, sorted by name; all of them where they fit. `named` holds the
-/// tools that the route names itself: they come before the others.
+/// tools that the route names itself: they come before the others. What changes something comes behind
+/// what every incident needs and what looks at this kind of alert, and only for its own kind: nobody
+/// proposes well what they could not look at.
 pub fn choose(candidates: &[Candidate], families: &[&str], named: &[String], system_chars: usize) -> Vec<ToolOffer> {
     let rank = |candidate: &Candidate| {
         let name = candidate.offer.name.as_str();
         let always = ALWAYS.iter().position(|always| *always == name);
+        let of_family = candidate.tags.iter().any(|tag| families.contains(&tag.as_str()));
         match (named.iter().any(|n| n == name), always) {
             (true, _) => (0, 0),
             (false, Some(at)) => (1, at),
-            (false, None) if candidate.tags.iter().any(|tag| families.contains(&tag.as_str())) => (2, 0),
-            (false, None) => (3, 0),
+            (false, None) if of_family && candidate.acts => (3, 0),
+            (false, None) if of_family => (2, 0),
+            (false, None) if candidate.acts => (5, 0),
+            (false, None) => (4, 0),
         }
     };
     let mut ranked: Vec<&Candidate> = candidates.iter().collect();
     ranked.sort_by_key(|candidate| (rank(candidate), &candidate.offer.name));
     let mut left = HEAD_CHARS.saturating_sub(system_chars).saturating_sub(size(&submit_offer()));
-    let mut chosen = vec![];
+    let (mut chosen, mut looking, mut acting) = (vec![], 0, 0);
     for candidate in ranked {
         let cost = size(&candidate.offer);
-        if chosen.len() < MOST && cost <= left {
+        let (most, has) = if candidate.acts { (MOST_ACTING, &mut acting) } else { (MOST, &mut looking) };
+        if *has < most && cost <= left {
             left -= cost;
+            *has += 1;
             chosen.push(candidate.offer.clone());
         }
     }
@@ -116,7 +127,7 @@ mod tests {
 
     fn candidate(name: &str, tags: &[&str], chars: usize) -> Candidate {
         let offer = ToolOffer { name: name.into(), description: "d".repeat(chars), parameters: json!({}) };
-        Candidate { offer, tags: tags.iter().map(|tag| (*tag).to_owned()).collect() }
+        Candidate { offer, tags: tags.iter().map(|tag| (*tag).to_owned()).collect(), acts: false }
     }
 
     #[test]
@@ -151,6 +162,44 @@ mod tests {
         assert_eq!(chosen.len(), MOST);
         assert!(ALWAYS.iter().all(|name| chosen.iter().any(|n| n == name)), "{chosen:?}");
         assert!(chosen.contains(&"kubernetes_volume".to_owned()) && chosen.contains(&"z_named".to_owned()));
+    }
+
+    #[test]
+    fn what_changes_something_never_pushes_out_what_looks() {
+        let manifests = crate::tools::Manifests::embedded().unwrap();
+        let all: Vec<Candidate> = manifests
+            .specs()
+            .map(|(_, spec)| Candidate {
+                offer: ToolOffer {
+                    name: spec.name.clone(),
+                    description: spec.summary.clone(),
+                    parameters: spec.params.clone(),
+                },
+                tags: spec.tags.clone(),
+                acts: spec.effect != crate::domain::Effect::Read,
+            })
+            .collect();
+        let looking: Vec<Candidate> = all.iter().filter(|candidate| !candidate.acts).cloned().collect();
+        for (family, tools) in [
+            ("workload", &["kubernetes_rollout_restart", "kubernetes_rollout_undo", "kubernetes_scale"][..]),
+            ("storage", &["kubernetes_expand_volume"]),
+            ("node", &["kubernetes_cordon", "kubernetes_uncordon"]),
+            ("batch", &["kubernetes_run_cronjob"]),
+        ] {
+            let names = |from: &[Candidate]| -> Vec<String> {
+                choose(from, &[family], &[], 3_400).into_iter().map(|offer| offer.name).collect()
+            };
+            let (chosen, without) = (names(&all), names(&looking));
+            for tool in tools.iter().chain(&ALWAYS) {
+                assert!(chosen.iter().any(|name| name == tool), "{family}: no {tool} in {chosen:?}");
+            }
+            let of_family = |name: &&String| {
+                looking.iter().any(|c| c.offer.name == **name && c.tags.iter().any(|tag| tag == family))
+            };
+            for looks in without.iter().filter(of_family) {
+                assert!(chosen.contains(looks), "{family}: {looks} was pushed out");
+            }
+        }
     }
 
     #[test]

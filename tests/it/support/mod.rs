@@ -4,9 +4,13 @@
 //! - [`http`]: a small client, and waiting with a deadline
 //! - [`model`]: a scripted language model
 //! - [`world`]: a recorded world, served here and seen there
+//! - [`cluster`]: an API server that changes, and answers as badly as it is told to
+//! - [`bench`]: the engine in this process, with a clock that the test turns
 //! - [`chain`]: what a store holds, read beside or after the process
 
+pub mod bench;
 pub mod chain;
+pub mod cluster;
 pub mod http;
 pub mod model;
 pub mod site;

@@ -26,9 +26,6 @@ mod scale;
 mod undo;
 mod volume;
 
-#[cfg(test)]
-mod tests;
-
 use crate::domain::{Action, Effect, Receipt, Reconciled};
 use crate::edge::kube::{ApiKind, Place, Unmade};
 use crate::edge::{EdgeError, KubeReader, KubeWriter};
