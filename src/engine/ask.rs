@@ -14,7 +14,6 @@ use crate::telemetry;
 use crate::tools::{Registry, evidence};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 impl Session<'_> {

@@ -420,6 +420,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_changes_something_is_there_only_with_a_writer_and_only_as_a_change() {
+        let reader = Fake::new().reader();
+        let sources = Sources {
+            kubernetes: Some(reader.clone()),
+            kubernetes_write: Some(crate::edge::KubeWriter::with(reader)),
+            ..Sources::none(Arc::new(Fixed(Timestamp::UNIX_EPOCH)))
+        };
+        let redactor = Arc::new(ArcSwap::from_pointee(Redactor::new([]).unwrap()));
+        let registry = Registry::new(&Manifests::embedded().unwrap(), sources, redactor).unwrap();
+        assert_eq!(registry.specs().len(), 21);
+        assert!(registry.get("kubernetes_scale").is_none(), "it does not look");
+        let looked = registry
+            .look("kubernetes_scale", &json!({"kind": "Deployment", "namespace": "a", "name": "b", "replicas": 2}));
+        assert!(looked.await.unwrap_err().for_reader().contains("changes something"));
+        let offered = |level| registry.offers(&["kubernetes_scale", "kubernetes_delete"], level).len();
+        assert_eq!([Risk::Low, Risk::Medium, Risk::High, Risk::Critical].map(offered), [2, 2, 1, 0]);
+    }
+
+    #[tokio::test]
     async fn offers_are_chosen_by_name_or_tag() {
         let registry = registry(Some(Fake::new().reader()));
         assert_eq!(registry.offers::<&str>(&[], Risk::Low).len(), 11);

@@ -9,8 +9,11 @@ use crate::domain::{SreEvent, ToolOffer};
 const MOST: usize = 12;
 /// Most tools that change something.
 const MOST_ACTING: usize = 4;
-/// Characters of the head: the `system` prompt and all tools. About 3,500 tokens.
+/// Characters of the head: the `system` prompt and all tools that look. About 3,500 tokens.
 const HEAD_CHARS: usize = 14_000;
+/// Characters of the tools that change something, where there are any. They have room of their own:
+/// nobody proposes well what they could not look at.
+const ACTING_CHARS: usize = 3_200;
 /// Tools that no investigation goes without, most useful first.
 const ALWAYS: [&str; 8] = [
     "kubernetes_get",
@@ -79,9 +82,8 @@ pub fn families(event: &SreEvent) -> Vec<&'static str> {
 }
 
 /// The tools for an alert of `families`, sorted by name; all of them where they fit. `named` holds the
-/// tools that the route names itself: they come before the others. What changes something comes behind
-/// what every incident needs and what looks at this kind of alert, and only for its own kind: nobody
-/// proposes well what they could not look at.
+/// tools that the route names itself: they come before the others. What changes something
+/// takes no room from what looks.
 pub fn choose(candidates: &[Candidate], families: &[&str], named: &[String], system_chars: usize) -> Vec<ToolOffer> {
     let rank = |candidate: &Candidate| {
         let name = candidate.offer.name.as_str();
@@ -90,22 +92,20 @@ pub fn choose(candidates: &[Candidate], families: &[&str], named: &[String], sys
         match (named.iter().any(|n| n == name), always) {
             (true, _) => (0, 0),
             (false, Some(at)) => (1, at),
-            (false, None) if of_family && candidate.acts => (3, 0),
             (false, None) if of_family => (2, 0),
-            (false, None) if candidate.acts => (5, 0),
-            (false, None) => (4, 0),
+            (false, None) => (3, 0),
         }
     };
     let mut ranked: Vec<&Candidate> = candidates.iter().collect();
     ranked.sort_by_key(|candidate| (rank(candidate), &candidate.offer.name));
-    let mut left = HEAD_CHARS.saturating_sub(system_chars).saturating_sub(size(&submit_offer()));
-    let (mut chosen, mut looking, mut acting) = (vec![], 0, 0);
+    let left = HEAD_CHARS.saturating_sub(system_chars).saturating_sub(size(&submit_offer()));
+    let (mut looking, mut acting, mut chosen) = ((MOST, left), (MOST_ACTING, ACTING_CHARS), vec![]);
     for candidate in ranked {
         let cost = size(&candidate.offer);
-        let (most, has) = if candidate.acts { (MOST_ACTING, &mut acting) } else { (MOST, &mut looking) };
-        if *has < most && cost <= left {
-            left -= cost;
-            *has += 1;
+        let (more, left) = if candidate.acts { &mut acting } else { &mut looking };
+        if *more > 0 && cost <= *left {
+            *left -= cost;
+            *more -= 1;
             chosen.push(candidate.offer.clone());
         }
     }
@@ -186,18 +186,16 @@ mod tests {
             ("node", &["kubernetes_cordon", "kubernetes_uncordon"]),
             ("batch", &["kubernetes_run_cronjob"]),
         ] {
-            let names = |from: &[Candidate]| -> Vec<String> {
-                choose(from, &[family], &[], 3_400).into_iter().map(|offer| offer.name).collect()
-            };
-            let (chosen, without) = (names(&all), names(&looking));
-            for tool in tools.iter().chain(&ALWAYS) {
-                assert!(chosen.iter().any(|name| name == tool), "{family}: no {tool} in {chosen:?}");
-            }
-            let of_family = |name: &&String| {
-                looking.iter().any(|c| c.offer.name == **name && c.tags.iter().any(|tag| tag == family))
-            };
-            for looks in without.iter().filter(of_family) {
-                assert!(chosen.contains(looks), "{family}: {looks} was pushed out");
+            // The shipped prompts, and prompts that take all the room.
+            for system_chars in [3_400, 6_000, 14_000] {
+                let names = |from: &[Candidate]| -> Vec<String> {
+                    choose(from, &[family], &[], system_chars).into_iter().map(|offer| offer.name).collect()
+                };
+                let (chosen, without) = (names(&all), names(&looking));
+                for tool in tools.iter().copied().chain(without.iter().map(String::as_str)) {
+                    assert!(chosen.iter().any(|name| name == tool), "{family}: no {tool} in {chosen:?}");
+                }
+                assert!(chosen.len() - without.len() <= MOST_ACTING, "{chosen:?}");
             }
         }
     }

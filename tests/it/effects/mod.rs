@@ -1,6 +1,7 @@
 //! Every change once: each tool, with everything that the network, the API server and crashes can do to
 //! it, by the real engine on a real store. What happened is told by the server's own ledger alone.
 
+mod killed;
 mod plans;
 mod scene;
 
@@ -190,4 +191,25 @@ async fn what_is_made_anew_under_the_same_name_is_left_alone() {
         inv.deeds
     );
     assert!(cluster.ledger().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_did_not_help_is_taken_back_once_by_the_same_tool() {
+    const WATCHED: &str = "package firewarden.action.watched\n\noblige contains {\"id\": \"watch\", \"kind\": \"verify_after\", \
+        \"within_s\": 60, \"rollback_on_failure\": true} if {\n\tinput.call.effect == \"write\"\n}\n";
+    let cluster = Cluster::serve(objects()).await;
+    let bench = Bench::on(&cluster).await.with_policy("action/watched.rego", WATCHED);
+    let change = &changes()[1];
+    let id = bench.propose("info", change.tool, &change.args).await;
+    bench.work(id, &cluster, false).await;
+    let inv = bench.folded(id).await;
+    let titles: Vec<(&str, &str)> = inv.deeds.iter().map(|deed| (deed.action.title.as_str(), deed.word())).collect();
+    // The alert never ends: neither helped, and the second is not taken back in turn.
+    let expected =
+        [("scale Deployment shop/api from 2 to 3", "done"), ("scale Deployment shop/api from 3 to 2", "done")];
+    assert_eq!(titles, expected, "{:#?}", refusals(&bench.entries(id).await));
+    assert_ne!(inv.deeds[0].marker, inv.deeds[1].marker, "each is known by a mark of its own");
+    assert_eq!(cluster.object("/apis/apps/v1/namespaces/shop/deployments/api")["spec"]["replicas"], 2);
+    assert_eq!(cluster.effects(change.on), 2);
+    assert_sound(&id.to_string(), &bench.entries(id).await);
 }

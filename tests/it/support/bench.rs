@@ -70,6 +70,7 @@ pub struct Bench {
     pub clock: Arc<Turned>,
     pub grave: Arc<Grave>,
     pub registry: Arc<Registry>,
+    policy: Arc<RegoPolicy>,
     entropy: Arc<dyn Entropy>,
     _dir: TempDir,
 }
@@ -102,7 +103,16 @@ impl Bench {
         let registry = Arc::new(registry(cluster, clock.clone()));
         let (happened, armed) = (cluster.happened.clone(), AtomicBool::new(false));
         let grave = Arc::new(Grave { armed, happened, reached: Notify::new() });
-        Self { store, clock, grave, registry, entropy, _dir: dir }
+        Self { store, clock, grave, registry, policy: POLICY.clone(), entropy, _dir: dir }
+    }
+
+    /// The same with a further file of policies.
+    pub fn with_policy(mut self, path: &str, text: &str) -> Self {
+        let shipped = Bundle::embedded();
+        let files = shipped.files().map(|(path, text)| (path.to_owned(), text.to_owned()));
+        let all = files.chain([(path.to_owned(), text.to_owned())]).collect();
+        self.policy = Arc::new(RegoPolicy::load(&Bundle::from_files(all)).unwrap());
+        self
     }
 
     /// A process as it starts: nothing but the store is of an earlier one.
@@ -110,7 +120,7 @@ impl Bench {
         let store: Arc<dyn Store> = self.store.clone();
         Engine {
             store,
-            gate: Gate::new(POLICY.clone()),
+            gate: Gate::new(self.policy.clone()),
             tools: self.registry.clone(),
             templates: TEMPLATES.clone(),
             models: vec![],
