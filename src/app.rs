@@ -10,7 +10,7 @@ pub use peers::{elasticsearch, github, http_probe, loki, prometheus, runbooks};
 use crate::analysis;
 use crate::config::{Config, Kubernetes, Provider, RouteModel};
 use crate::domain::{Clock, Digest, Entropy, Redactor, Secret};
-use crate::edge::{EdgeError, KubeReader, SystemClock, SystemEntropy};
+use crate::edge::{EdgeError, KubeReader, KubeWriter, SystemClock, SystemEntropy};
 use crate::engine::intake::Intake;
 use crate::engine::ledger::Ledger;
 use crate::engine::notify::{LogSink, Sink};
@@ -174,6 +174,24 @@ pub async fn kubernetes(config: Option<&Kubernetes>) -> Result<Option<KubeReader
     }
 }
 
+/// Who changes the cluster that is configured, where that is configured.
+///
+/// # Errors
+/// When its settings cannot work.
+pub async fn kubernetes_writer(config: Option<&Kubernetes>) -> Result<Option<KubeWriter>, EdgeError> {
+    let Some((cluster, writer)) = config.and_then(|config| Some((config, config.write.as_ref()?))) else {
+        return Ok(None);
+    };
+    let access = match writer.is_the_reader() {
+        true => kubernetes(Some(cluster)).await?,
+        false => {
+            let kubeconfig = writer.kubeconfig.as_ref().or(cluster.kubeconfig.as_ref());
+            KubeReader::infer(kubeconfig.map(AsRef::as_ref), writer.context.as_deref()).await?
+        }
+    };
+    Ok(access.map(KubeWriter::with))
+}
+
 impl Parts {
     /// Loads and checks everything that the configuration names, except the store.
     ///
@@ -184,6 +202,7 @@ impl Parts {
         let redactor = Arc::new(ArcSwap::from_pointee(redactor));
         let sources = Sources {
             kubernetes: kubernetes(config.kubernetes.as_ref()).await?,
+            kubernetes_write: kubernetes_writer(config.kubernetes.as_ref()).await?,
             prometheus: peers::prometheus(config)?,
             loki: peers::loki(config)?,
             elasticsearch: peers::elasticsearch(config)?,

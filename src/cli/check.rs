@@ -250,8 +250,14 @@ async fn together(config: &Config) -> Part {
         Ok(parts) => {
             let there: Vec<&str> = PEERS.into_iter().filter(|peer| config.has_peer(peer)).collect();
             let peers = if there.is_empty() { "no peer is configured".to_owned() } else { there.join(", ") };
-            part.about =
-                format!("{peers}; {} tools, {} models; not asked", parts.tools.specs().len(), parts.models.len());
+            let writer = config.kubernetes.as_ref().and_then(|cluster| cluster.write.as_ref());
+            let changed = match writer.map(|writer| writer.is_the_reader()) {
+                None => "",
+                Some(false) => "; the cluster is changed with credentials of its own",
+                Some(true) => "; the cluster is changed with the credentials for reading",
+            };
+            let (tools, models) = (parts.tools.specs().len(), parts.models.len());
+            part.about = format!("{peers}; {tools} tools, {models} models; not asked{changed}");
         }
         Err(error) => part.problems.push(Problem::new(error, "")),
     }

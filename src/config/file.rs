@@ -405,6 +405,15 @@ pub(super) struct Kubernetes {
     pub bearer: Option<Reference>,
     pub kubeconfig: Option<String>,
     pub context: Option<String>,
+    pub write: bool,
+    pub writer: KubernetesWriter,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct KubernetesWriter {
+    pub kubeconfig: Option<String>,
+    pub context: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

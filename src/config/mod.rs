@@ -219,6 +219,24 @@ pub struct Kubernetes {
     pub kubeconfig: Option<PathBuf>,
     /// The context; `None` takes the current one.
     pub context: Option<String>,
+    /// Whether, and as whom, it may be changed.
+    pub write: Option<KubernetesWriter>,
+}
+
+/// As whom a cluster is changed. Without any of it: as who reads.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KubernetesWriter {
+    /// A kubeconfig of its own.
+    pub kubeconfig: Option<PathBuf>,
+    /// A context of its own.
+    pub context: Option<String>,
+}
+
+impl KubernetesWriter {
+    /// It has no credentials of its own.
+    pub fn is_the_reader(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A Prometheus.
@@ -289,6 +307,7 @@ impl Config {
     pub fn has_peer(&self, name: &str) -> bool {
         match name {
             "kubernetes" => self.kubernetes.is_some(),
+            "kubernetes_write" => self.kubernetes.as_ref().is_some_and(|cluster| cluster.write.is_some()),
             "prometheus" => self.prometheus.is_some(),
             "loki" => self.loki.is_some(),
             "elasticsearch" => self.elasticsearch.is_some(),

@@ -36,6 +36,17 @@ pub const NEEDED: [Right; 23] = [
     right("list", "metrics.k8s.io", "pods"),
     right("list", "metrics.k8s.io", "nodes"),
 ];
+/// What the tools that change a cluster ask the API server for, each what it needs; what is applied or
+/// deleted needs its own.
+pub const CHANGES: [Right; 7] = [
+    right("patch", "apps", "deployments"),
+    right("patch", "apps", "statefulsets"),
+    right("patch", "apps", "daemonsets"),
+    right("create", "", "pods/eviction"),
+    right("patch", "", "nodes"),
+    right("patch", "", "persistentvolumeclaims"),
+    right("create", "batch", "jobs"),
+];
 /// What nobody should give to a program that only reads.
 pub const TOO_MUCH: Right = right("*", "*", "*");
 /// A measurement that is older says little about a server that may have changed.
@@ -71,6 +82,44 @@ pub fn rights(of: &str, answers: &[(Right, bool)]) -> Finding {
             format!("{n} of {} are missing in the cluster as a whole: {}", answers.len(), missing.join(", ")),
             "bind the ClusterRole `view` and the one in docs/tools.md for what lies outside namespaces; what stays \
              missing is a gap in reports",
+        ),
+    }
+}
+
+/// What the credentials for reading may change, which is nothing if all is well.
+pub fn reader_may_change(of: &str, answers: &[(Right, bool)]) -> Option<Finding> {
+    let may: Vec<String> = answers.iter().filter(|(_, may)| *may).map(|(right, _)| right.to_string()).collect();
+    (!may.is_empty()).then(|| {
+        let about = format!("the credentials for reading may change something: {}", may.join(", "));
+        let help = "bind them to ClusterRole `view` alone; changes have credentials of their own in \
+                    tools.kubernetes.writer";
+        Finding::warn(of, "reader", about, help)
+    })
+}
+
+/// Who makes changes.
+pub fn writer(of: &str, name: &str, is_the_reader: bool) -> Finding {
+    match is_the_reader {
+        false => Finding::ok(of, "writer", name),
+        true => Finding::warn(
+            of,
+            "writer",
+            format!("changes are made with the credentials for reading, as {name}"),
+            "give changes an account of their own: tools.kubernetes.writer.kubeconfig",
+        ),
+    }
+}
+
+/// The rights that changes need, as pairs of right and answer.
+pub fn writer_rights(of: &str, answers: &[(Right, bool)]) -> Finding {
+    let missing: Vec<String> = answers.iter().filter(|(_, may)| !may).map(|(right, _)| right.to_string()).collect();
+    match missing.len() {
+        0 => Finding::ok(of, "writer rights", format!("all {} that the tools need", answers.len())),
+        n => Finding::warn(
+            of,
+            "writer rights",
+            format!("{n} of {} are missing in the cluster as a whole: {}", answers.len(), missing.join(", ")),
+            "docs/tools.md has a ClusterRole; what is left out on purpose, or given in some namespaces only, is fine",
         ),
     }
 }
@@ -315,6 +364,19 @@ mod tests {
         let found = rights("kubernetes", &some);
         assert_eq!(found.state, State::Warn);
         assert!(found.about.ends_with("get pods/log, list deployments.apps"), "{}", found.about);
+    }
+
+    #[test]
+    fn who_may_change_what_is_told() {
+        let all = |may: bool| CHANGES.map(|right| (right, may));
+        assert_eq!(reader_may_change("k", &all(false)), None);
+        let found = reader_may_change("k", &all(true)).unwrap();
+        assert!(found.state == State::Warn && found.about.contains("patch nodes"), "{found:?}");
+        assert_eq!(writer("k", "w", false).state, State::Ok);
+        assert_eq!(writer("k", "w", true).state, State::Warn);
+        assert_eq!(writer_rights("k", &all(true)).state, State::Ok);
+        let found = writer_rights("k", &all(false));
+        assert!(found.about.starts_with("7 of 7 are missing") && found.about.contains("create pods/eviction"));
     }
 
     #[test]

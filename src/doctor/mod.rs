@@ -3,11 +3,13 @@
 //! - here: what is found, and asking all at once, each within its own time
 //! - [`peers`]: store, Kubernetes, Prometheus, models, and what lies in files
 //! - [`looking`]: Loki, Elasticsearch, what may be probed, runbooks, repositories
+//! - [`writing`]: who changes the cluster
 //! - [`judge`]: what their answers mean; pure
 
 pub mod judge;
 mod looking;
 mod peers;
+mod writing;
 
 pub use peers::examine;
 

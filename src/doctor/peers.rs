@@ -1,7 +1,7 @@
 //! Asking, all at once, each within its own time.
 
 use super::judge::{self, NEEDED, TOO_MUCH};
-use super::{Cause, Finding, looking};
+use super::{Cause, Finding, looking, writing};
 use crate::app;
 use crate::config::{Config, Model, Places, Provider};
 use crate::domain::Clock;
@@ -190,6 +190,7 @@ async fn kubernetes(config: &Config) -> Vec<Finding> {
         }
     }
     found.push(judge::rights(OF, &needed));
+    found.extend(writing::kubernetes(config, &reader).await);
     found
 }
 

@@ -7,7 +7,8 @@
 //! - [`github`]: GitHub and GitHub Enterprise.
 //! - [`hosts`]: which addresses may be fetched at all.
 //! - [`http`]: a bounded HTTP client for peers that speak JSON.
-//! - [`kube`]: a reader of any kind that a Kubernetes API server knows.
+//! - [`kube`]: a reader of any kind that a Kubernetes API server knows, and the door through which
+//!   one is changed.
 //! - [`loki`]: a reader of the Loki HTTP API.
 //! - [`pinned`]: one exchange with an address that was looked up once.
 //! - [`probe`]: probes of addresses that the configuration lists.
@@ -37,7 +38,7 @@ pub use error::{EdgeError, EdgeErrorKind};
 pub use github::Reader as GithubReader;
 pub use hosts::AllowedHosts;
 pub use http::{Auth, HttpPeer};
-pub use kube::KubeReader;
+pub use kube::{KubeReader, KubeWriter};
 pub use loki::LokiReader;
 pub use pinned::Pinned;
 pub use probe::{ProbeTarget, Probed, Prober};

@@ -15,7 +15,6 @@ use crate::tools::{Registry, evidence};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 impl Session<'_> {
@@ -344,8 +343,6 @@ pub fn offered(
     level: Risk,
     system_chars: usize,
 ) -> Vec<ToolOffer> {
-    let tags: BTreeMap<&str, &[String]> =
-        tools.specs().into_iter().map(|spec| (spec.name.as_str(), spec.tags.as_slice())).collect();
     let mut offers = tools.offers(wanted, level);
     if !wanted.is_empty() {
         // A route that names its tools does not have to name the one that looks at none.
@@ -354,7 +351,11 @@ pub fn offered(
     }
     let candidates: Vec<Candidate> = offers
         .into_iter()
-        .map(|offer| Candidate { tags: tags.get(offer.name.as_str()).map(|t| t.to_vec()).unwrap_or_default(), offer })
+        .map(|offer| {
+            let spec = tools.spec(&offer.name);
+            let acts = spec.is_some_and(|spec| spec.effect != Effect::Read);
+            Candidate { tags: spec.map(|spec| spec.tags.clone()).unwrap_or_default(), acts, offer }
+        })
         .collect();
     let families = opening.map(choice::families).unwrap_or_default();
     choice::choose(&candidates, &families, wanted, system_chars)

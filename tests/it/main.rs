@@ -13,6 +13,7 @@
 //! - [`replayed`]: a recorded investigation without a network
 //! - [`bad_input`]: what must not harm a running server
 //! - [`github`]: repositories, read by the real binary; and the server that they are read from
+//! - [`effects`]: every change once, whatever the network, the API server and crashes do
 //! - [`faults`]: every named fault of a model has its test
 //! - [`peers`]: programs of others, Prometheus for one; run by `./tests/run`
 //! - [`figures`]: the figures of `docs/benchmarks.md`; run by `tests/bench/run`
@@ -36,6 +37,7 @@ mod conversation;
 mod crash;
 mod delivery;
 mod doctor;
+mod effects;
 mod faults;
 mod figures;
 mod github;

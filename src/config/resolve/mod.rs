@@ -13,8 +13,8 @@ use super::secret::{self, Reference};
 use super::suggest::nearest;
 use super::tree::{Place, Step, path_text};
 use super::{
-    AccessToken, Config, ConfigError, Intake, IntakeToken, Kubernetes, Loaded, Model, Notify, Places, Problem,
-    Prometheus, Route, RouteModel, Server,
+    AccessToken, Config, ConfigError, Intake, IntakeToken, Kubernetes, KubernetesWriter, Loaded, Model, Notify, Places,
+    Problem, Prometheus, Route, RouteModel, Server,
 };
 use crate::domain::Secret;
 use std::collections::BTreeSet;
@@ -304,7 +304,30 @@ impl Resolver<'_> {
             let help = "either `url` (and `bearer`), or `kubeconfig` and `context`";
             self.problem(at!["tools", "kubernetes"], "names the cluster in two ways", help);
         }
-        Some(Kubernetes { url, bearer, kubeconfig, context })
+        let write = self.kubernetes_writer(context.as_deref());
+        Some(Kubernetes { url, bearer, kubeconfig, context, write })
+    }
+
+    /// As whom the cluster is changed, when it may be. A context alone picks one of the reader's kubeconfig.
+    fn kubernetes_writer(&mut self, context: Option<&str>) -> Option<KubernetesWriter> {
+        let of = self.loaded.file.tools.kubernetes.as_ref()?;
+        let written = of.writer.clone();
+        let key = at!["tools", "kubernetes", "writer", "kubeconfig"];
+        let kubeconfig = written.kubeconfig.as_ref().map(|path| self.absolute(key, path));
+        if let Some(path) = kubeconfig.as_ref().filter(|path| !path.is_file()) {
+            let what = format!("names no file: {}", path.display());
+            self.problem(key, what, "write the kubeconfig of the account that may change the cluster");
+        }
+        let writer = KubernetesWriter { kubeconfig, context: written.context };
+        if !of.write && !writer.is_the_reader() {
+            let help = "add `write: true`, or take `writer` out";
+            self.problem(at!["tools", "kubernetes", "writer"], "stands beside `write: false`", help);
+        }
+        if writer.kubeconfig.is_none() && writer.context.is_some() && writer.context.as_deref() == context {
+            let help = "name another context, or leave `writer` out: then it is the reader who writes";
+            self.problem(at!["tools", "kubernetes", "writer", "context"], "is the reader's own", help);
+        }
+        of.write.then_some(writer)
     }
 
     fn prometheus(&mut self) -> Option<Prometheus> {

@@ -1,16 +1,18 @@
-//! A reader of any kind that a Kubernetes API server knows. It only looks: nothing in here sends
-//! anything but GET and questions about our own rights.
+//! A reader of any kind that a Kubernetes API server knows, and a writer. The reader only looks: it
+//! sends nothing but GET and questions about our own rights. What changes something is in [`write`].
 //!
 //! - [`access`]: who we are and what we may.
 //! - [`KubeReader`]: where the server is and how one bounded request is sent (this file).
 //! - [`kinds`]: what a word like `po`, `Pod` or `certificates` means on this server.
 //! - [`read`]: get, list, events.
 //! - [`logs`]: what a container said.
+//! - [`write`]: one change of one object, with a permit and a precondition.
 
 pub mod access;
 pub mod kinds;
 pub mod logs;
 pub mod read;
+pub mod write;
 
 #[cfg(test)]
 pub(crate) mod fake;
@@ -35,6 +37,7 @@ pub use access::Right;
 pub use kinds::ApiKind;
 pub use logs::{LogQuery, LogRead, TRAVEL_BYTES as LOG_TRAVEL_BYTES};
 pub use read::{ListQuery, Listing};
+pub use write::{Change, KubeWriter, Place, Unmade};
 
 /// The peer's name in errors.
 const PEER: &str = "kubernetes";

@@ -63,7 +63,13 @@ impl Session<'_> {
         let nonce = Digest::of(self.engine.entropy.salt()).short(32).to_owned();
         let action = assembled(id, nonce, spec.effect, &call.tool, &call.args, plan);
         let incident = self.inv.incident_key.clone().unwrap_or_else(|| Digest::of(&self.inv.chain));
-        let keys = action.keys(&incident);
+        // What takes a change back has a purpose of its own, though it may be the same tool on the same
+        // object.
+        let purpose = match self.proposer_of(call) {
+            Actor::Engine => Digest::of_parts(["firewarden/undo/v1", incident.as_str(), &call.id]),
+            _ => incident,
+        };
+        let keys = action.keys(&purpose);
         // One change per purpose: a second one, however it is worded, is the first one again.
         if let Some(other) = self.inv.deeds.iter().find(|deed| deed.keys.scope == keys.scope && deed.holds_scope()) {
             let state = other.word();

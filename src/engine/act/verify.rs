@@ -38,6 +38,10 @@ impl Session<'_> {
         let Some(undo) = deed.action.undo.as_ref().filter(|_| wanted.is_some_and(|w| w.rollback_on_failure)) else {
             return Ok(());
         };
+        // What took something back and did not help either is not taken back in turn.
+        if deed.proposer == Actor::Engine {
+            return Ok(());
+        }
         let effect = self.engine.tools.spec(&undo.tool).map(|spec| spec.effect);
         let call = Call {
             id: format!("undo_{}", deed.action.id),

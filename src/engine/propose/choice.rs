@@ -5,10 +5,15 @@
 use super::submit::submit_offer;
 use crate::domain::{SreEvent, ToolOffer};
 
-/// Most tools beside `submit_report`.
+/// Most tools that look, beside `submit_report`.
 const MOST: usize = 12;
-/// Characters of the head: the `system` prompt and all tools. About 3,500 tokens.
+/// Most tools that change something.
+const MOST_ACTING: usize = 4;
+/// Characters of the head: the `system` prompt and all tools that look. About 3,500 tokens.
 const HEAD_CHARS: usize = 14_000;
+/// Characters of the tools that change something, where there are any. They have room of their own:
+/// nobody proposes well what they could not look at.
+const ACTING_CHARS: usize = 3_200;
 /// Tools that no investigation goes without, most useful first.
 const ALWAYS: [&str; 8] = [
     "kubernetes_get",
@@ -28,6 +33,8 @@ pub struct Candidate {
     pub offer: ToolOffer,
     /// The words that its manifest gives it.
     pub tags: Vec<String>,
+    /// It changes something.
+    pub acts: bool,
 }
 
 /// Families of alerts, by words of the alert's name; each is a tag of tools.
@@ -75,26 +82,30 @@ pub fn families(event: &SreEvent) -> Vec<&'static str> {
 }
 
 /// The tools for an alert of `families`, sorted by name; all of them where they fit. `named` holds the
-/// tools that the route names itself: they come before the others.
+/// tools that the route names itself: they come before the others. What changes something
+/// takes no room from what looks.
 pub fn choose(candidates: &[Candidate], families: &[&str], named: &[String], system_chars: usize) -> Vec<ToolOffer> {
     let rank = |candidate: &Candidate| {
         let name = candidate.offer.name.as_str();
         let always = ALWAYS.iter().position(|always| *always == name);
+        let of_family = candidate.tags.iter().any(|tag| families.contains(&tag.as_str()));
         match (named.iter().any(|n| n == name), always) {
             (true, _) => (0, 0),
             (false, Some(at)) => (1, at),
-            (false, None) if candidate.tags.iter().any(|tag| families.contains(&tag.as_str())) => (2, 0),
+            (false, None) if of_family => (2, 0),
             (false, None) => (3, 0),
         }
     };
     let mut ranked: Vec<&Candidate> = candidates.iter().collect();
     ranked.sort_by_key(|candidate| (rank(candidate), &candidate.offer.name));
-    let mut left = HEAD_CHARS.saturating_sub(system_chars).saturating_sub(size(&submit_offer()));
-    let mut chosen = vec![];
+    let left = HEAD_CHARS.saturating_sub(system_chars).saturating_sub(size(&submit_offer()));
+    let (mut looking, mut acting, mut chosen) = ((MOST, left), (MOST_ACTING, ACTING_CHARS), vec![]);
     for candidate in ranked {
         let cost = size(&candidate.offer);
-        if chosen.len() < MOST && cost <= left {
-            left -= cost;
+        let (more, left) = if candidate.acts { &mut acting } else { &mut looking };
+        if *more > 0 && cost <= *left {
+            *left -= cost;
+            *more -= 1;
             chosen.push(candidate.offer.clone());
         }
     }
@@ -116,7 +127,7 @@ mod tests {
 
     fn candidate(name: &str, tags: &[&str], chars: usize) -> Candidate {
         let offer = ToolOffer { name: name.into(), description: "d".repeat(chars), parameters: json!({}) };
-        Candidate { offer, tags: tags.iter().map(|tag| (*tag).to_owned()).collect() }
+        Candidate { offer, tags: tags.iter().map(|tag| (*tag).to_owned()).collect(), acts: false }
     }
 
     #[test]
@@ -151,6 +162,42 @@ mod tests {
         assert_eq!(chosen.len(), MOST);
         assert!(ALWAYS.iter().all(|name| chosen.iter().any(|n| n == name)), "{chosen:?}");
         assert!(chosen.contains(&"kubernetes_volume".to_owned()) && chosen.contains(&"z_named".to_owned()));
+    }
+
+    #[test]
+    fn what_changes_something_never_pushes_out_what_looks() {
+        let manifests = crate::tools::Manifests::embedded().unwrap();
+        let all: Vec<Candidate> = manifests
+            .specs()
+            .map(|(_, spec)| Candidate {
+                offer: ToolOffer {
+                    name: spec.name.clone(),
+                    description: spec.summary.clone(),
+                    parameters: spec.params.clone(),
+                },
+                tags: spec.tags.clone(),
+                acts: spec.effect != crate::domain::Effect::Read,
+            })
+            .collect();
+        let looking: Vec<Candidate> = all.iter().filter(|candidate| !candidate.acts).cloned().collect();
+        for (family, tools) in [
+            ("workload", &["kubernetes_rollout_restart", "kubernetes_rollout_undo", "kubernetes_scale"][..]),
+            ("storage", &["kubernetes_expand_volume"]),
+            ("node", &["kubernetes_cordon", "kubernetes_uncordon"]),
+            ("batch", &["kubernetes_run_cronjob"]),
+        ] {
+            // The shipped prompts, and prompts that take all the room.
+            for system_chars in [3_400, 6_000, 14_000] {
+                let names = |from: &[Candidate]| -> Vec<String> {
+                    choose(from, &[family], &[], system_chars).into_iter().map(|offer| offer.name).collect()
+                };
+                let (chosen, without) = (names(&all), names(&looking));
+                for tool in tools.iter().copied().chain(without.iter().map(String::as_str)) {
+                    assert!(chosen.iter().any(|name| name == tool), "{family}: no {tool} in {chosen:?}");
+                }
+                assert!(chosen.len() - without.len() <= MOST_ACTING, "{chosen:?}");
+            }
+        }
     }
 
     #[test]

@@ -86,7 +86,8 @@ fn script(path: &Path, lease: &Lease, head: &Head, append: Append, frame: Frame)
     push_entries(&mut script, path, &entries, Guard::IfHeadMoved)?;
     push_blobs(&mut script, blobs);
     usage::count(&mut script, &entries, usage::Era::Now);
-    approvals::push(&mut script, path, &approvals)?;
+    let end = entries.last().map_or_else(|| head.clone(), Entry::head);
+    approvals::push(&mut script, path, &approvals, Some((lease, &end)))?;
     deeds::push(&mut script, &deeds);
     if !consumed.is_empty() {
         // Without entries this is what stands right behind the head.

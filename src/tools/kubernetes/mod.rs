@@ -1,4 +1,4 @@
-//! Reading a cluster.
+//! Reading a cluster; [`act`] changes it.
 //!
 //! - [`object`]: an object without what nobody reads.
 //! - [`columns`]: what a list shows of each kind.
@@ -9,6 +9,7 @@
 //! - [`get`], [`list`], [`describe`], [`events`], [`logs`], [`rollout`], [`top`], [`node`], [`volume`],
 //!   [`related`]: the tools.
 
+pub mod act;
 mod amount;
 pub mod columns;
 pub mod describe;

@@ -5,10 +5,14 @@
 //! - [`model`]: a scripted language model
 //! - [`world`]: a recorded world, served here and seen there
 //! - [`running`]: the whole engine in this process, with a clock that is put forward by hand
+//! - [`cluster`]: an API server that changes, and answers as badly as it is told to
+//! - [`bench`]: the engine in this process, with a clock that the test turns
 //! - [`chain`]: what a store holds, read beside or after the process
 //! - [`github`]: a GitHub of our own, with true git ids and faults on demand
 
+pub mod bench;
 pub mod chain;
+pub mod cluster;
 pub mod github;
 pub mod http;
 pub mod model;

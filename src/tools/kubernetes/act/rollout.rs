@@ -1,0 +1,172 @@
+//! How a workload fares, by what its controller says.
+
+use super::super::object::items;
+use crate::tools::act::Observed;
+use serde_json::Value;
+
+/// How far the rollout of a Deployment, StatefulSet or DaemonSet is.
+pub(super) fn of(workload: &Value) -> Observed {
+    let number = |value: &Value| value.as_u64();
+    let status = &workload["status"];
+    let said = |key: &str| number(&status[key]).unwrap_or(0);
+    let generation = number(&workload["metadata"]["generation"]).unwrap_or(0);
+    if said("observedGeneration") < generation {
+        return Observed::Moving("its controller has not noticed the change yet".to_owned());
+    }
+    let wanted = number(&workload["spec"]["replicas"]).unwrap_or(1);
+    match workload["kind"].as_str() {
+        Some("Deployment") => {
+            let progressing = items(&status["conditions"]).find(|condition| condition["type"] == "Progressing");
+            if progressing.is_some_and(|condition| condition["reason"] == "ProgressDeadlineExceeded") {
+                return Observed::Broken("the deadline of its rollout has passed".to_owned());
+            }
+            if workload["spec"]["paused"] == true {
+                return Observed::Nothing("its rollout is paused".to_owned());
+            }
+            counted(wanted, said("updatedReplicas"), said("availableReplicas"), said("replicas"))
+        }
+        Some("StatefulSet") => {
+            let is_rolling = status["updateRevision"] != status["currentRevision"];
+            let updated = if is_rolling { said("updatedReplicas") } else { wanted };
+            counted(wanted, updated, said("readyReplicas"), said("replicas"))
+        }
+        Some("DaemonSet") => {
+            let wanted = said("desiredNumberScheduled");
+            counted(wanted, said("updatedNumberScheduled"), said("numberAvailable"), wanted)
+        }
+        _ => Observed::Nothing("nothing tells how it fares".to_owned()),
+    }
+}
+
+fn counted(wanted: u64, updated: u64, ready: u64, there: u64) -> Observed {
+    match () {
+        () if updated < wanted => Observed::Moving(format!("{updated} of {wanted} Pods are new")),
+        () if there > wanted => Observed::Moving(format!("{} old Pods are still there", there - wanted)),
+        () if ready < wanted => Observed::Moving(format!("{ready} of {wanted} Pods are ready")),
+        () => Observed::Settled(format!("{ready} of {wanted} Pods are ready")),
+    }
+}
+
+/// How many of an owner's Pods are ready, where it counts them.
+pub(super) fn readiness(owner: &Value) -> Observed {
+    let status = &owner["status"];
+    let said = |key: &str| status[key].as_u64().unwrap_or(0);
+    let (wanted, ready) = match owner["kind"].as_str() {
+        Some("ReplicaSet" | "StatefulSet" | "ReplicationController") => {
+            (owner["spec"]["replicas"].as_u64().unwrap_or(1), said("readyReplicas"))
+        }
+        Some("DaemonSet") => (said("desiredNumberScheduled"), said("numberReady")),
+        _ => return Observed::Nothing("its owner does not count its Pods".to_owned()),
+    };
+    match ready < wanted {
+        true => Observed::Moving(format!("{ready} of {wanted} Pods are ready")),
+        false => Observed::Settled(format!("{ready} of {wanted} Pods are ready")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn word(seen: Observed) -> String {
+        match seen {
+            Observed::Settled(text) => format!("settled {text}"),
+            Observed::Moving(text) => format!("moving {text}"),
+            Observed::Broken(text) => format!("broken {text}"),
+            Observed::Nothing(text) => format!("nothing {text}"),
+        }
+    }
+
+    #[test]
+    fn a_rollout_is_over_when_the_new_pods_are_ready_and_the_old_ones_gone() {
+        let deployment = |status: Value| json!({"kind": "Deployment", "metadata": {"generation": 4}, "spec": {"replicas": 3}, "status": status});
+        let of_set = |status: Value| json!({"kind": "StatefulSet", "metadata": {"generation": 4}, "spec": {"replicas": 3}, "status": status});
+        let daemon = |status: Value| json!({"kind": "DaemonSet", "metadata": {"generation": 4}, "status": status});
+        let late = json!([{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]);
+        for (workload, expected) in [
+            (
+                deployment(
+                    json!({"observedGeneration": 3, "updatedReplicas": 3, "availableReplicas": 3, "replicas": 3}),
+                ),
+                "moving its controller has not noticed the change yet",
+            ),
+            (
+                deployment(
+                    json!({"observedGeneration": 4, "updatedReplicas": 1, "availableReplicas": 3, "replicas": 4}),
+                ),
+                "moving 1 of 3 Pods are new",
+            ),
+            (
+                deployment(
+                    json!({"observedGeneration": 4, "updatedReplicas": 3, "availableReplicas": 3, "replicas": 4}),
+                ),
+                "moving 1 old Pods are still there",
+            ),
+            (
+                deployment(
+                    json!({"observedGeneration": 4, "updatedReplicas": 3, "availableReplicas": 2, "replicas": 3}),
+                ),
+                "moving 2 of 3 Pods are ready",
+            ),
+            (
+                deployment(
+                    json!({"observedGeneration": 4, "updatedReplicas": 3, "availableReplicas": 3, "replicas": 3}),
+                ),
+                "settled 3 of 3 Pods are ready",
+            ),
+            (
+                deployment(json!({"observedGeneration": 4, "updatedReplicas": 1, "replicas": 4, "conditions": late})),
+                "broken the deadline of its rollout has passed",
+            ),
+            (
+                of_set(
+                    json!({"observedGeneration": 4, "updateRevision": "b", "currentRevision": "a", "updatedReplicas": 1, "readyReplicas": 3, "replicas": 3}),
+                ),
+                "moving 1 of 3 Pods are new",
+            ),
+            (
+                of_set(
+                    json!({"observedGeneration": 4, "updateRevision": "b", "currentRevision": "b", "readyReplicas": 3, "replicas": 3}),
+                ),
+                "settled 3 of 3 Pods are ready",
+            ),
+            (
+                daemon(
+                    json!({"observedGeneration": 4, "desiredNumberScheduled": 2, "updatedNumberScheduled": 2, "numberAvailable": 1}),
+                ),
+                "moving 1 of 2 Pods are ready",
+            ),
+            (
+                daemon(
+                    json!({"observedGeneration": 4, "desiredNumberScheduled": 2, "updatedNumberScheduled": 2, "numberAvailable": 2}),
+                ),
+                "settled 2 of 2 Pods are ready",
+            ),
+            (json!({"kind": "CronJob"}), "nothing nothing tells how it fares"),
+        ] {
+            assert_eq!(word(of(&workload)), expected, "{workload}");
+        }
+    }
+
+    #[test]
+    fn an_owner_has_recovered_when_all_its_pods_are_ready() {
+        for (owner, expected) in [
+            (
+                json!({"kind": "ReplicaSet", "spec": {"replicas": 2}, "status": {"readyReplicas": 1}}),
+                "moving 1 of 2 Pods are ready",
+            ),
+            (
+                json!({"kind": "ReplicaSet", "spec": {"replicas": 2}, "status": {"readyReplicas": 2}}),
+                "settled 2 of 2 Pods are ready",
+            ),
+            (
+                json!({"kind": "DaemonSet", "status": {"desiredNumberScheduled": 2, "numberReady": 2}}),
+                "settled 2 of 2 Pods are ready",
+            ),
+            (json!({"kind": "Job"}), "nothing its owner does not count its Pods"),
+        ] {
+            assert_eq!(word(readiness(&owner)), expected, "{owner}");
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! The engine in this process, on a real store, with the shipped policies and a clock that the test
+//! turns: what takes minutes takes none.
+
+use super::cluster::Cluster;
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use firewarden::domain::{Budget, Clock, DayBudget, Entropy, InvestigationId, Person, Redactor, Secret};
+use firewarden::edge::{KubeReader, KubeWriter, SystemEntropy};
+use firewarden::engine::intake::Intake;
+use firewarden::engine::ledger::Ledger;
+use firewarden::engine::notify::{Notice, Sink, Undelivered};
+use firewarden::engine::routes::Routes;
+use firewarden::engine::{Engine, Summaries, driver};
+use firewarden::gate::Gate;
+use firewarden::journal::{Body, Entry, Investigation};
+use firewarden::policy::{Bundle, RegoPolicy};
+use firewarden::sources::{AlertSource, Alertmanager, Mapping};
+use firewarden::store::sqlite::SqliteStore;
+use firewarden::store::{Journal, Signal, Store};
+use firewarden::template::Templates;
+use firewarden::tools::{Manifests, Registry, Sources};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
+use tempfile::TempDir;
+use tokio::sync::Notify;
+
+/// Steps of the clock after which whatever has not ended never will.
+const PATIENCE: usize = 400;
+
+/// A clock that stands still until it is turned.
+#[derive(Debug)]
+pub struct Turned(AtomicI64);
+
+impl Clock for Turned {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_second(self.0.load(Ordering::SeqCst)).unwrap()
+    }
+}
+
+/// A sink at which the process dies, once it is armed and something has happened: people are told of an
+/// outcome when it is in the journal.
+#[derive(Debug)]
+pub struct Grave {
+    armed: AtomicBool,
+    happened: Arc<AtomicUsize>,
+    reached: Notify,
+}
+
+#[async_trait]
+impl Sink for Grave {
+    fn name(&self) -> &str {
+        "grave"
+    }
+
+    async fn tell(&self, _: &Notice) -> Result<(), Undelivered> {
+        if self.happened.load(Ordering::SeqCst) > 0 && self.armed.swap(false, Ordering::SeqCst) {
+            self.reached.notify_one();
+            std::future::pending::<()>().await;
+        }
+        Ok(())
+    }
+}
+
+/// One investigation and everything that it works with.
+#[derive(Debug)]
+pub struct Bench {
+    pub store: Arc<SqliteStore>,
+    pub clock: Arc<Turned>,
+    pub grave: Arc<Grave>,
+    pub registry: Arc<Registry>,
+    policy: Arc<RegoPolicy>,
+    entropy: Arc<dyn Entropy>,
+    _dir: TempDir,
+}
+
+/// Loading the policies takes longer than most cases.
+static POLICY: LazyLock<Arc<RegoPolicy>> = LazyLock::new(|| Arc::new(RegoPolicy::load(&Bundle::embedded()).unwrap()));
+static MANIFESTS: LazyLock<Manifests> = LazyLock::new(|| Manifests::embedded().unwrap());
+static REDACTOR: LazyLock<Arc<ArcSwap<Redactor>>> =
+    LazyLock::new(|| Arc::new(ArcSwap::from_pointee(Redactor::new([]).unwrap())));
+static TEMPLATES: LazyLock<Arc<Templates>> = LazyLock::new(|| Arc::new(Templates::load(None).unwrap()));
+
+/// The tools on `cluster`.
+pub fn registry(cluster: &Cluster, clock: Arc<dyn Clock>) -> Registry {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let access = KubeReader::at(&cluster.url, None).unwrap();
+    let sources = Sources {
+        kubernetes: Some(access.clone()),
+        kubernetes_write: Some(KubeWriter::with(access)),
+        ..Sources::none(clock)
+    };
+    Registry::new(&MANIFESTS, sources, REDACTOR.clone()).unwrap()
+}
+
+impl Bench {
+    pub async fn on(cluster: &Cluster) -> Self {
+        let dir = TempDir::new().unwrap();
+        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
+        let store = Arc::new(SqliteStore::open(&dir.path().join("firewarden.db"), entropy.as_ref()).await.unwrap());
+        let clock = Arc::new(Turned(AtomicI64::new(1_790_000_000)));
+        let registry = Arc::new(registry(cluster, clock.clone()));
+        let (happened, armed) = (cluster.happened.clone(), AtomicBool::new(false));
+        let grave = Arc::new(Grave { armed, happened, reached: Notify::new() });
+        Self { store, clock, grave, registry, policy: POLICY.clone(), entropy, _dir: dir }
+    }
+
+    /// The same with a further file of policies.
+    pub fn with_policy(mut self, path: &str, text: &str) -> Self {
+        let shipped = Bundle::embedded();
+        let files = shipped.files().map(|(path, text)| (path.to_owned(), text.to_owned()));
+        let all = files.chain([(path.to_owned(), text.to_owned())]).collect();
+        self.policy = Arc::new(RegoPolicy::load(&Bundle::from_files(all)).unwrap());
+        self
+    }
+
+    /// A process as it starts: nothing but the store is of an earlier one.
+    fn engine(&self) -> Engine {
+        let store: Arc<dyn Store> = self.store.clone();
+        Engine {
+            store,
+            gate: Gate::new(self.policy.clone()),
+            tools: self.registry.clone(),
+            templates: TEMPLATES.clone(),
+            models: vec![],
+            summaries: Summaries::default(),
+            routes: Arc::new(ArcSwap::from_pointee(Routes::default())),
+            sinks: vec![self.grave.clone()],
+            budget: Budget { survey_calls: 0, survey_s: 0, ..Budget::default() },
+            ledger: Ledger::new(DayBudget::default()),
+            redactor: REDACTOR.clone(),
+            marker_key: Secret::new("a-key", "test"),
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+            live: Arc::default(),
+            public_url: None,
+        }
+    }
+
+    pub fn turn(&self, seconds: i64) {
+        self.clock.0.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    /// An alert of this severity opens an investigation, for which somebody proposes a change.
+    pub async fn propose(&self, severity: &str, tool: &str, args: &Value) -> InvestigationId {
+        let now = self.clock.now();
+        let labels = json!({"alertname": "Case", "namespace": "shop", "severity": severity});
+        let body = json!({"version": "4", "groupKey": "g", "status": "firing", "receiver": "r", "groupLabels": {},
+            "commonLabels": labels, "commonAnnotations": {}, "externalURL": "http://am", "truncatedAlerts": 0,
+            "alerts": [{"status": "firing", "labels": labels, "annotations": {"summary": "a case"}, "startsAt": now.to_string(),
+                        "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "", "fingerprint": "f"}]});
+        let redactor = REDACTOR.load();
+        let mapping = Mapping { at: now, entropy: self.entropy.as_ref(), redactor: &redactor, hmac_key: b"k" };
+        let normalised = Alertmanager.normalise(&body, body.to_string().as_bytes(), &mapping).unwrap();
+        let routes = Arc::new(ArcSwap::from_pointee(Routes::default()));
+        let intake = Intake::new(self.store.clone(), routes, self.clock.clone(), self.entropy.clone());
+        let receipt = intake.accept("alertmanager", normalised).await.unwrap();
+        let id = receipt.rows[0].job_id.unwrap();
+        self.propose_again(id, tool, args).await;
+        id
+    }
+
+    /// Somebody proposes a further change.
+    pub async fn propose_again(&self, id: InvestigationId, tool: &str, args: &Value) {
+        let signal =
+            Signal::Propose { by: "ann".into(), tool: tool.into(), args: args.clone(), reason: "why not".into() };
+        assert!(self.store.signal(id, "ann", signal, self.clock.now()).await.unwrap());
+    }
+
+    /// Works until nothing is left to do, over crashes and waits. Questions are answered with yes.
+    /// Answers how often the process died.
+    pub async fn work(&self, id: InvestigationId, cluster: &Cluster, dies_after_outcome: bool) -> usize {
+        let mut deaths = 0;
+        self.grave.armed.store(dies_after_outcome, Ordering::SeqCst);
+        for _ in 0..PATIENCE {
+            let now = self.clock.now();
+            let until = now.checked_add(SignedDuration::from_secs(30)).unwrap();
+            let Some(lease) = self.store.claim("bench", now, until).await.unwrap() else {
+                let inv = self.folded(id).await;
+                if inv.outcome.is_some() {
+                    return deaths;
+                }
+                self.answer(id, &inv).await;
+                self.turn(5);
+                continue;
+            };
+            let engine = self.engine();
+            let died = tokio::select! {
+                worked = driver::drive(&engine, &lease) => { worked.unwrap(); false }
+                () = cluster.crashed.notified() => true,
+                () = self.grave.reached.notified() => true,
+            };
+            if died {
+                deaths += 1;
+                // The lease of a dead process runs out.
+                self.turn(31);
+            }
+        }
+        panic!("it never ended: {:#?}", self.folded(id).await.deeds);
+    }
+
+    async fn answer(&self, id: InvestigationId, inv: &Investigation) {
+        let Some(question) = inv.deeds.iter().find_map(|deed| deed.waits()) else { return };
+        let by = Person { name: "bea".into(), groups: vec!["oncall".into()], every_group: false };
+        let signal = Signal::Answer {
+            approval: question.id,
+            digest: question.digest.clone(),
+            granted: true,
+            by,
+            comment: "go".into(),
+        };
+        assert!(self.store.signal(id, "bea", signal, self.clock.now()).await.unwrap());
+    }
+
+    pub async fn entries(&self, id: InvestigationId) -> Vec<Entry> {
+        self.store.entries(&id.to_string(), 0, 1000).await.unwrap()
+    }
+
+    /// The investigation as its journal has it.
+    pub async fn folded(&self, id: InvestigationId) -> Investigation {
+        let mut inv = Investigation::empty(&id.to_string());
+        for entry in self.entries(id).await {
+            inv.apply(&entry).unwrap();
+        }
+        inv
+    }
+}
+
+/// Why a call was refused, where it was.
+pub fn refusals(entries: &[Entry]) -> Vec<String> {
+    let refused = entries.iter().filter_map(|entry| match &entry.body {
+        Body::CallRejected { remedy, .. } => Some(remedy.clone()),
+        Body::ActionDropped { reason, .. } => Some(reason.clone()),
+        Body::ActionFailed { error, .. } => Some(error.clone()),
+        _ => None,
+    });
+    refused.collect()
+}
