@@ -100,19 +100,19 @@ mod tests {
         let mut tree = Node::parse(
             "access: {tokens: [], oidc: null}\nintake: {storm: {per_source_per_minute: 120}, coalesce: {wait: 0s, at_most: 2m}}\n\
              pollers: []\naudit: {signing_key: null, checkpoint_every: 10s}\nmemory:\nretention: {payloads: 400d}\n\
-             tools: {kubernetes: {write: false}, jira: {}, mcp: []}\nroutes: [{name: a, runner: in_process}]\n",
+             tools: {mcp: []}\npolicies: {shadow: null}\nroutes: [{name: a, runner: in_process}]\n",
         )
         .unwrap();
         assert_eq!(take_out(&mut tree), []);
         assert_eq!(
             tree.json(),
-            serde_json::json!({"access": {"tokens": []}, "intake": {}, "tools": {"kubernetes": {}}, "routes": [{"name": "a"}]})
+            serde_json::json!({"access": {"tokens": []}, "intake": {}, "tools": {}, "policies": {}, "routes": [{"name": "a"}]})
         );
         let mut tree =
-            Node::parse("tools:\n  kubernetes:\n    write: true\nroutes:\n- name: a\n- name: b\n  max_total: 3\n")
+            Node::parse("policies:\n  dir: null\n  shadow: next\nroutes:\n- name: a\n- name: b\n  max_total: 3\n")
                 .unwrap();
         let found = take_out(&mut tree);
         let shown: Vec<_> = found.iter().map(|p| (p.path.as_str(), p.at.clone())).collect();
-        assert_eq!(shown, [("routes[1].max_total", Place::Line(7)), ("tools.kubernetes.write", Place::Line(3))]);
+        assert_eq!(shown, [("routes[1].max_total", Place::Line(7)), ("policies.shadow", Place::Line(3))]);
     }
 }

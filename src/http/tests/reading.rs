@@ -47,7 +47,7 @@ async fn events_are_listed_newest_first_by_filter_and_page() {
         ("summary", json!("[shop] A 0")),
         ("investigation", rows[0]["job_id"].clone()),
         ("remediation_log", json!([])),
-        ("class", Value::Null),
+        ("class", json!("service_down")),
     ] {
         assert_eq!(event[key], value, "{key}");
     }

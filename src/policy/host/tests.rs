@@ -92,6 +92,7 @@ fn calls_are_ruled_by_effect_and_level() {
         for risk in Risk::ALL {
             let mut input = sample::action_input();
             (input.call.effect, input.risk.level) = (*effect, *risk);
+            (input.blast_radius.known, input.blast_radius.pods) = (true, 1);
             let ruling = SHIPPED.rule(ID, &input);
             assert_eq!(ruling.verdict, floor(*risk, *effect), "{effect} {risk}: the posture `standard` is the floor");
             table.push(format!("{effect:8} {risk:8} {:6} {}", ruling.verdict, rules(&ruling.reasons)));
