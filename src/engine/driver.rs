@@ -330,8 +330,8 @@ impl<'e> Session<'e> {
                         self.record(Draft::new(Actor::Sender(from), body))?;
                     }
                 }
-                Signal::Answer { approval, digest, granted, by, comment } => {
-                    self.answered((approval, digest), granted, by, comment)?;
+                Signal::Answer { approval, digest, granted, by, at, comment } => {
+                    self.answered((approval, digest), granted, (by, at), comment)?;
                 }
                 Signal::Propose { by, tool, args, reason } => self.proposed(by, tool, args, reason)?,
                 Signal::Cancel { by, reason } => {
@@ -351,16 +351,15 @@ impl<'e> Session<'e> {
         &mut self,
         (approval, digest): (ApprovalId, Digest),
         granted: bool,
-        by: Person,
+        (by, at): (Person, Timestamp),
         comment: String,
     ) -> Result<(), EngineError> {
-        let now = self.now();
         let deed = self.inv.asked_about(approval);
         let asked = deed.and_then(|deed| Some((deed, deed.questions.iter().find(|q| q.id == approval)?)));
         let counts = asked.is_some_and(|(deed, question)| {
             question.state == ApprovalState::Pending
                 && question.digest == digest
-                && now < question.expires_at
+                && at < question.expires_at
                 && deed.may_be_answered_by(&by, question)
                 && question.grants.iter().all(|grant| grant.by.name != by.name)
         });
@@ -369,8 +368,8 @@ impl<'e> Session<'e> {
             return Ok(());
         }
         telemetry::approval(if granted { "granted" } else { "denied" });
-        let actor = Actor::Person(by.name.clone());
-        self.record(Draft::new(actor, Body::ApprovalDecided { approval, granted, digest, by, comment }))
+        let (actor, answered_at) = (Actor::Person(by.name.clone()), at);
+        self.record(Draft::new(actor, Body::ApprovalDecided { approval, granted, digest, by, answered_at, comment }))
     }
 
     /// A change that somebody beside the model wants; whoever closed the work does not get one.

@@ -36,7 +36,7 @@ pub enum Answer {
     /// These people have to agree first.
     Ask(Vec<Requirement>),
     /// It may happen: journal the intent, then [`Gate::mint`].
-    Cleared(Clearance),
+    Cleared(Box<Clearance>),
 }
 
 /// A change that policy, and people where they were asked, let happen. Not yet the authority to make
@@ -100,10 +100,10 @@ impl Gate {
         };
         let answer = match ruling.verdict.max(lowest) {
             Verdict::Deny => Answer::Denied,
-            Verdict::Allow => Answer::Cleared(clearance()),
+            Verdict::Allow => Answer::Cleared(Box::new(clearance())),
             Verdict::Ask => match agreed {
                 Some((to, grants)) if **to == digest && is_met(&ruling.requirements, grants) => {
-                    Answer::Cleared(clearance())
+                    Answer::Cleared(Box::new(clearance()))
                 }
                 _ => Answer::Ask(ruling.requirements.clone()),
             },

@@ -197,6 +197,7 @@ async fn answer(web: &Web, view: &ApprovalView, person: Person, answer: Answer) 
         digest: view.action_digest.clone(),
         granted: answer.granted,
         by: person,
+        at: now,
         comment: clean_text(&answer.comment, MAX_COMMENT, &web.redactor.load()),
     };
     match web.store.signal(view.investigation, &from, signal, now).await? {

@@ -291,7 +291,7 @@ impl Investigation {
                     reason: String::new(),
                 });
             }
-            Body::ApprovalDecided { approval, granted, digest, by, comment } => {
+            Body::ApprovalDecided { approval, granted, digest, by, comment, .. } => {
                 let (deed, at) = self.question_mut(*approval)?;
                 let question = &mut deed.questions[at];
                 if question.state != ApprovalState::Pending || question.digest != *digest {

@@ -4,6 +4,7 @@ use super::acting::{RulingPhase, Watched};
 use super::frozen::Frozen;
 use super::outcome::{Outcome, Phase};
 use super::proposal::{Call, Proposal};
+use super::spending::{is_zero, is_zero_usd};
 use super::summary::SummaryOf;
 use crate::domain::{
     Action, ActionId, ApprovalId, ApprovalState, BlobRef, DecisionId, Digest, EffectKeys, EventId, InvestigationId,
@@ -271,8 +272,7 @@ pub enum Body {
         /// Why: a claim of whoever proposes it.
         reason: String,
     },
-    /// A change was tried without making it, and is known to the last detail. Comes again when the
-    /// world has moved on.
+    /// A change was tried without making it. Comes again when the world has moved on.
     ActionPlanned {
         /// The call that it is.
         call_id: String,
@@ -329,6 +329,8 @@ pub enum Body {
         digest: Digest,
         /// Who.
         by: Person,
+        /// When the answer was on disk.
+        answered_at: Timestamp,
         /// What they wrote.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         comment: String,
@@ -495,14 +497,4 @@ pub enum Body {
         /// The alert, redacted.
         payload: BlobRef,
     },
-}
-
-// Keys that came later are left out at their default, so that older entries keep their hash.
-#[allow(clippy::trivially_copy_pass_by_ref)]
-const fn is_zero(n: &u32) -> bool {
-    *n == 0
-}
-
-fn is_zero_usd(usd: &f64) -> bool {
-    *usd == 0.0
 }

@@ -90,21 +90,23 @@ pub(super) fn violations(entries: &[Entry]) -> Vec<(u64, String)> {
                 }
                 questions.insert(*approval, asked);
             }
-            Body::ApprovalDecided { approval, granted, digest, by, comment } => match questions.get_mut(approval) {
-                None => broken(format!("{approval} was answered and never asked")),
-                Some(asked) => {
-                    if !asked.open || *digest != *asked.digest || entry.at >= asked.expires_at {
-                        broken(format!("{approval} was not open for the answer of {}", by.name));
-                    }
-                    match granted {
-                        true => {
-                            let grant = Grant { by: by.clone(), at: entry.at, comment: comment.clone() };
-                            asked.grants.push(grant);
+            Body::ApprovalDecided { approval, granted, digest, by, answered_at, comment } => {
+                match questions.get_mut(approval) {
+                    None => broken(format!("{approval} was answered and never asked")),
+                    Some(asked) => {
+                        if !asked.open || *digest != *asked.digest || *answered_at >= asked.expires_at {
+                            broken(format!("{approval} was not open for the answer of {}", by.name));
                         }
-                        false => asked.open = false,
+                        match granted {
+                            true => {
+                                let grant = Grant { by: by.clone(), at: entry.at, comment: comment.clone() };
+                                asked.grants.push(grant);
+                            }
+                            false => asked.open = false,
+                        }
                     }
                 }
-            },
+            }
             Body::ApprovalExpired { approval } | Body::ApprovalWithdrawn { approval, .. } => {
                 if let Some(asked) = questions.get_mut(approval) {
                     asked.open = false;
@@ -169,15 +171,11 @@ pub(super) fn violations(entries: &[Entry]) -> Vec<(u64, String)> {
                 }
                 _ => broken(format!("{action} was looked for and never begun")),
             },
-            Body::ActionDropped { action, .. } => {
-                if changes.get(action).is_none_or(|known| known.out) {
-                    broken(format!("{action} was dropped though it may be in the world"));
-                }
+            Body::ActionDropped { action, .. } if changes.get(action).is_none_or(|known| known.out) => {
+                broken(format!("{action} was dropped though it may be in the world"));
             }
-            Body::Verified { action, .. } => {
-                if changes.get(action).is_none_or(|known| !known.over) {
-                    broken(format!("{action} was watched and never made"));
-                }
+            Body::Verified { action, .. } if changes.get(action).is_none_or(|known| !known.over) => {
+                broken(format!("{action} was watched and never made"));
             }
             _ => {}
         }

@@ -79,3 +79,13 @@ impl Investigation {
         Ok(())
     }
 }
+
+// Keys that came later are left out at their default, so that older entries keep their hash.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+pub(super) const fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
+pub(super) fn is_zero_usd(usd: &f64) -> bool {
+    *usd == 0.0
+}

@@ -7,6 +7,7 @@ use super::{
     kubernetes, prometheus,
     wire::{Peer, WireLog, WireRequest},
 };
+use arc_swap::ArcSwap;
 use axum::{
     Router,
     body::{Body, to_bytes},
@@ -15,7 +16,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicU64, Ordering},
 };
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -48,9 +49,17 @@ impl Drop for Served {
     }
 }
 
+/// The world as it is now, for all its doors.
+#[derive(Debug)]
+struct Shared {
+    now: ArcSwap<World>,
+    /// One change at a time.
+    changing: Mutex<()>,
+}
+
 #[derive(Debug)]
 struct Door {
-    world: Arc<World>,
+    world: Arc<Shared>,
     wire: Arc<WireLog>,
     peer: Peer,
     answered: AtomicU64,
@@ -71,32 +80,48 @@ impl World {
         };
         let (kube_url, prometheus_url) = (url(&kube)?, url(&prometheus)?);
         let wire = Arc::new(WireLog::default());
-        let mut tasks = vec![self.open(kube, Peer::Kubernetes, &wire)];
-        match self.faults.prometheus {
+        let faults = self.faults.prometheus;
+        let world = Arc::new(Shared { now: ArcSwap::new(self), changing: Mutex::default() });
+        let mut tasks = vec![open(&world, kube, Peer::Kubernetes, &wire)];
+        match faults {
             // The address stays free: whoever asks is refused by the operating system, as in life.
             Some(PrometheusFault::Down) => drop(prometheus),
             Some(PrometheusFault::Unavailable | PrometheusFault::Timeout) | None => {
-                tasks.push(self.open(prometheus, Peer::Prometheus, &wire));
+                tasks.push(open(&world, prometheus, Peer::Prometheus, &wire));
             }
         }
         Ok(Served { kube_url, prometheus_url, wire, tasks })
     }
+}
 
-    fn open(self: &Arc<Self>, listener: TcpListener, peer: Peer, wire: &Arc<WireLog>) -> JoinHandle<()> {
-        let door =
-            Arc::new(Door { world: Arc::clone(self), wire: Arc::clone(wire), peer, answered: AtomicU64::new(0) });
-        let router = Router::new().fallback(answer).with_state(door);
-        tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, router).await {
-                tracing::error!(%error, ?peer, "recorded world stopped answering");
-            }
-        })
+fn open(world: &Arc<Shared>, listener: TcpListener, peer: Peer, wire: &Arc<WireLog>) -> JoinHandle<()> {
+    let door = Arc::new(Door { world: world.clone(), wire: wire.clone(), peer, answered: AtomicU64::new(0) });
+    let router = Router::new().fallback(answer).with_state(door);
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, router).await {
+            tracing::error!(%error, ?peer, "recorded world stopped answering");
+        }
+    })
+}
+
+impl Shared {
+    /// Answers as the API server, and is another world from then on if the request changed it.
+    fn kubernetes(&self, asked: &kubernetes::Asked<'_>) -> Response {
+        let _one = (!matches!(asked.method.as_str(), "GET" | "HEAD"))
+            .then(|| self.changing.lock().unwrap_or_else(PoisonError::into_inner));
+        let world = self.now.load_full();
+        let (response, objects) = kubernetes::answer(&world, asked);
+        if let Some(objects) = objects {
+            self.now.store(Arc::new(world.with_objects(objects)));
+        }
+        response
     }
 }
 
 async fn answer(State(door): State<Arc<Door>>, request: Request<Body>) -> Response {
     let (parts, body) = request.into_parts();
-    let accept = parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let said = |name| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let (accept, media) = (said(header::ACCEPT), said(header::CONTENT_TYPE));
     let mut response = match to_bytes(body, MAX_BODY_BYTES).await {
         Err(_) => (StatusCode::PAYLOAD_TOO_LARGE, "request body is too large\n").into_response(),
         Ok(body) => {
@@ -107,13 +132,14 @@ async fn answer(State(door): State<Arc<Door>>, request: Request<Body>) -> Respon
             let work = tokio::task::spawn_blocking(move || match peer {
                 Peer::Kubernetes => {
                     let query = pairs(uri.query().unwrap_or_default());
-                    let asked = kubernetes::Asked { method, path: uri.path(), query: &query, accept: &accept, body };
-                    kubernetes::answer(&world, &asked)
+                    let (accept, media) = (accept.as_str(), media.as_str());
+                    let asked = kubernetes::Asked { method, path: uri.path(), query: &query, accept, media, body };
+                    world.kubernetes(&asked)
                 }
                 Peer::Prometheus => {
                     let mut query = pairs(uri.query().unwrap_or_default());
                     query.extend(pairs(&String::from_utf8_lossy(&body)));
-                    prometheus::answer(&world, &method, uri.path(), &query)
+                    prometheus::answer(&world.now.load(), &method, uri.path(), &query)
                 }
             });
             match work.await {

@@ -16,11 +16,12 @@ use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
+    sync::Arc,
     time::Instant,
 };
 
 /// A recorded world: a cluster, its monitoring, an alert, and what must be found.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct World {
     pub(crate) about: About,
     pub(crate) alert: Value,
@@ -31,9 +32,11 @@ pub struct World {
     pub(crate) catalogue: Catalogue,
     /// By `<namespace>/<pod>/<container>` with `.previous` for the run before.
     pub(crate) logs: BTreeMap<String, String>,
-    pub(crate) series: Vec<Series>,
+    pub(crate) series: Arc<Vec<Series>>,
     pub(crate) metadata: BTreeMap<String, Metadata>,
-    pub(crate) rules: Vec<Group>,
+    pub(crate) rules: Arc<Vec<Group>>,
+    /// Whether it takes changes; a recording does not, unless somebody plays with it.
+    pub(crate) writable: bool,
     now: Timestamp,
     /// A shifted world's clock runs from the moment it was loaded; an unshifted one stands.
     loaded: Option<Instant>,
@@ -88,16 +91,28 @@ impl World {
             alert: read_alert(folder, shift)?,
             expected: required(folder, "expected.yaml")?,
             faults: optional(folder, "faults.yaml")?,
-            rules: rules::read(folder, shift)?,
+            rules: Arc::new(rules::read(folder, shift)?),
             catalogue: Catalogue::of(objects.iter()).with(metrics::kinds(&series)),
             logs: read_logs(folder, shift)?,
+            writable: false,
             now: about.now,
             loaded: shift_to.map(|_| Instant::now()),
             about,
             objects,
-            series,
+            series: Arc::new(series),
             metadata,
         })
+    }
+
+    /// The same world, taking changes: whoever may read may write, except what its faults deny.
+    #[must_use]
+    pub fn writable(self) -> Self {
+        Self { writable: true, ..self }
+    }
+
+    /// The same world with these objects.
+    pub(crate) fn with_objects(&self, objects: Vec<Value>) -> Self {
+        Self { objects, ..self.clone() }
     }
 
     /// What this world is.

@@ -191,6 +191,8 @@ pub enum Signal {
         granted: bool,
         /// Who.
         by: Person,
+        /// When.
+        at: Timestamp,
         /// What they wrote.
         comment: String,
     },

@@ -176,6 +176,7 @@ async fn nobody_answers_so_it_expires_and_people_are_told() {
         digest: asked.action_digest.clone(),
         granted: true,
         by: person("bea"),
+        at: clock.now(),
         comment: String::new(),
     };
     assert!(running.app.engine.store.signal(id, "bea", late, clock.now()).await.unwrap());
@@ -203,7 +204,8 @@ async fn of_answers_that_race_the_journal_counts_the_first_that_may() {
     ] {
         let digest = digest.clone();
         let from = by.name.clone();
-        let answer = Signal::Answer { approval: asked.id, digest, granted, by, comment: "so be it".into() };
+        let at = going.clock.now();
+        let answer = Signal::Answer { approval: asked.id, digest, granted, by, at, comment: "so be it".into() };
         assert!(going.app.engine.store.signal(going.id, &from, answer, going.clock.now()).await.unwrap());
     }
     let Going { app, clock, id } = going;

@@ -319,6 +319,7 @@ fn changes_are_planned_asked_answered_and_made() {
         granted,
         digest: digest.clone(),
         by: Person { name: name.into(), groups: vec![], every_group: false },
+        answered_at: jiff::Timestamp::UNIX_EPOCH,
         comment: comment.into(),
     };
     let receipt = Receipt { reference: "r".into(), summary: "3 replicas wanted".into(), detail: json!(null) };

@@ -58,7 +58,7 @@ impl Session<'_> {
                 self.withdraw(&deed, ApprovalState::Invalidated, "policy asks more than was answered")?;
                 self.question(id)
             }
-            Answer::Cleared(clearance) => self.make(&deed, clearance).await,
+            Answer::Cleared(clearance) => self.make(&deed, *clearance).await,
         }
     }
 

@@ -8,9 +8,9 @@
 //!    a weak model only wrote them down: [`spoken`]), or a report ([`submit`]), or nothing usable;
 //! 4. [`verify`](mod@verify): which claims of a report the evidence carries ([`figures`] compares numbers, [`names`]
 //!    names and quotations, [`onset`] times, and [`deeds`] hears what claims to have acted);
-//! Where there is no model, [`playbooks`] propose changes from what was found.
-//!
 //! 5. [`merge`](mod@merge): the deterministic report and the model's, as one.
+//!
+//! Where there is no model, [`playbooks`] propose changes from what was found.
 
 pub mod calls;
 pub mod case;

@@ -89,8 +89,9 @@ impl Life {
         let name = ["ann", "bea"][usize::from(self.roll(2))];
         let granted = self.roll(4) != 0;
         if question.grants.iter().all(|grant| grant.by.name != name) {
-            let (by, digest) = (person(name), question.digest);
-            self.write(Body::ApprovalDecided { approval: question.id, granted, digest, by, comment: "c".into() });
+            let (by, digest, answered_at) = (person(name), question.digest, at(self.second));
+            let (approval, comment) = (question.id, "c".to_owned());
+            self.write(Body::ApprovalDecided { approval, granted, digest, by, answered_at, comment });
         }
     }
 
@@ -263,7 +264,8 @@ impl Life {
 
     fn decide(&mut self, granted: bool) {
         let (approval, digest) = self.question();
-        self.write(Body::ApprovalDecided { approval, granted, digest, by: person("ann"), comment: "c".into() });
+        let (by, answered_at, comment) = (person("ann"), at(self.second), "c".to_owned());
+        self.write(Body::ApprovalDecided { approval, granted, digest, by, answered_at, comment });
     }
 
     fn violations(&self) -> Vec<String> {

@@ -1,8 +1,8 @@
-//! The API server of a recorded world. It reads; whoever writes is refused.
+//! The API server of a recorded world.
 //!
 //! Shapes, statuses and wording follow exchanges recorded from a real server (1.36). Beneath a path
 //! lie: a kind (`kinds`), its discovery (`discovery`), selectors (`select`), lists and single
-//! objects (`read`), container logs (`logs`), what containers use (`metrics`), access reviews (`review`);
+//! objects (`read`), changes (`write`), container logs (`logs`), what containers use (`metrics`), access reviews (`review`);
 //! refusals are `status`.
 
 mod discovery;
@@ -13,6 +13,7 @@ mod read;
 mod review;
 mod select;
 mod status;
+mod write;
 
 use super::World;
 use axum::{
@@ -23,6 +24,7 @@ use axum::{
 use kinds::Kind;
 use serde_json::{Value, json};
 use status::Refused;
+use write::Written;
 
 /// A request, taken apart.
 #[derive(Debug)]
@@ -32,6 +34,8 @@ pub(crate) struct Asked<'a> {
     /// Decoded pairs of the query string.
     pub query: &'a [(String, String)],
     pub accept: &'a str,
+    /// The media type of the body.
+    pub media: &'a str,
     pub body: Bytes,
 }
 
@@ -60,17 +64,17 @@ struct Target<'w> {
     subresource: Option<&'w str>,
 }
 
-/// Answers a request.
-pub(crate) fn answer(world: &World, asked: &Asked<'_>) -> Response {
+/// Answers a request; with the objects of the world from then on, where the request changed them.
+pub(crate) fn answer(world: &World, asked: &Asked<'_>) -> (Response, Option<Vec<Value>>) {
     match route(world, asked) {
-        Ok(response) => response,
-        Err(refused) => refused.into_response(),
+        Ok(answered) => answered,
+        Err(refused) => (refused.into_response(), None),
     }
 }
 
-fn route(world: &World, asked: &Asked<'_>) -> Result<Response, Refused> {
+fn route(world: &World, asked: &Asked<'_>) -> Result<Written, Refused> {
     let parts: Vec<&str> = asked.path.split('/').filter(|part| !part.is_empty()).collect();
-    match parts.as_slice() {
+    let read = match parts.as_slice() {
         ["version"] => Ok(json_answer(&discovery::version(world))),
         ["healthz" | "readyz" | "livez", ..] => Ok(plain(StatusCode::OK, "ok")),
         ["api"] => Ok(discovery::core(world, asked)),
@@ -81,10 +85,11 @@ fn route(world: &World, asked: &Asked<'_>) -> Result<Response, Refused> {
         ["apis", "authorization.k8s.io" | "authentication.k8s.io", "v1", what] if asked.method == Method::POST => {
             review::answer(world, what, &asked.body)
         }
-        ["api", version, rest @ ..] => resource(world, asked, "", version, rest),
-        ["apis", group, version, rest @ ..] => resource(world, asked, group, version, rest),
+        ["api", version, rest @ ..] => return resource(world, asked, "", version, rest),
+        ["apis", group, version, rest @ ..] => return resource(world, asked, group, version, rest),
         _ => Err(Refused::UnknownPath),
-    }
+    };
+    read.map(|response| (response, None))
 }
 
 fn resource<'w>(
@@ -93,7 +98,7 @@ fn resource<'w>(
     group: &str,
     version: &str,
     rest: &[&'w str],
-) -> Result<Response, Refused> {
+) -> Result<Written, Refused> {
     let kind_of = |plural: &str| world.catalogue.by_plural(group, version, plural).ok_or(Refused::UnknownPath);
     let target = match *rest {
         // `namespaces/x` is an object of its own; what follows it is inside it.
@@ -119,17 +124,21 @@ fn resource<'w>(
         _ => return Err(Refused::UnknownPath),
     };
     let verb = verb(asked, &target);
-    if !matches!(verb, "get" | "list") || review::denied(world, verb, &target) {
+    if !review::understood(world, verb) || review::denied(world, verb, &target) {
         return Err(Refused::forbidden(&world.about.user, verb, &target));
     }
-    match (target.name, target.subresource) {
+    if !matches!(verb, "get" | "list") {
+        return write::answer(world, asked, &target);
+    }
+    let read = match (target.name, target.subresource) {
         (Some(name), Some("log")) if target.kind.plural == "pods" => logs::answer(world, asked, &target, name),
         (Some(name), None) => read::get(world, asked, &target, name),
         (Some(name), Some("status")) => read::get(world, asked, &target, name),
         (Some(name), Some("scale")) => read::scale(world, &target, name),
         (Some(_), Some(_)) => Err(Refused::UnknownPath),
         (None, _) => read::list(world, asked, &target),
-    }
+    };
+    read.map(|response| (response, None))
 }
 
 /// The verb that access rules speak of.

@@ -1,9 +1,19 @@
-//! Who may do what: reads may, except what `faults.yaml` denies; nobody may write.
+//! Who may do what: everybody may read, except what `faults.yaml` denies, and write where the world takes
+//! changes.
 
 use super::{Refused, Target, with_status};
 use crate::scenario::World;
 use axum::{http::StatusCode, response::Response};
 use serde_json::{Value, json};
+
+/// Whether anybody may do that at all.
+pub(super) fn understood(world: &World, verb: &str) -> bool {
+    match verb {
+        "get" | "list" => true,
+        "create" | "patch" | "delete" => world.writable,
+        _ => false,
+    }
+}
 
 /// Whether a fault of this world denies a read.
 pub(super) fn denied(world: &World, verb: &str, target: &Target<'_>) -> bool {
@@ -37,8 +47,8 @@ pub(super) fn answer(world: &World, what: &str, body: &[u8]) -> Result<Response,
                 subresource => format!("{}/{subresource}", attribute("resource")),
             };
             let verb = attribute("verb");
-            let allowed = matches!(verb, "get" | "list")
-                && !refuses(world, verb, attribute("group"), &resource, attribute("namespace"));
+            let allowed =
+                understood(world, verb) && !refuses(world, verb, attribute("group"), &resource, attribute("namespace"));
             Ok(with_status(
                 StatusCode::CREATED,
                 &json!({

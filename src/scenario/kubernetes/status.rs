@@ -35,6 +35,43 @@ impl Refused {
         }
     }
 
+    /// The object is not in the state that the request was made for.
+    pub(super) fn conflict(kind: &Kind, name: &str) -> Self {
+        Self::Status {
+            code: StatusCode::CONFLICT,
+            reason: "Conflict",
+            message: format!(
+                "Operation cannot be fulfilled on {} \"{name}\": the object has been modified; please apply your \
+                 changes to the latest version and try again",
+                kind.qualified()
+            ),
+            details: details(kind, Some(name)),
+        }
+    }
+
+    /// There is one of that name already.
+    pub(super) fn exists(kind: &Kind, name: &str) -> Self {
+        Self::Status {
+            code: StatusCode::CONFLICT,
+            reason: "AlreadyExists",
+            message: format!("{} \"{name}\" already exists", kind.qualified()),
+            details: details(kind, Some(name)),
+        }
+    }
+
+    /// A body of this kind is not understood here.
+    pub(super) fn unsupported(media: &str) -> Self {
+        Self::Status {
+            code: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            reason: "UnsupportedMediaType",
+            message: format!(
+                "the body of the request was in an unknown format - accepted media types include: \
+                 application/merge-patch+json (this recorded world knows no other), not {media}"
+            ),
+            details: Value::Null,
+        }
+    }
+
     pub(super) fn forbidden(user: &str, verb: &str, target: &Target<'_>) -> Self {
         let kind = target.kind;
         let what = match target.name {

@@ -219,7 +219,7 @@ pub(super) fn answer(world: &World, asked: &Parameters<'_>) -> Result<Json, Fail
     let names: Vec<&str> = asked.all("rule_name[]").collect();
     let groups_wanted: Vec<&str> = asked.all("rule_group[]").collect();
     let mut groups = Vec::new();
-    for group in &world.rules {
+    for group in world.rules.iter() {
         if !groups_wanted.is_empty() && !groups_wanted.contains(&group.name.as_str()) {
             continue;
         }

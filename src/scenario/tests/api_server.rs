@@ -134,6 +134,49 @@ async fn logs_are_those_of_the_run_that_was_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_world_that_takes_changes_is_another_one_from_then_on() {
+    let world = World::embedded("typedb-pvc-full", None).unwrap().writable();
+    let (_world, served) = serve(world).await;
+    let client = reqwest::Client::new();
+    let claim = format!("{}/api/v1/namespaces/f3iai/persistentvolumeclaims/data-typedb-0", served.kube_url);
+    let (_, _, before) = fetch(client.get(&claim)).await;
+    let patch = |version: &str, more: &str| {
+        let (uid, size) = (&before["metadata"]["uid"], json!({"requests": {"storage": "70Gi"}}));
+        let body = json!({"metadata": {"uid": uid, "resourceVersion": version}, "spec": {"resources": size}});
+        let asked = client.patch(format!("{claim}?fieldManager=t{more}")).body(body.to_string());
+        fetch(asked.header("content-type", "application/merge-patch+json"))
+    };
+    let version = before["metadata"]["resourceVersion"].as_str().unwrap();
+    let size = |claim: &Value| claim["spec"]["resources"]["requests"]["storage"].clone();
+    let (status, _, tried) = patch(version, "&dryRun=All").await;
+    assert_eq!((status, size(&tried)), (200, json!("70Gi")));
+    assert_eq!(fetch(client.get(&claim)).await.2, before, "a trial is kept by nobody");
+    let (status, _, made) = patch(version, "").await;
+    assert_eq!((status, size(&made)), (200, json!("70Gi")));
+    assert_eq!(fetch(client.get(&claim)).await.2, made);
+    assert!(made["metadata"]["generation"].as_u64() > before["metadata"]["generation"].as_u64());
+    let (status, _, late) = patch(version, "").await;
+    assert_eq!((status, &late["reason"]), (409, &json!("Conflict")), "a second copy is refused");
+
+    let other = json!({"preconditions": {"uid": "another"}});
+    let (status, _, _) = fetch(client.delete(&claim).body(other.to_string())).await;
+    assert_eq!(status, 409);
+    let dry = json!({"dryRun": ["All"], "preconditions": {"uid": before["metadata"]["uid"]}});
+    assert_eq!(fetch(client.delete(&claim).body(dry.to_string())).await.0, 200);
+    assert_eq!(fetch(client.get(&claim)).await.0, 200, "a trial");
+    let real = json!({"preconditions": {"uid": before["metadata"]["uid"]}});
+    assert_eq!(fetch(client.delete(&claim).body(real.to_string())).await.0, 200);
+    assert_eq!(fetch(client.get(&claim)).await.0, 404);
+
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "new"}, "spec": {}});
+    let pods = format!("{}/api/v1/namespaces/f3iai/pods", served.kube_url);
+    let create = || fetch(client.post(&pods).body(pod.to_string()));
+    let (status, _, made) = create().await;
+    assert_eq!((status, &made["metadata"]["namespace"]), (201, &json!("f3iai")));
+    assert_eq!(create().await.2["reason"], "AlreadyExists");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nobody_writes() {
     let (_world, _served, client) = demo().await;
     let pods: Api<Pod> = Api::namespaced(client, "f3iai");

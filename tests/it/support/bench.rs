@@ -208,6 +208,7 @@ impl Bench {
             digest: question.digest.clone(),
             granted: true,
             by,
+            at: self.clock.now(),
             comment: "go".into(),
         };
         assert!(self.store.signal(id, "bea", signal, self.clock.now()).await.unwrap());
