@@ -30,6 +30,7 @@ pub use units::{Size, Span};
 use crate::domain::{Budget, DayBudget, Secret, Severity};
 use crate::engine::Summaries;
 use crate::model::{CacheMarks, Structured};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -67,6 +68,8 @@ pub struct Config {
     pub probe_targets: Vec<ProbeTarget>,
     /// Where runbooks are, if anywhere.
     pub runbooks: Option<Runbooks>,
+    /// The secrets of tools that manifests describe whole, by tool and reference.
+    pub tool_secrets: BTreeMap<(String, String), Secret>,
     /// Who is told of reports.
     pub notify: Vec<Notify>,
     /// How log lines look.
@@ -278,7 +281,9 @@ impl Config {
         let models = self.models.iter().filter_map(|m| m.api_key.as_ref());
         let notify = self.notify.iter().map(|n| &n.webhook);
         let kubernetes = self.kubernetes.iter().filter_map(|k| k.bearer.as_ref());
-        access.chain(intake).chain(models).chain(peers).chain(probes).chain(kubernetes).chain(notify).collect()
+        let tools = self.tool_secrets.values();
+        let peers = peers.chain(probes).chain(kubernetes).chain(tools);
+        access.chain(intake).chain(models).chain(peers).chain(notify).collect()
     }
 
     /// Whether the peer that manifests call `name` is configured.

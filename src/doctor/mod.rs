@@ -3,8 +3,10 @@
 //! - here: what is found, and asking all at once, each within its own time
 //! - [`peers`]: store, Kubernetes, Prometheus, models, and what lies in files
 //! - [`looking`]: Loki, Elasticsearch, what may be probed, runbooks
+//! - [`custom`]: commands of one's own tools
 //! - [`judge`]: what their answers mean; pure
 
+mod custom;
 pub mod judge;
 mod looking;
 mod peers;

@@ -89,6 +89,12 @@ impl Warrant {
         Self { action, marker, digest, not_after }
     }
 
+    /// A warrant as tests of edge and tools need it.
+    #[cfg(test)]
+    pub(crate) fn for_test(action: Action, marker: Marker, not_after: Timestamp) -> Self {
+        Self { action, marker, digest: Digest::of("test"), not_after }
+    }
+
     /// What is to be done.
     pub fn action(&self) -> &Action {
         &self.action
@@ -116,6 +122,12 @@ impl Warrant {
 }
 
 impl Permit {
+    /// A permit as tests of the edge need it.
+    #[cfg(test)]
+    pub(crate) fn for_test(targets: Vec<Target>, not_after: Timestamp) -> Self {
+        Self { targets, marker: Marker::sign(&Digest::of("test"), b"test"), not_after }
+    }
+
     /// Whether `target` may be touched at `now`; the edge asks right before it sends.
     ///
     /// # Errors

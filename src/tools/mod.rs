@@ -2,6 +2,7 @@
 //!
 //! - [`spec`]: what a tool is ([`ToolSpec`], [`ReadTool`]) and how it fails ([`ToolError`]).
 //! - [`act`]: tools that change something ([`ActTool`]): plan, execute, look, watch.
+//! - [`custom`]: tools that a manifest describes whole: requests and commands.
 //! - [`manifest`]: `tools/*.yaml`, embedded and overridden by a directory.
 //! - [`registry`]: the tools that exist here, and the one way to call them.
 //! - [`blank`]: the one place where secrets are taken out of what was read.
@@ -15,6 +16,7 @@
 pub mod act;
 pub mod blank;
 pub mod bound;
+pub mod custom;
 pub mod elasticsearch;
 pub mod evidence;
 pub mod gist;

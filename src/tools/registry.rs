@@ -3,7 +3,7 @@
 use super::act::{ActError, ActTool, Observed, PREVIEW_BYTES, Plan, Setting};
 use super::manifest::{ManifestError, Manifests};
 use super::spec::{ReadTool, Seen, ToolError, ToolSpec};
-use super::{blank, bound, elasticsearch, evidence, gist, kubernetes, loki, probe, prometheus, runbooks};
+use super::{blank, bound, custom, elasticsearch, evidence, gist, kubernetes, loki, probe, prometheus, runbooks};
 use crate::domain::{
     Action, Clock, Digest, Effect, Marker, Observation, Receipt, Reconciled, Redactor, Risk, ToolOffer,
 };
@@ -34,6 +34,8 @@ pub struct Sources {
     pub http_probe: Option<Prober>,
     /// What people wrote down.
     pub runbooks: Option<RunbookReader>,
+    /// What tools of one's own reach the world through.
+    pub custom: custom::Doors,
     /// What "now" and "an hour ago" mean.
     pub clock: Arc<dyn Clock>,
 }
@@ -48,6 +50,7 @@ impl Sources {
             elasticsearch: None,
             http_probe: None,
             runbooks: None,
+            custom: custom::Doors::default(),
             clock,
         }
     }
@@ -101,6 +104,17 @@ struct Entry {
     schema: jsonschema::Validator,
 }
 
+impl Entry {
+    fn of(tool: custom::Tool, params: &Value) -> Result<Self, String> {
+        let schema = jsonschema::validator_for(params).map_err(|e| format!("params: is no JSON Schema: {e}"))?;
+        let tool = match tool.into_kind() {
+            custom::Kind::Reads(tool) => Tool::Reads(tool),
+            custom::Kind::Acts(tool) => Tool::Acts(tool),
+        };
+        Ok(Self { tool, schema })
+    }
+}
+
 /// A tool by what it does.
 enum Tool {
     Reads(Box<dyn ReadTool>),
@@ -145,6 +159,12 @@ impl Registry {
         let mut tools = BTreeMap::new();
         for (file, spec) in manifests.specs() {
             let wrong = |text: String| ManifestError { file: file.to_owned(), text };
+            if let Some(tool) = custom::Tool::new(spec, &sources.custom).map_err(wrong)? {
+                if spec.requires.iter().all(|peer| sources.has(peer)) {
+                    tools.insert(spec.name.clone(), Entry::of(tool, &spec.params).map_err(wrong)?);
+                }
+                continue;
+            }
             if !builtins().any(|name| name == spec.builtin) {
                 let known: Vec<&str> = builtins().collect();
                 return Err(wrong(format!("run.builtin: `{}` is not one of {}", spec.builtin, known.join(", "))));
