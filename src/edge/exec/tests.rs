@@ -27,7 +27,7 @@ async fn the_environment_is_ours_alone() {
     let mut order = order(&["/usr/bin/env"]);
     order.env = vec![("REGION".into(), "eu".into())];
     order.secrets = vec![("TOKEN".into(), Secret::new("hunter2", "env:TOKEN"))];
-    assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some(), "there is something to inherit");
+    assert!(std::env::vars_os().count() > 2, "there is something to inherit");
     let ended = run(&order).await;
     let text = ended.stdout.text();
     let mut names: Vec<&str> = text.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();

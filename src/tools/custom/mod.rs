@@ -381,3 +381,6 @@ fn named(mut given: Value, marker: &str, action: &str) -> Value {
 fn words(key: &str, source: &str, given: &Value) -> Result<String, ToolError> {
     places::words(source, given).map_err(|e| ToolError::invalid(format!("{key}: {e}")))
 }
+
+#[cfg(test)]
+mod tests;
