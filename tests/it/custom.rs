@@ -140,15 +140,17 @@ fn is_whole(request: &str) -> bool {
 /// Everything may happen: what is tested here is not the policy.
 fn policies(dir: &Path) {
     let dir = dir.join("policies");
-    std::fs::create_dir_all(&dir).unwrap();
+    for folder in ["risk", "action"] {
+        std::fs::create_dir_all(dir.join(folder)).unwrap();
+    }
     let write = |name: &str, text: &str| std::fs::write(dir.join(name), text).unwrap();
     write("bundle.yaml", "name: open\nversion: \"1\"\ncontract: firewarden/v1\n");
     write(
-        "risk.rego",
+        "risk/open.rego",
         "package firewarden.risk.open\n\nlevel contains {\"id\": \"all\", \"level\": \"LOW\", \"reason\": \"a test\"}\n",
     );
     write(
-        "action.rego",
+        "action/open.rego",
         "package firewarden.action.open\n\nallow contains {\"id\": \"all\", \"reason\": \"a test\"}\n",
     );
 }
@@ -374,7 +376,7 @@ fn a_command_of_a_tool_is_confined_from_end_to_end() {
     policies(&dir);
     std::fs::create_dir(dir.join("open")).unwrap();
     std::fs::write(dir.join("open/seen"), "seen").unwrap();
-    std::fs::write(dir.join("secret"), "kept").unwrap();
+    std::fs::write(dir.join("shut"), "kept").unwrap();
     let show = |name: &str, file: &str| {
         let (open, file) = (dir.join("open").display().to_string(), dir.join(file).display().to_string());
         let run = format!(
@@ -385,7 +387,7 @@ fn a_command_of_a_tool_is_confined_from_end_to_end() {
         manifest(&dir, name, &format!("effect: read\n{run}"));
     };
     show("show_open", "open/seen");
-    show("show_kept", "secret");
+    show("show_kept", "shut");
     let (code, told, _) = site.run_with_config(&["check"]);
     assert_eq!(code, Some(0), "{told}");
     let call = |name: &str| site.run_with_config(&["tools", "call", name, "cache=x"]);

@@ -33,16 +33,16 @@ impl ActTool for Acting {
         let (doing, facts) = described(tool, &unnamed)?;
         let (kind, tried) = match &tool.custom.plan {
             Some(Plans::Text(source)) => ("rendered", words("plan.text", source, &given)?),
-            // A command that tries it, in its own words; a request that looks has tried nothing.
-            Some(Plans::By(does @ Does::Command(_))) => {
-                ("server_dry_run", text(&looked(tool, does, &given).await?.data))
+            Some(Plans::By(does)) => {
+                // A command tries it, in its own words; a request that looks has tried nothing.
+                let kind = if matches!(**does, Does::Command(_)) { "server_dry_run" } else { "rendered" };
+                (kind, text(&looked(tool, does, &given).await?.data))
             }
-            Some(Plans::By(does @ Does::Http(_))) => ("rendered", text(&looked(tool, does, &given).await?.data)),
             None => return Err(ToolError::failed("its manifest has no plan", false)),
         };
         let preview = Preview {
             kind: kind.into(),
-            text: format!("{}\n\n{doing}", tried.trim()),
+            text: format!("{doing}\n\n{}", tried.trim()),
             changes: 1,
             ..Preview::default()
         };

@@ -136,7 +136,7 @@ fn plan(written: WrittenPlan) -> Result<Plans, String> {
         (Some(text), false) if !text.trim().is_empty() => Ok(Plans::Text(text)),
         (Some(_), false) => Err("plan.text: must say what would be changed".into()),
         (Some(_), true) => Err("plan: `text` stands beside another way; keep one".into()),
-        (None, _) => one("plan", written.http, written.command).map(Plans::By),
+        (None, _) => one("plan", written.http, written.command).map(|does| Plans::By(Box::new(does))),
     }
 }
 
@@ -326,7 +326,7 @@ fn command(key: &str, call: &CommandCall, scope: &Scope<'_>, may_change: bool) -
     if let Some((name, _)) = call.secrets.iter().find(|(_, written)| !reference(written).0.is_empty()) {
         return Err(format!("{key}.secrets.{name}: write the reference alone"));
     }
-    for path in call.read.iter().chain(&call.write).filter(|path| !is_plain_path(path)) {
+    if let Some(path) = call.read.iter().chain(&call.write).find(|path| !is_plain_path(path)) {
         return Err(format!("{key}: `{path}` is no absolute path"));
     }
     match (call.refused.is_empty(), may_change, call.refused.contains(&0)) {
