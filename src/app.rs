@@ -25,6 +25,7 @@ use crate::store::sqlite::SqliteStore;
 use crate::store::{Journal, Store, StoreError};
 use crate::telemetry;
 use crate::template::{TemplateError, Templates};
+use crate::tools::custom::Doors;
 use crate::tools::{ManifestError, Manifests, Registry, Sources};
 use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -209,6 +210,7 @@ impl Parts {
             http_probe: peers::http_probe(config)?,
             runbooks: peers::runbooks(config)?,
             github: peers::github(config)?,
+            custom: Doors { secrets: config.tool_secrets.clone(), ..Doors::default() },
             clock: Arc::new(SystemClock),
         };
         let templates = Templates::load(config.places.prompts.as_deref())?;

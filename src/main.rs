@@ -5,5 +5,5 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     // Before any HTTP client is built. It fails only when it was done already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    firewarden::cli::main(std::env::args_os()).into()
+    firewarden::cli::main(std::env::args_os())
 }

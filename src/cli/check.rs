@@ -9,6 +9,7 @@ use crate::config::{Config, Places};
 use crate::policy;
 use crate::scenario::World;
 use crate::template::Templates;
+use crate::tools::custom::command::confinement;
 use crate::tools::manifest::PEERS;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -168,6 +169,18 @@ fn tools(places: &Places) -> Part {
     match app::manifests(places.tools.as_deref()) {
         Ok(manifests) => {
             part.about = format!("{} ({})", manifests.specs().count(), place(places.tools.as_ref()));
+            for (file, spec) in manifests.specs() {
+                let commands = spec.custom.iter().flat_map(|custom| custom.commands());
+                for (confinement, gap) in commands.map(confinement).filter_map(|c| c.gap().map(|gap| (c, gap))) {
+                    match confinement.required {
+                        true => part.problems.push(Problem::new(
+                            format!("{file}: {} would not run: `confine: required`, and {gap}", spec.name),
+                            "run firewarden on a newer kernel",
+                        )),
+                        false => part.about.push_str(&format!("; {}: {gap}", spec.name)),
+                    }
+                }
+            }
         }
         Err(error) => part.problems.push(Problem::new(error, "")),
     }

@@ -3,6 +3,7 @@
 //! - what is typed: this file; what it is run with: [`session`]
 //! - commands: [`serve`], [`demo`], [`investigate`], [`init`], [`check`], [`doctor`], [`policy`], [`prompt`],
 //!   [`tools`], [`events`], [`investigations`], [`approvals`], [`usage`], [`audit`], [`version`]
+//! - how a tool's command is confined: [`sandbox`]
 //! - a running server: [`client`]
 //! - what is seen: [`render`] (the journal), [`question`] (changes and questions), [`transcript`], [`markdown`], [`output`] (tables, JSON, YAML), [`text`]
 //! - how it ends: [`failure`]
@@ -25,6 +26,7 @@ pub mod policy;
 pub mod prompt;
 mod question;
 pub mod render;
+pub mod sandbox;
 pub mod serve;
 pub mod session;
 mod stage;
@@ -37,12 +39,14 @@ pub mod version;
 
 pub use failure::{Exit, Failure};
 
+use crate::edge::exec::sandbox::COMMAND;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use output::{Format, Output};
 use session::Session;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 /// An alert arrives, a root cause leaves, and nothing happens that policy did not allow.
 #[derive(Debug, Parser)]
@@ -123,7 +127,16 @@ enum Command {
 }
 
 /// Parses `args` and runs the command.
-pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    // Before anything is begun that another program would inherit.
+    match args.split_first() {
+        Some((_, rest)) if rest.first().is_some_and(|word| word == COMMAND) => sandbox::main(rest),
+        _ => ended(args).into(),
+    }
+}
+
+fn ended(args: Vec<OsString>) -> Exit {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(told) => {

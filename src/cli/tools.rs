@@ -149,6 +149,10 @@ async fn call(session: &Session, name: &str, args: &[String], format: Format) ->
     let config = session.config(logging::COMMAND)?;
     let parts = Parts::load(&config).await?;
     let Some(tool) = parts.tools.get(name) else {
+        if let Some(spec) = parts.tools.spec(name) {
+            let what = format!("{name} changes something ({}); by hand, tools are only looked with", spec.effect);
+            return Err(Failure::usage(what, "a change is proposed in an investigation, and judged there"));
+        }
         let names: Vec<&str> = parts.tools.specs().into_iter().map(|spec| spec.name.as_str()).collect();
         // Some tools need no peer, and are no help to somebody who configured none.
         let help = match PEERS.into_iter().any(|peer| config.has_peer(peer)) {
@@ -212,6 +216,7 @@ fn judge(gate: &Gate, tool: &dyn ReadTool, call: &Call) -> (Ruling, Option<Pass>
     let asked = CallFacts {
         tags: spec.tags.clone(),
         targets: tool.target(&call.args),
+        argv: tool.argv(&call.args),
         ..CallFacts::new(call.id.clone(), call.tool.clone(), spec.effect, args)
     };
     let rules: Vec<String> = risk.reasons.iter().map(|reason| reason.rule.clone()).collect();

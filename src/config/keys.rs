@@ -86,7 +86,7 @@ pub const KEYS: &[Key] = &[
     key("budgets.per_day.cost_usd", "number", "20", "5", "US dollars for all models of a UTC day, by `models[].price`; when they are used up, only models without a price are asked; null sets no limit"),
     key("budgets.per_day.tokens", "number", "null", "5000000", "tokens sent and received by all models of a UTC day; null sets no limit"),
     key("budgets.per_day.investigations", "number", "200", "500", "investigations of a UTC day; for later ones people only get a notice; null sets no limit"),
-    key("tools.dir", "path", "null", "tools", "manifests that extend or replace the embedded ones; null takes the embedded ones"),
+    key("tools.dir", "path", "null", "tools", "manifests that extend or replace the embedded ones, tools of your own among them (tools.md); null takes the embedded ones"),
     key("tools.kubernetes.url", "address", "null", "http://127.0.0.1:8001", "the API server itself, `kubectl proxy` for instance, instead of kubeconfig and context"),
     key("tools.kubernetes.bearer", "secret", "null", "file:kubernetes-token", "the credential for url"),
     key("tools.kubernetes.kubeconfig", "path", "null", "kubeconfig", "null looks where kubectl looks (KUBECONFIG, ~/.kube/config), then for a service account"),

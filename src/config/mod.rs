@@ -30,6 +30,7 @@ pub use units::{Size, Span};
 use crate::domain::{Budget, DayBudget, Secret, Severity};
 use crate::engine::Summaries;
 use crate::model::{CacheMarks, Structured};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -69,6 +70,8 @@ pub struct Config {
     pub runbooks: Option<Runbooks>,
     /// The repositories to look at, if any are configured.
     pub github: Option<Github>,
+    /// The secrets of tools that manifests describe whole, by tool and reference.
+    pub tool_secrets: BTreeMap<(String, String), Secret>,
     /// Who is told of reports.
     pub notify: Vec<Notify>,
     /// How log lines look.
@@ -299,7 +302,8 @@ impl Config {
         let notify = self.notify.iter().map(|n| &n.webhook);
         let kubernetes = self.kubernetes.iter().filter_map(|k| k.bearer.as_ref());
         let github = self.github.iter().map(|g| g.credential.secret());
-        let peers = peers.chain(probes).chain(kubernetes).chain(github);
+        let tools = self.tool_secrets.values();
+        let peers = peers.chain(probes).chain(kubernetes).chain(github).chain(tools);
         access.chain(intake).chain(models).chain(peers).chain(notify).collect()
     }
 

@@ -4,8 +4,10 @@
 //! - [`peers`]: store, Kubernetes, Prometheus, models, and what lies in files
 //! - [`looking`]: Loki, Elasticsearch, what may be probed, runbooks, repositories
 //! - [`writing`]: who changes the cluster
+//! - [`custom`]: commands of one's own tools
 //! - [`judge`]: what their answers mean; pure
 
+mod custom;
 pub mod judge;
 mod looking;
 mod peers;

@@ -1,7 +1,7 @@
 //! Asking, all at once, each within its own time.
 
 use super::judge::{self, NEEDED, TOO_MUCH};
-use super::{Cause, Finding, looking, writing};
+use super::{Cause, Finding, custom, looking, writing};
 use crate::app;
 use crate::config::{Config, Model, Places, Provider};
 use crate::domain::Clock;
@@ -76,13 +76,15 @@ fn files(places: &Places) -> Vec<Finding> {
             Some(first) => Err(first),
         }
     });
-    let tools = app::manifests(places.tools.as_deref());
-    let tools = tools.map(|tools| format!("{} tools", tools.specs().count())).map_err(|e| e.to_string());
-    vec![
+    let manifests = app::manifests(places.tools.as_deref());
+    let commands = manifests.as_ref().map(custom::commands).unwrap_or_default();
+    let tools = manifests.map(|tools| format!("{} tools", tools.specs().count())).map_err(|e| e.to_string());
+    let loaded = vec![
         loads("policies", policies, "`firewarden policy check` tells every mistake"),
         loads("prompts", prompts, "`firewarden check` tells every mistake"),
         loads("tools", tools, "`firewarden check` tells every mistake"),
-    ]
+    ];
+    loaded.into_iter().chain(commands).collect()
 }
 
 async fn store(path: &Path) -> Vec<Finding> {

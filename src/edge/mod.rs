@@ -1,9 +1,11 @@
 //! L4: the only doors out of the process.
 //!
 //! - [`ambient`]: the real clock and real chance.
+//! - [`call`]: one HTTP request that an operator wrote down.
 //! - [`certificate`]: what a certificate says of itself.
 //! - [`elasticsearch`]: a reader of the search API of Elasticsearch and OpenSearch.
 //! - [`error`]: what goes wrong at a door, in words that hold no secret.
+//! - [`exec`]: commands, confined and ended.
 //! - [`github`]: GitHub and GitHub Enterprise.
 //! - [`hosts`]: which addresses may be fetched at all.
 //! - [`http`]: a bounded HTTP client for peers that speak JSON.
@@ -17,9 +19,11 @@
 //! - [`stream`]: server-sent events as they arrive.
 
 pub mod ambient;
+pub mod call;
 pub mod certificate;
 pub mod elasticsearch;
 pub mod error;
+pub mod exec;
 pub mod github;
 pub mod hosts;
 pub mod http;
@@ -33,8 +37,10 @@ pub mod sse;
 pub mod stream;
 
 pub use ambient::{SystemClock, SystemEntropy};
+pub use call::Caller;
 pub use elasticsearch::ElasticsearchReader;
 pub use error::{EdgeError, EdgeErrorKind};
+pub use exec::Runner;
 pub use github::Reader as GithubReader;
 pub use hosts::AllowedHosts;
 pub use http::{Auth, HttpPeer};

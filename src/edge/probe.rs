@@ -117,6 +117,7 @@ impl Prober {
             method: target.method.clone(),
             url: &target.url,
             headers: &target.headers,
+            body: &[],
             total: target.timeout,
             body_bytes: BODY_BYTES,
         };

@@ -108,6 +108,7 @@ impl RunbookReader {
                 method: Method::GET,
                 url: &url,
                 headers: &accept,
+                body: &[],
                 total: TOTAL,
                 body_bytes: PAGE_BYTES,
             };

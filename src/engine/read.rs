@@ -87,6 +87,7 @@ impl Session<'_> {
         let asked = CallFacts {
             tags: spec.tags.clone(),
             targets: tool.target(&call.args),
+            argv: tool.argv(&call.args),
             ..CallFacts::new(call.id.clone(), call.tool.clone(), spec.effect, args)
         };
         let now = self.now();

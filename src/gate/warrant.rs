@@ -122,6 +122,12 @@ impl Warrant {
 }
 
 impl Permit {
+    /// A permit as tests of the edge need it.
+    #[cfg(test)]
+    pub(crate) fn for_test(targets: Vec<Target>, not_after: Timestamp) -> Self {
+        Self { targets, marker: Marker::sign(&Digest::of("test"), b"test"), not_after }
+    }
+
     /// Whether `target` may be touched at `now`; the edge asks right before it sends.
     ///
     /// # Errors

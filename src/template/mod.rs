@@ -4,10 +4,12 @@
 //!   without its endings: `incident` is `prompts/incident.md.j2`.
 //! - [`fence`](mod@fence) keeps text from outside apart from what we say.
 //! - [`lint`] knows which variables each prompt may name.
+//! - [`places`] puts values into addresses, headers, JSON and arguments of manifests.
 
 pub mod fence;
 pub mod lint;
 mod load;
+pub mod places;
 
 pub use load::embedded_files;
 

@@ -1,11 +1,13 @@
 //! `tools/*.yaml`: every tool that may be called, with its effect.
 
+use super::custom::check::{self, Declared, WrittenExchange, WrittenPlan, WrittenRetry};
+use super::custom::{Aim, CommandCall, HttpCall};
 use super::spec::{Example, ToolSpec};
 use crate::domain::Effect;
 use include_dir::{Dir, include_dir};
 use serde::Deserialize;
 use serde_json::Value;
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/tools");
 const API_VERSION: &str = "firewarden/v1";
@@ -37,6 +39,11 @@ struct Written {
     effect: Effect,
     params: Value,
     run: Run,
+    target: Option<Aim>,
+    plan: Option<WrittenPlan>,
+    reconcile: Option<WrittenExchange>,
+    retry: Option<WrittenRetry>,
+    reversible: Option<bool>,
     #[serde(default)]
     timeout: Option<String>,
     #[serde(default)]
@@ -52,7 +59,9 @@ struct Written {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Run {
-    builtin: String,
+    builtin: Option<String>,
+    http: Option<HttpCall>,
+    command: Option<CommandCall>,
 }
 
 /// The declared tools by name.
@@ -158,6 +167,26 @@ fn checked(written: Written) -> Result<ToolSpec, String> {
     if let Some(unknown) = written.requires.iter().find(|r| !PEERS.contains(&r.as_str())) {
         return Err(format!("requires: `{unknown}` is not one of {}", PEERS.join(", ")));
     }
+    let of_own = check::Written {
+        target: written.target,
+        plan: written.plan,
+        reconcile: written.reconcile,
+        retry: written.retry,
+        reversible: written.reversible,
+    };
+    let declared = Declared { effect: written.effect, params: &written.params, examples: &written.examples };
+    let (builtin, custom) = match (written.run.builtin, written.run.http, written.run.command) {
+        (Some(builtin), None, None) => match of_own.first() {
+            Some(key) => return Err(format!("{key}: `{builtin}` knows that itself; leave it out")),
+            None => (builtin, None),
+        },
+        (Some(_), _, _) => return Err("run: `builtin` stands beside `http` or `command`; keep one".to_owned()),
+        (None, None, None) => return Err("run: write `builtin`, `http` or `command`".to_owned()),
+        (None, http, command) => {
+            let custom = check::checked(check::one("run", http, command)?, of_own, &declared)?;
+            (String::new(), Some(Arc::new(custom)))
+        }
+    };
     let timeout = written.timeout.map_or(Ok(Duration::from_secs(30)), |t| duration(&t))?;
     let max_output = written.max_output.map_or(Ok(OUTPUT_DEFAULT), |t| size(&t))?;
     Ok(ToolSpec {
@@ -165,7 +194,8 @@ fn checked(written: Written) -> Result<ToolSpec, String> {
         summary: written.summary.split_whitespace().collect::<Vec<_>>().join(" "),
         effect: written.effect,
         params: written.params,
-        builtin: written.run.builtin,
+        builtin,
+        custom,
         timeout,
         max_output,
         tags: written.tags,

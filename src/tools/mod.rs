@@ -2,6 +2,7 @@
 //!
 //! - [`spec`]: what a tool is ([`ToolSpec`], [`ReadTool`]) and how it fails ([`ToolError`]).
 //! - [`act`]: tools that change something ([`ActTool`]): plan, execute, look, watch.
+//! - [`custom`]: tools that a manifest describes whole: requests and commands.
 //! - [`manifest`]: `tools/*.yaml`, embedded and overridden by a directory.
 //! - [`sources`]: the peers of the tools; [`registry`]: the tools that exist here, and the one way to
 //!   call them.
@@ -16,6 +17,7 @@
 pub mod act;
 pub mod blank;
 pub mod bound;
+pub mod custom;
 pub mod elasticsearch;
 pub mod evidence;
 pub mod gist;

@@ -4,7 +4,7 @@ use super::act::{ActError, ActTool, Observed, PREVIEW_BYTES, Plan, Setting};
 use super::manifest::{ManifestError, Manifests};
 use super::sources::{Sources, builtins, fitting};
 use super::spec::{ReadTool, Seen, ToolError, ToolSpec};
-use super::{blank, bound, evidence, gist};
+use super::{blank, bound, custom, evidence, gist};
 use crate::domain::{Action, Clock, Digest, Marker, Observation, Receipt, Reconciled, Redactor, Risk, ToolOffer};
 use crate::edge::{KubeReader, RunbookReader};
 use crate::gate::{Pass, Warrant, is_possible};
@@ -21,6 +21,17 @@ const AT_ONCE: usize = 32;
 struct Entry {
     tool: Tool,
     schema: jsonschema::Validator,
+}
+
+impl Entry {
+    fn of(tool: custom::Tool, params: &Value) -> Result<Self, String> {
+        let schema = jsonschema::validator_for(params).map_err(|e| format!("params: is no JSON Schema: {e}"))?;
+        let tool = match tool.into_kind() {
+            custom::Kind::Reads(tool) => Tool::Reads(tool),
+            custom::Kind::Acts(tool) => Tool::Acts(tool),
+        };
+        Ok(Self { tool, schema })
+    }
 }
 
 /// A tool by what it does.
@@ -67,6 +78,12 @@ impl Registry {
         let mut tools = BTreeMap::new();
         for (file, spec) in manifests.specs() {
             let wrong = |text: String| ManifestError { file: file.to_owned(), text };
+            if let Some(tool) = custom::Tool::new(spec, &sources.custom).map_err(wrong)? {
+                if spec.requires.iter().all(|peer| sources.has(peer)) {
+                    tools.insert(spec.name.clone(), Entry::of(tool, &spec.params).map_err(wrong)?);
+                }
+                continue;
+            }
             if !builtins().any(|name| name == spec.builtin) {
                 let known: Vec<&str> = builtins().collect();
                 return Err(wrong(format!("run.builtin: `{}` is not one of {}", spec.builtin, known.join(", "))));

@@ -3,7 +3,7 @@
 use super::act::ActTool;
 use super::registry::Tool;
 use super::spec::{ReadTool, ToolSpec};
-use super::{elasticsearch, evidence, github, kubernetes, loki, probe, prometheus, runbooks};
+use super::{custom, elasticsearch, evidence, github, kubernetes, loki, probe, prometheus, runbooks};
 use crate::domain::{Clock, Effect, Redactor};
 use crate::edge::{
     ElasticsearchReader, GithubReader, KubeReader, KubeWriter, LokiReader, Prober, PrometheusReader, RunbookReader,
@@ -30,6 +30,8 @@ pub struct Sources {
     pub runbooks: Option<RunbookReader>,
     /// Repositories.
     pub github: Option<GithubReader>,
+    /// What tools of one's own reach the world through.
+    pub custom: custom::Doors,
     /// What "now" and "an hour ago" mean.
     pub clock: Arc<dyn Clock>,
 }
@@ -46,6 +48,7 @@ impl Sources {
             http_probe: None,
             runbooks: None,
             github: None,
+            custom: custom::Doors::default(),
             clock,
         }
     }

@@ -1,5 +1,6 @@
 //! What a tool is and how it fails.
 
+use super::custom::Custom;
 use crate::domain::Effect;
 use crate::edge::error::shorten;
 use crate::edge::{EdgeError, EdgeErrorKind};
@@ -7,6 +8,7 @@ use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Most bytes of an error's text.
@@ -33,8 +35,11 @@ pub struct ToolSpec {
     pub effect: Effect,
     /// JSON Schema of the arguments; no keys beyond it.
     pub params: Value,
-    /// What answers the call.
+    /// What answers the call; empty where [`Self::custom`] does.
     pub builtin: String,
+    /// What a call does, where the manifest describes it whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub custom: Option<Arc<Custom>>,
     /// How long a call may take.
     pub timeout: Duration,
     /// Most bytes of text that a reader gets.
@@ -76,6 +81,11 @@ pub trait ReadTool: Send + Sync {
     /// each, with `null` for "any". `resolved: false` marks a kind that is not known yet and stands
     /// as the caller wrote it.
     fn target(&self, args: &Value) -> Vec<Value>;
+
+    /// The command that a call would run, for the policy.
+    fn argv(&self, _args: &Value) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Looks. `args` have passed the schema.
     ///

@@ -9,6 +9,7 @@
 //! - [`budgets`]: what happens when the money runs out
 //! - [`conversation`]: what a model is told, request after request
 //! - [`summaries`]: what a cheap model condenses for a conversation
+//! - [`custom`]: tools that a manifest describes whole: never two effects, and nothing leaves the sandbox
 //! - [`doctor`]: what is missing, how good a model is, and what it was told
 //! - [`replayed`]: a recorded investigation without a network
 //! - [`bad_input`]: what must not harm a running server
@@ -35,6 +36,7 @@ mod cli;
 mod commits;
 mod conversation;
 mod crash;
+mod custom;
 mod delivery;
 mod doctor;
 mod effects;

@@ -1,8 +1,9 @@
 //! From a well-formed file to a [`Config`]: well-known variables, paths, secrets, names.
 //!
-//! - [`budgets`], [`github`], [`looking`], [`models`], [`places`]: those parts that take most words
+//! - [`budgets`], [`custom`], [`github`], [`looking`], [`models`], [`places`]: those parts that take most words
 
 mod budgets;
+mod custom;
 mod github;
 mod looking;
 mod models;
@@ -60,11 +61,13 @@ impl Loaded {
         let mut r = Resolver { loaded: self, problems: vec![] };
         let file = &self.file;
         let models = r.models();
+        let places = r.places();
         let config = Config {
             server: r.server(),
             access: r.access(),
             intake: r.intake(),
-            places: r.places(),
+            tool_secrets: r.tool_secrets(places.tools.as_deref()),
+            places,
             routes: r.routes(&models),
             models,
             budget: r.budget(),

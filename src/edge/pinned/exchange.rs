@@ -4,7 +4,7 @@ use super::Pinned;
 use crate::edge::error::{EdgeError, EdgeErrorKind};
 use crate::edge::hosts::may_lead_to;
 use crate::edge::http::causes;
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -31,12 +31,14 @@ const HEAD_BYTES: usize = 64 << 10;
 pub struct Asked<'a> {
     /// How errors call the peer.
     pub peer: &'a str,
-    /// GET or HEAD.
+    /// What is to be done there.
     pub method: Method,
     /// Where; its host decides, not where a redirect leads.
     pub url: &'a Url,
     /// Headers beside our own.
     pub headers: &'a [(HeaderName, HeaderValue)],
+    /// What is sent with it.
+    pub body: &'a [u8],
     /// From the look-up to the last byte.
     pub total: Duration,
     /// Bytes of the body that are read; the rest is left.
@@ -225,7 +227,7 @@ impl Pinned {
     }
 }
 
-fn request(asked: &Asked<'_>) -> Result<Request<Empty<Bytes>>, EdgeError> {
+fn request(asked: &Asked<'_>) -> Result<Request<Full<Bytes>>, EdgeError> {
     let host = &asked.url[Position::BeforeHost..Position::AfterPort];
     let mut request = Request::builder()
         .method(asked.method.clone())
@@ -239,6 +241,6 @@ fn request(asked: &Asked<'_>) -> Result<Request<Empty<Bytes>>, EdgeError> {
         request = request.header(name, value);
     }
     request
-        .body(Empty::new())
+        .body(Full::new(Bytes::copy_from_slice(asked.body)))
         .map_err(|e| EdgeError::new(asked.peer, EdgeErrorKind::Invalid, format!("it cannot be asked: {e}")))
 }

@@ -94,8 +94,15 @@ pub(crate) fn tls_peer(name: &str) -> String {
 async fn ask(network: Arc<Recorded>, url: &str, body_bytes: usize) -> (Result<Answer, crate::edge::EdgeError>, Trace) {
     let url = Url::parse(url).unwrap();
     let mut trace = Trace::default();
-    let asked =
-        Asked { peer: "p", method: Method::GET, url: &url, headers: &[], total: Duration::from_secs(20), body_bytes };
+    let asked = Asked {
+        peer: "p",
+        method: Method::GET,
+        url: &url,
+        headers: &[],
+        body: &[],
+        total: Duration::from_secs(20),
+        body_bytes,
+    };
     (Pinned::over(network, Some(trust())).exchange(&asked, &mut trace).await, trace)
 }
 
@@ -163,7 +170,7 @@ async fn heads_without_end_and_silence_are_errors() {
     let network = Recorded::new(&[("a.corp", &["10.0.0.1"])], Some(&listener.local_addr().unwrap().to_string()));
     let url = Url::parse("http://a.corp/").unwrap();
     let total = Duration::from_millis(50);
-    let asked = Asked { peer: "p", method: Method::GET, url: &url, headers: &[], total, body_bytes: 1 };
+    let asked = Asked { peer: "p", method: Method::GET, url: &url, headers: &[], body: &[], total, body_bytes: 1 };
     let error = Pinned::over(network, None).exchange(&asked, &mut Trace::default()).await.unwrap_err();
     assert_eq!(*error.kind(), EdgeErrorKind::Timeout);
 }

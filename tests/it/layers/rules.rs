@@ -21,6 +21,7 @@ pub const CONFINED: &[Confined] = &[
     Confined { name: "octocrab", to: &["src/edge/"] },
     Confined { name: "tokio::process", to: &["src/edge/"] },
     Confined { name: "std::process::Command", to: &["src/edge/"] },
+    Confined { name: "landlock", to: &["src/edge/"] },
     Confined { name: "reqwest", to: &["src/edge/", "src/model/"] },
     Confined { name: "hyper", to: &["src/edge/"] },
     Confined { name: "tokio_rustls", to: &["src/edge/"] },

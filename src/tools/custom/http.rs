@@ -1,0 +1,113 @@
+//! From the description of a request and arguments to one exchange, and what its answer means.
+
+use super::{HttpCall, Tool, words};
+use crate::edge::call::{Bounds, Request};
+use crate::edge::pinned::Answer;
+use crate::edge::{EdgeError, EdgeErrorKind};
+use crate::template::places;
+use crate::tools::spec::ToolError;
+use serde_json::{Value, json};
+
+/// Bytes of an answer that are read.
+const BODY_BYTES: usize = 1 << 20;
+/// Bytes of an answer that stand in an error.
+const SAID: usize = 300;
+
+/// The request that `call` describes for what is `given`. `marker` stands in the header that names a
+/// change.
+pub(super) fn request(tool: &Tool, call: &HttpCall, given: &Value, marker: Option<&str>) -> Result<Request, ToolError> {
+    let place = |key: String| move |e: places::PlaceError| ToolError::invalid(format!("{key}: {e}"));
+    let url = places::address(&call.url, given).map_err(place("url".into()))?;
+    let mut request = Request::new(&tool.spec.name, call.method.as_str(), url)?;
+    for (name, source) in &call.headers {
+        let value = places::header(source, given).map_err(place(format!("headers.{name}")))?;
+        request = request.header(name, &value)?;
+    }
+    for (name, written) in &call.secrets {
+        let (scheme, secret) = tool.secret(written)?;
+        request = request.secret(name, scheme, secret)?;
+    }
+    if let (Some(name), Some(marker)) = (&call.idempotency_header, marker) {
+        request = request.header(name, marker)?;
+    }
+    if let Some(body) = &call.body {
+        request = request.json(&places::json(body, given).map_err(place("body".into()))?)?;
+    }
+    Ok(request)
+}
+
+/// What a person reads of the request before it is made.
+pub(super) fn shown(call: &HttpCall, given: &Value) -> Result<String, ToolError> {
+    let address = places::address(&call.url, given).map_err(|e| ToolError::invalid(format!("url: {e}")))?;
+    let mut out = format!("{} {address}", call.method.as_str());
+    for (name, source) in &call.headers {
+        out.push_str(&format!("\n{name}: {}", words(&format!("headers.{name}"), source, given)?));
+    }
+    if let Some(body) = &call.body {
+        let body = places::json(body, given).map_err(|e| ToolError::invalid(format!("body: {e}")))?;
+        out.push_str(&format!("\n{}", serde_json::to_string_pretty(&body).unwrap_or_default()));
+    }
+    Ok(out)
+}
+
+pub(super) fn bounds(tool: &Tool) -> Bounds {
+    Bounds { total: tool.patience(), body_bytes: BODY_BYTES }
+}
+
+/// Whether the answer is one of those that are right.
+pub(super) fn is_ok(call: &HttpCall, answer: &Answer) -> bool {
+    match call.ok.as_slice() {
+        [] => (200..300).contains(&answer.status),
+        ok => ok.contains(&answer.status),
+    }
+}
+
+/// Whether the server said that it did nothing. Of 408 nobody knows, and a server that is given a name
+/// for the change answers 409 while a first copy is under way.
+pub(super) fn is_refusal(call: &HttpCall, answer: &Answer) -> bool {
+    match answer.status {
+        408 => false,
+        409 => call.idempotency_header.is_none(),
+        status => (400..500).contains(&status),
+    }
+}
+
+/// What the answer holds: JSON where it is some, else text.
+pub(super) fn data(answer: &Answer) -> Value {
+    let body = match serde_json::from_slice::<Value>(&answer.body) {
+        Ok(value) if !answer.cut => value,
+        _ => json!(String::from_utf8_lossy(&answer.body)),
+    };
+    json!({"status": answer.status, "body": body, "body_cut": answer.cut})
+}
+
+/// What the answer says, in short.
+pub(super) fn said(answer: &Answer) -> String {
+    let text = String::from_utf8_lossy(&answer.body);
+    let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(SAID).collect();
+    match text.is_empty() {
+        true => format!("it answered {}", answer.status),
+        false => format!("it answered {}: {text}", answer.status),
+    }
+}
+
+/// The error for an answer that is not right.
+pub(super) fn wrong(tool: &Tool, answer: &Answer) -> ToolError {
+    let kind = match answer.status {
+        401 | 403 => EdgeErrorKind::Denied,
+        code => EdgeErrorKind::Status { code, reason: String::new() },
+    };
+    EdgeError::new(&tool.spec.name, kind, said(answer)).into()
+}
+
+/// Whether the answer shows that the change was made.
+pub(super) fn shows(call: &HttpCall, answer: &Answer, given: &Value) -> Result<bool, ToolError> {
+    let Some(applied) = &call.applied else { return Ok(false) };
+    let wanted = places::json(&applied.equals, given).map_err(|e| ToolError::invalid(format!("applied: {e}")))?;
+    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    Ok(match body.pointer(&applied.pointer) {
+        Some(Value::Array(items)) => items.contains(&wanted) || wanted == json!(items),
+        Some(found) => *found == wanted,
+        None => false,
+    })
+}
