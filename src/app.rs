@@ -5,7 +5,7 @@ mod peers;
 mod rotation;
 mod sinks;
 
-pub use peers::{elasticsearch, http_probe, loki, prometheus, runbooks};
+pub use peers::{elasticsearch, http_probe, jira, loki, prometheus, runbooks};
 
 use crate::analysis;
 use crate::config::{Config, Kubernetes, Provider, RouteModel};
@@ -189,6 +189,8 @@ impl Parts {
             elasticsearch: peers::elasticsearch(config)?,
             http_probe: peers::http_probe(config)?,
             runbooks: peers::runbooks(config)?,
+            jira: peers::jira(config)?,
+            jira_writer: peers::jira_writer(config)?,
             clock: Arc::new(SystemClock),
         };
         let templates = Templates::load(config.places.prompts.as_deref())?;

@@ -1,8 +1,9 @@
 //! The peers of the reading tools. One that is not configured is none.
 
-use crate::config::{Config, Credential, ProbeMethod};
+use crate::config::{Config, Credential, JiraDeployment, ProbeMethod};
+use crate::edge::jira::Deployment;
 use crate::edge::{
-    AllowedHosts, Auth, EdgeError, EdgeErrorKind, ElasticsearchReader, LokiReader, Pinned, ProbeTarget, Prober,
+    AllowedHosts, Auth, EdgeError, EdgeErrorKind, ElasticsearchReader, JiraReader, JiraWriter, LokiReader, Pinned, ProbeTarget, Prober,
     PrometheusReader, RunbookReader,
 };
 
@@ -70,4 +71,29 @@ pub fn runbooks(config: &Config) -> Result<Option<RunbookReader>, EdgeError> {
     let hosts =
         AllowedHosts::new(&runbooks.hosts).map_err(|why| EdgeError::new("runbooks", EdgeErrorKind::Invalid, why))?;
     Ok(Some(RunbookReader::new(hosts, runbooks.dir.clone(), Pinned::default())))
+}
+
+/// The Jira that is configured, if one is.
+///
+/// # Errors
+/// When its settings cannot work.
+pub fn jira(config: &Config) -> Result<Option<JiraReader>, EdgeError> {
+    let reader = config.jira.as_ref().map(|jira| {
+        let deployment = match jira.deployment {
+            Some(JiraDeployment::Cloud) => Deployment::Cloud,
+            Some(JiraDeployment::Server) => Deployment::Server,
+            None => Deployment::of(&jira.url),
+        };
+        JiraReader::new(&jira.url, auth(&jira.credential), deployment, jira.projects.clone())
+    });
+    reader.transpose()
+}
+
+/// Where issues may be written, if anywhere.
+///
+/// # Errors
+/// When its settings cannot work.
+pub fn jira_writer(config: &Config) -> Result<Option<JiraWriter>, EdgeError> {
+    let Some(jira) = config.jira.as_ref().filter(|jira| jira.write) else { return Ok(None) };
+    Ok(self::jira(config)?.map(|reader| JiraWriter::new(reader, &jira.issue_type)))
 }

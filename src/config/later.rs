@@ -18,7 +18,6 @@ pub(super) const LATER: &[(&str, &str, &str)] = &[
     ("routes[].github", "null", "leave it out: no pull requests are opened"),
     ("tools.kubernetes.write", "false", "leave it false: nothing is changed"),
     ("tools.github", "{}", "leave it out"),
-    ("tools.jira", "{}", "leave it out"),
     ("tools.mcp", "[]", "leave it out"),
     ("policies.shadow", "null", "leave it out"),
     ("audit.signing_key", "null", "leave it out: chains are hashed, not signed"),
@@ -102,7 +101,7 @@ mod tests {
         let mut tree = Node::parse(
             "access: {tokens: [], oidc: null}\nintake: {storm: {per_source_per_minute: 120}, coalesce: {wait: 0s, at_most: 2m}}\n\
              pollers: []\naudit: {signing_key: null, checkpoint_every: 10s}\nmemory:\nretention: {payloads: 400d}\n\
-             tools: {kubernetes: {write: false}, github: {}, jira: {}, mcp: []}\nroutes: [{name: a, runner: in_process}]\n",
+             tools: {kubernetes: {write: false}, github: {}, mcp: []}\nroutes: [{name: a, runner: in_process}]\n",
         )
         .unwrap();
         assert_eq!(take_out(&mut tree), []);

@@ -1,7 +1,7 @@
 //! The peers of the reading tools beside cluster and Prometheus.
 
 use super::Credential;
-use super::file::ProbeMethod;
+use super::file::{JiraDeployment, ProbeMethod};
 use crate::domain::Secret;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -45,6 +45,23 @@ pub struct ProbeTarget {
     pub timeout: Duration,
     /// Sent with it. All values are kept as secrets: many are.
     pub headers: Vec<(String, Secret)>,
+}
+
+/// A Jira.
+#[derive(Debug, Clone)]
+pub struct Jira {
+    /// Its address, without a slash at its end.
+    pub url: String,
+    /// Which of the two it is; `None` is what the address says.
+    pub deployment: Option<JiraDeployment>,
+    /// How it is to be asked.
+    pub credential: Option<Credential>,
+    /// Keys of the projects that count, ours first.
+    pub projects: Vec<String>,
+    /// The type of new issues.
+    pub issue_type: String,
+    /// Issues may be written.
+    pub write: bool,
 }
 
 /// Where runbooks are.

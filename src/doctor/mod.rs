@@ -2,10 +2,12 @@
 //!
 //! - here: what is found, and asking all at once, each within its own time
 //! - [`peers`]: store, Kubernetes, Prometheus, models, and what lies in files
+//! - [`jira`]: Jira, its projects, and what our account may write there
 //! - [`looking`]: Loki, Elasticsearch, what may be probed, runbooks
 //! - [`judge`]: what their answers mean; pure
 
 pub mod judge;
+mod jira;
 mod looking;
 mod peers;
 

@@ -1,7 +1,7 @@
 //! Asking, all at once, each within its own time.
 
 use super::judge::{self, NEEDED, TOO_MUCH};
-use super::{Cause, Finding, looking};
+use super::{Cause, Finding, jira, looking};
 use crate::app;
 use crate::config::{Config, Model, Places, Provider};
 use crate::domain::Clock;
@@ -32,6 +32,7 @@ pub async fn examine(config: &Config, clock: &dyn Clock) -> Vec<Finding> {
         ("elasticsearch".into(), Box::pin(looking::elasticsearch(config))),
         ("http_probe".into(), Box::pin(looking::probes(config))),
         ("runbooks".into(), Box::pin(looking::runbooks(config, clock))),
+        ("jira".into(), Box::pin(jira::jira(config))),
     ];
     for model in &config.models {
         let of = format!("model {}", model.name);

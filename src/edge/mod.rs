@@ -6,6 +6,7 @@
 //! - [`error`]: what goes wrong at a door, in words that hold no secret.
 //! - [`hosts`]: which addresses may be fetched at all.
 //! - [`http`]: a bounded HTTP client for peers that speak JSON.
+//! - [`jira`]: a reader of Jira, and the door through which something is written into it.
 //! - [`kube`]: a reader of any kind that a Kubernetes API server knows.
 //! - [`loki`]: a reader of the Loki HTTP API.
 //! - [`pinned`]: one exchange with an address that was looked up once.
@@ -20,6 +21,7 @@ pub mod elasticsearch;
 pub mod error;
 pub mod hosts;
 pub mod http;
+pub mod jira;
 pub mod kube;
 pub mod loki;
 pub mod pinned;
@@ -34,6 +36,7 @@ pub use elasticsearch::ElasticsearchReader;
 pub use error::{EdgeError, EdgeErrorKind};
 pub use hosts::AllowedHosts;
 pub use http::{Auth, HttpPeer};
+pub use jira::{JiraReader, JiraWriter};
 pub use kube::KubeReader;
 pub use loki::LokiReader;
 pub use pinned::Pinned;

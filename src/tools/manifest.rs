@@ -10,7 +10,8 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/tools");
 const API_VERSION: &str = "firewarden/v1";
 /// Peers that a manifest can require.
-pub const PEERS: [&str; 6] = ["elasticsearch", "http_probe", "kubernetes", "loki", "prometheus", "runbooks"];
+pub const PEERS: [&str; 8] =
+    ["elasticsearch", "http_probe", "jira", "jira_write", "kubernetes", "loki", "prometheus", "runbooks"];
 const TIMEOUT_MAX: Duration = Duration::from_secs(300);
 const OUTPUT_DEFAULT: usize = 32 << 10;
 const OUTPUT_BYTES: std::ops::RangeInclusive<usize> = 1 << 10..=1 << 20;

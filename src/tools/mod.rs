@@ -9,7 +9,7 @@
 //! - [`gist`]: the one line that says what was seen.
 //! - [`render`]: tables, ages and a readable form of objects.
 //! - [`log`]: lines of a log, bounded while they stream by.
-//! - [`elasticsearch`], [`kubernetes`], [`loki`], [`probe`], [`prometheus`], [`runbooks`]: the reading
+//! - [`elasticsearch`], [`jira`], [`kubernetes`], [`loki`], [`probe`], [`prometheus`], [`runbooks`]: the reading
 //!   tools; [`evidence`] reads on in what they saw.
 
 pub mod act;
@@ -18,6 +18,7 @@ pub mod bound;
 pub mod elasticsearch;
 pub mod evidence;
 pub mod gist;
+pub mod jira;
 pub mod kubernetes;
 pub mod log;
 pub mod loki;

@@ -3,11 +3,13 @@
 use super::act::{ActError, ActTool, Observed, PREVIEW_BYTES, Plan, Setting};
 use super::manifest::{ManifestError, Manifests};
 use super::spec::{ReadTool, Seen, ToolError, ToolSpec};
-use super::{blank, bound, elasticsearch, evidence, gist, kubernetes, loki, probe, prometheus, runbooks};
+use super::{blank, bound, elasticsearch, evidence, gist, jira, kubernetes, loki, probe, prometheus, runbooks};
 use crate::domain::{
     Action, Clock, Digest, Effect, Marker, Observation, Receipt, Reconciled, Redactor, Risk, ToolOffer,
 };
-use crate::edge::{ElasticsearchReader, KubeReader, LokiReader, Prober, PrometheusReader, RunbookReader};
+use crate::edge::{
+    ElasticsearchReader, JiraReader, JiraWriter, KubeReader, LokiReader, Prober, PrometheusReader, RunbookReader,
+};
 use crate::gate::{Pass, Warrant, is_possible};
 use arc_swap::ArcSwap;
 use jsonschema::error::ValidationErrorKind;
@@ -34,6 +36,10 @@ pub struct Sources {
     pub http_probe: Option<Prober>,
     /// What people wrote down.
     pub runbooks: Option<RunbookReader>,
+    /// Issues.
+    pub jira: Option<JiraReader>,
+    /// Where issues are written.
+    pub jira_writer: Option<JiraWriter>,
     /// What "now" and "an hour ago" mean.
     pub clock: Arc<dyn Clock>,
 }
@@ -48,6 +54,8 @@ impl Sources {
             elasticsearch: None,
             http_probe: None,
             runbooks: None,
+            jira: None,
+            jira_writer: None,
             clock,
         }
     }
@@ -60,12 +68,21 @@ impl Sources {
             "elasticsearch" => self.elasticsearch.is_some(),
             "http_probe" => self.http_probe.is_some(),
             "runbooks" => self.runbooks.is_some(),
+            "jira" => self.jira.is_some(),
+            "jira_write" => self.jira_writer.is_some(),
             _ => false,
         }
     }
 
     /// The tool that `spec` runs, if its peer is there.
-    fn tool(&self, spec: &Arc<ToolSpec>, redactor: &Arc<ArcSwap<Redactor>>) -> Option<Box<dyn ReadTool>> {
+    fn tool(&self, spec: &Arc<ToolSpec>, redactor: &Arc<ArcSwap<Redactor>>) -> Option<Tool> {
+        match own_effect(&spec.builtin) {
+            Effect::Read => self.reading(spec, redactor).map(Tool::Reads),
+            _ => jira::act::build(spec.clone(), self.jira_writer.clone()?, redactor).map(Tool::Acts),
+        }
+    }
+
+    fn reading(&self, spec: &Arc<ToolSpec>, redactor: &Arc<ArcSwap<Redactor>>) -> Option<Box<dyn ReadTool>> {
         let (spec, clock) = (|| spec.clone(), || self.clock.clone());
         let of = |builtins: &[&str]| builtins.contains(&spec().builtin.as_str());
         match () {
@@ -76,6 +93,7 @@ impl Sources {
                 elasticsearch::build(spec(), self.elasticsearch.clone()?, clock(), redactor)
             }
             () if of(&probe::BUILTINS) => probe::build(spec(), self.http_probe.clone()?, clock()),
+            () if of(&jira::BUILTINS) => jira::build(spec(), self.jira.clone()?),
             () if of(&runbooks::BUILTINS) => runbooks::build(spec(), self.runbooks.clone()?, clock()),
             () => evidence::build(spec()),
         }
@@ -84,7 +102,7 @@ impl Sources {
 
 /// What manifests can run.
 fn builtins() -> impl Iterator<Item = &'static str> {
-    let all: [&[&'static str]; 7] = [
+    let all: [&[&'static str]; 9] = [
         &kubernetes::BUILTINS,
         &prometheus::BUILTINS,
         &loki::BUILTINS,
@@ -92,8 +110,18 @@ fn builtins() -> impl Iterator<Item = &'static str> {
         &probe::BUILTINS,
         &runbooks::BUILTINS,
         &evidence::BUILTINS,
+        &jira::BUILTINS,
+        &jira::act::BUILTINS,
     ];
     all.into_iter().flatten().copied()
+}
+
+/// What `builtin` does to the world, whatever its manifest says.
+fn own_effect(builtin: &str) -> Effect {
+    match jira::act::BUILTINS.contains(&builtin) {
+        true => Effect::Record,
+        false => Effect::Read,
+    }
 }
 
 struct Entry {
@@ -149,8 +177,14 @@ impl Registry {
                 let known: Vec<&str> = builtins().collect();
                 return Err(wrong(format!("run.builtin: `{}` is not one of {}", spec.builtin, known.join(", "))));
             }
-            if spec.effect != Effect::Read {
-                return Err(wrong(format!("effect: `{}` only looks; write `read`", spec.builtin)));
+            match own_effect(&spec.builtin) {
+                Effect::Read if spec.effect != Effect::Read => {
+                    return Err(wrong(format!("effect: `{}` only looks; write `read`", spec.builtin)));
+                }
+                own if spec.effect < own => {
+                    return Err(wrong(format!("effect: `{}` does more; write `{own}`, or a stricter one", spec.builtin)));
+                }
+                _ => {}
             }
             if !spec.requires.iter().all(|peer| sources.has(peer)) {
                 continue;
@@ -159,7 +193,7 @@ impl Registry {
                 // A tool may say more of its parameters than its manifest can.
                 let schema = jsonschema::validator_for(&tool.spec().params)
                     .map_err(|e| wrong(format!("params: is no JSON Schema: {e}")))?;
-                tools.insert(spec.name.clone(), Entry { tool: Tool::Reads(tool), schema });
+                tools.insert(spec.name.clone(), Entry { tool, schema });
             }
         }
         let Sources { kubernetes, runbooks, clock, .. } = sources;

@@ -1,8 +1,9 @@
 //! From a well-formed file to a [`Config`]: well-known variables, paths, secrets, names.
 //!
-//! - [`budgets`], [`looking`], [`models`], [`places`]: those parts that take most words
+//! - [`budgets`], [`jira`], [`looking`], [`models`], [`places`]: those parts that take most words
 
 mod budgets;
+mod jira;
 mod looking;
 mod models;
 mod places;
@@ -75,6 +76,7 @@ impl Loaded {
             elasticsearch: r.elasticsearch(),
             probe_targets: r.probe_targets(),
             runbooks: r.runbooks(),
+            jira: r.jira(),
             notify: r.notify(),
             log: file.telemetry.log,
         };
