@@ -3,8 +3,8 @@
 use crate::config::{Config, Credential, JiraDeployment, ProbeMethod};
 use crate::edge::jira::Deployment;
 use crate::edge::{
-    AllowedHosts, Auth, EdgeError, EdgeErrorKind, ElasticsearchReader, JiraReader, JiraWriter, LokiReader, Pinned, ProbeTarget, Prober,
-    PrometheusReader, RunbookReader,
+    AllowedHosts, Auth, EdgeError, EdgeErrorKind, ElasticsearchReader, JiraReader, JiraWriter, LokiReader, Pinned,
+    ProbeTarget, Prober, PrometheusReader, RunbookReader,
 };
 
 fn auth(credential: &Option<Credential>) -> Option<Auth> {

@@ -52,7 +52,9 @@ fn project(
         () if missing.contains(&"BROWSE_PROJECTS") => {
             Finding::fail(OF, &check, Cause::Found, "its issues may not be read", help)
         }
-        () if !settings.write => Finding::ok(OF, &check, "its issues may be read; nothing is written (tools.jira.write)"),
+        () if !settings.write => {
+            Finding::ok(OF, &check, "its issues may be read; nothing is written (tools.jira.write)")
+        }
         () if ours && !types.is_empty() && !types.contains(&settings.issue_type) => Finding::fail(
             OF,
             &check,
@@ -110,7 +112,14 @@ mod tests {
             ("OPS", true, types(), rights(&["BROWSE_PROJECTS"]), State::Fail, "may not be read"),
             ("OPS", true, Ok(vec!["Bug".into()]), rights(&[]), State::Fail, "no issues of type Task, but Bug"),
             ("WEB", true, Ok(vec!["Bug".into()]), rights(&[]), State::Ok, "read and written"),
-            ("OPS", true, Err(EdgeError::new("jira", EdgeErrorKind::NotFound, "there is no project OPS")), rights(&[]), State::Fail, "no project"),
+            (
+                "OPS",
+                true,
+                Err(EdgeError::new("jira", EdgeErrorKind::NotFound, "there is no project OPS")),
+                rights(&[]),
+                State::Fail,
+                "no project",
+            ),
         ] {
             let finding = project(&settings(write), key, found_types, found_rights);
             assert!(finding.state == state && finding.about.contains(says), "{key} {write}: {finding:?}");

@@ -6,8 +6,8 @@
 //! - [`looking`]: Loki, Elasticsearch, what may be probed, runbooks
 //! - [`judge`]: what their answers mean; pure
 
-pub mod judge;
 mod jira;
+pub mod judge;
 mod looking;
 mod peers;
 

@@ -70,3 +70,134 @@ fn reference(deed: &Deed) -> Option<&str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Action, ActionId, BlastRadius, Digest, Marker, Preview, Receipt, Retry, Target};
+    use crate::journal::{CallState, Progress, Watched};
+    use uuid::Uuid;
+
+    fn deed(number: u128, tool: &str, proposer: Actor, state: DeedState) -> Deed {
+        let action = Action {
+            id: ActionId::new(Uuid::from_u128(number)),
+            tool: tool.into(),
+            effect: Effect::Record,
+            reversible: true,
+            args: Value::Null,
+            title: "t".into(),
+            targets: vec![Target::default()],
+            preview: Preview::default(),
+            precondition: Value::Null,
+            carries: Value::Null,
+            undo: None,
+            retry: Retry::Settle,
+            blast_radius: BlastRadius::default(),
+            facts: Value::Null,
+            nonce: String::new(),
+        };
+        let keys = action.keys(&Digest::of("i"));
+        Deed {
+            call_id: "c".into(),
+            proposer,
+            marker: Marker::sign(&keys.scope, b"k"),
+            action,
+            keys,
+            plans: 1,
+            ruling: None,
+            questions: vec![],
+            attempts: 1,
+            send_by: None,
+            looks: 0,
+            looked_at: None,
+            state,
+        }
+    }
+
+    fn done() -> DeedState {
+        let receipt = Receipt { reference: "OPS-7".into(), summary: String::new(), detail: Value::Null };
+        DeedState::Watched { receipt, outcome: Watched::Held }
+    }
+
+    fn failed() -> DeedState {
+        DeedState::Failed { error: "no".into() }
+    }
+
+    fn refused() -> DeedState {
+        DeedState::Refused { reason: "policy".into() }
+    }
+
+    fn known(inv: &mut Investigation, id: &str) {
+        let call = Call {
+            id: id.into(),
+            tool: CREATE.into(),
+            args: json!({}),
+            effect: Some(Effect::Record),
+            need: Value::Null,
+        };
+        inv.calls.push(CallState { call, turn: None, progress: Progress::Planned });
+    }
+
+    fn ids(inv: &Investigation) -> Vec<String> {
+        wanted(inv, |_| Some(Effect::Record)).into_iter().map(|(call, _)| call.id).collect()
+    }
+
+    #[test]
+    fn an_issue_is_wanted_where_policy_demands_one_and_none_stands() {
+        let model = || Actor::Model("m".into());
+        type Change = fn(&mut Investigation);
+        let cases: [(&str, Change, bool); 7] = [
+            ("HIGH", |inv| inv.risk = Some(Risk::High), true),
+            ("LOW", |inv| inv.risk = Some(Risk::Low), false),
+            ("a duty at LOW", |inv| inv.duties.extend(["jira".to_owned()]), true),
+            ("another duty", |inv| inv.duties.extend(["notify".to_owned()]), false),
+            ("declined", |inv| (inv.risk, inv.declined) = (Some(Risk::Critical), Some("no".into())), false),
+            ("cancelled", |inv| (inv.risk, inv.cancelled) = (Some(Risk::High), Some("no".into())), false),
+            (
+                "tried twice",
+                |inv| {
+                    inv.risk = Some(Risk::High);
+                    ["document_1", "document_2"].into_iter().for_each(|id| known(inv, id));
+                },
+                false,
+            ),
+        ];
+        for (what, change, expected) in cases {
+            let mut inv = Investigation::empty("inv");
+            change(&mut inv);
+            assert_eq!(!ids(&inv).is_empty(), expected, "{what}");
+        }
+        for (what, proposer, state, expected) in [
+            ("stands", Actor::Engine, done(), false),
+            ("stands, of a model", model(), done(), false),
+            ("may be there", Actor::Engine, DeedState::Doubtful { look_at: None }, false),
+            ("failed", Actor::Engine, failed(), true),
+            ("refused", Actor::Engine, refused(), false),
+            ("a model's was refused", model(), refused(), true),
+        ] {
+            let mut inv = Investigation::empty("inv");
+            inv.risk = Some(Risk::High);
+            inv.deeds.push(deed(1, CREATE, proposer, state));
+            assert_eq!(!ids(&inv).is_empty(), expected, "{what}");
+        }
+        let mut inv = Investigation::empty("inv");
+        inv.risk = Some(Risk::High);
+        assert!(wanted(&inv, |_| None).is_empty(), "without a Jira nobody can");
+    }
+
+    #[test]
+    fn what_became_of_each_change_is_told_once() {
+        let mut inv = Investigation::empty("inv");
+        inv.deeds.push(deed(2, "kubernetes_scale", Actor::Engine, done()));
+        assert!(ids(&inv).is_empty(), "there is no issue to tell it on");
+        inv.deeds.push(deed(1, CREATE, Actor::Engine, done()));
+        inv.deeds.push(deed(3, COMMENT, Actor::Engine, done()));
+        inv.deeds.push(deed(4, "kubernetes_scale", Actor::Engine, failed()));
+        let id = format!("told_{}", ActionId::new(Uuid::from_u128(2)));
+        assert_eq!(ids(&inv), [id.clone()]);
+        let (call, _) = wanted(&inv, |_| Some(Effect::Record)).remove(0);
+        assert_eq!(call.args, json!({"key": "OPS-7", "about": ActionId::new(Uuid::from_u128(2)).to_string()}));
+        known(&mut inv, &id);
+        assert!(ids(&inv).is_empty());
+    }
+}

@@ -182,7 +182,10 @@ impl Registry {
                     return Err(wrong(format!("effect: `{}` only looks; write `read`", spec.builtin)));
                 }
                 own if spec.effect < own => {
-                    return Err(wrong(format!("effect: `{}` does more; write `{own}`, or a stricter one", spec.builtin)));
+                    return Err(wrong(format!(
+                        "effect: `{}` does more; write `{own}`, or a stricter one",
+                        spec.builtin
+                    )));
                 }
                 _ => {}
             }

@@ -3,22 +3,17 @@
 
 use crate::support::http::eventually;
 use crate::support::site::SOON;
+use crate::support::whole::{ByHand, Whole};
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
-use firewarden::app::App;
-use firewarden::config::Sources;
 use firewarden::domain::{Clock, InvestigationId};
-use firewarden::journal::{Body, Entry, View, chain, semantics};
-use firewarden::sources::{AlertSource, Alertmanager, Mapping};
-use jiff::{SignedDuration, Timestamp};
+use firewarden::journal::{Body, Entry, View};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// A chat that fails so often, and a pager that works. Dropping it closes both.
@@ -75,108 +70,27 @@ impl Sinks {
     }
 }
 
-/// Time that stands still until it is put forward.
-#[derive(Debug)]
-struct ByHand(Mutex<Timestamp>);
-
-impl ByHand {
-    fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Timestamp::now())))
-    }
-
-    fn forward(&self, seconds: i64) {
-        *self.0.lock().unwrap() += SignedDuration::from_secs(seconds);
-    }
+async fn begin(folder: &Path, sinks: &Sinks, clock: &Arc<ByHand>) -> Whole {
+    let sink = |name: &str| json!({"name": name, "webhook": format!("{}/{name}", sinks.address)});
+    Whole::begin(folder, &json!({"notify": [sink("chat"), sink("pager")]}), &[], clock).await
 }
 
-impl Clock for ByHand {
-    fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap()
-    }
-}
-
-/// A whole that works, until it is stopped.
-struct Running {
-    app: App,
-    stop: watch::Sender<bool>,
-    working: JoinHandle<()>,
-}
-
-impl Running {
-    async fn begin(folder: &Path, sinks: &Sinks, clock: &Arc<ByHand>) -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let file = folder.join("firewarden.yaml");
-        let address = &sinks.address;
-        let text = format!(
-            "store: {{url: sqlite://fw.db}}\nnotify:\n  - {{name: chat, webhook: \"{address}/chat\"}}\n  \
-             - {{name: pager, webhook: \"{address}/pager\"}}\n"
-        );
-        std::fs::write(&file, text).unwrap();
-        let sources = Sources { file: Some(file), env: BTreeMap::new(), flags: vec![], cwd: folder.to_owned() };
-        let mut app = App::build(sources.load().unwrap().resolve().unwrap()).await.unwrap();
-        Arc::get_mut(&mut app.engine).unwrap().clock = clock.clone();
-        let (stop, stopped) = watch::channel(false);
-        let working = app.work(stopped);
-        Self { app, stop, working }
-    }
-
-    async fn end(self) {
-        self.stop.send(true).unwrap();
-        self.working.await.unwrap();
-    }
-
-    async fn alert(&self, name: &str, starts_at: Timestamp) -> (InvestigationId, String) {
-        let labels = json!({"alertname": name, "namespace": "shop", "severity": "info", "service": "cart"});
-        let body = json!({
-            "version": "4", "groupKey": format!("{{}}:{{alertname=\"{name}\"}}"), "status": "firing",
-            "receiver": "firewarden", "groupLabels": {}, "commonLabels": labels, "commonAnnotations": {},
-            "externalURL": "http://am", "truncatedAlerts": 0,
-            "alerts": [{"status": "firing", "labels": labels, "annotations": {"summary": "slow"}, "generatorURL": "",
-                        "startsAt": starts_at, "endsAt": "0001-01-01T00:00:00Z", "fingerprint": format!("{starts_at}")}]
-        });
-        let engine = &self.app.engine;
-        let redactor = engine.redactor.load();
-        let mapping = Mapping {
-            at: engine.clock.now(),
-            entropy: engine.entropy.as_ref(),
-            redactor: &redactor,
-            hmac_key: self.app.hmac_key(),
-        };
-        let mapped = Alertmanager.normalise(&body, &serde_json::to_vec(&body).unwrap(), &mapping).unwrap();
-        let receipt = self.app.intake.accept("alertmanager", mapped).await.unwrap();
-        (receipt.rows[0].job_id.unwrap(), receipt.rows[0].outcome.as_str().to_owned())
-    }
-
-    async fn view(&self, id: InvestigationId) -> View {
-        self.app.engine.store.investigation(id).await.unwrap().unwrap()
-    }
-
-    /// Waits until the chat was tried so often in vain and nothing else is waited for.
-    async fn put_off(&self, id: InvestigationId, attempts: u32) -> View {
-        eventually(&format!("attempt {attempts} has failed"), SOON, async || {
-            let view = self.view(id).await;
-            view.undelivered.iter().any(|debt| debt.attempts == attempts).then_some(view)
-        })
-        .await
-    }
-
-    async fn closed(&self, id: InvestigationId) -> Vec<Entry> {
-        eventually("it is closed", SOON, async || (self.view(id).await.state == "closed").then_some(())).await;
-        let name = id.to_string();
-        let entries = self.app.engine.store.entries(&name, 0, 10_000).await.unwrap();
-        chain::verify(&name, &entries).unwrap();
-        assert_eq!(semantics::violations(&name, &entries), Vec::<String>::new());
-        entries
-    }
+/// Waits until the chat was tried so often in vain and nothing else is waited for.
+async fn put_off(whole: &Whole, id: InvestigationId, attempts: u32) -> View {
+    eventually(&format!("attempt {attempts} has failed"), SOON, async || {
+        let view = whole.view(id).await;
+        view.undelivered.iter().any(|debt| debt.attempts == attempts).then_some(view)
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_chat_that_is_down_is_told_later_even_by_the_next_process_and_the_others_once() {
     let (folder, sinks, clock) = (tempfile::tempdir().unwrap(), Sinks::serve(3).await, ByHand::new());
-    let running = Running::begin(folder.path(), &sinks, &clock).await;
+    let running = begin(folder.path(), &sinks, &clock).await;
     let began = clock.now();
-    let (id, _) = running.alert("Slow", began).await;
-    let view = running.put_off(id, 1).await;
+    let (id, _) = running.alert("Slow", "info", began).await;
+    let view = put_off(&running, id, 1).await;
     assert_eq!((view.state.as_str(), view.closed_at, view.revision), ("running", None, 1));
     assert_eq!((sinks.chat(), sinks.paged()), (vec![503], vec![(view.id.clone(), 1)]));
     let debt = &view.undelivered[0];
@@ -185,13 +99,13 @@ async fn a_chat_that_is_down_is_told_later_even_by_the_next_process_and_the_othe
     assert!((3_750..=5_000).contains(&pause.as_millis()), "{pause:?}");
     // A new incident is none of its business, and is worked on meanwhile.
     clock.forward(1);
-    let (other, outcome) = running.alert("Slow", clock.now()).await;
+    let (other, outcome) = running.alert("Slow", "info", clock.now()).await;
     assert_eq!((outcome.as_str(), other == id), ("opened", false));
-    running.put_off(other, 1).await;
+    put_off(&running, other, 1).await;
     assert_eq!(sinks.chat(), [503, 503], "while no time passes nobody is tried again");
     running.end().await;
 
-    let running = Running::begin(folder.path(), &sinks, &clock).await;
+    let running = begin(folder.path(), &sinks, &clock).await;
     clock.forward(5);
     // One of both is tried before the other: the third failure goes to either.
     eventually("the chat is up again", SOON, async || (sinks.chat().last() == Some(&200)).then_some(())).await;
@@ -212,13 +126,13 @@ async fn a_chat_that_is_down_is_told_later_even_by_the_next_process_and_the_othe
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_chat_that_stays_down_is_given_up_after_a_day_and_the_report_stands() {
     let (folder, sinks, clock) = (tempfile::tempdir().unwrap(), Sinks::serve(usize::MAX).await, ByHand::new());
-    let running = Running::begin(folder.path(), &sinks, &clock).await;
-    let (id, _) = running.alert("Slow", clock.now()).await;
+    let running = begin(folder.path(), &sinks, &clock).await;
+    let (id, _) = running.alert("Slow", "info", clock.now()).await;
     for attempt in 1..=4 {
-        running.put_off(id, attempt).await;
+        put_off(&running, id, attempt).await;
         clock.forward(301);
     }
-    running.put_off(id, 5).await;
+    put_off(&running, id, 5).await;
     clock.forward(24 * 3600);
     let entries = running.closed(id).await;
     let given_up = |e: &&Entry| matches!(&e.body, Body::Notified { sink, error: Some(_), .. } if sink == "chat");

@@ -9,6 +9,7 @@
 //! - [`conversation`]: what a model is told, request after request
 //! - [`summaries`]: what a cheap model condenses for a conversation
 //! - [`doctor`]: what is missing, how good a model is, and what it was told
+//! - [`jira`]: what is written into Jira is there once, whatever goes wrong on the way
 //! - [`replayed`]: a recorded investigation without a network
 //! - [`bad_input`]: what must not harm a running server
 //! - [`faults`]: every named fault of a model has its test
@@ -35,6 +36,7 @@ mod delivery;
 mod doctor;
 mod faults;
 mod figures;
+mod jira;
 mod layers;
 mod peers;
 mod replayed;

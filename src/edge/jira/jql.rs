@@ -75,7 +75,9 @@ fn begins_order(jql: &str, at: usize) -> bool {
     let before = jql[..at].chars().next_back();
     let mut words = jql[at..].split_whitespace();
     let is = |word: Option<&str>, wanted: &str| word.is_some_and(|word| word.eq_ignore_ascii_case(wanted));
-    before.is_none_or(|c| c.is_whitespace() || matches!(c, ')' | '"' | '\'')) && is(words.next(), "order") && is(words.next(), "by")
+    before.is_none_or(|c| c.is_whitespace() || matches!(c, ')' | '"' | '\''))
+        && is(words.next(), "order")
+        && is(words.next(), "by")
 }
 
 #[cfg(test)]
@@ -91,7 +93,10 @@ mod tests {
             ("text ~ \"disk\"", "project in (\"OPS\", \"WEB\") AND (text ~ \"disk\") ORDER BY updated DESC"),
             ("status = Done order  by created", "project in (\"OPS\", \"WEB\") AND (status = Done) order  by created"),
             ("a = ')' OR b = 1", "project in (\"OPS\", \"WEB\") AND (a = ')' OR b = 1) ORDER BY updated DESC"),
-            ("text ~ \"order by )\"", "project in (\"OPS\", \"WEB\") AND (text ~ \"order by )\") ORDER BY updated DESC"),
+            (
+                "text ~ \"order by )\"",
+                "project in (\"OPS\", \"WEB\") AND (text ~ \"order by )\") ORDER BY updated DESC",
+            ),
             ("ORDER BY created DESC", "project in (\"OPS\", \"WEB\") ORDER BY created DESC"),
             ("border by = 1", "project in (\"OPS\", \"WEB\") AND (border by = 1) ORDER BY updated DESC"),
         ] {

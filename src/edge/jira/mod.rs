@@ -231,7 +231,10 @@ mod tests {
     fn only_keys_of_listed_projects_count() {
         let url = "https://jira.example.org/jira";
         let jira = JiraReader::new(url, None, Deployment::Server, vec!["OPS".into(), "IN_2".into()]).unwrap();
-        assert_eq!((jira.host(), jira.page("OPS-1").as_str()), ("jira.example.org", "https://jira.example.org/jira/browse/OPS-1"));
+        assert_eq!(
+            (jira.host(), jira.page("OPS-1").as_str()),
+            ("jira.example.org", "https://jira.example.org/jira/browse/OPS-1")
+        );
         for (key, expected) in [
             ("OPS-12", Some("OPS")),
             ("IN_2-1", Some("IN_2")),

@@ -77,7 +77,13 @@ impl JiraWriter {
     ///
     /// # Errors
     /// Whether nothing happened, or something may have.
-    pub async fn create(&self, permit: &Permit, target: &Target, body: &Value, now: Timestamp) -> Result<String, Unmade> {
+    pub async fn create(
+        &self,
+        permit: &Permit,
+        target: &Target,
+        body: &Value,
+        now: Timestamp,
+    ) -> Result<String, Unmade> {
         self.listed(&target.namespace)?;
         let answer = self.send(permit, target, now, Verb::Post, "issue", body).await?;
         let made: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
@@ -246,7 +252,9 @@ mod tests {
             assert_eq!(told, expected, "{status} {body}: {made:?}");
             let asked = asked.lock().unwrap();
             assert_eq!(asked.len(), 1, "{status}: sent once");
-            assert!(asked[0].starts_with("POST /rest/api/2/issue ") && asked[0].contains("authorization: Bearer t0ken"));
+            assert!(
+                asked[0].starts_with("POST /rest/api/2/issue ") && asked[0].contains("authorization: Bearer t0ken")
+            );
             if status == 400 {
                 assert!(made.unwrap_err().to_string().contains("priority: Priority is required."));
             }

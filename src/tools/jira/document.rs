@@ -126,7 +126,8 @@ pub fn issue(case: &CaseText, note: Option<&str>) -> Vec<Block> {
 pub fn comment(case: &CaseText, about: Option<&ReportAction>, note: Option<&str>) -> Vec<Block> {
     let mut blocks = match (about, &case.report) {
         (Some(action), _) => {
-            let mut spans = vec![Span::Strong(clip(&action.title, SENTENCE)), Span::Text(format!(": {}", action.state))];
+            let mut spans =
+                vec![Span::Strong(clip(&action.title, SENTENCE)), Span::Text(format!(": {}", action.state))];
             if let Some(detail) = action.detail.as_deref().filter(|detail| !detail.is_empty()) {
                 spans.push(Span::Text(format!(". {}", clip(detail, SENTENCE))));
             }
@@ -182,7 +183,10 @@ fn decision(blocks: &mut Vec<Block>, report: &Report) {
         Span::Text(".".into()),
     ]));
     let reasons = report.risk.reasons.iter().take(ROWS).map(|reason| {
-        vec![Span::Code(reason.rule.clone()), Span::Text(format!(" {}: {}", reason.effect, clip(&reason.reason, SENTENCE)))]
+        vec![
+            Span::Code(reason.rule.clone()),
+            Span::Text(format!(" {}: {}", reason.effect, clip(&reason.reason, SENTENCE))),
+        ]
     });
     let items: Vec<Vec<Span>> = reasons.collect();
     if !items.is_empty() {
@@ -205,7 +209,8 @@ fn evidence(blocks: &mut Vec<Block>, report: &Report) {
     };
     let rows = report.evidence.iter().take(ROWS).map(row).collect();
     table(blocks, "Evidence", &["Id", "Kind", "Asked", "Seen"], rows);
-    let asked = report.queries.iter().take(ROWS).map(|query| format!("{} {}", query.evidence_id, clip(&query.query, CELL)));
+    let asked =
+        report.queries.iter().take(ROWS).map(|query| format!("{} {}", query.evidence_id, clip(&query.query, CELL)));
     let asked: Vec<String> = asked.collect();
     if !asked.is_empty() {
         blocks.extend([Block::Heading("Asked".into()), Block::Code(asked)]);

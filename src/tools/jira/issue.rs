@@ -8,8 +8,18 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 const FIELDS: [&str; 12] = [
-    "summary", "description", "status", "issuetype", "priority", "labels", "assignee", "reporter", "created", "updated",
-    "resolution", "issuelinks",
+    "summary",
+    "description",
+    "status",
+    "issuetype",
+    "priority",
+    "labels",
+    "assignee",
+    "reporter",
+    "created",
+    "updated",
+    "resolution",
+    "issuelinks",
 ];
 /// Comments that are shown where the call does not say.
 const COMMENTS: usize = 10;
@@ -100,7 +110,9 @@ impl ReadTool for Issue {
             word("updated"),
             word("resolution"),
         );
-        let ways: Vec<String> = all("transitions").map(|way| format!("{} (to {})", named(way), way["to"].as_str().unwrap_or("-"))).collect();
+        let ways: Vec<String> = all("transitions")
+            .map(|way| format!("{} (to {})", named(way), way["to"].as_str().unwrap_or("-")))
+            .collect();
         if !ways.is_empty() {
             out.push_str(&format!("ways on: {}\n", ways.join(", ")));
         }

@@ -42,7 +42,9 @@ pub fn build(spec: Arc<ToolSpec>, reader: JiraReader) -> Option<Box<dyn ReadTool
 
 /// What a call touches.
 fn target(name: &Value, verb: &str) -> Vec<Value> {
-    vec![json!({"cluster": null, "namespace": null, "api_version": null, "kind": "JiraIssue", "name": name, "verb": verb})]
+    vec![
+        json!({"cluster": null, "namespace": null, "api_version": null, "kind": "JiraIssue", "name": name, "verb": verb}),
+    ]
 }
 
 /// The name of a field's value: `status.name`, `assignee.displayName`.

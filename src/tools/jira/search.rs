@@ -67,7 +67,8 @@ impl ReadTool for Search {
     fn text(&self, _: &Value, seen: &Seen) -> String {
         let mut out = String::new();
         for issue in seen.data["issues"].as_array().into_iter().flatten() {
-            let labels: Vec<&str> = issue["labels"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let labels: Vec<&str> =
+                issue["labels"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
             out.push_str(&format!(
                 "{} [{}] {} ({}, created {}, updated {}, for {}{})\n",
                 word(issue, "key"),

@@ -58,14 +58,16 @@ fn inline(spans: &[Span]) -> String {
 pub fn plain(text: &str) -> String {
     let text = one_line(text);
     let mut out = String::with_capacity(text.len());
-    let mut before: Option<char> = None;
+    // What has a capital letter could be the key of an issue, which Jira would link.
+    let (mut before, mut capital): (Option<char>, bool) = (None, false);
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
         let after = chars.peek().copied();
-        match is_plain(before, c, after) {
+        match is_plain(before, c, after) && !(c == '-' && capital) {
             true => out.push(c),
             false => out.push_str(&format!("&#{};", u32::from(c))),
         }
+        capital = c.is_uppercase() || capital && (c.is_alphanumeric() || matches!(c, '-' | '_'));
         before = Some(c);
     }
     out
@@ -80,9 +82,16 @@ fn is_plain(before: Option<char>, c: char, after: Option<char>) -> bool {
         // No heading (`h1.`), no list (`1.`), and no dots that become one.
         '.' => after.is_none_or(|c| c != '.') && before.is_some_and(|c| c != '.') && !is_start(before, after),
         // No address, no smiley.
-        ':' => within(|c| c.is_ascii_digit()) || before.is_some_and(char::is_alphanumeric) && after.is_none_or(|c| c == ' '),
-        // No strike, no dash, no key of an issue (`OPS-12`).
-        '-' => within(|c| c.is_ascii_lowercase()) || within(|c| c.is_ascii_digit()),
+        ':' => {
+            within(|c| c.is_ascii_digit())
+                || before.is_some_and(char::is_alphanumeric) && after.is_none_or(|c| c == ' ')
+        }
+        // No strike, no dash, no list.
+        '-' => within(|c| c.is_ascii_lowercase() || c.is_ascii_digit()),
+        // Within a word it is a part of it.
+        '_' => within(char::is_alphanumeric),
+        // No address of a mailbox: an entry of a chain.
+        '@' => within(|c| c.is_ascii_hexdigit()) && before.is_some_and(|c| c.is_ascii_digit()),
         _ => !c.is_ascii(),
     }
 }

@@ -66,7 +66,8 @@ impl ActTool for Comment {
     async fn execute(&self, warrant: Warrant, now: Timestamp) -> Result<Receipt, ActError> {
         let (permit, action) = warrant.redeem(&self.0.spec.name, now)?;
         let (key, target, marker) = (key_of(&action), action.target(), permit.marker());
-        let claimed = self.0.reader().issue_property(&key, marker.as_str()).await.map_err(|error| not_looked(&error))?;
+        let claimed =
+            self.0.reader().issue_property(&key, marker.as_str()).await.map_err(|error| not_looked(&error))?;
         if let Some(claim) = &claimed {
             if let Some(found) = self.find(&key, marker).await.map_err(|error| not_looked(&error))? {
                 return Ok(found);
@@ -112,7 +113,11 @@ impl Comment {
 
     fn receipt(&self, key: &str, id: &str) -> Receipt {
         let url = format!("{}?focusedCommentId={id}", self.0.reader().page(key));
-        Receipt { reference: format!("{key}/{id}"), summary: format!("commented on {key}: {url}"), detail: json!({"id": id, "url": url}) }
+        Receipt {
+            reference: format!("{key}/{id}"),
+            summary: format!("commented on {key}: {url}"),
+            detail: json!({"id": id, "url": url}),
+        }
     }
 }
 

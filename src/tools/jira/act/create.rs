@@ -48,7 +48,8 @@ impl ActTool for Create {
         };
         let (types, kind) = (reader.project(project).await?, self.0.writer.issue_type());
         if !types.is_empty() && !types.iter().any(|known| known == kind) {
-            let text = format!("{project} has no issues of type {kind}, but {}: set tools.jira.issue_type", types.join(", "));
+            let text =
+                format!("{project} has no issues of type {kind}, but {}: set tools.jira.issue_type", types.join(", "));
             return Err(ToolError::failed(text, false));
         }
         let note = given(&args.note).map(|note| self.0.clean(note));
@@ -124,6 +125,10 @@ impl Create {
             [] => String::new(),
             others => format!("; {} says the same: link it as a duplicate", others.join(", ")),
         };
-        Receipt { summary: format!("{key}: {url}{twice}"), detail: json!({"key": key, "url": url, "others": others}), reference: key }
+        Receipt {
+            summary: format!("{key}: {url}{twice}"),
+            detail: json!({"key": key, "url": url, "others": others}),
+            reference: key,
+        }
     }
 }
