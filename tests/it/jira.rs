@@ -54,6 +54,8 @@ impl Stand {
 
     /// An incident from its alert to its end. While something is in doubt, time passes.
     async fn incident(&mut self, name: &str, severity: &str) -> (View, Vec<Entry>) {
+        // Alerts that begin at one moment are one.
+        self.clock.forward(1);
         let (id, _) = self.whole().alert(name, severity, self.clock.now()).await;
         loop {
             let ended = eventually("it ends, or a request hangs", SOON, async || {
@@ -75,7 +77,8 @@ impl Stand {
     }
 
     async fn ended(&self, id: InvestigationId) -> (View, Vec<Entry>) {
-        (self.whole().view(id).await, self.whole().closed(id).await)
+        let entries = self.whole().closed(id).await;
+        (self.whole().view(id).await, entries)
     }
 
     /// How often the tool's work is in the world.

@@ -120,6 +120,15 @@ impl JiraReader {
         })
     }
 
+    /// The same Jira, of which only `project` counts: a query that names a project which the account may
+    /// not see finds nothing at all.
+    ///
+    /// # Errors
+    /// As [`Self::listed`].
+    pub fn only(&self, project: &str) -> Result<Self, EdgeError> {
+        Ok(Self { projects: vec![self.listed(project)?.to_owned()], ..self.clone() })
+    }
+
     fn path(&self, rest: &str) -> String {
         let version = match self.deployment {
             Deployment::Cloud => 3,

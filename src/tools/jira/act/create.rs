@@ -101,10 +101,10 @@ impl ActTool for Create {
 impl Create {
     /// The issue with this marker that our account made. Of several, the first one counts.
     async fn find(&self, project: &str, marker: &Marker) -> Result<Option<Receipt>, EdgeError> {
-        let reader = self.0.reader();
+        let reader = self.0.reader().only(project)?;
         // Whoever may not sign in is shown nothing, which must not look like there being nothing.
         let who = reader.myself().await?;
-        let jql = format!("project = {} AND labels = {}", quoted(project), quoted(marker.as_str()));
+        let jql = format!("labels = {}", quoted(marker.as_str()));
         let found = reader.search(&jql, &["creator", "reporter"], LOOKED_AT).await?;
         let mut ours = vec![];
         for issue in &found.issues {
