@@ -12,6 +12,7 @@ use crate::edge::{
 };
 use crate::gate::{Pass, Warrant, is_possible};
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 use jsonschema::error::ValidationErrorKind;
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc};
@@ -150,7 +151,6 @@ pub struct Registry {
     kubernetes: Option<KubeReader>,
     runbooks: Option<RunbookReader>,
     redactor: Arc<ArcSwap<Redactor>>,
-    clock: Arc<dyn Clock>,
     slots: Semaphore,
 }
 
@@ -199,8 +199,8 @@ impl Registry {
                 tools.insert(spec.name.clone(), Entry { tool, schema });
             }
         }
-        let Sources { kubernetes, runbooks, clock, .. } = sources;
-        Ok(Self { tools, kubernetes, runbooks, redactor, clock, slots: Semaphore::new(AT_ONCE) })
+        let Sources { kubernetes, runbooks, .. } = sources;
+        Ok(Self { tools, kubernetes, runbooks, redactor, slots: Semaphore::new(AT_ONCE) })
     }
 
     /// Whether `runbook_fetch` can read pages, and whether files; `None` where there is no such tool.
@@ -344,15 +344,15 @@ impl Registry {
         Ok(plan)
     }
 
-    /// Makes the change that the warrant names, in at most the tool's time.
+    /// Makes the change that the warrant names at `now`, in at most the tool's time.
     ///
     /// # Errors
     /// Whether nothing happened, or something may have.
-    pub async fn execute(&self, warrant: Warrant) -> Result<Receipt, ActError> {
+    pub async fn execute(&self, warrant: Warrant, now: Timestamp) -> Result<Receipt, ActError> {
         let name = warrant.action().tool.clone();
         let tool = self.acting(&name).map_err(|e| ActError::refused(e.for_reader()))?;
         let limit = tool.spec().timeout;
-        let made = tokio::time::timeout(limit, tool.execute(warrant, self.clock.now())).await;
+        let made = tokio::time::timeout(limit, tool.execute(warrant, now)).await;
         let made = made.unwrap_or_else(|_| Err(ActError::unknown(format!("{name} took longer than {limit:?}"))));
         let redactor = self.redactor.load();
         let clean = |text: &str| redactor.text(text).0.into_owned();
@@ -496,7 +496,6 @@ mod tests {
     use super::super::spec::ERROR_BYTES;
     use super::*;
     use crate::edge::kube::fake::Fake;
-    use jiff::Timestamp;
     use serde_json::json;
 
     #[derive(Debug)]

@@ -69,7 +69,8 @@ mod tests {
     fn resolved(yaml: &str, env: &[(&str, &str)]) -> Result<Config, String> {
         let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
         std::fs::write(dir.path().join("f.yaml"), yaml).map_err(|e| e.to_string())?;
-        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let env = env.iter().chain([&("HOME", "/home/someone")]);
+        let env = env.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let sources = Sources { file: Some("f.yaml".into()), env, flags: vec![], cwd: dir.path().into() };
         sources.load().and_then(|loaded| loaded.resolve()).map_err(|e| e.to_string())
     }

@@ -228,7 +228,7 @@ impl Session<'_> {
             }
         };
         failpoint::effect(failpoint::Side::Before);
-        let made = self.engine.tools.execute(warrant).await;
+        let made = self.engine.tools.execute(warrant, self.now()).await;
         failpoint::effect(failpoint::Side::After);
         let body = match made {
             Ok(receipt) => Body::ActionFinished { action: id, receipt },
