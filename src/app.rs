@@ -5,7 +5,7 @@ mod peers;
 mod rotation;
 mod sinks;
 
-pub use peers::{elasticsearch, github, http_probe, loki, prometheus, runbooks};
+pub use peers::{elasticsearch, github, http_probe, jira, loki, prometheus, runbooks};
 
 use crate::analysis;
 use crate::config::{Config, Kubernetes, Provider, RouteModel};
@@ -211,6 +211,8 @@ impl Parts {
             runbooks: peers::runbooks(config)?,
             github: peers::github(config)?,
             custom: Doors { secrets: config.tool_secrets.clone(), ..Doors::default() },
+            jira: peers::jira(config)?,
+            jira_writer: peers::jira_writer(config)?,
             clock: Arc::new(SystemClock),
         };
         let templates = Templates::load(config.places.prompts.as_deref())?;

@@ -1,10 +1,11 @@
 //! The peers of the reading tools. One that is not configured is none.
 
-use crate::config::{Config, Credential, GithubCredential, ProbeMethod};
+use crate::config::{Config, Credential, GithubCredential, JiraDeployment, ProbeMethod};
 use crate::edge::github;
+use crate::edge::jira::Deployment;
 use crate::edge::{
-    AllowedHosts, Auth, EdgeError, EdgeErrorKind, ElasticsearchReader, GithubReader, LokiReader, Pinned, ProbeTarget,
-    Prober, PrometheusReader, RunbookReader, SystemClock,
+    AllowedHosts, Auth, EdgeError, EdgeErrorKind, ElasticsearchReader, GithubReader, JiraReader, JiraWriter,
+    LokiReader, Pinned, ProbeTarget, Prober, PrometheusReader, RunbookReader, SystemClock,
 };
 use std::sync::Arc;
 
@@ -86,4 +87,29 @@ pub fn github(config: &Config) -> Result<Option<GithubReader>, EdgeError> {
     };
     let client = github::Client::new(&of.base_url, credential, Arc::new(SystemClock))?;
     Ok(Some(GithubReader::new(client, of.repos.clone())))
+}
+
+/// The Jira that is configured, if one is.
+///
+/// # Errors
+/// When its settings cannot work.
+pub fn jira(config: &Config) -> Result<Option<JiraReader>, EdgeError> {
+    let reader = config.jira.as_ref().map(|jira| {
+        let deployment = match jira.deployment {
+            Some(JiraDeployment::Cloud) => Deployment::Cloud,
+            Some(JiraDeployment::Server) => Deployment::Server,
+            None => Deployment::of(&jira.url),
+        };
+        JiraReader::new(&jira.url, auth(&jira.credential), deployment, jira.projects.clone())
+    });
+    reader.transpose()
+}
+
+/// Where issues may be written, if anywhere.
+///
+/// # Errors
+/// When its settings cannot work.
+pub fn jira_writer(config: &Config) -> Result<Option<JiraWriter>, EdgeError> {
+    let Some(jira) = config.jira.as_ref().filter(|jira| jira.write) else { return Ok(None) };
+    Ok(self::jira(config)?.map(|reader| JiraWriter::new(reader, &jira.issue_type)))
 }

@@ -284,6 +284,7 @@ pub(super) struct Tools {
     pub elasticsearch: Elasticsearch,
     pub http_probe: HttpProbe,
     pub runbooks: Runbooks,
+    pub jira: Jira,
     pub github: Github,
 }
 
@@ -396,6 +397,44 @@ pub enum ProbeMethod {
 pub(super) struct Runbooks {
     pub hosts: Vec<String>,
     pub dir: Option<String>,
+}
+
+/// Which of the two Jiras it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JiraDeployment {
+    /// Atlassian's own.
+    Cloud,
+    /// Server or Data Center.
+    Server,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Jira {
+    pub url: Option<String>,
+    pub deployment: Option<JiraDeployment>,
+    pub username: Option<String>,
+    pub token: Option<Reference>,
+    pub project: Option<String>,
+    pub projects: Vec<String>,
+    pub issue_type: String,
+    pub write: bool,
+}
+
+impl Default for Jira {
+    fn default() -> Self {
+        Self {
+            url: None,
+            deployment: None,
+            username: None,
+            token: None,
+            project: None,
+            projects: vec![],
+            issue_type: "Task".into(),
+            write: true,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

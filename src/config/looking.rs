@@ -1,7 +1,7 @@
 //! The peers of the reading tools beside cluster and Prometheus.
 
 use super::Credential;
-use super::file::ProbeMethod;
+use super::file::{JiraDeployment, ProbeMethod};
 use crate::domain::Secret;
 use crate::edge::github::Repo;
 use std::path::PathBuf;
@@ -80,6 +80,23 @@ impl GithubCredential {
             Self::Token(secret) | Self::App { private_key: secret, .. } => secret,
         }
     }
+}
+
+/// A Jira.
+#[derive(Debug, Clone)]
+pub struct Jira {
+    /// Its address, without a slash at its end.
+    pub url: String,
+    /// Which of the two it is; `None` is what the address says.
+    pub deployment: Option<JiraDeployment>,
+    /// How it is to be asked.
+    pub credential: Option<Credential>,
+    /// Keys of the projects that count, ours first.
+    pub projects: Vec<String>,
+    /// The type of new issues.
+    pub issue_type: String,
+    /// Issues may be written.
+    pub write: bool,
 }
 
 /// Where runbooks are.

@@ -20,9 +20,9 @@ mod suggest;
 mod tree;
 mod units;
 
-pub use file::{LogFormat, Price, ProbeMethod, Provider, Role};
+pub use file::{JiraDeployment, LogFormat, Price, ProbeMethod, Provider, Role};
 pub use load::{Loaded, Sources};
-pub use looking::{Elasticsearch, Github, GithubCredential, Loki, ProbeTarget, Runbooks};
+pub use looking::{Elasticsearch, Github, GithubCredential, Jira, Loki, ProbeTarget, Runbooks};
 pub use secret::resolve as resolve_secret;
 pub use tree::Place;
 pub use units::{Size, Span};
@@ -72,6 +72,8 @@ pub struct Config {
     pub github: Option<Github>,
     /// The secrets of tools that manifests describe whole, by tool and reference.
     pub tool_secrets: BTreeMap<(String, String), Secret>,
+    /// The Jira to look at and to write into, if one is configured.
+    pub jira: Option<Jira>,
     /// Who is told of reports.
     pub notify: Vec<Notify>,
     /// How log lines look.
@@ -294,7 +296,8 @@ impl Config {
         let prometheus = self.prometheus.as_ref().and_then(|p| p.credential.as_ref());
         let loki = self.loki.as_ref().and_then(|l| l.credential.as_ref());
         let elasticsearch = self.elasticsearch.as_ref().and_then(|e| e.credential.as_ref());
-        let peers = prometheus.into_iter().chain(loki).chain(elasticsearch).map(Credential::secret);
+        let jira = self.jira.as_ref().and_then(|j| j.credential.as_ref());
+        let peers = prometheus.into_iter().chain(loki).chain(elasticsearch).chain(jira).map(Credential::secret);
         let probes = self.probe_targets.iter().flat_map(|target| target.headers.iter().map(|(_, value)| value));
         let access = self.access.iter().map(|t| &t.token);
         let intake = self.intake.tokens.iter().map(|t| &t.token);
@@ -318,6 +321,8 @@ impl Config {
             "http_probe" => !self.probe_targets.is_empty(),
             "runbooks" => self.runbooks.is_some(),
             "github" => self.github.is_some(),
+            "jira" => self.jira.is_some(),
+            "jira_write" => self.jira.as_ref().is_some_and(|jira| jira.write),
             _ => false,
         }
     }

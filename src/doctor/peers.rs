@@ -1,7 +1,7 @@
 //! Asking, all at once, each within its own time.
 
 use super::judge::{self, NEEDED, TOO_MUCH};
-use super::{Cause, Finding, custom, looking, writing};
+use super::{Cause, Finding, custom, jira, looking, writing};
 use crate::app;
 use crate::config::{Config, Model, Places, Provider};
 use crate::domain::Clock;
@@ -33,6 +33,7 @@ pub async fn examine(config: &Config, clock: &dyn Clock) -> Vec<Finding> {
         ("http_probe".into(), Box::pin(looking::probes(config))),
         ("runbooks".into(), Box::pin(looking::runbooks(config, clock))),
         ("github".into(), Box::pin(looking::github(config))),
+        ("jira".into(), Box::pin(jira::jira(config))),
     ];
     for model in &config.models {
         let of = format!("model {}", model.name);

@@ -43,6 +43,26 @@ impl Default for Limits {
     }
 }
 
+/// How a request of [`HttpPeer::json`] is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// To look.
+    Get,
+    /// To add, or to ask with a body.
+    Post,
+    /// To set.
+    Put,
+}
+
+/// An exchange without an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unanswered {
+    /// What went wrong.
+    pub error: EdgeError,
+    /// The peer may have had the request, and may have done what it says.
+    pub may_have_arrived: bool,
+}
+
 /// What a peer answered, whatever its status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpAnswer {
@@ -87,7 +107,20 @@ impl HttpPeer {
                 false => hop.stop(),
             }
         });
-        let mut peer = Self::build(name, base, auth, within_origin)?;
+        let mut peer = Self::build(name, base, auth, reqwest::Client::builder().redirect(within_origin))?;
+        peer.base.set_query(None);
+        peer.shown = peer.base.as_str().trim_end_matches('/').to_owned();
+        Ok(peer)
+    }
+
+    /// The same for a peer of which something is changed: no redirect is followed, and no request is sent
+    /// a second time by itself.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn fixed(name: &str, base: &str, auth: Option<Auth>) -> Result<Self, EdgeError> {
+        let once = reqwest::Client::builder().redirect(redirect::Policy::none()).retry(reqwest::retry::never());
+        let mut peer = Self::build(name, base, auth, once)?;
         peer.base.set_query(None);
         peer.shown = peer.base.as_str().trim_end_matches('/').to_owned();
         Ok(peer)
@@ -99,12 +132,12 @@ impl HttpPeer {
     /// # Errors
     /// [`EdgeErrorKind::Invalid`] when `url` is no http(s) address.
     pub fn hook(name: &str, url: &str) -> Result<Self, EdgeError> {
-        let mut peer = Self::build(name, url, None, redirect::Policy::none())?;
+        let mut peer = Self::build(name, url, None, reqwest::Client::builder().redirect(redirect::Policy::none()))?;
         peer.shown = "its address".to_owned();
         Ok(peer)
     }
 
-    fn build(name: &str, base: &str, auth: Option<Auth>, redirects: redirect::Policy) -> Result<Self, EdgeError> {
+    fn build(name: &str, base: &str, auth: Option<Auth>, client: reqwest::ClientBuilder) -> Result<Self, EdgeError> {
         let invalid = |text: &str| EdgeError::new(name, EdgeErrorKind::Invalid, text);
         let mut base = Url::parse(base.trim())
             .map_err(|e| invalid(&format!("its address is not a URL ({e}); write http://host:port[/prefix]")))?;
@@ -121,10 +154,9 @@ impl HttpPeer {
         let _ = base.set_username("");
         let _ = base.set_password(None);
         base.set_fragment(None);
-        let client = reqwest::Client::builder()
+        let client = client
             .connect_timeout(CONNECT)
             .user_agent(concat!("firewarden/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirects)
             .build()
             .map_err(|e| invalid(&format!("its client cannot be built: {}", causes(&e.without_url()))))?;
         Ok(Self { name: name.to_owned(), base, shown: String::new(), auth, header: None, client })
@@ -180,6 +212,31 @@ impl HttpPeer {
         self.send(self.client.request(Method::POST, self.url(path)).json(body), limits).await
     }
 
+    /// Sends `body`, if there is one, as JSON to `path` (below the base address) with `query`.
+    ///
+    /// # Errors
+    /// Whether the peer may have had it; an answer of any status but a redirect is an answer.
+    pub async fn json(
+        &self,
+        verb: Verb,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+        limits: Limits,
+    ) -> Result<HttpAnswer, Unanswered> {
+        let mut url = self.url(path);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let method = match verb {
+            Verb::Get => Method::GET,
+            Verb::Post => Method::POST,
+            Verb::Put => Method::PUT,
+        };
+        let request = self.client.request(method, url);
+        self.exchange(body.into_iter().fold(request, |request, body| request.json(body)), limits).await
+    }
+
     /// Posts `body` as JSON to the address as it was configured, and gives the status. What the answer
     /// holds is not read.
     ///
@@ -212,22 +269,32 @@ impl HttpPeer {
     }
 
     async fn send(&self, request: reqwest::RequestBuilder, limits: Limits) -> Result<HttpAnswer, EdgeError> {
+        self.exchange(request, limits).await.map_err(|unanswered| unanswered.error)
+    }
+
+    async fn exchange(&self, request: reqwest::RequestBuilder, limits: Limits) -> Result<HttpAnswer, Unanswered> {
+        let broken = |e: reqwest::Error| {
+            let may_have_arrived = !e.is_connect() && !e.is_builder();
+            Unanswered { error: self.failed(e, limits), may_have_arrived }
+        };
         let request = self.authorized(request);
-        let mut answer = request.timeout(limits.total).send().await.map_err(|e| self.failed(e, limits))?;
+        let mut answer = request.timeout(limits.total).send().await.map_err(broken)?;
         let status = answer.status();
         let media_type = answer.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
         let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         if status.is_redirection() {
-            return Err(self.error(
+            let error = self.error(
                 EdgeErrorKind::Status { code: status.as_u16(), reason: "Redirect".into() },
                 "it redirects to another origin, which is not followed; configure the final address",
-            ));
+            );
+            return Err(Unanswered { error, may_have_arrived: false });
         }
         let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|e| self.failed(e, limits))? {
+        while let Some(chunk) = answer.chunk().await.map_err(broken)? {
             if body.len() + chunk.len() > limits.body_bytes {
                 let text = format!("its answer is larger than {} bytes; ask for less", limits.body_bytes);
-                return Err(self.error(EdgeErrorKind::TooLarge, &text));
+                let error = self.error(EdgeErrorKind::TooLarge, &text);
+                return Err(Unanswered { error, may_have_arrived: true });
             }
             body.extend_from_slice(&chunk);
         }

@@ -9,6 +9,7 @@
 //! - [`github`]: GitHub and GitHub Enterprise.
 //! - [`hosts`]: which addresses may be fetched at all.
 //! - [`http`]: a bounded HTTP client for peers that speak JSON.
+//! - [`jira`]: a reader of Jira, and the door through which something is written into it.
 //! - [`kube`]: a reader of any kind that a Kubernetes API server knows, and the door through which
 //!   one is changed.
 //! - [`loki`]: a reader of the Loki HTTP API.
@@ -27,6 +28,7 @@ pub mod exec;
 pub mod github;
 pub mod hosts;
 pub mod http;
+pub mod jira;
 pub mod kube;
 pub mod loki;
 pub mod pinned;
@@ -44,6 +46,7 @@ pub use exec::Runner;
 pub use github::Reader as GithubReader;
 pub use hosts::AllowedHosts;
 pub use http::{Auth, HttpPeer};
+pub use jira::{JiraReader, JiraWriter};
 pub use kube::{KubeReader, KubeWriter};
 pub use loki::LokiReader;
 pub use pinned::Pinned;

@@ -5,6 +5,7 @@
 //! - [`driver`]: the loop: next step, perform, append, apply
 //! - [`assess`], [`survey`], [`read`], [`ask`], [`report`], [`notify`]: one file per step
 //! - [`act`](mod@act): changes, from plan to watch
+//! - [`document`]: what has to be written down behind a report
 //! - [`live`]: who waits for a model right now
 //! - [`summary`]: what a cheap model condenses for the conversation
 //! - [`ledger`], [`spend`]: what it may cost, set aside before and settled after
@@ -15,6 +16,7 @@ mod act;
 mod ask;
 mod assess;
 mod context;
+mod document;
 pub mod driver;
 mod failpoint;
 pub mod intake;

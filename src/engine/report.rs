@@ -52,7 +52,8 @@ impl Session<'_> {
         let (verdict, summary) = (report.verdict, report.summary.clone());
         let report = self.keep(&report)?;
         let sinks = self.engine.sinks.iter().map(|sink| sink.name().to_owned()).collect();
-        self.record(Draft::engine(Body::Reported { revision, verdict, summary, report, sinks }))
+        self.record(Draft::engine(Body::Reported { revision, verdict, summary, report, sinks }))?;
+        self.document()
     }
 
     /// The runbooks among what was seen, each once.

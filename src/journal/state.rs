@@ -15,7 +15,7 @@ use crate::domain::{
     AlertStatus, BlobRef, Class, Digest, Reason, ReportVerdict, Reservation, Risk, Spent, SreEvent, classify,
 };
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An entry that cannot follow what came before. A chain with one is corrupt.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -105,6 +105,8 @@ pub struct Investigation {
     pub risk: Option<Risk>,
     /// What gave the level.
     pub risk_reasons: Vec<Reason>,
+    /// Kinds of the duties that came with any level: `notify`, `jira`.
+    pub duties: BTreeSet<String>,
     /// Alerts that the level takes into account.
     pub assessed_events: usize,
     /// Whether the level takes the survey into account.
@@ -179,6 +181,7 @@ impl Investigation {
             admitted_at: None,
             risk: None,
             risk_reasons: vec![],
+            duties: BTreeSet::new(),
             assessed_events: 0,
             assessed_survey: false,
             declined: None,
@@ -297,6 +300,8 @@ impl Investigation {
                     self.risk_reasons.clone_from(&decision.reasons);
                 }
                 self.risk = Some(self.risk.map_or(decision.level, |risk| risk.max(decision.level)));
+                let duties = decision.obligations.iter().filter_map(|duty| duty["kind"].as_str());
+                self.duties.extend(duties.map(str::to_owned));
                 self.assessed_events = self.events.len();
                 self.assessed_survey |= *phase == Phase::Survey;
             }

@@ -1,7 +1,7 @@
 //! Tools that change something: plan without doing, do with a warrant, look after doubt, watch.
 
 use super::spec::{ToolError, ToolSpec};
-use crate::domain::{Action, BlastRadius, Digest, Marker, Preview, Receipt, Reconciled, Retry, Target, Undo};
+use crate::domain::{Action, BlastRadius, Digest, Marker, Preview, Receipt, Reconciled, Report, Retry, Target, Undo};
 use crate::edge::error::shorten;
 use crate::gate::{Refused, Warrant};
 use async_trait::async_trait;
@@ -25,7 +25,7 @@ pub struct Setting<'a> {
 }
 
 /// The incident in words, for tickets and pull requests; made by us and redacted.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct CaseText {
     /// The opening alert's title.
     pub title: String,
@@ -33,6 +33,8 @@ pub struct CaseText {
     pub slug: String,
     /// The report as Markdown, as far as it stands.
     pub markdown: String,
+    /// The report itself, if one stands.
+    pub report: Option<Report>,
     /// Where people read more.
     pub url: Option<String>,
     /// The investigation and the head of its chain.

@@ -11,7 +11,7 @@
 //! - [`gist`]: the one line that says what was seen.
 //! - [`render`]: tables, ages and a readable form of objects.
 //! - [`log`]: lines of a log, bounded while they stream by.
-//! - [`elasticsearch`], [`github`], [`kubernetes`], [`loki`], [`probe`], [`prometheus`], [`runbooks`]: the
+//! - [`elasticsearch`], [`github`], [`jira`], [`kubernetes`], [`loki`], [`probe`], [`prometheus`], [`runbooks`]: the
 //!   reading tools; [`evidence`] reads on in what they saw. [`kubernetes::act`] changes a cluster.
 
 pub mod act;
@@ -22,6 +22,7 @@ pub mod elasticsearch;
 pub mod evidence;
 pub mod gist;
 pub mod github;
+pub mod jira;
 pub mod kubernetes;
 pub mod log;
 pub mod loki;

@@ -5,10 +5,11 @@ use super::manifest::{ManifestError, Manifests};
 use super::sources::{Sources, builtins, fitting};
 use super::spec::{ReadTool, Seen, ToolError, ToolSpec};
 use super::{blank, bound, custom, evidence, gist};
-use crate::domain::{Action, Clock, Digest, Marker, Observation, Receipt, Reconciled, Redactor, Risk, ToolOffer};
+use crate::domain::{Action, Digest, Marker, Observation, Receipt, Reconciled, Redactor, Risk, ToolOffer};
 use crate::edge::{KubeReader, RunbookReader};
 use crate::gate::{Pass, Warrant, is_possible};
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 use jsonschema::error::ValidationErrorKind;
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc};
@@ -55,7 +56,6 @@ pub struct Registry {
     kubernetes: Option<KubeReader>,
     runbooks: Option<RunbookReader>,
     redactor: Arc<ArcSwap<Redactor>>,
-    clock: Arc<dyn Clock>,
     slots: Semaphore,
 }
 
@@ -99,8 +99,8 @@ impl Registry {
                 tools.insert(spec.name.clone(), Entry { tool, schema });
             }
         }
-        let Sources { kubernetes, runbooks, clock, .. } = sources;
-        Ok(Self { tools, kubernetes, runbooks, redactor, clock, slots: Semaphore::new(AT_ONCE) })
+        let Sources { kubernetes, runbooks, .. } = sources;
+        Ok(Self { tools, kubernetes, runbooks, redactor, slots: Semaphore::new(AT_ONCE) })
     }
 
     /// Whether `runbook_fetch` can read pages, and whether files; `None` where there is no such tool.
@@ -244,15 +244,15 @@ impl Registry {
         Ok(plan)
     }
 
-    /// Makes the change that the warrant names, in at most the tool's time.
+    /// Makes the change that the warrant names at `now`, in at most the tool's time.
     ///
     /// # Errors
     /// Whether nothing happened, or something may have.
-    pub async fn execute(&self, warrant: Warrant) -> Result<Receipt, ActError> {
+    pub async fn execute(&self, warrant: Warrant, now: Timestamp) -> Result<Receipt, ActError> {
         let name = warrant.action().tool.clone();
         let tool = self.acting(&name).map_err(|e| ActError::refused(e.for_reader()))?;
         let limit = tool.spec().timeout;
-        let made = tokio::time::timeout(limit, tool.execute(warrant, self.clock.now())).await;
+        let made = tokio::time::timeout(limit, tool.execute(warrant, now)).await;
         let made = made.unwrap_or_else(|_| Err(ActError::unknown(format!("{name} took longer than {limit:?}"))));
         let redactor = self.redactor.load();
         let clean = |text: &str| redactor.text(text).0.into_owned();
@@ -395,8 +395,8 @@ fn in_words(error: &jsonschema::ValidationError<'_>) -> String {
 mod tests {
     use super::super::spec::ERROR_BYTES;
     use super::*;
+    use crate::domain::Clock;
     use crate::edge::kube::fake::Fake;
-    use jiff::Timestamp;
     use serde_json::json;
 
     #[derive(Debug)]

@@ -3,10 +3,11 @@
 use super::act::ActTool;
 use super::registry::Tool;
 use super::spec::{ReadTool, ToolSpec};
-use super::{custom, elasticsearch, evidence, github, kubernetes, loki, probe, prometheus, runbooks};
+use super::{custom, elasticsearch, evidence, github, jira, kubernetes, loki, probe, prometheus, runbooks};
 use crate::domain::{Clock, Effect, Redactor};
 use crate::edge::{
-    ElasticsearchReader, GithubReader, KubeReader, KubeWriter, LokiReader, Prober, PrometheusReader, RunbookReader,
+    ElasticsearchReader, GithubReader, JiraReader, JiraWriter, KubeReader, KubeWriter, LokiReader, Prober,
+    PrometheusReader, RunbookReader,
 };
 use arc_swap::ArcSwap;
 use std::sync::Arc;
@@ -30,6 +31,10 @@ pub struct Sources {
     pub runbooks: Option<RunbookReader>,
     /// Repositories.
     pub github: Option<GithubReader>,
+    /// Issues.
+    pub jira: Option<JiraReader>,
+    /// Where issues are written.
+    pub jira_writer: Option<JiraWriter>,
     /// What tools of one's own reach the world through.
     pub custom: custom::Doors,
     /// What "now" and "an hour ago" mean.
@@ -48,6 +53,8 @@ impl Sources {
             http_probe: None,
             runbooks: None,
             github: None,
+            jira: None,
+            jira_writer: None,
             custom: custom::Doors::default(),
             clock,
         }
@@ -63,6 +70,8 @@ impl Sources {
             "http_probe" => self.http_probe.is_some(),
             "runbooks" => self.runbooks.is_some(),
             "github" => self.github.is_some(),
+            "jira" => self.jira.is_some(),
+            "jira_write" => self.jira_writer.is_some(),
             _ => false,
         }
     }
@@ -71,11 +80,14 @@ impl Sources {
     pub(super) fn tool(&self, spec: &Arc<ToolSpec>, redactor: &Arc<ArcSwap<Redactor>>) -> Option<Tool> {
         match own_effect(&spec.builtin) {
             Effect::Read => self.reading(spec, redactor).map(Tool::Reads),
-            _ => self.acting(spec).map(Tool::Acts),
+            _ => self.acting(spec, redactor).map(Tool::Acts),
         }
     }
 
-    fn acting(&self, spec: &Arc<ToolSpec>) -> Option<Box<dyn ActTool>> {
+    fn acting(&self, spec: &Arc<ToolSpec>, redactor: &Arc<ArcSwap<Redactor>>) -> Option<Box<dyn ActTool>> {
+        if jira::act::BUILTINS.contains(&spec.builtin.as_str()) {
+            return jira::act::build(spec.clone(), self.jira_writer.clone()?, redactor);
+        }
         kubernetes::act::build(spec.clone(), self.kubernetes.clone()?, self.kubernetes_write.clone()?)
     }
 
@@ -91,6 +103,7 @@ impl Sources {
             }
             () if of(&probe::BUILTINS) => probe::build(spec(), self.http_probe.clone()?, clock()),
             () if of(&runbooks::BUILTINS) => runbooks::build(spec(), self.runbooks.clone()?, clock()),
+            () if of(&jira::BUILTINS) => jira::build(spec(), self.jira.clone()?),
             () if of(&github::BUILTINS) => github::build(spec(), self.github.clone()?, clock()),
             () => evidence::build(spec()),
         }
@@ -99,7 +112,7 @@ impl Sources {
 
 /// What manifests can run.
 pub(super) fn builtins() -> impl Iterator<Item = &'static str> {
-    let all: [&[&'static str]; 8] = [
+    let all: [&[&'static str]; 10] = [
         &kubernetes::BUILTINS,
         &prometheus::BUILTINS,
         &loki::BUILTINS,
@@ -107,6 +120,8 @@ pub(super) fn builtins() -> impl Iterator<Item = &'static str> {
         &probe::BUILTINS,
         &runbooks::BUILTINS,
         &github::BUILTINS,
+        &jira::BUILTINS,
+        &jira::act::BUILTINS,
         &evidence::BUILTINS,
     ];
     all.into_iter().flatten().copied().chain(ACTING.iter().map(|(name, _)| *name))
@@ -117,6 +132,9 @@ const ACTING: &[(&str, Effect)] = &kubernetes::act::BUILTINS;
 
 /// What a builtin does to the world.
 pub(super) fn own_effect(builtin: &str) -> Effect {
+    if jira::act::BUILTINS.contains(&builtin) {
+        return Effect::Record;
+    }
     ACTING.iter().find(|(name, _)| *name == builtin).map_or(Effect::Read, |(_, effect)| *effect)
 }
 

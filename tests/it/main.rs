@@ -11,6 +11,7 @@
 //! - [`summaries`]: what a cheap model condenses for a conversation
 //! - [`custom`]: tools that a manifest describes whole: never two effects, and nothing leaves the sandbox
 //! - [`doctor`]: what is missing, how good a model is, and what it was told
+//! - [`jira`]: what is written into Jira is there once, whatever goes wrong on the way
 //! - [`replayed`]: a recorded investigation without a network
 //! - [`bad_input`]: what must not harm a running server
 //! - [`github`]: repositories, read by the real binary; and the server that they are read from
@@ -43,6 +44,7 @@ mod effects;
 mod faults;
 mod figures;
 mod github;
+mod jira;
 mod layers;
 mod peers;
 mod replayed;

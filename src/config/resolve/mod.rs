@@ -1,10 +1,12 @@
 //! From a well-formed file to a [`Config`]: well-known variables, paths, secrets, names.
 //!
-//! - [`budgets`], [`custom`], [`github`], [`looking`], [`models`], [`places`]: those parts that take most words
+//! - [`budgets`], [`custom`], [`github`], [`jira`], [`looking`], [`models`], [`places`]: those parts that take most
+//!   words
 
 mod budgets;
 mod custom;
 mod github;
+mod jira;
 mod looking;
 mod models;
 mod places;
@@ -80,6 +82,7 @@ impl Loaded {
             probe_targets: r.probe_targets(),
             runbooks: r.runbooks(),
             github: r.github(),
+            jira: r.jira(),
             notify: r.notify(),
             log: file.telemetry.log,
         };

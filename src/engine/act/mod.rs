@@ -21,7 +21,6 @@ use crate::telemetry;
 use crate::tools::{ActError, ToolError};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use std::time::Duration;
 
 /// Attempts to make one change.
 const MAX_ATTEMPTS: u32 = 3;
@@ -31,9 +30,6 @@ const MAX_LOOKS: u32 = 8;
 const SEND_WITHIN_S: i64 = 30;
 /// How long a request may still be on its way after it could last be sent, in seconds.
 const SETTLE_S: i64 = 10;
-/// Attempts to plan a change anew right before it is made, and the pause between them.
-const REPLANS: u32 = 3;
-const REPLAN_PAUSE: Duration = Duration::from_secs(2);
 
 impl Session<'_> {
     /// Puts a change before the gate as it is now. What may happen happens; what has to be asked is
@@ -75,17 +71,9 @@ impl Session<'_> {
 
     /// The plan as it is now, under the same name.
     async fn planned_anew(&self, deed: &Deed) -> Result<Action, ToolError> {
-        let (action, mut tries) = (&deed.action, 1);
-        loop {
-            match self.plan_of(&action.tool, &action.args).await {
-                Ok(plan) => return Ok(self.action_of(action.id, action.nonce.clone(), &action.args, plan, action)),
-                Err(error) if error.is_transient() && tries < REPLANS => {
-                    tokio::time::sleep(REPLAN_PAUSE).await;
-                    tries += 1;
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        let action = &deed.action;
+        let plan = self.plan_patiently(&action.tool, &action.args).await?;
+        Ok(self.action_of(action.id, action.nonce.clone(), &action.args, plan, action))
     }
 
     /// The world or the level is another one: what was asked about is gone, and the change is judged as
@@ -261,7 +249,7 @@ impl Session<'_> {
             }
         };
         failpoint::effect(failpoint::Side::Before);
-        let made = self.engine.tools.execute(warrant).await;
+        let made = self.engine.tools.execute(warrant, self.now()).await;
         failpoint::effect(failpoint::Side::After);
         let body = match made {
             Ok(receipt) => Body::ActionFinished { action: id, receipt },

@@ -9,9 +9,13 @@ use crate::gate::{Answer, is_possible};
 use crate::journal::{Actor, Body, Call, Draft, RulingPhase};
 use crate::tools::{CaseText, Plan, Setting, ToolError};
 use serde_json::Value;
+use std::time::Duration;
 
 /// Changes of one investigation.
 const MAX_CHANGES: usize = 16;
+/// Attempts to plan a change, and the pause between them.
+const REPLANS: u32 = 3;
+const REPLAN_PAUSE: Duration = Duration::from_secs(2);
 
 impl Session<'_> {
     /// Tries proposed changes without making them, and puts each before the gate.
@@ -58,7 +62,7 @@ impl Session<'_> {
                 "at most {MAX_CHANGES} changes may be proposed in one investigation"
             )));
         }
-        let plan = self.plan_of(&call.tool, &call.args).await?;
+        let plan = self.plan_patiently(&call.tool, &call.args).await?;
         let id = ActionId::new(self.engine.entropy.uuid(self.now()));
         let nonce = Digest::of(self.engine.entropy.salt()).short(32).to_owned();
         let action = assembled(id, nonce, spec.effect, &call.tool, &call.args, plan);
@@ -91,6 +95,20 @@ impl Session<'_> {
         self.engine.tools.plan(tool, args, &setting).await
     }
 
+    /// The same, once more and again where time may mend what failed.
+    pub(super) async fn plan_patiently(&self, tool: &str, args: &Value) -> Result<Plan, ToolError> {
+        let mut tries = 1;
+        loop {
+            match self.plan_of(tool, args).await {
+                Err(error) if error.is_transient() && tries < REPLANS => {
+                    tokio::time::sleep(REPLAN_PAUSE).await;
+                    tries += 1;
+                }
+                other => return other,
+            }
+        }
+    }
+
     /// A plan made anew, under the names of `earlier`.
     pub(super) fn action_of(&self, id: ActionId, nonce: String, args: &Value, plan: Plan, earlier: &Action) -> Action {
         assembled(id, nonce, earlier.effect, &earlier.tool, args, plan)
@@ -111,6 +129,7 @@ impl Session<'_> {
             title: event.title.clone(),
             slug: incident_slug(event),
             markdown: report.as_ref().map(markdown).unwrap_or_default(),
+            report,
             url: base.map(|base| format!("{base}/investigations/{}", self.inv.chain)),
             chain: format!("{} {}@{}", self.inv.chain, self.inv.head.seq, self.inv.head.hash.short(16)),
             pull: None,

@@ -240,7 +240,7 @@ async fn flushed(reply: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> (Re
     let (address, asked) = peer(reply);
     let registry = registry(&HTTP.replace("http://127.0.0.1:1", &address));
     let action = planned(&registry, "cache_flush", json!({"cache": "a/b", "depth": 3})).await.unwrap();
-    let made = registry.execute(warrant(&action)).await.map(|receipt| receipt.summary);
+    let made = registry.execute(warrant(&action), Timestamp::UNIX_EPOCH).await.map(|receipt| receipt.summary);
     let asked = asked.lock().unwrap().last().cloned().unwrap_or_default();
     (made, asked)
 }
@@ -263,7 +263,7 @@ async fn what_is_shown_is_what_is_sent() {
         assert!(action.preview.text.contains(part), "{part}: {}", action.preview.text);
     }
     assert!(action.facts["request"].as_str().unwrap().contains(path));
-    let receipt = registry.execute(warrant(&action)).await.unwrap();
+    let receipt = registry.execute(warrant(&action), Timestamp::UNIX_EPOCH).await.unwrap();
     let asked = asked.lock().unwrap()[0].clone();
     let lower = asked.to_lowercase();
     assert!(asked.starts_with(&format!("POST {path} HTTP/1.1\r\n")), "{asked}");
@@ -309,7 +309,7 @@ async fn what_an_answer_means_for_a_change() {
     let registry = registry(HTTP);
     let action = planned(&registry, "cache_flush", json!({"cache": "a"})).await.unwrap();
     // Nobody listens there: nothing was sent.
-    assert!(matches!(registry.execute(warrant(&action)).await, Err(ActError::Refused { .. })));
+    assert!(matches!(registry.execute(warrant(&action), Timestamp::UNIX_EPOCH).await, Err(ActError::Refused { .. })));
 }
 
 #[tokio::test]
@@ -318,7 +318,7 @@ async fn a_permit_for_another_object_sends_nothing() {
     let registry = registry(&HTTP.replace("http://127.0.0.1:1", &address));
     let mut action = planned(&registry, "cache_flush", json!({"cache": "a"})).await.unwrap();
     action.args["cache"] = json!("b");
-    let error = registry.execute(warrant(&action)).await.unwrap_err();
+    let error = registry.execute(warrant(&action), Timestamp::UNIX_EPOCH).await.unwrap_err();
     assert!(matches!(&error, ActError::Refused { text } if text.contains("Cache eu/b")), "{error}");
     assert!(asked.lock().unwrap().is_empty());
 }
@@ -376,7 +376,7 @@ async fn a_command_is_tried_run_and_looked_for() {
     );
     assert_eq!(action.facts["argv"][4], "one $(id) ; two");
     assert_eq!(registry.reconcile(&action, &marker()).await.unwrap(), Reconciled::Absent { definite: false });
-    registry.execute(warrant(&action)).await.unwrap();
+    registry.execute(warrant(&action), Timestamp::UNIX_EPOCH).await.unwrap();
     let written = std::fs::read_to_string(&ledger).unwrap();
     assert_eq!(written, format!("one $(id) ; two {} hunter2-secret\n", marker()));
     assert!(matches!(registry.reconcile(&action, &marker()).await.unwrap(), Reconciled::Applied { .. }));
@@ -386,17 +386,17 @@ async fn a_command_is_tried_run_and_looked_for() {
         let registry =
             self::registry(&text.replace("\"{{ line }}\", \"0\"]", &format!("\"{{{{ line }}}}\", \"{code}\"]")));
         let action = planned(&registry, "ledger_add", json!({"line": "x"})).await.unwrap();
-        let error = registry.execute(warrant(&action)).await.unwrap_err();
+        let error = registry.execute(warrant(&action), Timestamp::UNIX_EPOCH).await.unwrap_err();
         assert_eq!(matches!(error, ActError::Refused { .. }), refused, "{code}: {error}");
     }
     let gone = self::registry(&text.replace("[\"/bin/sh\", \"-c\", \"echo", "[\"/no/such/sh\", \"-c\", \"echo"));
     let action = planned(&gone, "ledger_add", json!({"line": "x"})).await.unwrap();
-    assert!(matches!(gone.execute(warrant(&action)).await, Err(ActError::Refused { .. })));
+    assert!(matches!(gone.execute(warrant(&action), Timestamp::UNIX_EPOCH).await, Err(ActError::Refused { .. })));
     let slow = self::registry(
         &text.replace("exit \\\"$2\\\"", "sleep 600").replace("refused: [2]", "refused: [2]\ntimeout: 1s"),
     );
     let action = planned(&slow, "ledger_add", json!({"line": "x"})).await.unwrap();
-    assert!(matches!(slow.execute(warrant(&action)).await, Err(ActError::Unknown { .. })));
+    assert!(matches!(slow.execute(warrant(&action), Timestamp::UNIX_EPOCH).await, Err(ActError::Unknown { .. })));
 }
 
 const LOOK: &str = r#"

@@ -3,6 +3,7 @@
 //! - [`exporter`]: what a kubelet and kube-state-metrics would say, switchable
 //! - [`receiver`]: the second receiver, which sees what firewarden must see
 //! - [`stand`]: the two programs with their configurations and rules
+//! - [`adf`]: Atlassian's schema of documents
 //! - [`aimock`]: a scripted model of independent make, in two dialects and with faults
 //! - [`github`]: GitHub as others emulate it, beside that of our own
 //! - [`llama`]: llama-server with a model that calls tools for ever
@@ -13,6 +14,7 @@
 //! These tests are ignored by plain `cargo test`; `./tests/run` installs what they need and runs
 //! them. Where a program is missing they fail and name its package.
 
+mod adf;
 mod aimock;
 mod exporter;
 mod github;

@@ -1,6 +1,8 @@
 //! The processes and servers that the tests from outside need.
 //!
 //! - [`site`]: a configuration, a store and the real binary on them
+//! - [`whole`]: the whole program in the test's own process, on a clock that is put forward by hand
+//! - [`jira`]: a Jira with a memory, and with faults
 //! - [`http`]: a small client, and waiting with a deadline
 //! - [`model`]: a scripted language model
 //! - [`world`]: a recorded world, served here and seen there
@@ -15,9 +17,11 @@ pub mod chain;
 pub mod cluster;
 pub mod github;
 pub mod http;
+pub mod jira;
 pub mod model;
 pub mod running;
 pub mod site;
+pub mod whole;
 pub mod world;
 
 /// Whether every count is wanted: `./tests/run --full`.
