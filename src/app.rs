@@ -5,7 +5,7 @@ mod peers;
 mod rotation;
 mod sinks;
 
-pub use peers::{elasticsearch, github, http_probe, loki, prometheus, runbooks};
+pub use peers::{elasticsearch, github, github_writer, http_probe, loki, prometheus, runbooks};
 
 use crate::analysis;
 use crate::config::{Config, Kubernetes, Provider, RouteModel};
@@ -156,6 +156,7 @@ pub fn routes(config: &Config) -> Result<Routes, RouteError> {
         timeout: route.timeout,
         budget: route.budget,
         max_per_day: route.max_per_day,
+        pulls: route.pulls.clone(),
     };
     Routes::new(config.routes.iter().map(route).collect())
 }
@@ -190,6 +191,7 @@ impl Parts {
             http_probe: peers::http_probe(config)?,
             runbooks: peers::runbooks(config)?,
             github: peers::github(config)?,
+            github_write: peers::github_writer(config)?,
             clock: Arc::new(SystemClock),
         };
         let templates = Templates::load(config.places.prompts.as_deref())?;

@@ -15,7 +15,6 @@ pub(super) const LATER: &[(&str, &str, &str)] = &[
     ("routes[].runner", "in_process", "leave it out: investigations run in this process"),
     ("routes[].max_concurrency", "2", "leave it out"),
     ("routes[].max_total", "null", "leave it out"),
-    ("routes[].github", "null", "leave it out: no pull requests are opened"),
     ("tools.kubernetes.write", "false", "leave it false: nothing is changed"),
     ("tools.jira", "{}", "leave it out"),
     ("tools.mcp", "[]", "leave it out"),

@@ -34,7 +34,7 @@ pub mod stream;
 pub use ambient::{SystemClock, SystemEntropy};
 pub use elasticsearch::ElasticsearchReader;
 pub use error::{EdgeError, EdgeErrorKind};
-pub use github::Reader as GithubReader;
+pub use github::{Reader as GithubReader, Writer as GithubWriter};
 pub use hosts::AllowedHosts;
 pub use http::{Auth, HttpPeer};
 pub use kube::KubeReader;

@@ -89,6 +89,12 @@ impl Warrant {
         Self { action, marker, digest, not_after }
     }
 
+    /// A warrant as tests of edge and tools need it.
+    #[cfg(test)]
+    pub(crate) fn for_test(action: Action, marker: Marker, not_after: Timestamp) -> Self {
+        Self { action, marker, digest: Digest::of("test"), not_after }
+    }
+
     /// What is to be done.
     pub fn action(&self) -> &Action {
         &self.action

@@ -353,7 +353,11 @@ impl Investigation {
             }
             Body::ActionReconciled { action, found } => {
                 let deed = self.deed_mut(*action)?;
-                if !may_have_left(&deed.state) {
+                // What was seen to be absent may turn out to have arrived late.
+                let late = matches!(deed.state, DeedState::Planned | DeedState::Ruled)
+                    && deed.attempts > 0
+                    && matches!(found, Reconciled::Applied { .. });
+                if !may_have_left(&deed.state) && !late {
                     return Err(format!("{action} was not under way"));
                 }
                 match found {

@@ -10,7 +10,8 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/tools");
 const API_VERSION: &str = "firewarden/v1";
 /// Peers that a manifest can require.
-pub const PEERS: [&str; 7] = ["elasticsearch", "github", "http_probe", "kubernetes", "loki", "prometheus", "runbooks"];
+pub const PEERS: [&str; 8] =
+    ["elasticsearch", "github", "github_write", "http_probe", "kubernetes", "loki", "prometheus", "runbooks"];
 const TIMEOUT_MAX: Duration = Duration::from_secs(300);
 const OUTPUT_DEFAULT: usize = 32 << 10;
 const OUTPUT_BYTES: std::ops::RangeInclusive<usize> = 1 << 10..=1 << 20;
@@ -273,11 +274,12 @@ examples: [{about: one, args: {n: 1}}]
     }
 
     #[test]
-    fn every_embedded_manifest_is_fine_and_reads() {
+    fn every_embedded_manifest_is_fine_and_what_changes_something_needs_a_writer() {
         let manifests = Manifests::embedded().unwrap();
-        assert_eq!(manifests.specs().count(), 31);
+        assert_eq!(manifests.specs().count(), 34);
         for (file, spec) in manifests.specs() {
-            assert_eq!(spec.effect, Effect::Read, "{file}");
+            let writes = spec.requires.iter().any(|peer| peer.ends_with("_write"));
+            assert_eq!(spec.effect != Effect::Read, writes, "{file}");
             assert_eq!(file, format!("tools/{}.yaml", spec.name));
             assert!(!spec.examples.is_empty() && spec.summary.len() < 400, "{file}");
         }

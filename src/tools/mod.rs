@@ -3,14 +3,15 @@
 //! - [`spec`]: what a tool is ([`ToolSpec`], [`ReadTool`]) and how it fails ([`ToolError`]).
 //! - [`act`]: tools that change something ([`ActTool`]): plan, execute, look, watch.
 //! - [`manifest`]: `tools/*.yaml`, embedded and overridden by a directory.
-//! - [`registry`]: the tools that exist here, and the one way to call them.
+//! - [`sources`]: the peers of the tools; [`registry`]: the tools that exist here, and the one way to
+//!   call them.
 //! - [`blank`]: the one place where secrets are taken out of what was read.
 //! - [`bound`]: sizes of what is kept and of what a reader gets.
 //! - [`gist`]: the one line that says what was seen.
 //! - [`render`]: tables, ages and a readable form of objects.
 //! - [`log`]: lines of a log, bounded while they stream by.
 //! - [`elasticsearch`], [`github`], [`kubernetes`], [`loki`], [`probe`], [`prometheus`], [`runbooks`]: the
-//!   reading tools; [`evidence`] reads on in what they saw.
+//!   reading tools; [`evidence`] reads on in what they saw. [`github::act`] writes to repositories.
 
 pub mod act;
 pub mod blank;
@@ -28,9 +29,11 @@ pub mod prometheus;
 pub mod registry;
 pub mod render;
 pub mod runbooks;
+pub mod sources;
 pub mod spec;
 
 pub use act::{ActError, ActTool, CaseText, Observed, Plan, PullRoute, Setting};
 pub use manifest::{ManifestError, Manifests};
-pub use registry::{Registry, Sources};
+pub use registry::Registry;
+pub use sources::Sources;
 pub use spec::{Example, ReadTool, Seen, ToolError, ToolSpec};

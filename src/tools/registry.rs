@@ -2,12 +2,11 @@
 
 use super::act::{ActError, ActTool, Observed, PREVIEW_BYTES, Plan, Setting};
 use super::manifest::{ManifestError, Manifests};
+use super::sources::{Sources, builtins, fitting};
 use super::spec::{ReadTool, Seen, ToolError, ToolSpec};
-use super::{blank, bound, elasticsearch, evidence, gist, github, kubernetes, loki, probe, prometheus, runbooks};
-use crate::domain::{
-    Action, Clock, Digest, Effect, Marker, Observation, Receipt, Reconciled, Redactor, Risk, ToolOffer,
-};
-use crate::edge::{ElasticsearchReader, GithubReader, KubeReader, LokiReader, Prober, PrometheusReader, RunbookReader};
+use super::{blank, bound, evidence, gist};
+use crate::domain::{Action, Clock, Digest, Marker, Observation, Receipt, Reconciled, Redactor, Risk, ToolOffer};
+use crate::edge::{KubeReader, RunbookReader};
 use crate::gate::{Pass, Warrant, is_possible};
 use arc_swap::ArcSwap;
 use jsonschema::error::ValidationErrorKind;
@@ -19,96 +18,13 @@ use tokio::sync::Semaphore;
 /// cluster that is in trouble already.
 const AT_ONCE: usize = 32;
 
-/// What the tools read from. A peer that is `None` has no tools.
-#[derive(Debug, Clone)]
-pub struct Sources {
-    /// The cluster.
-    pub kubernetes: Option<KubeReader>,
-    /// The metrics.
-    pub prometheus: Option<PrometheusReader>,
-    /// Logs, by labels.
-    pub loki: Option<LokiReader>,
-    /// Logs, by words.
-    pub elasticsearch: Option<ElasticsearchReader>,
-    /// Services that may be asked whether they are well.
-    pub http_probe: Option<Prober>,
-    /// What people wrote down.
-    pub runbooks: Option<RunbookReader>,
-    /// Repositories.
-    pub github: Option<GithubReader>,
-    /// What "now" and "an hour ago" mean.
-    pub clock: Arc<dyn Clock>,
-}
-
-impl Sources {
-    /// No peers at all.
-    pub fn none(clock: Arc<dyn Clock>) -> Self {
-        Self {
-            kubernetes: None,
-            prometheus: None,
-            loki: None,
-            elasticsearch: None,
-            http_probe: None,
-            runbooks: None,
-            github: None,
-            clock,
-        }
-    }
-
-    fn has(&self, peer: &str) -> bool {
-        match peer {
-            "kubernetes" => self.kubernetes.is_some(),
-            "prometheus" => self.prometheus.is_some(),
-            "loki" => self.loki.is_some(),
-            "elasticsearch" => self.elasticsearch.is_some(),
-            "http_probe" => self.http_probe.is_some(),
-            "runbooks" => self.runbooks.is_some(),
-            "github" => self.github.is_some(),
-            _ => false,
-        }
-    }
-
-    /// The tool that `spec` runs, if its peer is there.
-    fn tool(&self, spec: &Arc<ToolSpec>, redactor: &Arc<ArcSwap<Redactor>>) -> Option<Box<dyn ReadTool>> {
-        let (spec, clock) = (|| spec.clone(), || self.clock.clone());
-        let of = |builtins: &[&str]| builtins.contains(&spec().builtin.as_str());
-        match () {
-            () if of(&kubernetes::BUILTINS) => kubernetes::build(spec(), self.kubernetes.clone()?, clock(), redactor),
-            () if of(&prometheus::BUILTINS) => prometheus::build(spec(), self.prometheus.clone()?, clock()),
-            () if of(&loki::BUILTINS) => loki::build(spec(), self.loki.clone()?, clock(), redactor),
-            () if of(&elasticsearch::BUILTINS) => {
-                elasticsearch::build(spec(), self.elasticsearch.clone()?, clock(), redactor)
-            }
-            () if of(&probe::BUILTINS) => probe::build(spec(), self.http_probe.clone()?, clock()),
-            () if of(&runbooks::BUILTINS) => runbooks::build(spec(), self.runbooks.clone()?, clock()),
-            () if of(&github::BUILTINS) => github::build(spec(), self.github.clone()?, clock()),
-            () => evidence::build(spec()),
-        }
-    }
-}
-
-/// What manifests can run.
-fn builtins() -> impl Iterator<Item = &'static str> {
-    let all: [&[&'static str]; 8] = [
-        &kubernetes::BUILTINS,
-        &prometheus::BUILTINS,
-        &loki::BUILTINS,
-        &elasticsearch::BUILTINS,
-        &probe::BUILTINS,
-        &runbooks::BUILTINS,
-        &github::BUILTINS,
-        &evidence::BUILTINS,
-    ];
-    all.into_iter().flatten().copied()
-}
-
 struct Entry {
     tool: Tool,
     schema: jsonschema::Validator,
 }
 
 /// A tool by what it does.
-enum Tool {
+pub(super) enum Tool {
     Reads(Box<dyn ReadTool>),
     Acts(Box<dyn ActTool>),
 }
@@ -155,9 +71,7 @@ impl Registry {
                 let known: Vec<&str> = builtins().collect();
                 return Err(wrong(format!("run.builtin: `{}` is not one of {}", spec.builtin, known.join(", "))));
             }
-            if spec.effect != Effect::Read {
-                return Err(wrong(format!("effect: `{}` only looks; write `read`", spec.builtin)));
-            }
+            fitting(&spec.builtin, spec.effect).map_err(wrong)?;
             if !spec.requires.iter().all(|peer| sources.has(peer)) {
                 continue;
             }
@@ -165,7 +79,7 @@ impl Registry {
                 // A tool may say more of its parameters than its manifest can.
                 let schema = jsonschema::validator_for(&tool.spec().params)
                     .map_err(|e| wrong(format!("params: is no JSON Schema: {e}")))?;
-                tools.insert(spec.name.clone(), Entry { tool: Tool::Reads(tool), schema });
+                tools.insert(spec.name.clone(), Entry { tool, schema });
             }
         }
         let Sources { kubernetes, runbooks, clock, .. } = sources;

@@ -41,7 +41,7 @@ impl Session<'_> {
         let Some(deed) = self.inv.deed(id).cloned() else { return Ok(()) };
         let fresh = match self.planned_anew(&deed).await {
             Ok(fresh) => fresh,
-            Err(error) => return self.give_up(&deed, format!("it can no longer be planned: {}", error.for_reader())),
+            Err(error) => return self.no_longer_planned(&deed, &error).await,
         };
         let digest = fresh.digest(self.id(), self.level());
         let judged = deed.ruling.as_ref().map(|(_, judged)| judged);
@@ -61,11 +61,22 @@ impl Session<'_> {
         }
     }
 
+    /// It cannot be planned any more. After an attempt that may be because it is in the world by now.
+    async fn no_longer_planned(&mut self, deed: &Deed, error: &ToolError) -> Result<(), EngineError> {
+        if deed.attempts > 0
+            && let Ok(found @ Reconciled::Applied { .. }) =
+                self.engine.tools.reconcile(&deed.action, &deed.marker).await
+        {
+            return self.record(Draft::engine(Body::ActionReconciled { action: deed.action.id, found }));
+        }
+        self.give_up(deed, format!("it can no longer be planned: {}", error.for_reader()))
+    }
+
     /// The plan as it is now, under the same name.
     async fn planned_anew(&self, deed: &Deed) -> Result<Action, ToolError> {
         let (action, mut tries) = (&deed.action, 1);
         loop {
-            match self.plan_of(&action.tool, &action.args).await {
+            match self.plan_of(&action.tool, &action.args, Some(deed)).await {
                 Ok(plan) => return Ok(self.action_of(action.id, action.nonce.clone(), &action.args, plan, action)),
                 Err(error) if error.is_transient() && tries < REPLANS => {
                     tokio::time::sleep(REPLAN_PAUSE).await;

@@ -4,14 +4,17 @@ use super::super::EngineError;
 use super::super::driver::Session;
 use super::super::propose::incident_slug;
 use crate::analysis::markdown;
-use crate::domain::{Action, ActionId, Digest, Effect, EffectKeys, Marker, Report};
+use crate::domain::{Action, ActionId, Digest, Effect, EffectKeys, Marker, Report, SreEvent};
 use crate::gate::{Answer, is_possible};
-use crate::journal::{Actor, Body, Call, Draft, RulingPhase};
-use crate::tools::{CaseText, Plan, Setting, ToolError};
-use serde_json::Value;
+use crate::journal::{Actor, Body, Call, Deed, Draft, RulingPhase};
+use crate::template::{TemplateError, Templates};
+use crate::tools::{CaseText, Plan, PullRoute, Setting, ToolError};
+use serde_json::{Value, json};
 
 /// Changes of one investigation.
 const MAX_CHANGES: usize = 16;
+/// Longest name of a branch.
+const BRANCH_BYTES: usize = 120;
 
 impl Session<'_> {
     /// Tries proposed changes without making them, and puts each before the gate.
@@ -58,12 +61,18 @@ impl Session<'_> {
                 "at most {MAX_CHANGES} changes may be proposed in one investigation"
             )));
         }
-        let plan = self.plan_of(&call.tool, &call.args).await?;
+        let plan = self.plan_of(&call.tool, &call.args, None).await?;
         let id = ActionId::new(self.engine.entropy.uuid(self.now()));
         let nonce = Digest::of(self.engine.entropy.salt()).short(32).to_owned();
         let action = assembled(id, nonce, spec.effect, &call.tool, &call.args, plan);
         let incident = self.inv.incident_key.clone().unwrap_or_else(|| Digest::of(&self.inv.chain));
-        let keys = action.keys(&incident);
+        // What takes a change back has a purpose of its own, though it may be the same tool on the same
+        // object.
+        let purpose = match self.proposer_of(call) {
+            Actor::Engine => Digest::of_parts(["firewarden/undo/v1", incident.as_str(), &call.id]),
+            _ => incident,
+        };
+        let keys = action.keys(&purpose);
         // One change per purpose: a second one, however it is worded, is the first one again.
         if let Some(other) = self.inv.deeds.iter().find(|deed| deed.keys.scope == keys.scope && deed.holds_scope()) {
             let state = other.word();
@@ -76,10 +85,10 @@ impl Session<'_> {
         Ok((action, keys, marker))
     }
 
-    /// Lets the tool plan.
-    pub(super) async fn plan_of(&self, tool: &str, args: &Value) -> Result<Plan, ToolError> {
+    /// Lets the tool plan. `deed` is what was decided of the change so far.
+    pub(super) async fn plan_of(&self, tool: &str, args: &Value, deed: Option<&Deed>) -> Result<Plan, ToolError> {
         let incident = self.inv.incident_key.clone().unwrap_or_else(|| Digest::of(&self.inv.chain));
-        let case = self.case_text().await;
+        let case = CaseText { decision: deed.and_then(decision), ..self.case_text().await };
         let began = self.inv.opening().map_or_else(|| self.now(), |event| event.starts_at);
         let setting = Setting { incident: &incident, began, now: self.now(), case: &case };
         self.engine.tools.plan(tool, args, &setting).await
@@ -107,8 +116,21 @@ impl Session<'_> {
             markdown: report.as_ref().map(markdown).unwrap_or_default(),
             url: base.map(|base| format!("{base}/investigations/{}", self.inv.chain)),
             chain: format!("{} {}@{}", self.inv.chain, self.inv.head.seq, self.inv.head.hash.short(16)),
-            pull: None,
+            decision: None,
+            pull: self.pull_route(),
         }
+    }
+
+    /// Where this investigation's pull requests go: as the route said when it opened.
+    fn pull_route(&self) -> Option<PullRoute> {
+        let pulls = self.inv.frozen.as_ref()?.pulls.as_ref()?;
+        let event = self.inv.opening()?;
+        let branch = pulls.branch.as_ref().and_then(|template| {
+            branch_name(&self.engine.templates, template, event)
+                .map_err(|error| tracing::error!(investigation = %self.inv.chain, %error, "the branch gets our own name"))
+                .ok()
+        });
+        Some(PullRoute { repo: pulls.repo.clone(), base: pulls.base.clone(), branch, paths: pulls.paths.clone() })
     }
 
     /// Who proposed the call that `action` is.
@@ -116,6 +138,47 @@ impl Session<'_> {
         let deed = self.inv.deed(action.id);
         deed.map_or(Actor::Engine, |deed| deed.proposer.clone())
     }
+}
+
+/// The name of a branch for an incident, by a route's template; strict in what stands in it, and made fit
+/// for git.
+///
+/// # Errors
+/// When the template names what there is not, or nothing is left.
+pub(in super::super) fn branch_name(
+    templates: &Templates,
+    template: &str,
+    event: &SreEvent,
+) -> Result<String, TemplateError> {
+    let known = json!({
+        "id": incident_slug(event), "title": event.title, "name": event.name, "subject": event.subject,
+        "namespace": event.resource.namespace, "labels": event.labels,
+    });
+    let text = templates.render_str("routes[].github.branch", template, &known)?;
+    let mut name = String::new();
+    for c in text.trim().chars() {
+        match c {
+            'a'..='z' | 'A'..='Z' | '0'..='9' | '_' => name.push(c),
+            '/' | '.' if name.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_') => name.push(c),
+            _ if name.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_') => name.push('-'),
+            _ => {}
+        }
+        if name.len() >= BRANCH_BYTES {
+            break;
+        }
+    }
+    Ok(name.trim_end_matches(['/', '.', '-']).trim_end_matches(".lock").to_owned())
+}
+
+/// Why a change may happen, for people: the rules that permit it, and who agreed.
+fn decision(deed: &Deed) -> Option<String> {
+    let (ruling, _) = deed.ruling.as_ref()?;
+    let said: Vec<String> =
+        ruling.reasons.iter().map(|reason| format!("{} (`{}`)", reason.reason, reason.rule)).collect();
+    let granted = deed.question().map(|question| &question.grants[..]).unwrap_or_default();
+    let people: Vec<&str> = granted.iter().map(|grant| grant.by.name.as_str()).collect();
+    let by = if people.is_empty() { String::new() } else { format!(" Approved by {}.", people.join(", ")) };
+    Some(format!("Decision {} (`{}`): {}.{by}", ruling.verdict, ruling.id, said.join("; ")))
 }
 
 fn assembled(id: ActionId, nonce: String, effect: Effect, tool: &str, args: &Value, plan: Plan) -> Action {
