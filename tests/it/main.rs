@@ -12,6 +12,7 @@
 //! - [`replayed`]: a recorded investigation without a network
 //! - [`bad_input`]: what must not harm a running server
 //! - [`github`]: repositories, read by the real binary; and the server that they are read from
+//! - [`github_acts`]: every pull request, comment and issue once, whatever fails
 //! - [`faults`]: every named fault of a model has its test
 //! - [`peers`]: programs of others, Prometheus for one; run by `./tests/run`
 //! - [`figures`]: the figures of `docs/benchmarks.md`; run by `tests/bench/run`
@@ -37,6 +38,7 @@ mod doctor;
 mod faults;
 mod figures;
 mod github;
+mod github_acts;
 mod layers;
 mod peers;
 mod replayed;
