@@ -7,6 +7,8 @@
 mod plan;
 mod verify;
 
+pub use plan::check_branch;
+
 use super::EngineError;
 use super::driver::Session;
 use super::failpoint;

@@ -69,9 +69,9 @@ static POLICY: LazyLock<Arc<RegoPolicy>> = LazyLock::new(|| {
 static TEMPLATES: LazyLock<Arc<Templates>> = LazyLock::new(|| Arc::new(Templates::load(None).unwrap()));
 
 /// What the route says.
-pub fn place() -> PullPlace {
+pub fn place(repo: &str) -> PullPlace {
     PullPlace {
-        repo: REPO.to_owned(),
+        repo: repo.to_owned(),
         base: Some("main".to_owned()),
         branch: Some("fix/alert-{{ id }}".to_owned()),
         paths: vec!["clusters/**".to_owned(), ".github/**".to_owned()],
@@ -80,10 +80,15 @@ pub fn place() -> PullPlace {
 
 impl Bench {
     pub async fn on(hub: &Hub) -> Self {
-        Self::with(hub, Some(place())).await
+        Self::with(hub, Some(place(REPO))).await
     }
 
     pub async fn with(hub: &Hub, pulls: Option<PullPlace>) -> Self {
+        Self::at(&hub.base_url, &[REPO, "acme/other"], pulls).await
+    }
+
+    /// Before the GitHub at `base_url`.
+    pub async fn at(base_url: &str, repos: &[&str], pulls: Option<PullPlace>) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let dir = TempDir::new().unwrap();
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
@@ -91,9 +96,9 @@ impl Bench {
         let clock = Arc::new(Turned(AtomicI64::new(BEGAN.parse::<Timestamp>().unwrap().as_second() + 60)));
         let client = || {
             let token = Credential::Token(Secret::new(TOKEN, "test"));
-            Client::new(&hub.base_url, token, clock.clone()).unwrap()
+            Client::new(base_url, token, clock.clone()).unwrap()
         };
-        let repos = vec![Repo::parse(REPO).unwrap(), Repo::parse("acme/other").unwrap()];
+        let repos = repos.iter().map(|repo| Repo::parse(repo).unwrap()).collect();
         let sources = Sources {
             github: Some(GithubReader::new(client(), repos)),
             github_write: Some(GithubWriter::new(client())),
@@ -164,7 +169,7 @@ impl Bench {
 
     /// Works until nothing is left to do, over crashes and waits. Questions are answered with yes.
     /// `between` is called whenever nothing is due. Answers how often the process died.
-    pub async fn work(&self, id: InvestigationId, hub: &Hub, mut between: impl AsyncFnMut(&Investigation)) -> usize {
+    pub async fn work(&self, id: InvestigationId, hub: Option<&Hub>, mut between: impl AsyncFnMut(&Investigation)) -> usize {
         let mut deaths = 0;
         for _ in 0..PATIENCE {
             let now = self.clock.now();
@@ -182,7 +187,7 @@ impl Bench {
             let engine = self.engine();
             let died = tokio::select! {
                 worked = driver::drive(&engine, &lease) => { worked.unwrap(); false }
-                () = hub.crashed() => true,
+                () = crashed(hub) => true,
             };
             if died {
                 deaths += 1;
@@ -225,6 +230,13 @@ impl Bench {
             _ => None,
         });
         refused.collect()
+    }
+}
+
+async fn crashed(hub: Option<&Hub>) {
+    match hub {
+        Some(hub) => hub.crashed().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Every pull request, comment and issue once, whatever GitHub, the network and crashes do. The witness is
 //! what stands at GitHub, never what we think of it.
 
-mod bench;
+pub mod bench;
 mod crash;
 
 use crate::support::github::{Fault, Hub, Ledger, STRANGER};
@@ -12,10 +12,10 @@ use firewarden::journal::PullPlace;
 use serde_json::{Value, json};
 
 pub const REPO: &str = "acme/platform";
-const PATH: &str = "clusters/prod/checkout.yaml";
-const PULL: &str = "github_open_pull_request";
-const COMMENT: &str = "github_comment";
-const ISSUE: &str = "github_create_issue";
+pub const PATH: &str = "clusters/prod/checkout.yaml";
+pub const PULL: &str = "github_open_pull_request";
+pub const COMMENT: &str = "github_comment";
+pub const ISSUE: &str = "github_create_issue";
 /// The branch of the bench's alert.
 const BRANCH: &str = "fix/alert-case-f00d-";
 
@@ -34,7 +34,7 @@ fn change(changes: Value) -> Value {
     json!({"title": "Raise the memory limit of checkout", "summary": "It is killed at 128Mi.", "changes": changes})
 }
 
-fn fix() -> Value {
+pub fn fix() -> Value {
     change(json!([{"path": PATH, "find": "memory: 128Mi", "replace": "memory: 256Mi"}]))
 }
 
@@ -48,7 +48,7 @@ async fn post(hub: &Hub, token: &str, path: &str, body: Value) -> Value {
 /// Proposes one change and works to the end. Gives its last state.
 async fn done(bench: &Bench, hub: &Hub, tool: &str, args: &Value) -> (InvestigationId, String) {
     let id = bench.propose("warning", &[(tool, args.clone())]).await;
-    bench.work(id, hub, async |_| {}).await;
+    bench.work(id, Some(hub), async |_| {}).await;
     let inv = bench.folded(id).await;
     (id, inv.deeds.first().map_or("rejected", |deed| deed.word()).to_owned())
 }
@@ -121,7 +121,7 @@ async fn a_pull_request_is_opened_once_whatever_fails_at_each_step() {
             limited(),
         ] {
             let about = format!("{fault:?} at {step}");
-            let (hub, _) = (hub().await, ());
+            let hub = hub().await;
             let bench = Bench::on(&hub).await;
             hub.plan("POST", step, fault);
             let (id, state) = done(&bench, &hub, PULL, &fix()).await;
@@ -187,7 +187,7 @@ async fn a_base_that_moves_between_two_attempts_gives_the_same_commit() {
                 hub.commit(REPO, "main", "2026-11-20T10:05:00Z", "Elsewhere", &[("README.md", Some("# new\n"))]);
             }
         };
-        bench.work(id, &hub, &mut move_on).await;
+        bench.work(id, Some(&hub), &mut move_on).await;
         assert_eq!(bench.folded(id).await.deeds[0].word(), "done", "{fault:?}: {:?}", bench.refusals(id).await);
         assert_one(&hub.ledger(REPO), &format!("{fault:?}"));
     }
@@ -377,7 +377,7 @@ async fn files_with_owners_need_a_person_and_a_high_risk_does_too() {
         }
         let bench = Bench::on(&hub).await;
         let id = bench.propose(severity, &[(PULL, fix())]).await;
-        bench.work(id, &hub, async |_| {}).await;
+        bench.work(id, Some(&hub), async |_| {}).await;
         let inv = bench.folded(id).await;
         assert_eq!((inv.deeds[0].word(), !inv.deeds[0].questions.is_empty()), ("done", asked), "{severity} {owners:?}");
         let text = &hub.ledger(REPO).texts[0];
@@ -400,7 +400,7 @@ async fn without_a_route_the_defaults_hold() {
     let branch = hub.ledger("acme/other").branches.keys().next().unwrap().clone();
     assert!(branch.starts_with("firewarden/case-f00d-"), "{branch}");
     // A template that names what there is not gives our own name.
-    let odd = PullPlace { branch: Some("fix/{{ nothing }}".into()), ..place() };
+    let odd = PullPlace { branch: Some("fix/{{ nothing }}".into()), ..place(REPO) };
     let (_, state) = done(&Bench::with(&hub, Some(odd)).await, &hub, PULL, &fix()).await;
     assert_eq!(state, "done");
     assert!(hub.ledger(REPO).branches.keys().all(|name| name.starts_with("firewarden/case-f00d-")));
@@ -426,7 +426,7 @@ async fn whether_it_held_is_written_to_the_pull_request_once() {
                 bench.resolve(id).await;
             }
         };
-        bench.work(id, &hub, &mut people).await;
+        bench.work(id, Some(&hub), &mut people).await;
         let inv = bench.folded(id).await;
         let ledger = hub.ledger(REPO);
         let comments: Vec<&String> = ledger.texts.iter().skip(1).collect();
