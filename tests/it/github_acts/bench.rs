@@ -30,10 +30,10 @@ use tempfile::TempDir;
 const PATIENCE: usize = 600;
 /// When the alert began.
 const BEGAN: &str = "2026-11-20T10:00:00Z";
-/// A rule that has what was done watched for an hour.
+/// A rule that has what was done watched for two minutes.
 const WATCH: &str = r#"package firewarden.action.watch
 
-oblige contains {"id": "watch", "kind": "verify_after", "within_s": 3600, "reason": "it is watched"} if {
+oblige contains {"id": "watch", "kind": "verify_after", "within_s": 120, "reason": "it is watched"} if {
 	input.call.tool == "github_open_pull_request"
 }
 "#;
@@ -148,7 +148,7 @@ impl Bench {
                         "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "", "fingerprint": "f00d"}]});
         let redactor = Redactor::new([]).unwrap();
         let mapping = Mapping { at: now, entropy: self.entropy.as_ref(), redactor: &redactor, hmac_key: b"k" };
-        let normalised = Alertmanager.normalise(&body, &mapping).unwrap();
+        let normalised = Alertmanager.normalise(&body, body.to_string().as_bytes(), &mapping).unwrap();
         let intake = Intake::new(self.store.clone(), self.routes.clone(), self.clock.clone(), self.entropy.clone());
         let receipt = intake.accept("alertmanager", normalised).await.unwrap();
         let id = receipt.rows[0].job_id.unwrap();
