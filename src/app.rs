@@ -5,7 +5,7 @@ mod peers;
 mod rotation;
 mod sinks;
 
-pub use peers::{elasticsearch, github, http_probe, jira, loki, prometheus, runbooks};
+pub use peers::{elasticsearch, github, github_writer, http_probe, jira, loki, prometheus, runbooks};
 
 use crate::analysis;
 use crate::config::{Config, Kubernetes, Provider, RouteModel};
@@ -15,7 +15,7 @@ use crate::engine::intake::Intake;
 use crate::engine::ledger::Ledger;
 use crate::engine::notify::{LogSink, Sink};
 use crate::engine::routes::{Route, RouteError, Routes};
-use crate::engine::{Engine, PricedModel, worker};
+use crate::engine::{Engine, PricedModel, check_branch, worker};
 use crate::gate::Gate;
 use crate::http::{self, Access, AccessToken, Gates, IntakeToken, Limits, Status, Web};
 use crate::journal::{Body, Draft};
@@ -69,6 +69,14 @@ pub enum AppError {
     /// Secrets that cannot be looked for.
     #[error("the configured secrets cannot be looked for in texts: {0}")]
     Redactor(#[from] regex::Error),
+    /// A template for branches that does not render.
+    #[error("routes, `{route}`, github.branch: {source}")]
+    Branch {
+        /// The route.
+        route: String,
+        /// What is wrong with it.
+        source: TemplateError,
+    },
     /// A prompt that does not render.
     #[error("prompts do not render:\n{}", .0.join("\n"))]
     Prompts(Vec<String>),
@@ -157,6 +165,7 @@ pub fn routes(config: &Config) -> Result<Routes, RouteError> {
         timeout: route.timeout,
         budget: route.budget,
         max_per_day: route.max_per_day,
+        pulls: route.pulls.clone(),
     };
     Routes::new(config.routes.iter().map(route).collect())
 }
@@ -213,12 +222,19 @@ impl Parts {
             custom: Doors { secrets: config.tool_secrets.clone(), ..Doors::default() },
             jira: peers::jira(config)?,
             jira_writer: peers::jira_writer(config)?,
+            github_write: peers::github_writer(config)?,
             clock: Arc::new(SystemClock),
         };
         let templates = Templates::load(config.places.prompts.as_deref())?;
         let problems = templates.lint();
         if !problems.is_empty() {
             return Err(AppError::Prompts(problems));
+        }
+        for route in &config.routes {
+            if let Some(template) = route.pulls.as_ref().and_then(|pulls| pulls.branch.as_ref()) {
+                let wrong = |source| AppError::Branch { route: route.name.clone(), source };
+                check_branch(&templates, template).map_err(wrong)?;
+            }
         }
         Ok(Self {
             policy: Arc::new(RegoPolicy::load(&bundle(config.places.policies.as_deref())?)?),

@@ -1,11 +1,11 @@
 //! The peers of the reading tools. One that is not configured is none.
 
-use crate::config::{Config, Credential, GithubCredential, JiraDeployment, ProbeMethod};
+use crate::config::{Config, Credential, Github, GithubCredential, JiraDeployment, ProbeMethod};
 use crate::edge::github;
 use crate::edge::jira::Deployment;
 use crate::edge::{
-    AllowedHosts, Auth, EdgeError, EdgeErrorKind, ElasticsearchReader, GithubReader, JiraReader, JiraWriter,
-    LokiReader, Pinned, ProbeTarget, Prober, PrometheusReader, RunbookReader, SystemClock,
+    AllowedHosts, Auth, EdgeError, EdgeErrorKind, ElasticsearchReader, GithubReader, GithubWriter, JiraReader,
+    JiraWriter, LokiReader, Pinned, ProbeTarget, Prober, PrometheusReader, RunbookReader, SystemClock,
 };
 use std::sync::Arc;
 
@@ -81,12 +81,26 @@ pub fn runbooks(config: &Config) -> Result<Option<RunbookReader>, EdgeError> {
 /// When its settings cannot work.
 pub fn github(config: &Config) -> Result<Option<GithubReader>, EdgeError> {
     let Some(of) = &config.github else { return Ok(None) };
-    let credential = match of.credential.clone() {
+    Ok(Some(GithubReader::new(github_client(of, &of.credential)?, of.repos.clone())))
+}
+
+/// Who writes to these repositories, where that is permitted.
+///
+/// # Errors
+/// When its settings cannot work.
+pub fn github_writer(config: &Config) -> Result<Option<GithubWriter>, EdgeError> {
+    let Some((of, writer)) = config.github.as_ref().and_then(|of| Some((of, of.write.as_ref()?))) else {
+        return Ok(None);
+    };
+    Ok(Some(GithubWriter::new(github_client(of, writer)?)))
+}
+
+fn github_client(of: &Github, credential: &GithubCredential) -> Result<github::Client, EdgeError> {
+    let credential = match credential.clone() {
         GithubCredential::Token(token) => github::Credential::Token(token),
         GithubCredential::App { id, private_key } => github::Credential::App { id, private_key },
     };
-    let client = github::Client::new(&of.base_url, credential, Arc::new(SystemClock))?;
-    Ok(Some(GithubReader::new(client, of.repos.clone())))
+    github::Client::new(&of.base_url, credential, Arc::new(SystemClock))
 }
 
 /// The Jira that is configured, if one is.

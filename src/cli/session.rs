@@ -89,6 +89,7 @@ impl From<AppError> for Failure {
             | AppError::Model(_)
             | AppError::Edge(_)
             | AppError::Redactor(_)
+            | AppError::Branch { .. }
             | AppError::Prompts(_) => Self::does_not_load(error, "`firewarden check` tells everything that is wrong"),
             AppError::Listen { .. } => Self::internal_without_report(error),
         }

@@ -121,6 +121,21 @@ pub(super) struct Route {
     pub budget: RouteBudget,
     #[serde(default)]
     pub max_per_day: Option<u32>,
+    #[serde(default)]
+    pub github: Option<RouteGithub>,
+}
+
+/// Where a route's pull requests go.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RouteGithub {
+    pub repo: String,
+    #[serde(default)]
+    pub base: Option<String>,
+    #[serde(default)]
+    pub branch: Option<String>,
+    #[serde(default)]
+    pub paths: Vec<String>,
 }
 
 /// As [`PerInvestigation`]; what is left out is taken from there.
@@ -295,6 +310,15 @@ pub(super) struct Github {
     pub app: Option<GithubApp>,
     pub base_url: Option<String>,
     pub repos: Vec<String>,
+    pub write: bool,
+    pub writer: GithubWriter,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct GithubWriter {
+    pub token: Option<Reference>,
+    pub app: Option<GithubApp>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

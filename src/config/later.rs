@@ -15,7 +15,6 @@ pub(super) const LATER: &[(&str, &str, &str)] = &[
     ("routes[].runner", "in_process", "leave it out: investigations run in this process"),
     ("routes[].max_concurrency", "2", "leave it out"),
     ("routes[].max_total", "null", "leave it out"),
-    ("routes[].github", "null", "leave it out: no pull requests are opened"),
     ("tools.mcp", "[]", "leave it out"),
     ("policies.shadow", "null", "leave it out"),
     ("audit.signing_key", "null", "leave it out: chains are hashed, not signed"),

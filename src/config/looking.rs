@@ -57,6 +57,8 @@ pub struct Github {
     pub credential: GithubCredential,
     /// What may be read; at least one.
     pub repos: Vec<Repo>,
+    /// As whom something is changed there, where that is permitted.
+    pub write: Option<GithubCredential>,
 }
 
 /// Who we are at GitHub.

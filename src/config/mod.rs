@@ -29,6 +29,7 @@ pub use units::{Size, Span};
 
 use crate::domain::{Budget, DayBudget, Secret, Severity};
 use crate::engine::Summaries;
+use crate::journal::PullPlace;
 use crate::model::{CacheMarks, Structured};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -160,6 +161,8 @@ pub struct Route {
     pub budget: Option<Budget>,
     /// Investigations that may use the route's model in a UTC day; `None` is any number.
     pub max_per_day: Option<u32>,
+    /// Where its pull requests go.
+    pub pulls: Option<PullPlace>,
 }
 
 /// Which model investigates.
@@ -304,7 +307,8 @@ impl Config {
         let models = self.models.iter().filter_map(|m| m.api_key.as_ref());
         let notify = self.notify.iter().map(|n| &n.webhook);
         let kubernetes = self.kubernetes.iter().filter_map(|k| k.bearer.as_ref());
-        let github = self.github.iter().map(|g| g.credential.secret());
+        let github =
+            self.github.iter().flat_map(|g| g.write.iter().chain([&g.credential]).map(GithubCredential::secret));
         let tools = self.tool_secrets.values();
         let peers = peers.chain(probes).chain(kubernetes).chain(github).chain(tools);
         access.chain(intake).chain(models).chain(peers).chain(notify).collect()
@@ -323,6 +327,7 @@ impl Config {
             "github" => self.github.is_some(),
             "jira" => self.jira.is_some(),
             "jira_write" => self.jira.as_ref().is_some_and(|jira| jira.write),
+            "github_write" => self.github.as_ref().is_some_and(|github| github.write.is_some()),
             _ => false,
         }
     }

@@ -100,6 +100,14 @@ fn every_mistake_is_told_with_its_place_and_its_remedy() {
         ),
         ("repositories for nobody", "tools: {github: {repos: [a/b], base_url: 'http://127.0.0.1:9'}}"),
         ("a token for nothing", "tools: {github: {token: 'env:HOME'}}"),
+        (
+            "pull requests",
+            "tools: {github: {token: 'env:HOME', repos: [a/b], writer: {token: 'env:HOME'}}}\nroutes:\n- name: r\n  github: {repo: a/c, base: 'm..n', branch: ' ', paths: ['../x']}\n- {name: s, github: {repo: nowhere}}\n",
+        ),
+        (
+            "two writers",
+            "tools: {github: {token: 'env:HOME', repos: [a/b], write: true, writer: {token: 'env:HOME', app: {id: 7, private_key: 'env:HOME'}}}}",
+        ),
         ("stores", "store: {url: 'postgres://u:p@h/d'}"),
         ("stores in memory", "store: {url: 'sqlite::memory:'}"),
         ("stores otherwise", "store: {url: /var/lib/x.db}"),
@@ -249,6 +257,23 @@ fn repositories_are_listed_in_the_file_and_the_credential_may_come_from_variable
     let github = of(written, &[("K", "pem"), ("GITHUB_TOKEN", "t")]).unwrap();
     assert_eq!(github.base_url, "https://ghe/api/v3");
     assert!(matches!(github.credential, GithubCredential::App { id, .. } if id == "7"), "the file goes first");
+}
+
+#[test]
+fn who_writes_to_repositories_is_the_reader_unless_somebody_else_is_named() {
+    let env = [("GITHUB_TOKEN", "reader"), ("W", "writer")];
+    let of = |github: &str| config(&format!("tools: {{github: {{repos: [a/b]{github}}}}}"), &env).github.unwrap();
+    let writer = |github: &str| of(github).write.map(|credential| credential.secret().expose().to_owned());
+    assert_eq!(writer(""), None);
+    assert_eq!(writer(", write: true").as_deref(), Some("reader"));
+    assert_eq!(writer(", write: true, writer: {token: 'env:W'}").as_deref(), Some("writer"));
+    let both = "tools: {github: {repos: [a/b], write: true, writer: {token: 'env:W'}}}";
+    let route = "routes: [{name: r, github: {repo: A/b, base: main, branch: 'fix/{{ id }}', paths: ['clusters/**']}}]";
+    let config = config(&format!("{both}\n{route}"), &env);
+    assert!(config.has_peer("github_write") && config.secrets().iter().any(|secret| secret.expose() == "writer"));
+    let pulls = config.routes[0].pulls.clone().unwrap();
+    assert_eq!((pulls.repo.as_str(), pulls.base.as_deref()), ("A/b", Some("main")));
+    assert_eq!((pulls.branch.as_deref(), pulls.paths), (Some("fix/{{ id }}"), vec!["clusters/**".to_owned()]));
 }
 
 #[test]

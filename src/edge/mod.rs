@@ -43,7 +43,7 @@ pub use call::Caller;
 pub use elasticsearch::ElasticsearchReader;
 pub use error::{EdgeError, EdgeErrorKind};
 pub use exec::Runner;
-pub use github::Reader as GithubReader;
+pub use github::{Reader as GithubReader, Writer as GithubWriter};
 pub use hosts::AllowedHosts;
 pub use http::{Auth, HttpPeer};
 pub use jira::{JiraReader, JiraWriter};

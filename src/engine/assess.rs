@@ -105,6 +105,7 @@ impl Session<'_> {
             context_tokens: None,
             windows,
             budget,
+            pulls: route.pulls.clone(),
             prompts_digest: engine.templates.digest(),
             tools_digest: engine.tools.digest(),
         })))

@@ -35,6 +35,7 @@ pub mod transcript;
 pub mod trial;
 pub mod worker;
 
+pub use act::check_branch;
 pub use ask::offered;
 pub use summary::Summaries;
 

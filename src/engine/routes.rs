@@ -2,6 +2,7 @@
 //! takes the rest. Matchers are written as in Alertmanager's configuration.
 
 use crate::domain::{AlertStatus, Budget, Severity, SreEvent};
+use crate::journal::PullPlace;
 use regex::{Regex, RegexBuilder};
 
 /// The route that takes what no other route takes.
@@ -37,6 +38,8 @@ pub struct Route {
     pub budget: Option<Budget>,
     /// Investigations that may use the route's model in a UTC day; `None` is any number.
     pub max_per_day: Option<u32>,
+    /// Where its pull requests go.
+    pub pulls: Option<PullPlace>,
 }
 
 impl Route {
@@ -54,6 +57,7 @@ impl Route {
             timeout: None,
             budget: None,
             max_per_day: None,
+            pulls: None,
         }
     }
 

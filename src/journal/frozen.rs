@@ -28,10 +28,29 @@ pub struct Frozen {
     pub windows: BTreeMap<String, u64>,
     /// What may be spent.
     pub budget: Budget,
+    /// Where pull requests go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pulls: Option<PullPlace>,
     /// Digest of all prompts.
     pub prompts_digest: Digest,
     /// Digest of all tools.
     pub tools_digest: Digest,
+}
+
+/// Where a route's pull requests go, as the configuration says it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PullPlace {
+    /// `owner/name`.
+    pub repo: String,
+    /// The branch that they go into; `None` is the repository's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
+    /// The name of the branch that they come from, as a template; `None` is our own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// Only files that match one of these; empty is any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
 }
 
 impl Frozen {

@@ -43,7 +43,7 @@ pub use asked::ApprovalView;
 pub use body::Body;
 pub use call::{CallState, Progress};
 pub use chain::{Broken, Entry, Head};
-pub use frozen::Frozen;
+pub use frozen::{Frozen, PullPlace};
 pub use outbox::{Debt, Outbox};
 pub use outcome::{Outcome, Phase};
 pub use proposal::{Call, Proposal, Rejected};

@@ -157,6 +157,7 @@ impl Life {
                 budget: Budget { turns: 6, tool_calls: 9, wall_s: 5_000, ..Budget::default() },
                 context_tokens: None,
                 windows: std::collections::BTreeMap::new(),
+                pulls: None,
                 prompts_digest: Digest::of(""),
                 tools_digest: Digest::of(""),
             })),

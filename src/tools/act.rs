@@ -39,6 +39,8 @@ pub struct CaseText {
     pub url: Option<String>,
     /// The investigation and the head of its chain.
     pub chain: String,
+    /// Why it may happen, once that is known.
+    pub decision: Option<String>,
     /// What the route says of pull requests.
     pub pull: Option<PullRoute>,
 }
@@ -145,6 +147,8 @@ pub enum Observed {
     Settled(String),
     /// It is under way, in words.
     Moving(String),
+    /// Nothing more comes of it without people, in words: no reason to call it done or failed.
+    Waits(String),
     /// Its own work failed, in words: no need to wait for the alert.
     Broken(String),
     /// Nothing to be seen, in words.

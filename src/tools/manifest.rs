@@ -12,9 +12,10 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/tools");
 const API_VERSION: &str = "firewarden/v1";
 /// Peers that a manifest can require.
-pub const PEERS: [&str; 10] = [
+pub const PEERS: [&str; 11] = [
     "elasticsearch",
     "github",
+    "github_write",
     "http_probe",
     "jira",
     "jira_write",
@@ -316,7 +317,7 @@ examples: [{about: one, args: {n: 1}}]
     #[test]
     fn every_embedded_manifest_is_fine_and_what_changes_something_needs_a_writer() {
         let manifests = Manifests::embedded().unwrap();
-        assert_eq!(manifests.specs().count(), 47);
+        assert_eq!(manifests.specs().count(), 50);
         for (file, spec) in manifests.specs() {
             let writes = spec.requires.iter().any(|peer| peer.ends_with("_write"));
             assert_eq!(spec.effect != Effect::Read, writes, "{file}");

@@ -12,7 +12,8 @@
 //! - [`render`]: tables, ages and a readable form of objects.
 //! - [`log`]: lines of a log, bounded while they stream by.
 //! - [`elasticsearch`], [`github`], [`jira`], [`kubernetes`], [`loki`], [`probe`], [`prometheus`], [`runbooks`]: the
-//!   reading tools; [`evidence`] reads on in what they saw. [`kubernetes::act`] changes a cluster.
+//!   reading tools; [`evidence`] reads on in what they saw. [`kubernetes::act`] changes a
+//!   cluster, [`github::act`] writes to repositories, [`jira::act`] into issues.
 
 pub mod act;
 pub mod blank;

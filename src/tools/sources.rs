@@ -6,8 +6,8 @@ use super::spec::{ReadTool, ToolSpec};
 use super::{custom, elasticsearch, evidence, github, jira, kubernetes, loki, probe, prometheus, runbooks};
 use crate::domain::{Clock, Effect, Redactor};
 use crate::edge::{
-    ElasticsearchReader, GithubReader, JiraReader, JiraWriter, KubeReader, KubeWriter, LokiReader, Prober,
-    PrometheusReader, RunbookReader,
+    ElasticsearchReader, GithubReader, GithubWriter, JiraReader, JiraWriter, KubeReader, KubeWriter, LokiReader,
+    Prober, PrometheusReader, RunbookReader,
 };
 use arc_swap::ArcSwap;
 use std::sync::Arc;
@@ -31,6 +31,8 @@ pub struct Sources {
     pub runbooks: Option<RunbookReader>,
     /// Repositories.
     pub github: Option<GithubReader>,
+    /// Repositories, where something may be written down in them.
+    pub github_write: Option<GithubWriter>,
     /// Issues.
     pub jira: Option<JiraReader>,
     /// Where issues are written.
@@ -53,6 +55,7 @@ impl Sources {
             http_probe: None,
             runbooks: None,
             github: None,
+            github_write: None,
             jira: None,
             jira_writer: None,
             custom: custom::Doors::default(),
@@ -70,6 +73,7 @@ impl Sources {
             "http_probe" => self.http_probe.is_some(),
             "runbooks" => self.runbooks.is_some(),
             "github" => self.github.is_some(),
+            "github_write" => self.github.is_some() && self.github_write.is_some(),
             "jira" => self.jira.is_some(),
             "jira_write" => self.jira_writer.is_some(),
             _ => false,
@@ -87,6 +91,10 @@ impl Sources {
     fn acting(&self, spec: &Arc<ToolSpec>, redactor: &Arc<ArcSwap<Redactor>>) -> Option<Box<dyn ActTool>> {
         if jira::act::BUILTINS.contains(&spec.builtin.as_str()) {
             return jira::act::build(spec.clone(), self.jira_writer.clone()?, redactor);
+        }
+        if github::act::BUILTINS.iter().any(|(name, _)| *name == spec.builtin) {
+            let (reader, writer) = (self.github.clone()?, self.github_write.clone()?);
+            return github::act::build(spec.clone(), reader, writer, self.clock.clone(), redactor);
         }
         kubernetes::act::build(spec.clone(), self.kubernetes.clone()?, self.kubernetes_write.clone()?)
     }
@@ -124,18 +132,18 @@ pub(super) fn builtins() -> impl Iterator<Item = &'static str> {
         &jira::act::BUILTINS,
         &evidence::BUILTINS,
     ];
-    all.into_iter().flatten().copied().chain(ACTING.iter().map(|(name, _)| *name))
+    all.into_iter().flatten().copied().chain(ACTING.into_iter().flatten().map(|(name, _)| *name))
 }
 
 /// What changes something, with what it does to the world.
-const ACTING: &[(&str, Effect)] = &kubernetes::act::BUILTINS;
+const ACTING: [&[(&str, Effect)]; 2] = [&kubernetes::act::BUILTINS, &github::act::BUILTINS];
 
 /// What a builtin does to the world.
 pub(super) fn own_effect(builtin: &str) -> Effect {
     if jira::act::BUILTINS.contains(&builtin) {
         return Effect::Record;
     }
-    ACTING.iter().find(|(name, _)| *name == builtin).map_or(Effect::Read, |(_, effect)| *effect)
+    ACTING.into_iter().flatten().find(|(name, _)| *name == builtin).map_or(Effect::Read, |(_, effect)| *effect)
 }
 
 /// A manifest tells its builtin's own effect, or of a change a graver one; never a milder.
@@ -164,6 +172,14 @@ mod tests {
             ("kubernetes_scale", Read, false),
             ("kubernetes_delete", Destroy, true),
             ("kubernetes_delete", Write, false),
+            ("github_file", Read, true),
+            ("github_file", Write, false),
+            ("github_open_pull_request", Propose, true),
+            ("github_open_pull_request", Destroy, true),
+            ("github_open_pull_request", Record, false),
+            ("github_comment", Record, true),
+            ("github_comment", Write, true),
+            ("github_comment", Read, false),
         ] {
             assert_eq!(fitting(builtin, declared).is_ok(), fits, "{builtin} {declared}");
         }

@@ -84,7 +84,7 @@ async fn the_tools_read_what_a_repository_holds() {
             [&["path=clusters/prod"], window.as_slice()].concat(),
             &[
                 "1 merged pull request touching clusters/prod; last #1",
-                "2026-11-20T12:00:00Z #1 merged by acme into main as",
+                "2026-11-20T12:00:00Z #1 merged by octo into main as",
             ],
         ),
         ("github_pulls", vec!["state=open"], &["1 open pull request; last #2", "#2 draft"]),

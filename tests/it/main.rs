@@ -16,6 +16,7 @@
 //! - [`bad_input`]: what must not harm a running server
 //! - [`github`]: repositories, read by the real binary; and the server that they are read from
 //! - [`effects`]: every change once, whatever the network, the API server and crashes do
+//! - [`github_acts`]: every pull request, comment and issue once, whatever fails
 //! - [`faults`]: every named fault of a model has its test
 //! - [`peers`]: programs of others, Prometheus for one; run by `./tests/run`
 //! - [`figures`]: the figures of `docs/benchmarks.md`; run by `tests/bench/run`
@@ -44,6 +45,7 @@ mod effects;
 mod faults;
 mod figures;
 mod github;
+mod github_acts;
 mod jira;
 mod layers;
 mod peers;

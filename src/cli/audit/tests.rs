@@ -103,6 +103,7 @@ fn written(read: Verdict) -> Memory {
             budget: Budget::default(),
             context_tokens: None,
             windows: std::collections::BTreeMap::new(),
+            pulls: None,
             prompts_digest: Digest::of("p"),
             tools_digest: Digest::of("t"),
         }),

@@ -109,6 +109,7 @@ fn frozen(model: Option<&str>) -> Body {
         budget: Budget::default(),
         context_tokens: None,
         windows: std::collections::BTreeMap::new(),
+        pulls: None,
         prompts_digest: Digest::of("p"),
         tools_digest: Digest::of("t"),
     })

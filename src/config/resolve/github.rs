@@ -1,9 +1,12 @@
 //! The repositories to look at.
 
 use super::{Resolver, Step, at};
+use crate::config::file::{GithubApp, RouteGithub};
+use crate::config::secret::Reference;
 use crate::config::{Github, GithubCredential};
 use crate::domain::Secret;
-use crate::edge::github::{self, ADDRESS, Repo};
+use crate::edge::github::{self, ADDRESS, Repo, names};
+use crate::journal::PullPlace;
 
 /// Most repositories.
 const MOST: usize = 100;
@@ -26,7 +29,59 @@ impl Resolver<'_> {
         };
         let repos = self.repositories();
         let credential = self.github_credential()?;
-        Some(Github { base_url, credential, repos })
+        let write = self.github_writer(&credential);
+        Some(Github { base_url, credential, repos, write })
+    }
+
+    /// As whom something is changed, where that is permitted: as the reader when nobody else is named.
+    fn github_writer(&mut self, reader: &GithubCredential) -> Option<GithubCredential> {
+        let of = &self.loaded.file.tools.github;
+        let named = of.writer.token.is_some() || of.writer.app.is_some();
+        match (of.write, named) {
+            (false, true) => {
+                let help = "add `write: true`, or take `writer` out";
+                self.problem(at!["tools", "github", "writer"], "stands beside `write: false`", help);
+                None
+            }
+            (false, false) => None,
+            (true, false) => Some(reader.clone()),
+            (true, true) => {
+                self.github_written(at!["tools", "github", "writer"], of.writer.token.as_ref(), of.writer.app.as_ref())
+            }
+        }
+    }
+
+    /// Where the pull requests of route number `n` go.
+    pub(super) fn route_pulls(&mut self, n: usize, of: &RouteGithub) -> Option<PullPlace> {
+        let at = |key: &str| [Step::from("routes"), Step::from(n), Step::from("github"), Step::from(key)];
+        let hub = &self.loaded.file.tools.github;
+        let listed: Vec<Repo> = hub.repos.iter().filter_map(|repo| Repo::parse(repo).ok()).collect();
+        if !hub.write {
+            let help = "add `tools.github.write: true`, or take it out";
+            self.problem(at!["routes", n, "github"], "stands without `tools.github.write`", help);
+        }
+        match Repo::parse(&of.repo) {
+            Ok(repo) if listed.contains(&repo) => {}
+            Ok(repo) => self.problem(&at("repo"), format!("names {repo}"), "add it to `tools.github.repos`"),
+            Err(why) => self.problem(&at("repo"), why, "acme/platform for instance"),
+        }
+        if let Some(Err(why)) = of.base.as_deref().map(names::reference) {
+            self.problem(&at("base"), why, "main for instance");
+        }
+        if of.branch.as_ref().is_some_and(|branch| branch.trim().is_empty()) {
+            self.problem(&at("branch"), "is empty", "fix/alert-{{ id }} for instance");
+        }
+        let odd = |path: &String| path.trim().is_empty() || path.starts_with('/') || path.contains("..");
+        if of.paths.iter().any(odd) {
+            let help = "patterns from the root of the repository: clusters/**, charts/*/values.yaml";
+            self.problem(&at("paths"), "holds what is no pattern", help);
+        }
+        Some(PullPlace {
+            repo: of.repo.trim().to_owned(),
+            base: of.base.as_deref().map(str::trim).map(str::to_owned),
+            branch: of.branch.clone(),
+            paths: of.paths.clone(),
+        })
     }
 
     fn repositories(&mut self) -> Vec<Repo> {
@@ -59,23 +114,8 @@ impl Resolver<'_> {
 
     fn github_credential(&mut self) -> Option<GithubCredential> {
         let of = &self.loaded.file.tools.github;
-        match (&of.token, &of.app) {
-            (Some(_), Some(_)) => {
-                self.problem(at!["tools", "github", "app"], "stands beside `token`", "keep one of them");
-                return None;
-            }
-            (Some(token), None) => {
-                return Some(GithubCredential::Token(self.secret(at!["tools", "github", "token"], token)));
-            }
-            (None, Some(app)) => {
-                if app.id.trim().is_empty() {
-                    let help = "write the App's number or its client id";
-                    self.problem(at!["tools", "github", "app", "id"], "is empty", help);
-                }
-                let private_key = self.secret(at!["tools", "github", "app", "private_key"], &app.private_key);
-                return Some(GithubCredential::App { id: app.id.trim().to_owned(), private_key });
-            }
-            (None, None) => {}
+        if of.token.is_some() || of.app.is_some() {
+            return self.github_written(at!["tools", "github"], of.token.as_ref(), of.app.as_ref());
         }
         if let Some(token) = self.variable("GITHUB_TOKEN") {
             return Some(GithubCredential::Token(Secret::new(token, "env:GITHUB_TOKEN")));
@@ -91,6 +131,34 @@ impl Resolver<'_> {
                 self.problem(at!["tools", "github"], "lists repositories and has no credential", help);
                 None
             }
+        }
+    }
+
+    /// A credential that the file names below `key`.
+    fn github_written(
+        &mut self,
+        key: &[Step],
+        token: Option<&Reference>,
+        app: Option<&GithubApp>,
+    ) -> Option<GithubCredential> {
+        let below = |parts: &[&str]| {
+            key.iter().cloned().chain(parts.iter().map(|part| Step::Key((*part).to_owned()))).collect::<Vec<_>>()
+        };
+        match (token, app) {
+            (Some(_), Some(_)) => {
+                self.problem(&below(&["app"]), "stands beside `token`", "keep one of them");
+                None
+            }
+            (Some(token), None) => Some(GithubCredential::Token(self.secret(&below(&["token"]), token))),
+            (None, Some(app)) => {
+                if app.id.trim().is_empty() {
+                    let help = "write the App's number or its client id";
+                    self.problem(&below(&["app", "id"]), "is empty", help);
+                }
+                let private_key = self.secret(&below(&["app", "private_key"]), &app.private_key);
+                Some(GithubCredential::App { id: app.id.trim().to_owned(), private_key })
+            }
+            (None, None) => None,
         }
     }
 }

@@ -264,6 +264,7 @@ impl Resolver<'_> {
                     timeout: route.timeout.map(|t| t.0),
                     budget: self.route_budget(n),
                     max_per_day: route.max_per_day,
+                    pulls: route.github.as_ref().and_then(|of| self.route_pulls(n, of)),
                 }
             })
             .collect()

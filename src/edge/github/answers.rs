@@ -76,6 +76,9 @@ pub struct TreeEntry {
     /// `120000` is a symlink.
     #[serde(default)]
     pub mode: String,
+    /// Its git id.
+    #[serde(default)]
+    pub sha: String,
     /// Bytes of a blob.
     #[serde(default)]
     pub size: Option<u64>,
@@ -225,6 +228,65 @@ pub struct Branch {
     /// Its commit.
     #[serde(default)]
     pub sha: String,
+}
+
+/// A commit as git keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct GitCommit {
+    /// Its id.
+    pub sha: String,
+    /// What it holds.
+    pub tree: Parent,
+    /// Its parents.
+    #[serde(default)]
+    pub parents: Vec<Parent>,
+    /// Why.
+    #[serde(default)]
+    pub message: String,
+}
+
+/// An issue, or a pull request as one.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Issue {
+    /// Its number.
+    pub number: u64,
+    /// Its title.
+    #[serde(default)]
+    pub title: String,
+    /// What is said of it.
+    #[serde(default)]
+    pub body: Option<String>,
+    /// `open` or `closed`.
+    #[serde(default)]
+    pub state: String,
+    /// Nobody may comment any more.
+    #[serde(default)]
+    pub locked: bool,
+    /// Who opened it.
+    #[serde(default)]
+    pub user: Option<Account>,
+    /// It is a pull request.
+    #[serde(default)]
+    pub pull_request: Option<serde_json::Value>,
+    /// Its page for people.
+    #[serde(default)]
+    pub html_url: Option<String>,
+}
+
+/// A comment on an issue or a pull request.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Comment {
+    /// Its number.
+    pub id: u64,
+    /// What it says.
+    #[serde(default)]
+    pub body: Option<String>,
+    /// Who wrote it.
+    #[serde(default)]
+    pub user: Option<Account>,
+    /// Its page for people.
+    #[serde(default)]
+    pub html_url: Option<String>,
 }
 
 /// What a search found.

@@ -42,6 +42,15 @@ pub struct Permissions(pub &'static [(&'static str, &'static str)]);
 /// What looking needs.
 pub const READ: Permissions = Permissions(&[("contents", "read"), ("pull_requests", "read")]);
 
+/// What a pull request needs: commits, a branch, and itself.
+pub const WRITE_PULLS: Permissions = Permissions(&[("contents", "write"), ("pull_requests", "write")]);
+
+/// What an issue needs, and a comment on one.
+pub const WRITE_ISSUES: Permissions = Permissions(&[("issues", "write")]);
+
+/// What a comment on a pull request needs.
+pub const WRITE_COMMENTS: Permissions = Permissions(&[("pull_requests", "write")]);
+
 /// A question to GitHub.
 #[derive(Debug, Clone)]
 pub struct Asked<'a> {
@@ -66,6 +75,11 @@ impl<'a> Asked<'a> {
     pub fn get(path: &[&'a str], what: impl Into<String>, right: &'static str) -> Self {
         let (query, body, accept) = (vec![], None, None);
         Self { method: Method::GET, path: path.to_vec(), query, body, accept, what: what.into(), right }
+    }
+
+    /// A request that makes something: `body`.
+    pub fn post(path: &[&'a str], body: Value, what: impl Into<String>, right: &'static str) -> Self {
+        Self { method: Method::POST, body: Some(body), ..Self::get(path, what, right) }
     }
 
     /// The same with one more parameter, unless it is `None`.
@@ -155,6 +169,11 @@ impl Client {
     /// Where the API is.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// The present moment, by the clock that signs.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// The id of the App that asks, if it is one.

@@ -6,15 +6,19 @@
 //! - [`client`]: one exchange, signed for one repository
 //! - [`refusal`]: what an answer that is none means, and what to do
 //! - [`answers`]: the parts of GitHub's answers that are read
-//! - [`reader`]: files, folders, commits, pull requests, search
+//! - [`reader`]: files, folders, commits, pull requests, search; [`git`]: git's own objects
+//! - [`writer`]: what may be changed, each request with a permit; [`looks`]: whether it is there already
 
 pub mod answers;
 mod app;
 pub mod client;
+mod git;
+mod looks;
 pub mod names;
 pub mod reader;
 mod refusal;
 mod transport;
+pub mod writer;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -22,6 +26,7 @@ pub(crate) mod tests;
 pub use client::{Client, Credential, Permissions, address};
 pub use names::Repo;
 pub use reader::Reader;
+pub use writer::Writer;
 
 /// The peer's name in errors.
 const PEER: &str = "github";

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// Rights in GitHub's words.
-const CONTENTS: &str = "`Contents: read`";
+pub(super) const CONTENTS: &str = "`Contents: read`";
 const PULLS: &str = "`Pull requests: read`";
 /// Fragments around what a search found.
 const TEXT_MATCHES: &str = "application/vnd.github.text-match+json";
@@ -20,7 +20,7 @@ const TEXT_MATCHES: &str = "application/vnd.github.text-match+json";
 /// Reads the repositories that are listed, and no others. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Reader {
-    client: Client,
+    pub(super) client: Client,
     repos: Vec<Repo>,
 }
 
@@ -151,11 +151,7 @@ impl Reader {
         };
         match (file.kind.as_str(), file.encoding.as_deref()) {
             ("file", Some("base64")) => {
-                let written = file.content.take().unwrap_or_default();
-                let packed: Vec<u8> = written.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-                let bytes = BASE64.decode(packed).map_err(|_| {
-                    EdgeError::new(PEER, EdgeErrorKind::BadBody, format!("what it says {path} holds is no base64"))
-                })?;
+                let bytes = unpacked(&file.content.take().unwrap_or_default(), path)?;
                 Ok(Contents::File(file, bytes))
             }
             ("file", _) => Ok(Contents::Large(file)),
@@ -271,6 +267,14 @@ impl Reader {
         let asked = Asked::get(&path, format!("the files of pull request {number}"), PULLS);
         self.client.read(repo, READ, &asked.with("per_page", Some(100))).await
     }
+}
+
+/// The bytes of base64 in lines.
+pub(super) fn unpacked(written: &str, path: &str) -> Result<Vec<u8>, EdgeError> {
+    let packed: Vec<u8> = written.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    BASE64
+        .decode(packed)
+        .map_err(|_| EdgeError::new(PEER, EdgeErrorKind::BadBody, format!("what it says {path} holds is no base64")))
 }
 
 /// RFC 3339 without a fraction, which GitHub does not take everywhere.

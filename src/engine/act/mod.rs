@@ -7,6 +7,8 @@
 mod plan;
 mod verify;
 
+pub use plan::check_branch;
+
 use super::EngineError;
 use super::driver::Session;
 use super::failpoint;
@@ -72,7 +74,7 @@ impl Session<'_> {
     /// The plan as it is now, under the same name.
     async fn planned_anew(&self, deed: &Deed) -> Result<Action, ToolError> {
         let action = &deed.action;
-        let plan = self.plan_patiently(&action.tool, &action.args).await?;
+        let plan = self.plan_patiently(&action.tool, &action.args, Some(deed)).await?;
         Ok(self.action_of(action.id, action.nonce.clone(), &action.args, plan, action))
     }
 

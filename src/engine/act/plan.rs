@@ -4,11 +4,12 @@ use super::super::EngineError;
 use super::super::driver::Session;
 use super::super::propose::incident_slug;
 use crate::analysis::markdown;
-use crate::domain::{Action, ActionId, Digest, Effect, EffectKeys, Marker, Report};
+use crate::domain::{Action, ActionId, Digest, Effect, EffectKeys, Marker, Report, SreEvent};
 use crate::gate::{Answer, is_possible};
-use crate::journal::{Actor, Body, Call, Draft, RulingPhase};
-use crate::tools::{CaseText, Plan, Setting, ToolError};
-use serde_json::Value;
+use crate::journal::{Actor, Body, Call, Deed, Draft, RulingPhase};
+use crate::template::{TemplateError, Templates};
+use crate::tools::{CaseText, Plan, PullRoute, Setting, ToolError};
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// Changes of one investigation.
@@ -16,6 +17,8 @@ const MAX_CHANGES: usize = 16;
 /// Attempts to plan a change, and the pause between them.
 const REPLANS: u32 = 3;
 const REPLAN_PAUSE: Duration = Duration::from_secs(2);
+/// Longest name of a branch.
+const BRANCH_BYTES: usize = 120;
 
 impl Session<'_> {
     /// Tries proposed changes without making them, and puts each before the gate.
@@ -62,7 +65,7 @@ impl Session<'_> {
                 "at most {MAX_CHANGES} changes may be proposed in one investigation"
             )));
         }
-        let plan = self.plan_patiently(&call.tool, &call.args).await?;
+        let plan = self.plan_patiently(&call.tool, &call.args, None).await?;
         let id = ActionId::new(self.engine.entropy.uuid(self.now()));
         let nonce = Digest::of(self.engine.entropy.salt()).short(32).to_owned();
         let action = assembled(id, nonce, spec.effect, &call.tool, &call.args, plan);
@@ -86,20 +89,25 @@ impl Session<'_> {
         Ok((action, keys, marker))
     }
 
-    /// Lets the tool plan.
-    pub(super) async fn plan_of(&self, tool: &str, args: &Value) -> Result<Plan, ToolError> {
+    /// Lets the tool plan. `deed` is what was decided of the change so far.
+    pub(super) async fn plan_of(&self, tool: &str, args: &Value, deed: Option<&Deed>) -> Result<Plan, ToolError> {
         let incident = self.inv.incident_key.clone().unwrap_or_else(|| Digest::of(&self.inv.chain));
-        let case = self.case_text().await;
+        let case = CaseText { decision: deed.and_then(decision), ..self.case_text().await };
         let began = self.inv.opening().map_or_else(|| self.now(), |event| event.starts_at);
         let setting = Setting { incident: &incident, began, now: self.now(), case: &case };
         self.engine.tools.plan(tool, args, &setting).await
     }
 
     /// The same, once more and again where time may mend what failed.
-    pub(super) async fn plan_patiently(&self, tool: &str, args: &Value) -> Result<Plan, ToolError> {
+    pub(super) async fn plan_patiently(
+        &self,
+        tool: &str,
+        args: &Value,
+        deed: Option<&Deed>,
+    ) -> Result<Plan, ToolError> {
         let mut tries = 1;
         loop {
-            match self.plan_of(tool, args).await {
+            match self.plan_of(tool, args, deed).await {
                 Err(error) if error.is_transient() && tries < REPLANS => {
                     tokio::time::sleep(REPLAN_PAUSE).await;
                     tries += 1;
@@ -132,8 +140,23 @@ impl Session<'_> {
             report,
             url: base.map(|base| format!("{base}/investigations/{}", self.inv.chain)),
             chain: format!("{} {}@{}", self.inv.chain, self.inv.head.seq, self.inv.head.hash.short(16)),
-            pull: None,
+            decision: None,
+            pull: self.pull_route(),
         }
+    }
+
+    /// Where this investigation's pull requests go: as the route said when it opened.
+    fn pull_route(&self) -> Option<PullRoute> {
+        let pulls = self.inv.frozen.as_ref()?.pulls.as_ref()?;
+        let event = self.inv.opening()?;
+        let branch = pulls.branch.as_ref().and_then(|template| {
+            branch_name(&self.engine.templates, template, event)
+                .map_err(
+                    |error| tracing::error!(investigation = %self.inv.chain, %error, "the branch gets our own name"),
+                )
+                .ok()
+        });
+        Some(PullRoute { repo: pulls.repo.clone(), base: pulls.base.clone(), branch, paths: pulls.paths.clone() })
     }
 
     /// Who proposed the call that `action` is.
@@ -141,6 +164,62 @@ impl Session<'_> {
         let deed = self.inv.deed(action.id);
         deed.map_or(Actor::Engine, |deed| deed.proposer.clone())
     }
+}
+
+/// The name of a branch for an incident, by a route's template; strict in what stands in it, and made fit
+/// for git.
+///
+/// # Errors
+/// When the template names what there is not.
+fn branch_name(templates: &Templates, template: &str, event: &SreEvent) -> Result<String, TemplateError> {
+    let known = json!({
+        "id": incident_slug(event), "title": event.title, "name": event.name, "subject": event.subject,
+        "namespace": event.resource.namespace, "labels": event.labels,
+    });
+    rendered(templates, template, &known)
+}
+
+/// Whether a route's template for branches renders, as far as that is known without an alert: which labels
+/// there are is not.
+///
+/// # Errors
+/// When it does not.
+pub fn check_branch(templates: &Templates, template: &str) -> Result<(), TemplateError> {
+    let text = ["id", "title", "name", "subject", "namespace"].map(|key| (key.to_owned(), json!("x")));
+    let known = Value::Object(text.into_iter().chain([("labels".to_owned(), json!({}))]).collect());
+    match rendered(templates, template, &known) {
+        Err(error) if !template.contains("labels") => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn rendered(templates: &Templates, template: &str, known: &Value) -> Result<String, TemplateError> {
+    let text = templates.render_str("routes[].github.branch", template, known)?;
+    let mut name = String::new();
+    for c in text.trim().chars() {
+        match c {
+            'a'..='z' | 'A'..='Z' | '0'..='9' | '_' => name.push(c),
+            '/' | '.' if name.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_') => name.push(c),
+            _ if name.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_') => name.push('-'),
+            _ => {}
+        }
+        if name.len() >= BRANCH_BYTES {
+            break;
+        }
+    }
+    let name = name.trim_end_matches(['/', '.', '-']);
+    Ok(name.replace(".lock", "-lock"))
+}
+
+/// Why a change may happen, for people: the rules that permit it, and who agreed.
+fn decision(deed: &Deed) -> Option<String> {
+    let (ruling, _) = deed.ruling.as_ref()?;
+    let said: Vec<String> =
+        ruling.reasons.iter().map(|reason| format!("{} (`{}`)", reason.reason, reason.rule)).collect();
+    let granted = deed.question().map(|question| &question.grants[..]).unwrap_or_default();
+    let people: Vec<&str> = granted.iter().map(|grant| grant.by.name.as_str()).collect();
+    let by = if people.is_empty() { String::new() } else { format!(" Approved by {}.", people.join(", ")) };
+    Some(format!("Decision {} (`{}`): {}.{by}", ruling.verdict, ruling.id, said.join("; ")))
 }
 
 fn assembled(id: ActionId, nonce: String, effect: Effect, tool: &str, args: &Value, plan: Plan) -> Action {
@@ -175,4 +254,36 @@ fn planned_words(action: &Action) -> String {
          done.{shown}",
         action.title
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_branch_is_named_by_its_template_and_fit_for_git() {
+        let templates = Templates::load(None).unwrap();
+        let known = json!({"id": "case-f00d-abc", "title": "Disk: 95% full!", "labels": {"team": "db"}});
+        for (template, expected) in [
+            ("fix/alert-{{ id }}", Some("fix/alert-case-f00d-abc")),
+            ("{{ labels.team }}/{{ title }}", Some("db/Disk-95-full")),
+            ("//a..b~^:?*[\\@{x.lock/", Some("a.b-x-lock")),
+            ("-x/../y.", Some("x/y")),
+            ("{{ nothing }}", None),
+            ("{{ labels.none }}", None),
+            ("{% if", None),
+        ] {
+            let name = rendered(&templates, template, &known).ok();
+            assert_eq!(name.as_deref(), expected, "{template}");
+            if let Some(name) = name {
+                assert!(crate::edge::github::names::reference(&name).is_ok(), "{name}");
+            }
+        }
+        assert_eq!(rendered(&templates, &"x".repeat(500), &known).unwrap().len(), BRANCH_BYTES);
+        for (template, fine) in
+            [("fix/{{ id }}", true), ("fix/{{ labels.team }}", true), ("fix/{{ alert_id }}", false), ("{{ id", false)]
+        {
+            assert_eq!(check_branch(&templates, template).is_ok(), fine, "{template}");
+        }
+    }
 }

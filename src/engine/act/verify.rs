@@ -6,6 +6,7 @@ use crate::domain::{ActionId, AlertStatus};
 use crate::journal::{Actor, Body, Call, Deed, DeedState, Draft, Watched};
 use crate::telemetry;
 use crate::tools::{Observed, ToolError};
+use serde_json::{Value, json};
 
 impl Session<'_> {
     /// One look at a change that was made; the last one decides.
@@ -22,9 +23,12 @@ impl Session<'_> {
             Some(outcome) => {
                 let reason = in_words(&seen, self.inv.alert_status());
                 telemetry::action_ended(deed.action.effect.as_str(), word(outcome));
-                self.record(Draft::engine(Body::Verified { action: id, outcome, reason }))?;
+                self.record(Draft::engine(Body::Verified { action: id, outcome, reason: reason.clone() }))?;
                 if outcome == Watched::Failed {
                     self.propose_undo(&deed)?;
+                }
+                if outcome != Watched::Unobserved {
+                    self.propose_comment(&deed, outcome, &reason)?;
                 }
             }
         }
@@ -48,7 +52,7 @@ impl Session<'_> {
             tool: undo.tool.clone(),
             args: undo.args.clone(),
             effect,
-            need: serde_json::Value::Null,
+            need: Value::Null,
         };
         if !call.acts() {
             return Ok(());
@@ -56,6 +60,42 @@ impl Session<'_> {
         let reason = format!("{} did not hold; this restores {}", deed.action.title, undo.restores);
         self.record(Draft::new(Actor::Engine, Body::CallsProposed { calls: vec![call], reason }))
     }
+
+    /// Whoever reads the pull request of this investigation is told, once, whether what was done held.
+    fn propose_comment(&mut self, deed: &Deed, outcome: Watched, reason: &str) -> Result<(), EngineError> {
+        let Some((pull, repo, number)) = self.inv.deeds.iter().find_map(pull_of) else { return Ok(()) };
+        let call = Call {
+            id: format!("verified_{pull}"),
+            tool: COMMENT.to_owned(),
+            args: json!({"repo": repo, "number": number, "body": comment(deed, outcome, reason)}),
+            effect: self.engine.tools.spec(COMMENT).map(|spec| spec.effect),
+            need: Value::Null,
+        };
+        if !call.acts() || self.inv.proposers.contains_key(&call.id) {
+            return Ok(());
+        }
+        let reason = format!("whether {} held belongs to the pull request", deed.action.title);
+        self.record(Draft::new(Actor::Engine, Body::CallsProposed { calls: vec![call], reason }))
+    }
+}
+
+/// The tool that writes a comment.
+const COMMENT: &str = "github_comment";
+
+/// The pull request that a change opened: whose it is, its repository and its number.
+fn pull_of(deed: &Deed) -> Option<(ActionId, String, u64)> {
+    let (DeedState::Done { receipt, .. } | DeedState::Watched { receipt, .. }) = &deed.state else { return None };
+    let is_pull = deed.action.targets.first().is_some_and(|target| target.kind == "PullRequest");
+    let repo = receipt.detail["repo"].as_str().filter(|_| is_pull)?;
+    Some((deed.action.id, repo.to_owned(), receipt.detail["number"].as_u64()?))
+}
+
+fn comment(deed: &Deed, outcome: Watched, reason: &str) -> String {
+    let held = match outcome {
+        Watched::Held => "Verified",
+        Watched::Failed | Watched::Unobserved => "This did not help",
+    };
+    format!("{held}: {}. Seen: {reason}.", deed.action.title)
 }
 
 /// What a look means; `None` as long as it is too early to say. Without any observation of its own a
@@ -65,6 +105,8 @@ fn judged(seen: &Result<Observed, ToolError>, alert: AlertStatus, is_over: bool)
         (Ok(Observed::Broken(_)), _) => Some(Watched::Failed),
         (Ok(Observed::Moving(_)), _) if !is_over => None,
         (Ok(Observed::Moving(_)), _) => Some(Watched::Failed),
+        (Ok(Observed::Waits(_)), _) if !is_over => None,
+        (Ok(Observed::Waits(_)), _) => Some(Watched::Unobserved),
         (Ok(Observed::Settled(_) | Observed::Nothing(_)) | Err(_), AlertStatus::Resolved) => Some(Watched::Held),
         (_, AlertStatus::Firing) if !is_over => None,
         (Ok(Observed::Settled(_)), AlertStatus::Firing) => Some(Watched::Failed),
@@ -74,9 +116,13 @@ fn judged(seen: &Result<Observed, ToolError>, alert: AlertStatus, is_over: bool)
 
 fn in_words(seen: &Result<Observed, ToolError>, alert: AlertStatus) -> String {
     let own = match seen {
-        Ok(Observed::Settled(text) | Observed::Moving(text) | Observed::Broken(text) | Observed::Nothing(text)) => {
-            text.clone()
-        }
+        Ok(
+            Observed::Settled(text)
+            | Observed::Moving(text)
+            | Observed::Broken(text)
+            | Observed::Nothing(text)
+            | Observed::Waits(text),
+        ) => text.clone(),
         Err(error) => format!("it could not be looked at: {}", error.for_reader()),
     };
     format!("{own}; the alert is {alert}")
@@ -100,6 +146,7 @@ mod tests {
         let settled = || Ok(Observed::Settled("3 of 3 Pods are ready".into()));
         let moving = || Ok(Observed::Moving("1 of 3".into()));
         let broken = || Ok(Observed::Broken("the deadline of the rollout has passed".into()));
+        let waits = || Ok(Observed::Waits("it waits for people".into()));
         let nothing = || Ok(Observed::Nothing(String::new()));
         let blind = || Err(ToolError::failed("503", true));
         for (seen, alert, over, expected) in [
@@ -109,6 +156,9 @@ mod tests {
             (moving(), Resolved, false, None),
             (moving(), Resolved, true, Some(Failed)),
             (broken(), Resolved, false, Some(Failed)),
+            (waits(), Firing, false, None),
+            (waits(), Resolved, false, None),
+            (waits(), Resolved, true, Some(Unobserved)),
             (nothing(), Resolved, false, Some(Held)),
             (nothing(), Firing, false, None),
             (nothing(), Firing, true, Some(Unobserved)),

@@ -205,6 +205,7 @@ impl World {
                     budget: OWN,
                     context_tokens: None,
                     windows: std::collections::BTreeMap::new(),
+                    pulls: None,
                     prompts_digest: Digest::of(""),
                     tools_digest: Digest::of(""),
                 }),

@@ -1,8 +1,10 @@
-//! Looking at repositories that GitHub keeps: only those that the configuration lists.
+//! Repositories that GitHub keeps: only those that the configuration lists.
 //!
-//! - [`file`], [`tree`], [`search`], [`commits`], [`pulls`]: the tools
+//! - [`file`], [`tree`], [`search`], [`commits`], [`pulls`]: the tools that look
+//! - [`act`]: pull requests, comments and issues
 //! - [`change`]: what a commit or pull request changes, in few words
 
+pub mod act;
 mod change;
 pub mod commits;
 pub mod file;
@@ -41,13 +43,7 @@ pub struct Hub {
 
 /// The tool that `spec` runs, if it is one of ours. Its parameters name the repositories that there are.
 pub fn build(spec: Arc<ToolSpec>, reader: Reader, clock: Arc<dyn Clock>) -> Option<Box<dyn ReadTool>> {
-    let mut told = spec.as_ref().clone();
-    if let Some(repo) = told.params.pointer_mut("/properties/repo").and_then(Value::as_object_mut) {
-        let names: Vec<String> = reader.repos().iter().take(NAMED).map(Repo::to_string).collect();
-        let more = if reader.repos().len() > NAMED { " and others" } else { "" };
-        repo.insert("description".to_owned(), format!("One of {}{more}", names.join(", ")).into());
-    }
-    let hub = Hub { spec: Arc::new(told), reader, clock };
+    let hub = Hub::on(&spec, reader, clock);
     Some(match spec.builtin.as_str() {
         "github_file" => Box::new(file::File(hub)),
         "github_tree" => Box::new(tree::Tree(hub)),
@@ -59,6 +55,17 @@ pub fn build(spec: Arc<ToolSpec>, reader: Reader, clock: Arc<dyn Clock>) -> Opti
 }
 
 impl Hub {
+    /// What the tool of `spec` works with, its parameters named.
+    fn on(spec: &ToolSpec, reader: Reader, clock: Arc<dyn Clock>) -> Self {
+        let mut told = spec.clone();
+        if let Some(repo) = told.params.pointer_mut("/properties/repo").and_then(Value::as_object_mut) {
+            let names: Vec<String> = reader.repos().iter().take(NAMED).map(Repo::to_string).collect();
+            let more = if reader.repos().len() > NAMED { " and others" } else { "" };
+            repo.insert("description".to_owned(), format!("One of {}{more}", names.join(", ")).into());
+        }
+        Self { spec: Arc::new(told), reader, clock }
+    }
+
     /// The repository of a call: one of the list, or its only one.
     fn repo(&self, asked: Option<&str>) -> Result<&Repo, ToolError> {
         let repos = self.reader.repos();

@@ -29,6 +29,7 @@ fn case() -> CaseText {
         report: Some(report()),
         url: Some("https://fw.example.org/investigations/inv_1".into()),
         chain: "inv_1 17@0123456789abcdef".into(),
+        decision: None,
         pull: None,
     }
 }

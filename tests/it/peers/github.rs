@@ -2,6 +2,8 @@
 //! both, and the tools must say the same of both.
 
 use super::program::Program;
+use crate::github_acts::bench::{Bench, place};
+use crate::github_acts::{COMMENT, ISSUE, PATH, PULL, fix};
 use crate::support::github::{Hub, TOKEN};
 use crate::support::http::{client, eventually, free_address, send};
 use crate::support::site::{SOON, Site};
@@ -224,4 +226,37 @@ async fn both_refuse_alike() {
             assert!(told["message"].is_string(), "{told}");
         }
     }
+}
+
+/// Everything that a writer makes, once; then by a process that lost its store, which finds it there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs the emulator: run ./tests/run"]
+async fn what_is_made_is_made_once_at_both() {
+    let (theirs, ours) = (Emulator::up().await, ours().await);
+    let mut made = vec![];
+    for base_url in [&theirs.base_url, &ours.base_url] {
+        write(base_url, "main", PATH, "name: checkout\nmemory: 128Mi\n", "Add checkout").await;
+        let issue = json!({"title": "Checkout needs memory", "body": "It is killed at 128Mi."});
+        let comment = json!({"number": 1, "body": "Seen."});
+        for round in ["first", "again"] {
+            for (tool, args) in [(PULL, fix()), (COMMENT, comment.clone()), (ISSUE, issue.clone())] {
+                let bench = Bench::at(base_url, &[REPO], Some(place(REPO))).await;
+                let id = bench.propose("warning", &[(tool, args)]).await;
+                bench.work(id, None, async |_| {}).await;
+                let inv = bench.folded(id).await;
+                let state = inv.deeds.first().map_or("rejected", |deed| deed.word());
+                assert_eq!(state, "done", "{base_url} {tool} {round}: {:?}", bench.refusals(id).await);
+            }
+        }
+        let (_, pulls) = ask(base_url, "GET", "pulls?state=all", &Value::Null).await;
+        let (_, all) = ask(base_url, "GET", "issues?state=all", &Value::Null).await;
+        let (_, comments) = ask(base_url, "GET", "issues/1/comments", &Value::Null).await;
+        let count = |of: &Value| of.as_array().map_or(0, Vec::len);
+        let issues = all.as_array().unwrap().iter().filter(|one| one["pull_request"].is_null()).count();
+        assert_eq!((count(&pulls), issues, count(&comments)), (1, 1, 1), "{base_url}");
+        let branch = pulls[0]["head"]["ref"].as_str().unwrap().to_owned();
+        let (_, file) = ask(base_url, "GET", &format!("contents/{PATH}?ref={branch}"), &Value::Null).await;
+        made.push((branch, file["sha"].clone()));
+    }
+    assert_eq!(made[0], made[1], "the same branch with the same file");
 }

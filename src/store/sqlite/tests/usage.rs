@@ -48,6 +48,7 @@ fn opened(model: Option<&str>) -> Body {
         budget: Budget::default(),
         context_tokens: None,
         windows: std::collections::BTreeMap::new(),
+        pulls: None,
         prompts_digest: Digest::of(""),
         tools_digest: Digest::of(""),
     })

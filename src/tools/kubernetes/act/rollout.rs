@@ -73,6 +73,7 @@ mod tests {
         match seen {
             Observed::Settled(text) => format!("settled {text}"),
             Observed::Moving(text) => format!("moving {text}"),
+            Observed::Waits(text) => format!("waits {text}"),
             Observed::Broken(text) => format!("broken {text}"),
             Observed::Nothing(text) => format!("nothing {text}"),
         }

@@ -81,6 +81,14 @@ impl Objects {
         }
     }
 
+    /// Every commit.
+    pub fn commits(&self) -> impl Iterator<Item = (&String, &Commit)> {
+        self.0.iter().filter_map(|(id, object)| match object {
+            Object::Commit(commit) => Some((id, commit)),
+            _ => None,
+        })
+    }
+
     pub fn tree(&self, id: &str) -> Option<&[(String, String, String)]> {
         match self.0.get(id) {
             Some(Object::Tree(entries)) => Some(entries),

@@ -15,28 +15,41 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header};
+pub use repository::Ledger;
 use repository::Repository;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-/// A token that may do everything, and one that may only look.
+/// Tokens: of `octo`, who may do everything; of `reader`, who may only look; of `mallory`, who may do
+/// everything, too, and is not us.
 pub const TOKEN: &str = "t0ken-of-the-owner";
 pub const READER: &str = "t0ken-of-a-reader";
+pub const STRANGER: &str = "t0ken-of-a-stranger";
 
 /// What becomes of one request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fault {
+    /// It is done and answered: the fault after it is for the request after it.
+    AsUsual,
     /// It is done, and the connection breaks before the answer.
     DoneThenDropped,
     /// It is done, and a proxy answers 502.
     DoneThen502,
     /// It is done, and the answer waits for [`Hub::release`].
     DoneThenHeld,
+    /// It is done, and whoever asked dies before the answer: see [`Hub::crashed`].
+    DoneThenDies,
+    /// A proxy sends it twice.
+    DoneTwice,
     /// It is not done, and the connection breaks.
     Dropped,
+    /// Whoever asked dies before it is done.
+    Dies,
+    /// The connection breaks, and after so many further requests it is done all the same.
+    Late(usize),
     /// It is not done, and this is the answer: status, headers, body.
     Answered(u16, Vec<(&'static str, String)>, Value),
 }
@@ -62,12 +75,15 @@ pub struct Request {
 struct Inner {
     repositories: BTreeMap<String, Repository>,
     planned: Vec<Planned>,
+    /// Requests that are on their way, and after how many others they arrive.
+    late: Vec<(usize, Method, Uri, HeaderMap, Value)>,
     seen: Vec<Request>,
     now: Option<jiff::Timestamp>,
 }
 
 struct Shared {
     inner: Mutex<Inner>,
+    crashed: Notify,
     released: watch::Sender<bool>,
 }
 
@@ -91,10 +107,12 @@ impl Hub {
         let inner = Inner {
             repositories: BTreeMap::from([(name.to_owned(), Repository::new(name))]),
             planned: vec![],
+            late: vec![],
             seen: vec![],
             now: None,
         };
-        let shared = Arc::new(Shared { inner: Mutex::new(inner), released: watch::Sender::new(false) });
+        let shared =
+            Arc::new(Shared { inner: Mutex::new(inner), crashed: Notify::new(), released: watch::Sender::new(false) });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base_url = format!("http://{}/api/v3", listener.local_addr().unwrap());
         let router = Router::new().fallback(answer).with_state(shared.clone());
@@ -132,6 +150,40 @@ impl Hub {
         self.shared.released.send_replace(true);
     }
 
+    /// Whoever asks is dead now.
+    pub async fn crashed(&self) {
+        self.shared.crashed.notified().await;
+    }
+
+    /// Everything that stands in `name`, to be counted.
+    pub fn ledger(&self, name: &str) -> Ledger {
+        Ledger::of(&self.shared.inner.lock().unwrap().repositories[name])
+    }
+
+    /// Closes a pull request or an issue.
+    pub fn close(&self, name: &str, number: u64) {
+        let mut inner = self.shared.inner.lock().unwrap();
+        let repo = inner.repositories.get_mut(name).unwrap();
+        repo.edit(number, &json!({"state": "closed"}), jiff::Timestamp::now()).unwrap();
+    }
+
+    /// Merges a pull request.
+    pub fn merge(&self, name: &str, number: u64) {
+        let mut inner = self.shared.inner.lock().unwrap();
+        let repo = inner.repositories.get_mut(name).unwrap();
+        repo.merge(number, &json!({}), jiff::Timestamp::now()).unwrap();
+    }
+
+    /// Puts a symlink, a submodule or whatever else `mode` says at `path` of main.
+    pub fn put(&self, name: &str, path: &str, mode: &str, text: &str) {
+        self.shared.inner.lock().unwrap().repositories.get_mut(name).unwrap().put(path, mode, text);
+    }
+
+    /// What a file of a branch holds.
+    pub fn file(&self, name: &str, branch: &str, path: &str) -> Option<(String, String)> {
+        self.shared.inner.lock().unwrap().repositories[name].file(branch, path)
+    }
+
     /// What it was asked, oldest first.
     pub fn seen(&self) -> Vec<Request> {
         self.shared.inner.lock().unwrap().seen.clone()
@@ -163,21 +215,33 @@ async fn answer(
         let fits = |planned: &Planned| planned.method == method && uri.path().contains(&planned.path);
         let fault = inner.planned.iter().position(fits).map(|at| inner.planned.remove(at).fault);
         let told = match &fault {
-            Some(Fault::Dropped) => None,
+            Some(Fault::Dropped | Fault::Dies) => None,
+            Some(Fault::Late(after)) => {
+                inner.late.push((*after + 1, method.clone(), uri.clone(), headers.clone(), body.clone()));
+                None
+            }
             Some(Fault::Answered(status, headers, body)) => {
                 Some(Told { status: *status, headers: headers.clone(), body: body.clone() })
             }
             _ => Some(rest::handle(&mut inner, &method, &uri, &headers, &body)),
         };
+        if fault == Some(Fault::DoneTwice) {
+            rest::handle(&mut inner, &method, &uri, &headers, &body);
+        }
         let status = match fault {
-            Some(Fault::Dropped | Fault::DoneThenDropped) => None,
+            Some(Fault::Dropped | Fault::Dies | Fault::Late(_) | Fault::DoneThenDropped | Fault::DoneThenDies) => None,
             Some(Fault::DoneThen502) => Some(502),
             _ => told.as_ref().map(|told| told.status),
         };
         let path = uri.path_and_query().map(ToString::to_string).unwrap_or_default();
         inner.seen.push(Request { method: method.to_string(), path, body, status });
+        arrive(&mut inner);
         (told, fault)
     };
+    if matches!(fault, Some(Fault::Dies | Fault::DoneThenDies)) {
+        shared.crashed.notify_one();
+        std::future::pending::<()>().await;
+    }
     match (fault, told) {
         // The connection's task ends here, and the connection with it.
         (Some(Fault::Dropped | Fault::DoneThenDropped), _) | (_, None) => {
@@ -191,6 +255,17 @@ async fn answer(
             let text = if told.status == 204 { String::new() } else { told.body.to_string() };
             written(told.status, &told.headers, text)
         }
+    }
+}
+
+/// What was on its way long enough is done now.
+fn arrive(inner: &mut Inner) {
+    inner.late.iter_mut().for_each(|(after, ..)| *after -= 1);
+    let (due, still): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut inner.late).into_iter().partition(|(after, ..)| *after == 0);
+    inner.late = still;
+    for (_, method, uri, headers, body) in due {
+        rest::handle(inner, &method, &uri, &headers, &body);
     }
 }
 

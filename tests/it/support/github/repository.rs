@@ -29,8 +29,62 @@ pub struct Issue {
     pub labels: Vec<String>,
     pub created: jiff::Timestamp,
     pub updated: jiff::Timestamp,
-    pub comments: Vec<(u64, String, jiff::Timestamp)>,
+    pub by: String,
+    pub comments: Vec<Comment>,
     pub pull: Option<Pull>,
+}
+
+/// A comment on one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Comment {
+    pub id: u64,
+    pub by: String,
+    pub text: String,
+    pub at: jiff::Timestamp,
+}
+
+/// What there is, to be counted: the only witness of what was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ledger {
+    /// Number, who opened it, branch and state.
+    pub pulls: Vec<(u64, String, String, String)>,
+    /// Number, who opened it and title of what is no pull request.
+    pub issues: Vec<(u64, String, String)>,
+    /// Number and who wrote it.
+    pub comments: Vec<(u64, String)>,
+    /// Branches beside main, and their commits.
+    pub branches: BTreeMap<String, String>,
+    /// Commits that carry an `Action-Id`.
+    pub commits: Vec<String>,
+    /// Bodies of pull requests, issues and comments.
+    pub texts: Vec<String>,
+}
+
+impl Ledger {
+    pub(super) fn of(repo: &Repository) -> Self {
+        let pulls = repo
+            .issues
+            .iter()
+            .filter_map(|one| Some((one.number, one.by.clone(), one.pull.as_ref()?.head.clone(), one.state.clone())));
+        let issues = repo.issues.iter().filter(|one| one.pull.is_none());
+        let comments = repo.issues.iter().flat_map(|one| one.comments.iter().map(|c| (one.number, c.by.clone())));
+        let branches =
+            repo.refs.iter().filter_map(|(name, id)| Some((name.strip_prefix("heads/")?.to_owned(), id.clone())));
+        let texts = repo.issues.iter().flat_map(|one| one.body.iter().chain(one.comments.iter().map(|c| &c.text)));
+        Self {
+            pulls: pulls.collect(),
+            issues: issues.map(|one| (one.number, one.by.clone(), one.title.clone())).collect(),
+            comments: comments.collect(),
+            branches: branches.filter(|(name, _)| name != "main").collect(),
+            commits: repo
+                .objects
+                .commits()
+                .filter(|(_, c)| c.message.contains("Action-Id: "))
+                .map(|(id, _)| id.clone())
+                .collect(),
+            texts: texts.cloned().collect(),
+        }
+    }
 }
 
 /// What an issue is more when it is a pull request.
@@ -211,7 +265,24 @@ impl Repository {
         self.objects.history(head).into_iter().find(|id| known.contains(id))
     }
 
-    pub fn make_issue(&mut self, body: &Value, now: jiff::Timestamp) -> Result<u64, Refusal> {
+    /// What stands at `path` of a branch: its mode and text.
+    pub fn file(&self, branch: &str, path: &str) -> Option<(String, String)> {
+        let (mode, id) = self.objects.files_of(&self.resolve(branch)?).get(path)?.clone();
+        Some((mode, String::from_utf8_lossy(self.objects.blob(&id)?).into_owned()))
+    }
+
+    /// Puts something with a mode of its own into main.
+    pub fn put(&mut self, path: &str, mode: &str, text: &str) {
+        let parent = self.refs["heads/main"].clone();
+        let mut files = self.objects.files_of(&parent);
+        let id = self.objects.put(Object::Blob(text.as_bytes().to_vec()));
+        files.insert(path.to_owned(), (mode.to_owned(), id));
+        let at = self.objects.commit(&parent).unwrap().committer.date;
+        let id = self.commit_files(&files, vec![parent], at, "Put");
+        self.refs.insert("heads/main".to_owned(), id);
+    }
+
+    pub fn make_issue(&mut self, body: &Value, by: &str, now: jiff::Timestamp) -> Result<u64, Refusal> {
         let Some(title) = body["title"].as_str().filter(|title| !title.trim().is_empty()) else {
             return invalid("Issue", "title", None);
         };
@@ -225,13 +296,14 @@ impl Repository {
             labels: labels.map(str::to_owned).collect(),
             created: now,
             updated: now,
+            by: by.to_owned(),
             comments: vec![],
             pull: None,
         });
         Ok(number)
     }
 
-    pub fn make_pull(&mut self, body: &Value, now: jiff::Timestamp) -> Result<u64, Refusal> {
+    pub fn make_pull(&mut self, body: &Value, by: &str, now: jiff::Timestamp) -> Result<u64, Refusal> {
         const OF: &str = "PullRequest";
         let text = |key: &str| body[key].as_str().unwrap_or_default();
         let (head, base) = (text("head"), text("base"));
@@ -250,7 +322,7 @@ impl Repository {
             return invalid(OF, "head", Some(&message));
         }
         let base = base.to_owned();
-        let number = self.make_issue(body, now)?;
+        let number = self.make_issue(body, by, now)?;
         let draft = body["draft"] == true;
         if let Some(issue) = self.issue_mut(number) {
             issue.pull = Some(Pull { head: branch, base, draft, merged: None, ends: None });
@@ -298,14 +370,14 @@ impl Repository {
         Ok(())
     }
 
-    pub fn comment(&mut self, number: u64, body: &Value, now: jiff::Timestamp) -> Result<u64, Refusal> {
+    pub fn comment(&mut self, number: u64, body: &Value, by: &str, now: jiff::Timestamp) -> Result<u64, Refusal> {
         let Some(text) = body["body"].as_str().filter(|text| !text.is_empty()).map(str::to_owned) else {
             return invalid("IssueComment", "body", None);
         };
         self.comments += 1;
         let id = self.comments;
         let Some(issue) = self.issue_mut(number) else { return refusal(404, "Not Found") };
-        issue.comments.push((id, text, now));
+        issue.comments.push(Comment { id, by: by.to_owned(), text, at: now });
         issue.updated = now;
         Ok(id)
     }

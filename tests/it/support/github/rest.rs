@@ -1,8 +1,8 @@
 //! From method and path to an answer, in the shapes of GitHub's documentation.
 
 use super::git::{Commit, Object};
-use super::repository::{Issue, Refusal, Repository, refusal};
-use super::{Inner, READER, TOKEN, Told};
+use super::repository::{Comment, Issue, Refusal, Repository, refusal};
+use super::{Inner, READER, STRANGER, TOKEN, Told};
 use axum::http::{HeaderMap, Method, Uri};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -18,6 +18,8 @@ struct Asked<'a> {
     query: BTreeMap<String, String>,
     body: &'a Value,
     now: jiff::Timestamp,
+    /// Who asks, and whether they may write.
+    login: &'static str,
     owner: bool,
 }
 
@@ -48,11 +50,16 @@ pub(super) fn handle(inner: &mut Inner, method: &Method, uri: &Uri, headers: &He
         query: url.query_pairs().map(|(key, value)| (key.into_owned(), value.into_owned())).collect(),
         body,
         now: inner.now.unwrap_or_else(jiff::Timestamp::now),
-        owner: token == Some(TOKEN),
+        login: match token {
+            Some(TOKEN) => "octo",
+            Some(STRANGER) => "mallory",
+            _ => "reader",
+        },
+        owner: matches!(token, Some(TOKEN | STRANGER)),
     };
     let mut link = false;
     let answered = match token {
-        Some(TOKEN | READER) => top(inner, &asked, &mut link),
+        Some(TOKEN | READER | STRANGER) => top(inner, &asked, &mut link),
         Some(_) => refusal(401, "Bad credentials"),
         None => refusal(401, "Requires authentication"),
     };
@@ -80,7 +87,7 @@ fn top(inner: &mut Inner, asked: &Asked<'_>, link: &mut bool) -> Answer {
     let path: Vec<&str> = asked.path.iter().map(String::as_str).collect();
     let name = match path.as_slice() {
         ["user"] => {
-            return Ok((200, json!({"login": if asked.owner { "octo" } else { "reader" }, "id": 1, "type": "User"})));
+            return Ok((200, json!({"login": asked.login, "id": 1, "type": "User"})));
         }
         ["rate_limit"] => {
             let core = json!({"limit": 5000, "remaining": 4999, "reset": asked.now.as_second() + 3600, "used": 1});
@@ -160,7 +167,7 @@ fn route(repo: &mut Repository, asked: &Asked<'_>, path: &[&str], link: &mut boo
         },
         ("GET", ["pulls"]) => listed(pulls(repo, asked)),
         ("POST", ["pulls"]) => {
-            let number = repo.make_pull(body, now)?;
+            let number = repo.make_pull(body, asked.login, now)?;
             Ok((201, told(repo, number, true)))
         }
         ("GET", ["pulls", n]) if repo.issue(number(n)).is_some_and(|one| one.pull.is_some()) => {
@@ -180,27 +187,29 @@ fn route(repo: &mut Repository, asked: &Asked<'_>, path: &[&str], link: &mut boo
         }
         ("GET", ["issues"]) => {
             let state = asked.text("state").unwrap_or("open");
-            let fits = |issue: &&Issue| state == "all" || issue.state == state;
+            let creator = asked.text("creator");
+            let fits = |issue: &&Issue| {
+                (state == "all" || issue.state == state) && creator.is_none_or(|creator| creator == issue.by)
+            };
             listed(repo.issues.iter().rev().filter(fits).map(|issue| told(repo, issue.number, false)).collect())
         }
         ("POST", ["issues"]) => {
-            let number = repo.make_issue(body, now)?;
+            let number = repo.make_issue(body, asked.login, now)?;
             Ok((201, told(repo, number, false)))
         }
         ("GET", ["issues", n]) if repo.issue(number(n)).is_some() => Ok((200, told(repo, number(n), false))),
         ("GET", ["issues", n, "comments"]) => match repo.issue(number(n)) {
             Some(issue) => {
                 let since = asked.text("since").and_then(|at| at.parse::<jiff::Timestamp>().ok());
-                let young = |comment: &&(u64, String, jiff::Timestamp)| since.is_none_or(|since| comment.2 >= since);
-                listed(
-                    issue.comments.iter().filter(young).map(|(id, text, at)| comment(repo, *id, text, *at)).collect(),
-                )
+                let young = |comment: &&Comment| since.is_none_or(|since| comment.at >= since);
+                listed(issue.comments.iter().filter(young).map(|one| comment(repo, one)).collect())
             }
             None => refusal(404, "Not Found"),
         },
         ("POST", ["issues", n, "comments"]) => {
-            let id = repo.comment(number(n), body, now)?;
-            Ok((201, comment(repo, id, body["body"].as_str().unwrap_or_default(), now)))
+            let id = repo.comment(number(n), body, asked.login, now)?;
+            let made = repo.issue(number(n)).and_then(|issue| issue.comments.iter().find(|one| one.id == id));
+            Ok((201, made.map_or(Value::Null, |made| comment(repo, made))))
         }
         ("POST", ["issues", n, "labels"]) => {
             let added = body["labels"].as_array().into_iter().flatten().filter_map(Value::as_str);
@@ -269,6 +278,7 @@ fn tree(repo: &Repository, at: &str, recursive: bool) -> Answer {
     let id = commit.unwrap_or_else(|| at.to_owned());
     let Some(entries) = repo.objects.tree(&id) else { return refusal(404, "Not Found") };
     let told = |path: &str, mode: &str, id: &str| match repo.objects.blob(id) {
+        Some(_) if mode == "160000" => json!({"path": path, "mode": mode, "type": "commit", "sha": id}),
         Some(bytes) => json!({"path": path, "mode": mode, "type": "blob", "sha": id, "size": bytes.len()}),
         None => json!({"path": path, "mode": "040000", "type": "tree", "sha": id}),
     };
@@ -334,9 +344,9 @@ fn reference(name: &str, id: &str) -> Value {
     json!({"ref": format!("refs/{name}"), "node_id": "", "url": "", "object": {"type": "commit", "sha": id, "url": ""}})
 }
 
-fn comment(repo: &Repository, id: u64, text: &str, at: jiff::Timestamp) -> Value {
-    json!({"id": id, "body": text, "user": {"login": repo.owner()}, "created_at": when(at), "updated_at": when(at),
-           "html_url": format!("https://github.example/{}/issues#issuecomment-{id}", repo.name)})
+fn comment(repo: &Repository, of: &Comment) -> Value {
+    json!({"id": of.id, "body": of.text, "user": {"login": of.by}, "created_at": when(of.at), "updated_at": when(of.at),
+           "html_url": format!("https://github.example/{}/issues#issuecomment-{}", repo.name, of.id)})
 }
 
 fn pulls(repo: &Repository, asked: &Asked<'_>) -> Vec<Value> {
@@ -363,10 +373,13 @@ fn told(repo: &Repository, number: u64, as_pull: bool) -> Value {
     let labels: Vec<Value> = issue.labels.iter().map(|name| json!({"name": name})).collect();
     let mut told = json!({
         "id": 1000 + number, "number": number, "title": issue.title, "body": issue.body, "state": issue.state, "labels": labels,
-        "user": {"login": repo.owner()}, "created_at": when(issue.created), "updated_at": when(issue.updated),
+        "locked": false, "user": {"login": issue.by}, "created_at": when(issue.created), "updated_at": when(issue.updated),
         "closed_at": (issue.state == "closed").then(|| when(issue.updated)), "comments": issue.comments.len(),
         "html_url": format!("https://github.example/{}/{kind}/{number}", repo.name),
     });
+    if issue.pull.is_some() && !as_pull {
+        told["pull_request"] = json!({"url": ""});
+    }
     if let Some(pull) = issue.pull.as_ref().filter(|_| as_pull) {
         let (base, head) = repo.ends(pull);
         told["draft"] = pull.draft.into();
