@@ -165,15 +165,15 @@ async fn an_answer_is_a_signal_that_says_who_to_what_and_why() {
         (answer.status.as_u16(), answer.json()),
         (200, json!({"approval_id": first.id, "decision": "approved"}))
     );
-    let answer = asking.deny("bea", &second).await;
+    let (answer, at) = (asking.deny("bea", &second).await, "2026-11-21T00:00:00Z");
     assert_eq!((answer.status.as_u16(), &answer.json()["decision"]), (200, &json!("denied")));
     assert_eq!(
         asking.answers().await,
         [
             json!({"kind": "answer", "approval": first.id, "digest": first.action_digest, "granted": true,
-                   "by": {"name": "ann", "groups": ["oncall"]}, "comment": "go, [redacted]"}),
+                   "by": {"name": "ann", "groups": ["oncall"]}, "at": at, "comment": "go, [redacted]"}),
             json!({"kind": "answer", "approval": second.id, "digest": second.action_digest, "granted": false,
-                   "by": {"name": "bea", "groups": ["oncall", "leads"]}, "comment": "not now"}),
+                   "by": {"name": "bea", "groups": ["oncall", "leads"]}, "at": at, "comment": "not now"}),
         ]
     );
     let shown = asking.get("vic", &format!("/api/v1/approvals/{}", first.id)).await.json();
