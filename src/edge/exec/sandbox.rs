@@ -75,12 +75,17 @@ impl Confinement {
 
     /// What this kernel cannot keep a command from, in words; nothing when it is confined as it should.
     pub fn gap(&self) -> Option<&'static str> {
-        match (abi(), self.network) {
-            (0, _) => Some("this kernel has no Landlock: nothing keeps it from files and network"),
-            (1 | 2, _) => Some("this kernel's Landlock does not keep it from emptying files (it needs Linux 6.2)"),
-            (3, false) => Some("this kernel's Landlock does not keep it from the network (it needs Linux 6.7)"),
-            _ => None,
-        }
+        gap(abi(), self.network)
+    }
+}
+
+/// What Landlock of this ABI cannot keep a command from.
+const fn gap(abi: u8, network: bool) -> Option<&'static str> {
+    match (abi, network) {
+        (0, _) => Some("this kernel has no Landlock: nothing keeps it from files and network"),
+        (1 | 2, _) => Some("this kernel's Landlock does not keep it from emptying files (it needs Linux 6.2)"),
+        (3, false) => Some("this kernel's Landlock does not keep it from the network (it needs Linux 6.7)"),
+        _ => None,
     }
 }
 
@@ -195,4 +200,57 @@ pub fn abi() -> u8 {
 #[cfg(not(target_os = "linux"))]
 pub fn abi() -> u8 {
     0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_kernel_cannot_keep_a_command_from_is_told() {
+        let told = |abi, network| gap(abi, network).map(|gap| gap.split(" (").next().unwrap_or_default());
+        let (none, emptied, network) = (
+            "this kernel has no Landlock: nothing keeps it from files and network",
+            "this kernel's Landlock does not keep it from emptying files",
+            "this kernel's Landlock does not keep it from the network",
+        );
+        for (abi, with_network, without) in [
+            (0, Some(none), Some(none)),
+            (1, Some(emptied), Some(emptied)),
+            (2, Some(emptied), Some(emptied)),
+            (3, None, Some(network)),
+            (4, None, None),
+            (7, None, None),
+        ] {
+            assert_eq!((told(abi, true), told(abi, false)), (with_network, without), "{abi}");
+        }
+    }
+
+    #[test]
+    fn what_is_confined_is_what_was_written() {
+        let confinement =
+            Confinement { read: vec!["/a b".into()], write: vec!["/c".into()], network: true, required: true };
+        let words = confinement.arguments(Path::new("/own"), "c1");
+        let words: Vec<&str> = words.iter().filter_map(|word| word.to_str()).collect();
+        let parent = std::process::id().to_string();
+        assert_eq!(
+            words,
+            [
+                "__sandbox",
+                "--call",
+                "c1",
+                "--parent",
+                &parent,
+                "--read",
+                "/a b",
+                "--write",
+                "/c",
+                "--write",
+                "/own",
+                "--network",
+                "--required"
+            ]
+        );
+        assert!(!Confinement::default().arguments(Path::new("/own"), "c1").iter().any(|word| word == "--network"));
+    }
 }
