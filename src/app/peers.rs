@@ -3,8 +3,8 @@
 use crate::config::{Config, Credential, Github, GithubCredential, ProbeMethod};
 use crate::edge::github;
 use crate::edge::{
-    AllowedHosts, Auth, EdgeError, EdgeErrorKind, ElasticsearchReader, GithubReader, GithubWriter, LokiReader, Pinned, ProbeTarget,
-    Prober, PrometheusReader, RunbookReader, SystemClock,
+    AllowedHosts, Auth, EdgeError, EdgeErrorKind, ElasticsearchReader, GithubReader, GithubWriter, LokiReader, Pinned,
+    ProbeTarget, Prober, PrometheusReader, RunbookReader, SystemClock,
 };
 use std::sync::Arc;
 

@@ -283,7 +283,8 @@ impl Config {
         let models = self.models.iter().filter_map(|m| m.api_key.as_ref());
         let notify = self.notify.iter().map(|n| &n.webhook);
         let kubernetes = self.kubernetes.iter().filter_map(|k| k.bearer.as_ref());
-        let github = self.github.iter().flat_map(|g| g.write.iter().chain([&g.credential]).map(GithubCredential::secret));
+        let github =
+            self.github.iter().flat_map(|g| g.write.iter().chain([&g.credential]).map(GithubCredential::secret));
         let peers = peers.chain(probes).chain(kubernetes).chain(github);
         access.chain(intake).chain(models).chain(peers).chain(notify).collect()
     }

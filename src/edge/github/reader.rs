@@ -272,9 +272,9 @@ impl Reader {
 /// The bytes of base64 in lines.
 pub(super) fn unpacked(written: &str, path: &str) -> Result<Vec<u8>, EdgeError> {
     let packed: Vec<u8> = written.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-    BASE64.decode(packed).map_err(|_| {
-        EdgeError::new(PEER, EdgeErrorKind::BadBody, format!("what it says {path} holds is no base64"))
-    })
+    BASE64
+        .decode(packed)
+        .map_err(|_| EdgeError::new(PEER, EdgeErrorKind::BadBody, format!("what it says {path} holds is no base64")))
 }
 
 /// RFC 3339 without a fraction, which GitHub does not take everywhere.

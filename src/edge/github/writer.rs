@@ -144,7 +144,8 @@ impl Writer {
     /// # Errors
     /// [`Unmade`].
     pub async fn create_tree(&self, errand: Errand<'_>, base: &str, changes: &[TreeChange]) -> Result<String, Unmade> {
-        let entry = |change: &TreeChange| json!({"path": change.path, "mode": change.mode, "type": "blob", "sha": change.blob});
+        let entry =
+            |change: &TreeChange| json!({"path": change.path, "mode": change.mode, "type": "blob", "sha": change.blob});
         let body = json!({"base_tree": base, "tree": changes.iter().map(entry).collect::<Vec<_>>()});
         let made: Parent =
             self.make(errand, "PullRequest", WRITE_PULLS, &["git", "trees"], body, "a tree", CONTENTS).await?;

@@ -127,7 +127,9 @@ impl Session<'_> {
         let event = self.inv.opening()?;
         let branch = pulls.branch.as_ref().and_then(|template| {
             branch_name(&self.engine.templates, template, event)
-                .map_err(|error| tracing::error!(investigation = %self.inv.chain, %error, "the branch gets our own name"))
+                .map_err(
+                    |error| tracing::error!(investigation = %self.inv.chain, %error, "the branch gets our own name"),
+                )
                 .ok()
         });
         Some(PullRoute { repo: pulls.repo.clone(), base: pulls.base.clone(), branch, paths: pulls.paths.clone() })

@@ -112,9 +112,13 @@ fn judged(seen: &Result<Observed, ToolError>, alert: AlertStatus, is_over: bool)
 
 fn in_words(seen: &Result<Observed, ToolError>, alert: AlertStatus) -> String {
     let own = match seen {
-        Ok(Observed::Settled(text) | Observed::Moving(text) | Observed::Broken(text) | Observed::Nothing(text) | Observed::Waits(text)) => {
-            text.clone()
-        }
+        Ok(
+            Observed::Settled(text)
+            | Observed::Moving(text)
+            | Observed::Broken(text)
+            | Observed::Nothing(text)
+            | Observed::Waits(text),
+        ) => text.clone(),
         Err(error) => format!("it could not be looked at: {}", error.for_reader()),
     };
     format!("{own}; the alert is {alert}")

@@ -49,8 +49,7 @@ async fn a_kill_around_the_change_makes_nothing_twice() {
                     store.investigations(&filter).await.unwrap().items[0].id.parse().unwrap()
                 }
             };
-            let signal =
-                Signal::Propose { by: "ann".into(), tool: PULL.into(), args: fix(), reason: "why not".into() };
+            let signal = Signal::Propose { by: "ann".into(), tool: PULL.into(), args: fix(), reason: "why not".into() };
             assert!(store.signal(id, "ann", signal, jiff::Timestamp::now()).await.unwrap());
             id
         };

@@ -82,7 +82,10 @@ async fn a_pull_request_stands_as_it_was_judged() {
     let branch = ledger.branches.keys().next().unwrap();
     assert!(branch.starts_with(BRANCH), "{branch}");
     let app = hub.file(REPO, branch, PATH).unwrap();
-    assert_eq!(app, ("100644".into(), "kind: Deployment\nname: checkout\nmemory: 256Mi\npassword: hunter2hunter2\n".into()));
+    assert_eq!(
+        app,
+        ("100644".into(), "kind: Deployment\nname: checkout\nmemory: 256Mi\npassword: hunter2hunter2\n".into())
+    );
     assert_eq!(hub.file(REPO, branch, "clusters/old.yaml"), None);
     assert_eq!(hub.file(REPO, branch, "clusters/new/a.yaml").unwrap().1, "a: 1\n");
     assert_eq!(hub.file(REPO, "main", PATH).unwrap().1.lines().nth(2), Some("memory: 128Mi"));
@@ -103,7 +106,8 @@ async fn a_pull_request_stands_as_it_was_judged() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pull_request_is_opened_once_whatever_fails_at_each_step() {
-    let limited = || Fault::Answered(403, vec![("retry-after", "1".to_owned())], json!({"message": "secondary rate limit"}));
+    let limited =
+        || Fault::Answered(403, vec![("retry-after", "1".to_owned())], json!({"message": "secondary rate limit"}));
     let steps = ["/git/blobs", "/git/trees", "/git/commits", "/git/refs", "/pulls"];
     for step in steps {
         for fault in [
@@ -211,7 +215,9 @@ async fn what_stands_there_of_this_incident_is_taken_over_and_never_repeated() {
         let ledger = hub.ledger(REPO);
         assert_one(&ledger, "after the store was lost");
         assert_eq!(ledger.pulls[0].3, if closed { "closed" } else { "open" }, "and left as people left it");
-        for (tool, args) in [(COMMENT, json!({"number": 1, "body": "Seen."})), (ISSUE, json!({"title": "T", "body": "B"}))] {
+        for (tool, args) in
+            [(COMMENT, json!({"number": 1, "body": "Seen."})), (ISSUE, json!({"title": "T", "body": "B"}))]
+        {
             let (_, state) = done(&Bench::on(&hub).await, &hub, tool, &args).await;
             let (_, again) = done(&Bench::on(&hub).await, &hub, tool, &args).await;
             assert_eq!((state.as_str(), again.as_str()), ("done", "done"), "{tool}");
@@ -246,7 +252,8 @@ async fn what_others_put_in_our_place_stays_and_is_not_taken_for_ours() {
     let why = bench.refusals(id).await.join("\n");
     assert!(state == "failed" && why.contains("a pull request that is not ours stands open"), "{why}");
     // A comment and an issue of somebody else with our marks do not keep us from ours.
-    for (tool, args) in [(COMMENT, json!({"number": 1, "body": "Seen."})), (ISSUE, json!({"title": "T", "body": "B"}))] {
+    for (tool, args) in [(COMMENT, json!({"number": 1, "body": "Seen."})), (ISSUE, json!({"title": "T", "body": "B"}))]
+    {
         let first = self::hub().await;
         post(&first, STRANGER, "issues", json!({"title": "One"})).await;
         done(&Bench::on(&first).await, &first, tool, &args).await;
@@ -348,7 +355,10 @@ async fn what_no_pull_request_may_be_is_refused_before_anything_is_sent() {
         (change(json!([{"path": PATH, "find": "memory: 64Mi", "replace": "x"}])), "does not hold the text"),
         (change(json!([{"path": PATH, "find": "e", "replace": "x"}])), "times; take more lines"),
         (change(json!([{"path": PATH, "content": "password: [redacted]\n"}])), "where a secret stands"),
-        (change(json!([{"path": PATH, "find": "memory: 128Mi", "replace": "key: s3cr3t-value"}])), "looks like a secret"),
+        (
+            change(json!([{"path": PATH, "find": "memory: 128Mi", "replace": "key: s3cr3t-value"}])),
+            "looks like a secret",
+        ),
         (elsewhere, "pull requests of this route go to acme/platform"),
         // What the tool lets through, policy refuses.
         (write(".github/workflows/x.yaml"), "no pull request may touch .github/workflows/x.yaml"),

@@ -54,10 +54,7 @@ mod tests {
         let new = "a\nb\nc\nd\nE\nf\ng\nh\ni\n";
         let diff = of("x/y.yaml", Some(old), Some(new));
         assert_eq!((diff.added, diff.removed, diff.new_lines), (2, 1, vec!["E".to_owned(), "i".to_owned()]));
-        assert_eq!(
-            diff.text,
-            "--- a/x/y.yaml\n+++ b/x/y.yaml\n@@ -2,7 +2,8 @@\n b\n c\n d\n-e\n+E\n f\n g\n h\n+i\n"
-        );
+        assert_eq!(diff.text, "--- a/x/y.yaml\n+++ b/x/y.yaml\n@@ -2,7 +2,8 @@\n b\n c\n d\n-e\n+E\n f\n g\n h\n+i\n");
         let gone = of("x", Some("a\n"), None);
         assert!(gone.text.starts_with("--- a/x\n+++ /dev/null\n@@ -1 +0,0 @@\n-a\n"), "{}", gone.text);
         let came = of("x", None, Some("a\u{202e}b"));

@@ -301,8 +301,23 @@ mod tests {
             assert_eq!(plain(path), Ok(path));
         }
         for path in [
-            "", "/", "/a", "a/", "a//b", "../a", "a/../b", "./a", "a\\b", ".git/config", "a/.GIT/x", "git~1/x", "a./b",
-            "a /b", "a\u{202e}b", "a\nb", "C:/x",
+            "",
+            "/",
+            "/a",
+            "a/",
+            "a//b",
+            "../a",
+            "a/../b",
+            "./a",
+            "a\\b",
+            ".git/config",
+            "a/.GIT/x",
+            "git~1/x",
+            "a./b",
+            "a /b",
+            "a\u{202e}b",
+            "a\nb",
+            "C:/x",
         ] {
             assert!(plain(path).is_err(), "{path:?}");
         }

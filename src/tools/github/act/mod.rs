@@ -114,7 +114,8 @@ fn harmless() -> BlastRadius {
 /// The object and repository of a planned change.
 fn object(action: &Action) -> Result<(Target, Repo), ToolError> {
     let target = action.target();
-    let repo = Repo::parse(&target.namespace).map_err(|why| ToolError::invalid(format!("{} {why}", target.namespace)))?;
+    let repo =
+        Repo::parse(&target.namespace).map_err(|why| ToolError::invalid(format!("{} {why}", target.namespace)))?;
     Ok((target, repo))
 }
 

@@ -255,8 +255,12 @@ impl OpenPull {
         let made = self.0.writer.create_commit(errand, &commit).await.map_err(|error| halfway(&error))?;
         // Judged were paths and contents; this is what the commit really changes.
         let told = reader.changed_by(repo, &made.sha).await.map_err(|error| halfway(&error.into()))?;
-        let mut told: Vec<String> =
-            told.unwrap_or_default().into_iter().flat_map(|f| [Some(f.filename), f.previous_filename]).flatten().collect();
+        let mut told: Vec<String> = told
+            .unwrap_or_default()
+            .into_iter()
+            .flat_map(|f| [Some(f.filename), f.previous_filename])
+            .flatten()
+            .collect();
         told.sort_unstable();
         told.dedup();
         match told.iter().eq(changed.iter().map(|file| &file.path)) {
@@ -283,13 +287,7 @@ impl OpenPull {
         }
     }
 
-    async fn pull(
-        &self,
-        errand: Errand<'_>,
-        repo: &Repo,
-        action: &Action,
-        commit: &str,
-    ) -> Result<Receipt, ActError> {
+    async fn pull(&self, errand: Errand<'_>, repo: &Repo, action: &Action, commit: &str) -> Result<Receipt, ActError> {
         let (permit, target, carries) = (errand.permit, errand.target, &action.carries);
         let said = body(text(carries, "said"), permit.marker(), text(carries, "chain"));
         let base = text(&action.precondition, "base");

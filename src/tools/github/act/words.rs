@@ -85,7 +85,10 @@ mod tests {
             ("fixes #12, closes acme/app#7 and GH-3", "fixes #\u{2060}12, closes acme/app#\u{2060}7 and GH-\u{2060}3"),
             ("see https://evil.example/#1", "see https:\u{2060}//evil.example/#\u{2060}1"),
             ("www.evil.example", "www\u{2060}.evil.example"),
-            ("![x](http://e/p.png?s=1) [a](b) [c][d]\n[d]: e", "!\u{2060}[x]\u{2060}(http:\u{2060}//e/p.png?s=1) [a]\u{2060}(b) [c]\u{2060}[d]\n[d]\u{2060}: e"),
+            (
+                "![x](http://e/p.png?s=1) [a](b) [c][d]\n[d]: e",
+                "!\u{2060}[x]\u{2060}(http:\u{2060}//e/p.png?s=1) [a]\u{2060}(b) [c]\u{2060}[d]\n[d]\u{2060}: e",
+            ),
             ("<img src=x> <!-- firewarden: fw-1 -->", "<\u{2060}img src=x> <\u{2060}!-- firewarden: fw-1 -->"),
             ("/lgtm\n> /approve now a/b", "/\u{2060}lgtm\n> /\u{2060}approve now a/b"),
             ("a \u{202e}b\u{200b}\u{7}", "a b"),

@@ -111,7 +111,8 @@ impl Hub {
             seen: vec![],
             now: None,
         };
-        let shared = Arc::new(Shared { inner: Mutex::new(inner), crashed: Notify::new(), released: watch::Sender::new(false) });
+        let shared =
+            Arc::new(Shared { inner: Mutex::new(inner), crashed: Notify::new(), released: watch::Sender::new(false) });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base_url = format!("http://{}/api/v3", listener.local_addr().unwrap());
         let router = Router::new().fallback(answer).with_state(shared.clone());
@@ -260,7 +261,8 @@ async fn answer(
 /// What was on its way long enough is done now.
 fn arrive(inner: &mut Inner) {
     inner.late.iter_mut().for_each(|(after, ..)| *after -= 1);
-    let (due, still): (Vec<_>, Vec<_>) = std::mem::take(&mut inner.late).into_iter().partition(|(after, ..)| *after == 0);
+    let (due, still): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut inner.late).into_iter().partition(|(after, ..)| *after == 0);
     inner.late = still;
     for (_, method, uri, headers, body) in due {
         rest::handle(inner, &method, &uri, &headers, &body);

@@ -62,19 +62,26 @@ pub struct Ledger {
 
 impl Ledger {
     pub(super) fn of(repo: &Repository) -> Self {
-        let pulls = repo.issues.iter().filter_map(|one| {
-            Some((one.number, one.by.clone(), one.pull.as_ref()?.head.clone(), one.state.clone()))
-        });
+        let pulls = repo
+            .issues
+            .iter()
+            .filter_map(|one| Some((one.number, one.by.clone(), one.pull.as_ref()?.head.clone(), one.state.clone())));
         let issues = repo.issues.iter().filter(|one| one.pull.is_none());
         let comments = repo.issues.iter().flat_map(|one| one.comments.iter().map(|c| (one.number, c.by.clone())));
-        let branches = repo.refs.iter().filter_map(|(name, id)| Some((name.strip_prefix("heads/")?.to_owned(), id.clone())));
+        let branches =
+            repo.refs.iter().filter_map(|(name, id)| Some((name.strip_prefix("heads/")?.to_owned(), id.clone())));
         let texts = repo.issues.iter().flat_map(|one| one.body.iter().chain(one.comments.iter().map(|c| &c.text)));
         Self {
             pulls: pulls.collect(),
             issues: issues.map(|one| (one.number, one.by.clone(), one.title.clone())).collect(),
             comments: comments.collect(),
             branches: branches.filter(|(name, _)| name != "main").collect(),
-            commits: repo.objects.commits().filter(|(_, c)| c.message.contains("Action-Id: ")).map(|(id, _)| id.clone()).collect(),
+            commits: repo
+                .objects
+                .commits()
+                .filter(|(_, c)| c.message.contains("Action-Id: "))
+                .map(|(id, _)| id.clone())
+                .collect(),
             texts: texts.cloned().collect(),
         }
     }
