@@ -9,6 +9,7 @@
 //! - [`units`], [`secret`]: durations, sizes, references to secrets
 
 mod file;
+mod forge;
 pub mod keys;
 mod later;
 mod load;

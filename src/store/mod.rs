@@ -10,16 +10,17 @@
 
 pub(crate) mod deeds;
 mod list;
+mod signal;
 pub mod sqlite;
 mod usage;
 
 pub use deeds::{BegunDeed, DeedCounts};
 pub use list::{ApprovalFilter, EventFilter, InvestigationFilter, Page};
+pub use signal::{Signal, Waiting};
 pub use usage::{Figures, OpenRequest, Usage, UsageFilter, UsageRow, day_of};
 
 use crate::domain::{
-    ActionId, AlertStatus, ApprovalId, ApprovalState, BlobRef, Digest, EventId, InvestigationId, Person, SreEvent,
-    Target,
+    ActionId, AlertStatus, ApprovalId, ApprovalState, BlobRef, Digest, EventId, InvestigationId, SreEvent, Target,
 };
 use crate::journal::{ApprovalView, Body, Draft, Entry, Head, View};
 use async_trait::async_trait;
@@ -155,69 +156,6 @@ pub struct Admitted {
     pub investigation: Option<InvestigationId>,
     /// What became of it.
     pub fate: Fate,
-}
-
-/// Something that happened to an investigation while somebody may be working on it. Durable; becomes
-/// entries at the worker's next step.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Signal {
-    /// Further alerts joined.
-    Merged {
-        /// Their ids.
-        events: Vec<EventId>,
-    },
-    /// An alert is over.
-    Resolved {
-        /// Our id of the firing alert.
-        event: EventId,
-        /// When it ended.
-        ends_at: Timestamp,
-    },
-    /// A person wants it stopped.
-    Cancel {
-        /// Who.
-        by: String,
-        /// Why.
-        reason: String,
-    },
-    /// A person answered a question.
-    Answer {
-        /// The question.
-        approval: ApprovalId,
-        /// What exactly they answered to.
-        digest: Digest,
-        /// Yes or no.
-        granted: bool,
-        /// Who.
-        by: Person,
-        /// When.
-        at: Timestamp,
-        /// What they wrote.
-        comment: String,
-    },
-    /// Somebody beside the model proposes a change. It goes through the same gate.
-    Propose {
-        /// Who.
-        by: String,
-        /// The tool.
-        tool: String,
-        /// Its arguments.
-        args: serde_json::Value,
-        /// Why.
-        reason: String,
-    },
-}
-
-/// A signal as it waits.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Waiting {
-    /// Its number in the store.
-    pub number: i64,
-    /// Who sent it: a sender, or a person.
-    pub from: String,
-    /// What it says.
-    pub signal: Signal,
 }
 
 /// The right to append to one chain, until somebody else takes it.

@@ -24,6 +24,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// Steps after which whatever has not ended never will.
@@ -64,7 +65,8 @@ static POLICY: LazyLock<Arc<RegoPolicy>> = LazyLock::new(|| {
     let mut files: BTreeMap<String, String> =
         embedded.files().map(|(path, text)| (path.to_owned(), text.to_owned())).collect();
     files.insert("action/watch.rego".to_owned(), WATCH.to_owned());
-    Arc::new(RegoPolicy::load(&Bundle::from_files(files)).unwrap())
+    let policy = RegoPolicy::load(&Bundle::from_files(files)).unwrap();
+    Arc::new(policy.with_limit(Duration::from_secs(30)))
 });
 static TEMPLATES: LazyLock<Arc<Templates>> = LazyLock::new(|| Arc::new(Templates::load(None).unwrap()));
 
