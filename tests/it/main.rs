@@ -17,6 +17,7 @@
 //! - [`github`]: repositories, read by the real binary; and the server that they are read from
 //! - [`effects`]: every change once, whatever the network, the API server and crashes do
 //! - [`github_acts`]: every pull request, comment and issue once, whatever fails
+//! - [`hostile`]: a model that is the attacker, judged by what the servers saw
 //! - [`faults`]: every named fault of a model has its test
 //! - [`peers`]: programs of others, Prometheus for one; run by `./tests/run`
 //! - [`figures`]: the figures of `docs/benchmarks.md`; run by `tests/bench/run`
@@ -46,6 +47,7 @@ mod faults;
 mod figures;
 mod github;
 mod github_acts;
+mod hostile;
 mod jira;
 mod layers;
 mod peers;

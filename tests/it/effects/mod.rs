@@ -3,7 +3,7 @@
 
 mod killed;
 mod plans;
-mod scene;
+pub(crate) mod scene;
 
 use crate::support::bench::{Bench, refusals};
 use crate::support::chain::assert_sound;

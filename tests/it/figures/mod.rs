@@ -1,6 +1,7 @@
 //! Figures for `docs/benchmarks.md`: whole processes, release binary, ratios in one run. Nothing
 //! here fails by time; `tests/bench/run` prints the table.
 
+mod change;
 mod disk;
 mod log;
 mod model;

@@ -10,7 +10,7 @@ use firewarden::engine::intake::Intake;
 use firewarden::engine::ledger::Ledger;
 use firewarden::engine::notify::{Notice, Sink, Undelivered};
 use firewarden::engine::routes::Routes;
-use firewarden::engine::{Engine, Summaries, driver};
+use firewarden::engine::{Engine, PricedModel, Summaries, driver};
 use firewarden::gate::Gate;
 use firewarden::journal::{Body, Entry, Investigation};
 use firewarden::policy::{Bundle, RegoPolicy};
@@ -70,6 +70,8 @@ pub struct Bench {
     pub clock: Arc<Turned>,
     pub grave: Arc<Grave>,
     pub registry: Arc<Registry>,
+    /// Models that propose, in order.
+    pub models: Vec<PricedModel>,
     policy: Arc<RegoPolicy>,
     entropy: Arc<dyn Entropy>,
     _dir: TempDir,
@@ -103,7 +105,7 @@ impl Bench {
         let registry = Arc::new(registry(cluster, clock.clone()));
         let (happened, armed) = (cluster.happened.clone(), AtomicBool::new(false));
         let grave = Arc::new(Grave { armed, happened, reached: Notify::new() });
-        Self { store, clock, grave, registry, policy: POLICY.clone(), entropy, _dir: dir }
+        Self { store, clock, grave, registry, models: vec![], policy: POLICY.clone(), entropy, _dir: dir }
     }
 
     /// The same with a further file of policies.
@@ -115,15 +117,21 @@ impl Bench {
         self
     }
 
+    /// The same with these policies alone.
+    pub fn judged_by(mut self, policy: Arc<RegoPolicy>) -> Self {
+        self.policy = policy;
+        self
+    }
+
     /// A process as it starts: nothing but the store is of an earlier one.
-    fn engine(&self) -> Engine {
+    pub fn engine(&self) -> Engine {
         let store: Arc<dyn Store> = self.store.clone();
         Engine {
             store,
             gate: Gate::new(self.policy.clone()),
             tools: self.registry.clone(),
             templates: TEMPLATES.clone(),
-            models: vec![],
+            models: self.models.clone(),
             summaries: Summaries::default(),
             routes: Arc::new(ArcSwap::from_pointee(Routes::default())),
             sinks: vec![self.grave.clone()],
@@ -138,27 +146,36 @@ impl Bench {
         }
     }
 
+    pub fn clock_now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     pub fn turn(&self, seconds: i64) {
         self.clock.0.fetch_add(seconds, Ordering::SeqCst);
     }
 
     /// An alert of this severity opens an investigation, for which somebody proposes a change.
     pub async fn propose(&self, severity: &str, tool: &str, args: &Value) -> InvestigationId {
+        let id = self.open(severity, "f").await;
+        self.propose_again(id, tool, args).await;
+        id
+    }
+
+    /// An alert of this severity and fingerprint opens an investigation.
+    pub async fn open(&self, severity: &str, fingerprint: &str) -> InvestigationId {
         let now = self.clock.now();
         let labels = json!({"alertname": "Case", "namespace": "shop", "severity": severity});
-        let body = json!({"version": "4", "groupKey": "g", "status": "firing", "receiver": "r", "groupLabels": {},
+        let body = json!({"version": "4", "groupKey": fingerprint, "status": "firing", "receiver": "r", "groupLabels": {},
             "commonLabels": labels, "commonAnnotations": {}, "externalURL": "http://am", "truncatedAlerts": 0,
             "alerts": [{"status": "firing", "labels": labels, "annotations": {"summary": "a case"}, "startsAt": now.to_string(),
-                        "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "", "fingerprint": "f"}]});
+                        "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "", "fingerprint": fingerprint}]});
         let redactor = REDACTOR.load();
         let mapping = Mapping { at: now, entropy: self.entropy.as_ref(), redactor: &redactor, hmac_key: b"k" };
         let normalised = Alertmanager.normalise(&body, body.to_string().as_bytes(), &mapping).unwrap();
         let routes = Arc::new(ArcSwap::from_pointee(Routes::default()));
         let intake = Intake::new(self.store.clone(), routes, self.clock.clone(), self.entropy.clone());
         let receipt = intake.accept("alertmanager", normalised).await.unwrap();
-        let id = receipt.rows[0].job_id.unwrap();
-        self.propose_again(id, tool, args).await;
-        id
+        receipt.rows[0].job_id.unwrap()
     }
 
     /// Somebody proposes a further change.
