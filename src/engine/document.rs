@@ -195,7 +195,7 @@ mod tests {
         inv.deeds.push(deed(3, COMMENT, Actor::Engine, done()));
         inv.deeds.push(deed(4, "kubernetes_scale", Actor::Engine, failed()));
         let id = format!("told_{}", ActionId::new(Uuid::from_u128(2)));
-        assert_eq!(ids(&inv), [id.clone()]);
+        assert_eq!(ids(&inv), std::slice::from_ref(&id));
         let (call, _) = wanted(&inv, |_| Some(Effect::Record)).remove(0);
         assert_eq!(call.args, json!({"key": "OPS-7", "about": ActionId::new(Uuid::from_u128(2)).to_string()}));
         known(&mut inv, &id);

@@ -330,12 +330,13 @@ async fn what_became_of_a_change_is_told_once_on_the_issue_of_the_incident() {
         let told: Vec<(&str, &str)> = view.actions.iter().map(|a| (a.tool.as_str(), a.state.as_str())).collect();
         let expected = [("jira_transition", "done"), ("jira_create_issue", "done"), ("jira_comment", "done")];
         assert_eq!(told, expected, "{:#?}", view.actions);
-        let memory = stand.jira.memory();
-        let issue = memory.made()[0];
-        assert_eq!(issue.comments.len(), 1);
-        let text = issue.comments[0].body.to_string();
-        assert!(text.contains("move OPS") && text.contains("could not be observed"), "{text}");
-        drop(memory);
+        {
+            let memory = stand.jira.memory();
+            let issue = memory.made()[0];
+            assert_eq!(issue.comments.len(), 1);
+            let text = issue.comments[0].body.to_string();
+            assert!(text.contains("move OPS") && text.contains("could not be observed"), "{text}");
+        }
         stand.whole.take().unwrap().end().await;
     }
 }
