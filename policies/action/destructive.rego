@@ -28,6 +28,7 @@ keepers := {
 removals := {"delete", "deletecollection", "destroy", "drop", "purge", "truncate"}
 
 deny contains {"id": "data", "reason": reason, "remedy": remedy} if {
+	input.call.effect in changing
 	removes
 	some kind in kinds
 	kind in keepers
@@ -35,6 +36,7 @@ deny contains {"id": "data", "reason": reason, "remedy": remedy} if {
 }
 
 deny contains {"id": "stateful", "reason": reason, "remedy": remedy} if {
+	input.call.effect in changing
 	removes
 	some target in input.call.targets
 	target.stateful == true

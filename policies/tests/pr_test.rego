@@ -2,7 +2,7 @@ package firewarden.action.pr_test
 
 import data.firewarden.action.pr
 
-of(files, lines) := {"pr": {"files": files, "lines": lines, "touches_codeowners": []}}
+of(files, lines) := {"call": {"effect": "propose"}, "pr": {"files": files, "lines": lines, "touches_codeowners": []}}
 
 denies(files, lines) := ids if {
 	ids := {given.id | some given in pr.deny} with input as of(files, lines)
@@ -54,11 +54,16 @@ test_too_many_files_are_refused if {
 test_too_many_lines_are_refused if denies(["clusters/a.yaml"], 401) == {"lines"}
 
 test_owned_files_ask if {
-	ids := {given.id | some given in pr.approve} with input as {"pr": {"files": ["a"], "lines": 1, "touches_codeowners": ["a"]}}
+	ids := {given.id | some given in pr.approve} with input as {"call": {"effect": "propose"}, "pr": {"files": ["a"], "lines": 1, "touches_codeowners": ["a"]}}
 	ids == {"owners"}
 }
 
 test_files_without_owners_ask_nobody if {
 	ids := {given.id | some given in pr.approve} with input as of(["a"], 1)
+	ids == set()
+}
+
+test_looking_is_never_judged_by_files if {
+	ids := {given.id | some given in pr.deny} with input as object.union(of([".env"], 1), {"call": {"effect": "read"}})
 	ids == set()
 }

@@ -84,11 +84,15 @@ impl ContributingSet {
     }
 }
 
+/// The sets that are asked, each with the effects of which it says something; `None` is any.
+pub(super) type ContributingSets = BTreeMap<ContributingSet, Option<BTreeSet<String>>>;
+
 /// A bundle without known mistakes, ready to answer.
 #[derive(Debug, Clone)]
 pub(super) struct Loaded {
     pub(super) interpreter: Interpreter,
-    pub(super) sets: BTreeSet<ContributingSet>,
+    /// Each with the effects of which it says something; `None` is any.
+    pub(super) sets: ContributingSets,
     /// `file:line` by full rule name.
     pub(super) positions: BTreeMap<String, String>,
 }
@@ -114,7 +118,7 @@ pub(super) fn load(bundle: &Bundle) -> Result<Loaded, Vec<Diagnostic>> {
         }
     }
     let lint = Lint::new(bundle, &modules);
-    let mut sets = BTreeSet::new();
+    let mut sets = ContributingSets::new();
     let mut positions = BTreeMap::new();
     for module in &modules {
         lint.module(module, &mut sets, &mut positions, &mut problems);
@@ -224,7 +228,7 @@ impl<'a> Lint<'a> {
     fn module(
         &self,
         module: &Module,
-        sets: &mut BTreeSet<ContributingSet>,
+        sets: &mut ContributingSets,
         positions: &mut BTreeMap<String, String>,
         problems: &mut Vec<Diagnostic>,
     ) {
@@ -269,7 +273,9 @@ impl<'a> Lint<'a> {
                 ));
             }
             positions.insert(full, format!("{}:{}", module.path, rule.at.line));
-            sets.insert(set);
+            sets.entry(set)
+                .and_modify(|known| *known = known.take().zip(rule.effects.clone()).map(|(a, b)| &a | &b))
+                .or_insert_with(|| rule.effects.clone());
             for reference in module.references.get(rule.head_references.clone()).unwrap_or_default() {
                 if self.may_be_undefined(area, reference) {
                     let path = reference.steps.join(".");

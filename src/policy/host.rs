@@ -65,7 +65,14 @@ impl RegoPolicy {
     fn evaluate(&self, area: Area, input: &Value) -> Result<Vec<Contribution>, Failure> {
         let mut session = self.loaded.interpreter.session(Some(input), self.limit);
         let mut all = Vec::new();
-        for set in self.loaded.sets.iter().filter(|set| set.area == area) {
+        let effect = input["call"]["effect"].as_str();
+        for (set, only) in self.loaded.sets.iter().filter(|(set, _)| set.area == area) {
+            // What cannot say anything of this call is not asked.
+            if let (Some(only), Some(effect)) = (only, effect)
+                && !only.contains(effect)
+            {
+                continue;
+            }
             let value = session.value(&set.path()).map_err(Failure::Rego)?;
             all.extend(check::contributions(set, value, &self.loaded.positions).map_err(Failure::Malformed)?);
         }

@@ -299,3 +299,25 @@ proptest! {
         prop_assert_eq!(ruling.error, None);
     }
 }
+
+#[test]
+fn what_is_not_asked_would_have_said_nothing() {
+    let bundle = Bundle::embedded();
+    let mut all = patient(RegoPolicy::load(&bundle).unwrap());
+    let left_out = all.loaded.sets.values().filter(|only| only.as_ref().is_some_and(|only| !only.contains("read")));
+    assert!(left_out.count() >= 10, "most rules about changes say so at once");
+    all.loaded.sets.values_mut().for_each(|only| *only = None);
+    for effect in Effect::ALL {
+        for (kind, verb) in [("Pod", "get"), ("PersistentVolumeClaim", "delete"), ("Node", "patch")] {
+            let mut input = with_argument("note", "rm -rf /data");
+            input.call.effect = *effect;
+            input.call.targets = vec![
+                serde_json::json!({"system": "kubernetes", "cluster": "", "namespace": "kube-system",
+                "api_version": "v1", "kind": kind, "name": "firewarden", "verb": verb, "stateful": true, "controlled": false}),
+            ];
+            input.history.same_action_1h = 9;
+            input.pr.files = vec![".github/workflows/x.yml".into()];
+            assert_eq!(SHIPPED.rule(ID, &input), all.rule(ID, &input), "{effect} {kind} {verb}");
+        }
+    }
+}

@@ -7,6 +7,7 @@
 
 mod builtins;
 mod document;
+mod guard;
 mod patterns;
 pub(super) mod scan;
 pub(super) mod syntax;

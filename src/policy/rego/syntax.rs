@@ -1,8 +1,9 @@
 //! What a module contains, read from its syntax tree: rules, the objects in their heads, the
 //! functions it calls and the documents it reads.
 
+use super::guard;
 use regorus::unstable::{Expr, Literal, Module as Tree, Query, Ref, Rule as RuleTree, RuleHead, Span};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One parsed file.
 #[derive(Debug, Clone, Default)]
@@ -73,6 +74,8 @@ pub(in crate::policy) struct Rule {
     pub(in crate::policy) head_references: std::ops::Range<usize>,
     /// Statements of its body.
     pub(in crate::policy) conditions: Vec<Condition>,
+    /// It says nothing of a call with another effect; `None` when that cannot be seen from its words.
+    pub(in crate::policy) effects: Option<BTreeSet<String>>,
 }
 
 impl Rule {
@@ -107,14 +110,15 @@ pub(super) fn read(path: &str, tree: &Tree) -> Module {
             module.imports.insert(name, steps);
         }
     }
+    let constants = guard::constants(tree);
     for rule in &tree.policy {
-        let read = read_rule(rule, &mut module);
+        let read = read_rule(rule, &constants, &mut module);
         module.rules.push(read);
     }
     module
 }
 
-fn read_rule(rule: &RuleTree, module: &mut Module) -> Rule {
+fn read_rule(rule: &RuleTree, constants: &guard::Constants, module: &mut Module) -> Rule {
     let references_before = module.references.len();
     let mut head_references = references_before..references_before;
     let (refr, kind, object, conditions) = match rule {
@@ -157,6 +161,7 @@ fn read_rule(rule: &RuleTree, module: &mut Module) -> Rule {
         object,
         head_references,
         conditions,
+        effects: guard::effects(rule, constants),
     }
 }
 
@@ -183,7 +188,7 @@ fn object_keys(head: &Ref<Expr>) -> Option<BTreeMap<String, Option<String>>> {
     Some(fields.iter().filter_map(|(_, key, value)| Some((literal(key)?, literal(value)))).collect())
 }
 
-fn literal(expr: &Expr) -> Option<String> {
+pub(super) fn literal(expr: &Expr) -> Option<String> {
     match expr {
         Expr::String { value, .. } | Expr::RawString { value, .. } => value.as_string().ok().map(|s| s.to_string()),
         _ => None,
@@ -191,7 +196,7 @@ fn literal(expr: &Expr) -> Option<String> {
 }
 
 /// The literal steps of a reference from its root, and whether these are all.
-fn steps(expr: &Expr) -> (Vec<String>, bool) {
+pub(super) fn steps(expr: &Expr) -> (Vec<String>, bool) {
     let mut reversed: Vec<Option<String>> = Vec::new();
     let mut at = expr;
     loop {
