@@ -27,7 +27,9 @@ impl Session<'_> {
                 if outcome == Watched::Failed {
                     self.propose_undo(&deed)?;
                 }
-                if outcome != Watched::Unobserved {
+                // Whoever closed a pull request need not be told.
+                let is_closed = matches!(seen, Ok(Observed::Broken(_))) && pull_of(&deed).is_some();
+                if outcome != Watched::Unobserved && !is_closed {
                     self.propose_comment(&deed, outcome, &reason)?;
                 }
             }

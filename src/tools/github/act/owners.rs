@@ -9,7 +9,8 @@ pub(super) const PLACES: [&str; 3] = [".github/CODEOWNERS", "CODEOWNERS", "docs/
 pub(super) fn has(codeowners: &str, path: &str) -> bool {
     let rules = codeowners.lines().map(|line| line.split(" #").next().unwrap_or_default().trim());
     let rules = rules.filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let last = rules.filter(|rule| rule.split_whitespace().next().is_some_and(|pattern| means(pattern, path))).last();
+    let of = |rule: &&str| rule.split_whitespace().next().is_some_and(|pattern| means(pattern, path));
+    let last = rules.rev().find(of);
     last.is_some_and(|rule| rule.split_whitespace().nth(1).is_some())
 }
 
