@@ -182,6 +182,7 @@ impl Rehearsal {
             analysis: &analysis,
             evidence: &report.evidence,
             not_collected: &report.provenance.collections_failed,
+            changes: &[],
             budget: &budget,
             room: Room::default(),
             nonce: "0123456789abcdef",

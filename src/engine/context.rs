@@ -1,9 +1,10 @@
 //! What prompts are rendered from, and what reports cite.
 
 use super::driver::Session;
-use super::propose::Case;
+use super::propose::{Case, PastChange};
 use crate::analysis::Need;
 use crate::domain::{Analysis, EvidenceItem, QueryMade, RiskSummary};
+use crate::journal::view::ViewAction;
 use crate::journal::{CallState, Progress, Proposal};
 use serde_json::Value;
 
@@ -14,6 +15,7 @@ impl Session<'_> {
         let survey: Vec<&CallState> = self.inv.calls.iter().filter(|c| c.turn.is_none()).collect();
         let evidence: Vec<EvidenceItem> = survey.iter().filter_map(|state| evidence_item(state)).collect();
         let not_collected: Vec<String> = survey.iter().filter_map(|state| gap(state)).collect();
+        let changes = self.past_changes();
         let budget = self.inv.frozen.as_ref().map(|frozen| frozen.budget).unwrap_or_default();
         let opened = self.inv.opened_at.unwrap_or_default();
         Case {
@@ -22,12 +24,28 @@ impl Session<'_> {
             analysis,
             evidence: &evidence,
             not_collected: &not_collected,
+            changes: &changes,
             budget: &budget,
             room: self.room(),
             nonce: &self.nonce(),
             now: opened,
         }
         .context()
+    }
+
+    /// Changes of earlier revisions; what this one proposes is in its conversation.
+    fn past_changes(&self) -> Vec<PastChange> {
+        let of_revision = |call_id: &str| {
+            let call = self.inv.calls.iter().find(|state| state.call.id == call_id);
+            call.and_then(|state| state.turn).is_some_and(|turn| turn >= self.inv.first_turn)
+        };
+        let past = self.inv.deeds.iter().filter(|deed| !of_revision(&deed.call_id));
+        past.map(|deed| {
+            let view = ViewAction::of(deed);
+            let said = deed.question().map(|question| question.reason.clone()).filter(|reason| !reason.is_empty());
+            PastChange { title: view.title, state: view.state, reason: said.or(view.detail).unwrap_or_default() }
+        })
+        .collect()
     }
 
     /// Alerts that were there when the survey was judged; later ones would change the first message.

@@ -306,6 +306,8 @@ impl Investigation {
                     let reason = format!("{} said no: {comment}", by.name);
                     (question.state, question.reason) = (ApprovalState::Denied, comment.clone());
                     deed.state = DeedState::Refused { reason };
+                    let of_model = matches!(deed.proposer, Actor::Model(_));
+                    self.refusals += u32::from(of_model && !comment.trim().is_empty());
                 }
             }
             Body::ApprovalExpired { approval } => {

@@ -10,6 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 pub const MAX_PLANS: u32 = 4;
 /// Questions about one change.
 pub const MAX_QUESTIONS: usize = 3;
+/// Refusals with a reason that the proposer hears of.
+const MAX_REFUSALS: u32 = 2;
 /// How long after a change the first look at it is taken; each further one waits twice as long.
 const FIRST_LOOK_S: i64 = 15;
 /// The longest time between two looks.
@@ -65,6 +67,15 @@ pub(super) fn act(inv: &Investigation, now: Timestamp) -> Option<Step> {
         }
     }
     None
+}
+
+/// Why the proposer is asked again: a person refused its change and said why. It hears of each refusal
+/// once, and of no more than a few.
+pub(super) fn to_reconsider(inv: &Investigation) -> Option<String> {
+    let may =
+        inv.declined.is_none() && inv.cancelled.is_none() && inv.frozen.as_ref().is_some_and(|f| f.model.is_some());
+    let new = inv.heard < inv.refusals && inv.refusals <= MAX_REFUSALS;
+    (may && new).then(|| "a person refused a change and said why".to_owned())
 }
 
 /// When something about changes is due next; `None` when nothing is waited for.

@@ -131,6 +131,10 @@ pub struct Investigation {
     pub news: u32,
     /// Those of them that the last report tells of.
     pub told: u32,
+    /// How often a person said no with a reason.
+    pub refusals: u32,
+    /// Those of them that the proposer has heard of.
+    pub heard: u32,
     /// The model's turns.
     pub turns: Vec<Turn>,
     /// Calls of whose results only the gist is left in the conversation.
@@ -194,6 +198,8 @@ impl Investigation {
             proposers: BTreeMap::new(),
             news: 0,
             told: 0,
+            refusals: 0,
+            heard: 0,
             turns: vec![],
             shortened: vec![],
             summaries: vec![],
@@ -459,6 +465,7 @@ impl Investigation {
             }
             Body::Reopened { .. } => {
                 self.reopened = true;
+                self.heard = self.refusals;
                 self.outcome = None;
                 self.closed_at = None;
                 // The world has moved on: look again.

@@ -150,6 +150,9 @@ fn deliver(inv: &Investigation, now: Timestamp) -> Option<Step> {
     if inv.news > inv.told {
         return Some(Step::Report);
     }
+    if let Some(reason) = changing::to_reconsider(inv) {
+        return Some(Step::Reopen(reason));
+    }
     let until = inv.outbox.next_at().into_iter().chain(changing::next_at(inv)).min()?;
     // What a later alert asks for waits neither for a sink that is down nor for an answer.
     Some(reason_to_reopen(inv).map_or(Step::Wait(until), Step::Reopen))

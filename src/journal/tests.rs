@@ -105,7 +105,11 @@ impl Life {
     }
 
     fn write(&mut self, body: Body) {
-        let entry = self.state.head.seal(CHAIN, at(self.second), Draft::engine(body)).unwrap();
+        self.write_as(Actor::Engine, body);
+    }
+
+    fn write_as(&mut self, actor: Actor, body: Body) {
+        let entry = self.state.head.seal(CHAIN, at(self.second), Draft::new(actor, body)).unwrap();
         self.state.apply(&entry).unwrap();
         self.entries.push(entry);
     }

@@ -27,6 +27,7 @@ pub const INCIDENT_VARIABLES: &[&str] = &[
     "open_questions",
     "evidence",
     "not_collected",
+    "changes",
     "budget.turns",
     "budget.tool_calls",
     "budget.wall_s",

@@ -26,6 +26,8 @@ pub struct Case<'a> {
     pub evidence: &'a [EvidenceItem],
     /// What it could not see, and why.
     pub not_collected: &'a [String],
+    /// What was proposed before, and what became of it: title, state and reason.
+    pub changes: &'a [PastChange],
     /// What may be spent.
     pub budget: &'a Budget,
     /// What fits into the model's context.
@@ -34,6 +36,17 @@ pub struct Case<'a> {
     pub nonce: &'a str,
     /// When the investigation opened.
     pub now: Timestamp,
+}
+
+/// A change that was proposed in an earlier revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastChange {
+    /// In one line.
+    pub title: String,
+    /// The word on the wire: `refused`, `done`, …
+    pub state: String,
+    /// Why it is so, where somebody said it.
+    pub reason: String,
 }
 
 impl Case<'_> {
@@ -64,6 +77,8 @@ impl Case<'_> {
                 "id": item.id, "kind": item.kind, "tool": item.tool,
                 "query": cap(&item.query, 200), "excerpt": cap(&item.excerpt, 300)})).collect::<Vec<_>>(),
             "not_collected": self.not_collected.iter().take(20).map(|gap| cap(gap, 200)).collect::<Vec<_>>(),
+            "changes": self.changes.iter().take(20).map(|change| json!({
+                "title": cap(&change.title, 200), "state": change.state, "reason": cap(&change.reason, 400)})).collect::<Vec<_>>(),
             "budget": {"turns": self.budget.turns, "tool_calls": self.budget.tool_calls, "wall_s": self.budget.wall_s},
             "now": self.now,
             "nonce": self.nonce,

@@ -30,7 +30,7 @@ pub mod submit;
 pub mod verify;
 
 pub use calls::{MAX_CALLS_PER_TURN, PastCall, call_id};
-pub use case::{Case, incident_slug};
+pub use case::{Case, PastChange, incident_slug};
 pub use conversation::{CallResult, Conversation, Opening, Turn};
 pub use interpret::{Interpretation, Reading, interpret};
 pub use merge::merge;

@@ -212,7 +212,12 @@ fn receipt() -> Receipt {
 
 /// A life up to a change that waits for a person, at MEDIUM and with its report out.
 fn waiting() -> (Life, ActionId) {
-    let mut life = Life::new(vec![0], false);
+    waiting_for(Actor::Engine)
+}
+
+/// The same, proposed by `proposer`.
+fn waiting_for(proposer: Actor) -> (Life, ActionId) {
+    let mut life = Life::new(vec![0], matches!(proposer, Actor::Model(_)));
     life.write(Body::RiskAssessed { phase: Phase::Alert, decision: decision(Risk::Medium), input: blob(1) });
     life.perform(Step::Open);
     life.write(Body::CallsProposed { calls: vec![change("c1", "api")], reason: "r".into() });
@@ -220,7 +225,8 @@ fn waiting() -> (Life, ActionId) {
     let keys = action.keys(&Digest::of("k"));
     let marker = Marker::sign(&keys.scope, b"k");
     let id = action.id;
-    life.write(Body::ActionPlanned { call_id: "c1".into(), action: Box::new(action.clone()), keys, marker });
+    let body = Body::ActionPlanned { call_id: "c1".into(), action: Box::new(action.clone()), keys, marker };
+    life.write_as(proposer, body);
     life.ruled(&action, RulingPhase::Propose, Verdict::Ask);
     life.ask_people(id);
     life.perform(Step::Report);
@@ -306,6 +312,29 @@ fn no_is_a_no_and_silence_is_one_too() {
         assert!(matches!(life.state.deeds[0].state, DeedState::Refused { .. }));
         assert_eq!(life.step(), Step::Report);
         assert!(life.violations().is_empty());
+    }
+}
+
+#[test]
+fn a_model_hears_once_why_a_person_refused_its_change() {
+    for (proposer, reconsiders) in [(Actor::Model("m".into()), true), (Actor::Engine, false)] {
+        let (mut life, _) = waiting_for(proposer);
+        life.decide(false);
+        assert_eq!(life.step(), Step::Report, "people first");
+        life.perform(Step::Report);
+        for sink in ["log", "chat"] {
+            life.write(Body::Notified { sink: sink.into(), revision: 2, error: None });
+        }
+        let step = life.step();
+        assert_eq!(matches!(step, Step::Reopen(_)), reconsiders, "{step:?}");
+        if reconsiders {
+            life.perform(step);
+            life.perform(Step::Report);
+            for sink in ["log", "chat"] {
+                life.write(Body::Notified { sink: sink.into(), revision: 3, error: None });
+            }
+            assert_eq!(life.step(), Step::Close(Outcome::Reported), "once");
+        }
     }
 }
 
