@@ -6,7 +6,7 @@
 //! - [`body`]: the words: what an entry can say
 //! - [`outcome`]: when risk is judged, and how it ends
 //! - [`chain`]: canonical bytes, hash links, verification
-//! - [`state`]: [`Investigation`], the fold
+//! - [`state`]: [`Investigation`], the fold; [`parts`]: what it is made of
 //! - [`frozen`]: what an investigation may use; [`proposal`]: what a proposer wants
 //! - [`call`]: the fold's calls; [`acting`]: the fold's changes and questions
 //! - [`spending`]: the fold's money
@@ -27,6 +27,7 @@ mod kinds;
 pub mod lawful;
 pub mod outbox;
 pub mod outcome;
+pub mod parts;
 pub mod proposal;
 pub mod semantics;
 pub mod spending;
@@ -46,9 +47,10 @@ pub use chain::{Broken, Entry, Head};
 pub use frozen::{Frozen, PullPlace};
 pub use outbox::{Debt, Outbox};
 pub use outcome::{Outcome, Phase};
+pub use parts::{LastReport, Survey, Turn};
 pub use proposal::{Call, Proposal, Rejected};
 pub use spending::{Ladder, reserved_of};
-pub use state::{Investigation, Misfit, Turn};
+pub use state::{Investigation, Misfit};
 pub use step::{Step, next};
 pub use summary::{MAX_SUMMARIES, Summary, SummaryOf};
 pub use view::View;

@@ -7,13 +7,12 @@ use super::call::{CallState, Progress};
 use super::frozen::Frozen;
 use super::outbox::Outbox;
 use super::outcome::{Outcome, Phase};
+use super::parts::{LastReport, Survey, Turn};
 use super::proposal::{Call, Proposal, Rejected};
 use super::spending::{Ladder, reserved_of};
 use super::summary::Summary;
 use super::{Actor, Entry, Head};
-use crate::domain::{
-    AlertStatus, BlobRef, Class, Digest, Reason, ReportVerdict, Reservation, Risk, Spent, SreEvent, classify,
-};
+use crate::domain::{AlertStatus, Class, Digest, Reason, Reservation, Risk, Spent, SreEvent, classify};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,59 +26,6 @@ pub struct Misfit {
     pub kind: &'static str,
     /// What does not fit.
     pub why: String,
-}
-
-/// A turn of the model.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Turn {
-    /// From 1.
-    pub number: u32,
-    /// A final answer was demanded.
-    pub must_answer: bool,
-    /// The request.
-    pub request: BlobRef,
-    /// The answer, once there is one.
-    pub reply: Option<BlobRef>,
-    /// What we made of the answer.
-    pub proposal: Option<Proposal>,
-    /// Attempts that failed.
-    pub failures: Vec<(String, bool)>,
-    /// The last attempt failed because the conversation was too long.
-    pub too_long: bool,
-}
-
-/// What was last reported.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LastReport {
-    /// From 1.
-    pub revision: u32,
-    /// What it claims.
-    pub verdict: ReportVerdict,
-    /// One line.
-    pub summary: String,
-    /// The report.
-    pub report: BlobRef,
-    /// When.
-    pub at: Timestamp,
-    /// The level that it tells of.
-    pub risk: Option<Risk>,
-    /// How many alerts it takes into account.
-    pub events: usize,
-}
-
-/// The survey of one revision.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Survey {
-    /// Rounds that were planned.
-    pub rounds: u32,
-    /// When the first was.
-    pub started_at: Option<Timestamp>,
-    /// Its conclusions.
-    pub analysis: Option<BlobRef>,
-    /// The likeliest cause.
-    pub top_cause: Option<String>,
-    /// How many alerts it knew of.
-    pub events: usize,
 }
 
 /// An investigation, as far as its journal tells.

@@ -5,8 +5,9 @@ use super::call::{CallState, Progress};
 use super::changing;
 use super::frozen::Frozen;
 use super::outcome::{Outcome, Phase};
+use super::parts::Turn;
 use super::proposal::{Call, Proposal};
-use super::state::{Investigation, Turn};
+use super::state::Investigation;
 use crate::domain::{ActionId, AlertStatus, ApprovalId, Budget, Risk, Rung};
 use jiff::Timestamp;
 

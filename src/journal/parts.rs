@@ -1,0 +1,58 @@
+//! What an investigation is made of: turns of a model, surveys, reports.
+
+use super::proposal::Proposal;
+use crate::domain::{BlobRef, ReportVerdict, Risk};
+use jiff::Timestamp;
+
+/// A turn of the model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Turn {
+    /// From 1.
+    pub number: u32,
+    /// A final answer was demanded.
+    pub must_answer: bool,
+    /// The request.
+    pub request: BlobRef,
+    /// The answer, once there is one.
+    pub reply: Option<BlobRef>,
+    /// What we made of the answer.
+    pub proposal: Option<Proposal>,
+    /// Attempts that failed.
+    pub failures: Vec<(String, bool)>,
+    /// The last attempt failed because the conversation was too long.
+    pub too_long: bool,
+}
+
+/// What was last reported.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LastReport {
+    /// From 1.
+    pub revision: u32,
+    /// What it claims.
+    pub verdict: ReportVerdict,
+    /// One line.
+    pub summary: String,
+    /// The report.
+    pub report: BlobRef,
+    /// When.
+    pub at: Timestamp,
+    /// The level that it tells of.
+    pub risk: Option<Risk>,
+    /// How many alerts it takes into account.
+    pub events: usize,
+}
+
+/// The survey of one revision.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Survey {
+    /// Rounds that were planned.
+    pub rounds: u32,
+    /// When the first was.
+    pub started_at: Option<Timestamp>,
+    /// Its conclusions.
+    pub analysis: Option<BlobRef>,
+    /// The likeliest cause.
+    pub top_cause: Option<String>,
+    /// How many alerts it knew of.
+    pub events: usize,
+}
