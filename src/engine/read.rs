@@ -65,7 +65,7 @@ impl Session<'_> {
     }
 
     /// Asks the gate. A call that the tool would not understand never gets that far.
-    fn ruling(
+    pub(super) fn ruling(
         &self,
         call: &Call,
         background: Option<&Background>,

@@ -66,8 +66,7 @@ pub enum Body {
     },
     /// The work begins; what it may use is frozen here.
     Opened(Frozen),
-    /// How much of the work the budgets permit from here on. Durable before anything is looked at,
-    /// and again whenever it becomes less.
+    /// How much of the work the budgets permit from here on, and again whenever it becomes less.
     LadderTaken {
         /// The revision that is worked on, from 1.
         revision: u32,
@@ -112,7 +111,7 @@ pub enum Body {
         request: BlobRef,
         /// Tokens that are counted as spent until the answer says otherwise.
         reserved_tokens: u64,
-        /// US dollars that are counted as spent until the answer says otherwise.
+        /// US dollars, likewise.
         #[serde(default, skip_serializing_if = "is_zero_usd")]
         reserved_usd: f64,
         /// Most tokens of the answer, a part of those reserved.
@@ -157,8 +156,8 @@ pub enum Body {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sent: Option<BlobRef>,
     },
-    /// A cheap model is asked to condense what is too long for the conversation. Durable before the
-    /// request leaves. Evidence stays as it is; a summary only helps to find one's way in it.
+    /// A cheap model is asked to condense what is too long for the conversation; evidence stays as it is.
+    /// Durable before the request leaves.
     SummaryAsked {
         /// From 1.
         number: u32,
@@ -204,8 +203,8 @@ pub enum Body {
         /// The request may have been worked on: what was reserved for it is spent.
         charged: bool,
     },
-    /// The conversation with the model was made shorter: of these results only the gist is left in
-    /// it. Instructions, decisions and evidence ids stay, and so does the evidence itself.
+    /// Of these results only the gist is left in the conversation. Instructions, decisions, evidence and its
+    /// ids stay.
     Compacted {
         /// Before this turn.
         turn: u32,
@@ -265,14 +264,14 @@ pub enum Body {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ruling: Option<Ruling>,
     },
-    /// Changes are proposed beside the model: by a playbook, by a person, or by us, to take one back.
+    /// Changes are proposed beside the model: by a playbook, a person, or us.
     CallsProposed {
         /// What is to be changed.
         calls: Vec<Call>,
         /// Why: a claim of whoever proposes it.
         reason: String,
     },
-    /// A change was tried without making it. Comes again when the world has moved on.
+    /// A change was tried without making it; again when the world has moved on.
     ActionPlanned {
         /// The call that it is.
         call_id: String,
@@ -299,7 +298,7 @@ pub enum Body {
         #[serde(default, skip_serializing_if = "String::is_empty")]
         told: String,
     },
-    /// A planned change will not be made. Nothing of it has left the house.
+    /// A planned change will not be made: nothing of it has left the house.
     ActionDropped {
         /// The change.
         action: ActionId,
@@ -332,7 +331,6 @@ pub enum Body {
         /// When the answer was on disk.
         answered_at: Timestamp,
         /// What they wrote.
-        #[serde(default, skip_serializing_if = "String::is_empty")]
         comment: String,
     },
     /// Nobody answered in time, which means no.
@@ -404,6 +402,9 @@ pub enum Body {
         action: ActionId,
         /// What was seen.
         seen: String,
+        /// The ruling on asking for the alert itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ruling: Option<Ruling>,
     },
     /// A change that was made was watched to the end.
     Verified {
@@ -466,7 +467,6 @@ pub enum Body {
         /// Why.
         reason: String,
     },
-
     // What belongs to no investigation; in the `system` chain.
     /// The process began to work.
     Started {

@@ -174,6 +174,9 @@ pub(super) fn violations(entries: &[Entry]) -> Vec<(u64, String)> {
             Body::ActionDropped { action, .. } if changes.get(action).is_none_or(|known| known.out) => {
                 broken(format!("{action} was dropped though it may be in the world"));
             }
+            Body::ActionObserved { action, ruling: Some(ruling), .. } if ruling.verdict != Verdict::Allow => {
+                broken(format!("{action} was looked at though the ruling was {}", ruling.verdict));
+            }
             Body::Verified { action, .. } if changes.get(action).is_none_or(|known| !known.over) => {
                 broken(format!("{action} was watched and never made"));
             }

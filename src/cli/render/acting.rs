@@ -82,7 +82,7 @@ impl Watcher {
                 };
                 self.text("looked", &format!("{}: {what}", self.title(*action)))
             }
-            Body::ActionObserved { action, seen } => {
+            Body::ActionObserved { action, seen, .. } => {
                 self.text("watch", &format!("{}: {}", self.title(*action), line(seen, 300)))
             }
             Body::Verified { action, outcome, reason } => {

@@ -2,7 +2,7 @@
 
 use super::super::EngineError;
 use super::super::driver::Session;
-use crate::domain::{ActionId, AlertStatus};
+use crate::domain::{ActionId, AlertStatus, Ruling, SreEvent};
 use crate::journal::{Actor, Body, Call, Deed, DeedState, Draft, Watched};
 use crate::telemetry;
 use crate::tools::{Observed, ToolError};
@@ -14,14 +14,20 @@ impl Session<'_> {
         let Some(deed) = self.inv.deed(id).cloned() else { return Ok(()) };
         let DeedState::Done { receipt, .. } = &deed.state else { return Ok(()) };
         let seen = self.engine.tools.observe(&deed.action, receipt).await;
+        let (active, ruling) = self.alert_is_active(&deed).await?;
+        let alert = match active {
+            Some(false) => AlertStatus::Resolved,
+            Some(true) | None => self.inv.alert_status(),
+        };
         let is_over = deed.watch_until().is_none_or(|until| until <= self.now());
-        match judged(&seen, self.inv.alert_status(), is_over) {
-            None => {
-                let seen = in_words(&seen, self.inv.alert_status());
-                self.record(Draft::engine(Body::ActionObserved { action: id, seen }))?;
-            }
+        let (outcome, reason) = (judged(&seen, alert, is_over), in_words(&seen, alert, active));
+        if outcome.is_none() || ruling.is_some() {
+            let seen = reason.clone();
+            self.record(Draft::engine(Body::ActionObserved { action: id, seen, ruling }))?;
+        }
+        match outcome {
+            None => {}
             Some(outcome) => {
-                let reason = in_words(&seen, self.inv.alert_status());
                 telemetry::action_ended(deed.action.effect.as_str(), word(outcome));
                 self.record(Draft::engine(Body::Verified { action: id, outcome, reason: reason.clone() }))?;
                 if outcome == Watched::Failed {
@@ -35,6 +41,29 @@ impl Session<'_> {
             }
         }
         self.flush().await
+    }
+
+    /// Whether Prometheus still has one of the alerts, by their own expression: a sender's word that they
+    /// are over can take minutes. `None` where nobody can be asked; beside it the ruling on the question.
+    async fn alert_is_active(&mut self, deed: &Deed) -> Result<(Option<bool>, Option<Ruling>), EngineError> {
+        let (background, spend) = (self.background().await?, self.spend().await?);
+        let call = Call {
+            id: format!("watch_{}_{}", deed.action.id, deed.looks + 1),
+            tool: ALERTS.to_owned(),
+            args: json!({}),
+            effect: None,
+            need: Value::Null,
+        };
+        let Ok((ruling, Some(pass))) = self.ruling(&call, background.as_deref(), &spend) else {
+            return Ok((None, None));
+        };
+        let seen = self.engine.tools.call(pass).await;
+        let active = seen.ok().and_then(|seen| {
+            let any = self.inv.events.iter().any(|event| has_alert(&seen.data, event));
+            // What was cut off may have been it.
+            (any || !seen.truncated).then_some(any)
+        });
+        Ok((active, Some(ruling)))
     }
 
     /// A change that did not hold is taken back through the same gate, where policy wants that and the
@@ -81,6 +110,22 @@ impl Session<'_> {
     }
 }
 
+/// The tool that lists alerts by their expressions.
+const ALERTS: &str = "prometheus_alerts";
+
+/// Whether the alert is among those that Prometheus has. What sends it on adds labels and takes none away.
+fn has_alert(data: &Value, event: &SreEvent) -> bool {
+    let alerts = data["alerts"].as_array().into_iter().flatten();
+    let same = |alert: &Value| {
+        let labels = alert["labels"].as_object();
+        labels.is_some_and(|labels| {
+            !labels.is_empty()
+                && labels.iter().all(|(name, value)| event.labels.get(name).map(String::as_str) == value.as_str())
+        })
+    };
+    alerts.into_iter().any(same)
+}
+
 /// The tool that writes a comment.
 const COMMENT: &str = "github_comment";
 
@@ -116,7 +161,7 @@ fn judged(seen: &Result<Observed, ToolError>, alert: AlertStatus, is_over: bool)
     }
 }
 
-fn in_words(seen: &Result<Observed, ToolError>, alert: AlertStatus) -> String {
+fn in_words(seen: &Result<Observed, ToolError>, alert: AlertStatus, active: Option<bool>) -> String {
     let own = match seen {
         Ok(
             Observed::Settled(text)
@@ -127,7 +172,12 @@ fn in_words(seen: &Result<Observed, ToolError>, alert: AlertStatus) -> String {
         ) => text.clone(),
         Err(error) => format!("it could not be looked at: {}", error.for_reader()),
     };
-    format!("{own}; the alert is {alert}")
+    let by = match active {
+        Some(true) => ", and its expression still holds",
+        Some(false) => ", for its expression holds no longer",
+        None => "",
+    };
+    format!("{own}; the alert is {alert}{by}")
 }
 
 const fn word(outcome: Watched) -> &'static str {
@@ -169,5 +219,22 @@ mod tests {
         ] {
             assert_eq!(judged(&seen, alert, over), expected, "{seen:?} {alert} {over}");
         }
+    }
+
+    #[test]
+    fn an_alert_is_known_by_the_labels_that_prometheus_gives_it() {
+        let event = crate::policy::sample_event();
+        let with = |labels: Value| json!({"alerts": [{"labels": {"alertname": "Other"}}, {"labels": labels, "state": "firing"}]});
+        for (labels, expected) in [
+            (json!({"alertname": "KubePodCrashLooping", "namespace": "payments", "pod": "api-7d9f"}), true),
+            (json!({"alertname": "KubePodCrashLooping", "namespace": "payments"}), true),
+            (json!({"alertname": "KubePodCrashLooping", "namespace": "payments", "pod": "web-1"}), false),
+            (json!({"alertname": "KubePodCrashLooping", "severity": "page"}), false),
+            (json!({}), false),
+            (json!(null), false),
+        ] {
+            assert_eq!(has_alert(&with(labels.clone()), &event), expected, "{labels}");
+        }
+        assert!(!has_alert(&json!({}), &event));
     }
 }

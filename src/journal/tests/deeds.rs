@@ -135,7 +135,7 @@ impl Life {
             Step::Verify(id) => {
                 let over = self.state.deed(id).unwrap().watch_until().unwrap() <= at(self.second);
                 match over || self.roll(4) == 0 {
-                    false => self.write(Body::ActionObserved { action: id, seen: "2 of 3".into() }),
+                    false => self.write(Body::ActionObserved { action: id, seen: "2 of 3".into(), ruling: None }),
                     true => self.write(Body::Verified { action: id, outcome: Watched::Held, reason: "r".into() }),
                 }
             }
@@ -458,7 +458,7 @@ fn a_change_is_watched_less_and_less_often_until_its_window_ends() {
                 if looks.last() == Some(&300) {
                     break;
                 }
-                life.write(Body::ActionObserved { action: id, seen: "2 of 3".into() });
+                life.write(Body::ActionObserved { action: id, seen: "2 of 3".into(), ruling: None });
             }
             other => panic!("{other:?}"),
         }
