@@ -126,11 +126,7 @@ fn gitops(metas: &[&Meta]) -> Map<String, Value> {
     };
     // Of a namespace it would be said of everything in there.
     let place = metas.first().and_then(|m| m.annotations.get(SOURCE)).and_then(|text| source(text));
-    let found = [
-        ("managed_by", manager),
-        ("repo", place.map(|(repo, _)| repo)),
-        ("path", place.map(|(_, path)| path)),
-    ];
+    let found = [("managed_by", manager), ("repo", place.map(|(repo, _)| repo)), ("path", place.map(|(_, path)| path))];
     found.into_iter().filter_map(|(key, value)| Some((key.to_owned(), json!(value?)))).collect()
 }
 

@@ -61,8 +61,7 @@ struct Comment {
 pub(crate) struct Jira {
     about: About,
     issues: Vec<Issue>,
-    /// It takes changes.
-    pub writable: bool,
+    writable: bool,
 }
 
 type Answer = (u16, Value);
@@ -87,6 +86,11 @@ pub(crate) fn read(folder: &Folder) -> Result<Option<Jira>, ScenarioError> {
 }
 
 impl Jira {
+    /// The same one, taking changes.
+    pub(crate) fn writable(self) -> Self {
+        Self { writable: true, ..self }
+    }
+
     /// The key of its project.
     pub(crate) fn project(&self) -> &str {
         &self.about.project
@@ -94,7 +98,8 @@ impl Jira {
 
     /// Every issue.
     pub(crate) fn ledger(&self) -> Vec<RecordedIssue> {
-        let summary = |issue: &Issue| issue.fields.get("summary").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let summary =
+            |issue: &Issue| issue.fields.get("summary").and_then(Value::as_str).unwrap_or_default().to_owned();
         self.issues.iter().map(|issue| RecordedIssue { key: issue.key.clone(), summary: summary(issue) }).collect()
     }
 

@@ -152,8 +152,7 @@ fn open(world: &Arc<Shared>, listener: TcpListener, peer: Peer, wire: &Arc<WireL
 impl Shared {
     /// Answers as the API server, and is another world from then on if the request changed it.
     fn kubernetes(&self, asked: &kubernetes::Asked<'_>) -> Response {
-        let _one = (!matches!(asked.method.as_str(), "GET" | "HEAD"))
-            .then(|| held(&self.changing));
+        let _one = (!matches!(asked.method.as_str(), "GET" | "HEAD")).then(|| held(&self.changing));
         let world = self.now.load_full();
         let (response, objects) = kubernetes::answer(&world, asked);
         if let Some(objects) = objects {

@@ -114,8 +114,7 @@ impl World {
     /// The same world, taking changes: whoever may read may write, except what its faults deny.
     #[must_use]
     pub fn writable(self) -> Self {
-        let hub = self.hub.map(|hub| Hub { writable: true, ..hub });
-        let jira = self.jira.map(|jira| Jira { writable: true, ..jira });
+        let (hub, jira) = (self.hub.map(Hub::writable), self.jira.map(Jira::writable));
         Self { writable: true, hub, jira, ..self }
     }
 

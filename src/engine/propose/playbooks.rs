@@ -235,8 +235,7 @@ mod tests {
         let tools: Vec<&str> = proposed.iter().map(|p| p.tool).collect();
         assert_eq!(tools, ["github_open_pull_request", "kubernetes_expand_volume"]);
         let args = &proposed[0].args;
-        let change =
-            json!({"path": "clusters/shop/api.yaml", "find": "storage: 20Gi", "replace": "storage: 30Gi"});
+        let change = json!({"path": "clusters/shop/api.yaml", "find": "storage: 20Gi", "replace": "storage: 30Gi"});
         assert_eq!((&args["repo"], &args["changes"]), (&json!("acme/platform"), &json!([change])));
         assert_eq!(args["title"], "Raise the storage of StatefulSet shop/api from 20Gi to 30Gi");
         assert!(args["summary"].as_str().is_some_and(|text| text.starts_with("volume_full: it is so")));

@@ -69,11 +69,15 @@ pub struct RecordedPull {
 #[derive(Debug, Clone)]
 pub(crate) struct Hub {
     repository: Repository,
-    /// It takes changes.
-    pub writable: bool,
+    writable: bool,
 }
 
 impl Hub {
+    /// The same one, taking changes.
+    pub(crate) fn writable(self) -> Self {
+        Self { writable: true, ..self }
+    }
+
     /// `owner/name` of its repository.
     pub(crate) fn name(&self) -> &str {
         &self.repository.name
@@ -84,9 +88,10 @@ impl Hub {
         let told = |issue: &repository::Issue| {
             let ends = issue.pull.as_ref()?;
             let text = |file: &Value, key: &str| file[key].as_str().unwrap_or_default().to_owned();
-            let diff = self.repository.pull_changes(ends).iter().fold(String::new(), |all, file| {
-                format!("{all}{}\n{}\n", text(file, "filename"), text(file, "patch"))
-            });
+            let diff =
+                self.repository.pull_changes(ends).iter().fold(String::new(), |all, file| {
+                    format!("{all}{}\n{}\n", text(file, "filename"), text(file, "patch"))
+                });
             Some(RecordedPull {
                 repo: self.repository.name.clone(),
                 number: issue.number,
@@ -99,14 +104,7 @@ impl Hub {
     }
 
     /// Answers one request to `target`, path and query, of somebody who has shown a token or not.
-    pub(crate) fn answer(
-        &mut self,
-        method: &str,
-        target: &str,
-        with_token: bool,
-        body: &[u8],
-        now: Timestamp,
-    ) -> Told {
+    pub(crate) fn answer(&mut self, method: &str, target: &str, with_token: bool, body: &[u8], now: Timestamp) -> Told {
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let path = path.strip_prefix("/api/v3").unwrap_or(path);

@@ -4,9 +4,9 @@
 use super::super::error::{Place, ScenarioError};
 use super::super::folder::Folder;
 use super::super::{about, shift::Shift};
+use super::Hub;
 use super::git::Signature;
 use super::repository::Repository;
-use super::Hub;
 use jiff::Timestamp;
 use serde::Deserialize;
 

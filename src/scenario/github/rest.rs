@@ -56,9 +56,10 @@ fn look(repo: &Repository, asked: &Asked<'_>, path: &[&str]) -> Answer {
             None => return refusal(422, &format!("No commit found for SHA: {at}")),
         },
         ["git", "trees", at] => tell::tree(repo, at, asked.text("recursive").is_some()),
-        ["git", "blobs", id] => repo.objects.blob(id).map(|bytes| {
-            json!({"sha": id, "size": bytes.len(), "encoding": "base64", "content": packed(bytes)})
-        }),
+        ["git", "blobs", id] => repo
+            .objects
+            .blob(id)
+            .map(|bytes| json!({"sha": id, "size": bytes.len(), "encoding": "base64", "content": packed(bytes)})),
         ["git", "commits", id] => tell::git_commit(repo, id),
         ["git", "ref", name @ ..] => {
             let name = name.join("/");

@@ -92,9 +92,7 @@ pub(super) fn issue(repo: &Repository, issue: &Issue, as_pull: bool) -> Value {
     match &issue.pull {
         Some(pull) if as_pull => {
             let (head, base) = repo.ends(pull);
-            let end = |name: &str, sha: &str| {
-                json!({"label": format!("{}:{name}", repo.owner()), "ref": name, "sha": sha, "repo": repository(repo)})
-            };
+            let end = |name: &str, sha: &str| json!({"label": format!("{}:{name}", repo.owner()), "ref": name, "sha": sha, "repo": repository(repo)});
             told["draft"] = false.into();
             told["merged"] = false.into();
             told["merged_at"] = Value::Null;
