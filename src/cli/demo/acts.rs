@@ -223,3 +223,39 @@ fn labelled(label: &str, text: &str, columns: usize) -> Vec<String> {
 fn line_as_it_is(text: &str) -> String {
     text.chars().take(120).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(kind: &str, namespace: &str) -> Target {
+        Target { kind: kind.into(), namespace: namespace.into(), name: "data".into(), ..Target::default() }
+    }
+
+    #[test]
+    fn what_is_asked_about_is_what_would_be_deleted() {
+        let expected = json!({"kind": "PersistentVolumeClaim", "namespace": "lab", "name": "data"});
+        assert_eq!(removal(&target("PersistentVolumeClaim", "lab")), expected);
+        assert_eq!(removal(&target("StorageClass", "")), json!({"kind": "StorageClass", "name": "data"}));
+    }
+
+    #[test]
+    fn a_claim_is_told_as_it_stands_in_the_recorded_world() {
+        let object = json!({"spec": {"resources": {"requests": {"storage": "20Gi"}}}});
+        let claim = |object: Option<&Value>| claim(&target("PersistentVolumeClaim", "lab"), object);
+        assert_eq!(claim(Some(&object)), "lab/data is there and asks for 20Gi");
+        assert_eq!(claim(None), "lab/data is gone");
+    }
+
+    #[test]
+    fn nothing_is_proposed_before_people_are_asked() {
+        let mut acts = Acts::new("inv");
+        assert!(acts.proposals(true).is_empty() && !acts.is_any() && acts.question(None).is_empty());
+        assert!(!acts.is_enough(Timestamp::UNIX_EPOCH));
+    }
+
+    #[test]
+    fn what_is_shown_of_files_gives_no_orders_to_terminals() {
+        assert_eq!(line_as_it_is("+  a\u{1b}[2Jb"), "+  a [2Jb");
+    }
+}
