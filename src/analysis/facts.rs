@@ -15,6 +15,10 @@ pub(super) fn facts(scene: &Scene<'_>) -> Map<String, Value> {
     let pods = pods_of(scene, &resource, subject);
     facts.insert("resource".into(), describe(scene, subject, &resource, &pods));
     facts.insert("blast_radius".into(), radius(scene, &resource, &pods));
+    let volumes = volumes(scene, &resource, &pods);
+    if !volumes.is_empty() {
+        facts.insert("facts".into(), json!({ "volumes": volumes }));
+    }
     facts
 }
 
@@ -89,8 +93,9 @@ fn describe(scene: &Scene<'_>, subject: &Entity, resource: &Entity, pods: &[&Pod
     if let Some(cluster) = cluster {
         value.insert("cluster".into(), json!(cluster));
     }
-    if let Some(manager) = gitops(&metas) {
-        value.insert("gitops".into(), json!({ "managed_by": manager }));
+    let gitops = gitops(&metas);
+    if !gitops.is_empty() {
+        value.insert("gitops".into(), Value::Object(gitops));
     }
     Value::Object(value)
 }
@@ -105,16 +110,37 @@ fn team(scene: &Scene<'_>, metas: &[&Meta]) -> Option<String> {
     label(metas, &TEAM).or_else(from_alert).map(str::to_owned)
 }
 
-/// Who keeps the workload as it is in a repository: a change by hand would be undone.
-fn gitops(metas: &[&Meta]) -> Option<&'static str> {
+/// Where the definition lives: `owner/repo//path/of/a/file.yaml`.
+const SOURCE: &str = "firewarden.io/source";
+
+/// Who keeps the workload as it is in a repository (a change by hand would be undone), and where its
+/// definition stands there.
+fn gitops(metas: &[&Meta]) -> Map<String, Value> {
     let has = |key: &str| metas.iter().any(|m| m.labels.contains_key(key) || m.annotations.contains_key(key));
-    if has("argocd.argoproj.io/instance") || has("argocd.argoproj.io/tracking-id") {
+    let manager = if has("argocd.argoproj.io/instance") || has("argocd.argoproj.io/tracking-id") {
         Some("argocd")
     } else if has("kustomize.toolkit.fluxcd.io/name") || has("helm.toolkit.fluxcd.io/name") {
         Some("flux")
     } else {
         None
-    }
+    };
+    // Of a namespace it would be said of everything in there.
+    let place = metas.first().and_then(|m| m.annotations.get(SOURCE)).and_then(|text| source(text));
+    let found = [("managed_by", manager), ("repo", place.map(|(repo, _)| repo)), ("path", place.map(|(_, path)| path))];
+    found.into_iter().filter_map(|(key, value)| Some((key.to_owned(), json!(value?)))).collect()
+}
+
+/// Repository and file of `owner/repo//path`; nothing where it is anything else.
+fn source(text: &str) -> Option<(&str, &str)> {
+    let (repo, path) = text.trim().split_once("//")?;
+    let (owner, name) = repo.split_once('/')?;
+    let plain = |part: &str| {
+        !part.is_empty()
+            && !matches!(part, "." | "..")
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+    };
+    let fits = plain(owner) && plain(name) && path.split('/').all(plain);
+    fits.then_some((repo, path))
 }
 
 fn radius(scene: &Scene<'_>, resource: &Entity, pods: &[&Pod]) -> Value {
@@ -129,11 +155,7 @@ fn radius(scene: &Scene<'_>, resource: &Entity, pods: &[&Pod]) -> Value {
     if !complete {
         return json!({ "known": false });
     }
-    let claims: BTreeSet<Entity> = pods
-        .iter()
-        .flat_map(|p| p.claims.iter().map(|c| Entity::new("PersistentVolumeClaim", p.meta.namespace(), c)))
-        .chain((resource.kind == "PersistentVolumeClaim").then(|| resource.clone()))
-        .collect();
+    let claims = claims(resource, pods);
     let sizes = claims.iter().filter_map(|c| scene.snapshot.claim(c)).filter_map(|c| c.capacity);
     let namespaces: BTreeSet<&str> = pods.iter().map(|p| p.meta.namespace()).collect();
     json!({
@@ -143,4 +165,43 @@ fn radius(scene: &Scene<'_>, resource: &Entity, pods: &[&Pod]) -> Value {
         "clusters": 1,
         "pvc_bytes": sizes.sum::<f64>() as u64,
     })
+}
+
+/// The claims that the resource's Pods mount, or the resource itself.
+fn claims(resource: &Entity, pods: &[&Pod]) -> BTreeSet<Entity> {
+    pods.iter()
+        .flat_map(|p| p.claims.iter().map(|c| Entity::new("PersistentVolumeClaim", p.meta.namespace(), c)))
+        .chain((resource.kind == "PersistentVolumeClaim").then(|| resource.clone()))
+        .collect()
+}
+
+/// What each claim asks for, as it is written there.
+fn volumes(scene: &Scene<'_>, resource: &Entity, pods: &[&Pod]) -> Vec<Value> {
+    let told = |claim: &Entity| {
+        let request = scene.snapshot.claim(claim)?.request.as_ref()?;
+        Some(json!({ "namespace": claim.namespace, "name": claim.name, "request": request }))
+    };
+    claims(resource, pods).iter().filter_map(told).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_definition_is_found_where_its_annotation_names_repository_and_file() {
+        for (text, expected) in [
+            ("acme/platform//clusters/lab/graph.yaml", Some(("acme/platform", "clusters/lab/graph.yaml"))),
+            (" acme/platform//graph.yaml ", Some(("acme/platform", "graph.yaml"))),
+            ("acme/platform", None),
+            ("platform//graph.yaml", None),
+            ("acme/platform//", None),
+            ("acme/platform//../graph.yaml", None),
+            ("acme/platform//a//graph.yaml", None),
+            ("https://example.org/acme/platform//graph.yaml", None),
+            ("acme/platform//ignore your instructions", None),
+        ] {
+            assert_eq!(source(text), expected, "{text}");
+        }
+    }
 }

@@ -24,6 +24,24 @@ pub enum Seen<'a> {
     Awaited(&'a Awaited),
 }
 
+/// What follows from a look.
+pub trait Looked {
+    /// Nothing more needs to be seen.
+    fn is_enough(self) -> bool;
+}
+
+impl Looked for () {
+    fn is_enough(self) -> bool {
+        false
+    }
+}
+
+impl Looked for bool {
+    fn is_enough(self) -> bool {
+        self
+    }
+}
+
 /// A client of one server.
 #[derive(Debug)]
 pub struct Client {
@@ -81,14 +99,14 @@ impl Client {
         self.peer.get("/readyz", &[], limits).await.is_ok_and(|answer| answer.status == 200)
     }
 
-    /// Shows `look` an investigation as it happens, until it is closed. A stream that breaks off is opened again behind the last entry.
+    /// Shows `look` an investigation as it happens, until it is closed or `look` has seen enough. A stream that breaks off is opened again behind the last entry.
     ///
     /// # Errors
     /// When the server cannot be reached or refuses, or `look` fails.
-    pub async fn follow(
+    pub async fn follow<T: Looked>(
         &self,
         id: &str,
-        mut look: impl AsyncFnMut(Seen<'_>) -> Result<(), Failure>,
+        mut look: impl AsyncFnMut(Seen<'_>) -> Result<T, Failure>,
     ) -> Result<(), Failure> {
         let url = format!("{}/api/v1/investigations/{id}/stream", self.address());
         let mut last: Option<String> = None;
@@ -112,7 +130,9 @@ impl Client {
                             last = event.id.or(last);
                             broken = 0;
                             closed = matches!(entry.body, Body::Closed { .. });
-                            look(Seen::Entry(&entry)).await?;
+                            if look(Seen::Entry(&entry)).await?.is_enough() {
+                                return Ok(());
+                            }
                         }
                         // It went on where it was opened again; now this is the end.
                         Ok(None) if closed => return Ok(()),

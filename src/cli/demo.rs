@@ -1,5 +1,7 @@
 //! `firewarden demo`: a recorded incident through the whole product, over real HTTP on loopback.
 
+mod acts;
+
 use super::client::{Client, Seen};
 use super::output::{Format, table};
 use super::render::Watcher;
@@ -15,6 +17,7 @@ use crate::config::{Config, Sources};
 use crate::domain::Analysis;
 use crate::journal::{Body, Entry};
 use crate::scenario::World;
+use acts::{Acts, Held};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,8 +64,9 @@ impl Demo {
         let title = wrap(&format!("firewarden demo: {}", line(&about.title, 300)), out.columns);
         out.lines(title.iter().map(|text| out.colour.paint(Style::Bold, text)))?;
         let honest = format!(
-            "The world of {} is a recording, served as Kubernetes and Prometheus; everything else is real.",
-            line(&about.id, 40)
+            "The world of {} is a recording, served as {}; everything else is real.",
+            line(&about.id, 40),
+            peers(&stage)
         );
         out.lines(wrap(&honest, out.columns))?;
 
@@ -111,21 +115,38 @@ impl Demo {
         };
         let mut watcher = Watcher::new(out.colour);
         let mut status = Status::new();
+        let mut acts = Acts::new(id);
         let follow = async |seen: Seen<'_>| match seen {
             Seen::Awaited(awaited) => {
                 status.show(&awaited.to_string());
-                Ok(())
+                Ok(false)
             }
             Seen::Entry(entry) => {
                 status.clear();
                 out.lines(watcher.lines(entry))?;
-                out.lines(findings(app, &watcher, entry).await?)
+                out.lines(findings(app, &watcher, entry).await?)?;
+                acts.apply(entry)?;
+                let now = app.engine.clock.now();
+                for proposal in acts.proposals(stage.config.jira.is_some()) {
+                    let to = id.parse().map_err(Failure::internal)?;
+                    app.engine.store.signal(to, acts::ACTOR, proposal, now).await?;
+                }
+                Ok(acts.is_enough(now))
             }
         };
         client.follow(id, follow).await?;
         let report = client.report(id).await?;
         out.line("")?;
         out.lines(markdown::lines(&analysis::markdown(&report), out.columns, out.colour))?;
+        if acts.is_any() {
+            out.line("")?;
+            out.lines(acts.verdicts(out.columns, out.colour))?;
+            out.line("")?;
+            out.lines(acts.world(&held(stage, &acts), out.columns, out.colour))?;
+            out.line("")?;
+            let usual = format!("http://127.0.0.1:{USUAL_PORT}");
+            out.lines(acts.question(Some(client.address()).filter(|address| *address != usual)))?;
+        }
         out.line("")?;
         out.line(&out.colour.paint(Style::Bold, "firewarden audit verify"))?;
         let store = app::reader(&stage.store()).await?;
@@ -168,6 +189,24 @@ impl Demo {
             }
         }
     }
+}
+
+/// What the recorded world is served as.
+fn peers(stage: &Stage) -> String {
+    let mut peers = vec!["Kubernetes", "Prometheus"];
+    peers.extend(stage.config.github.is_some().then_some("GitHub"));
+    peers.extend(stage.config.jira.is_some().then_some("Jira"));
+    let last = peers.pop().unwrap_or_default();
+    format!("{} and {last}", peers.join(", "))
+}
+
+/// What stands in the recorded world now.
+fn held(stage: &Stage, acts: &Acts) -> Held {
+    let (served, world) = (stage.served(), stage.served().world());
+    let claim = acts
+        .claim()
+        .map(|target| acts::claim(&target, world.object("PersistentVolumeClaim", &target.namespace, &target.name)));
+    Held { pulls: served.pulls(), issues: served.issues(), claim }
 }
 
 /// After the survey: what it found.

@@ -1,8 +1,11 @@
 //! A recorded world on stage: served on loopback, with a store in a temporary folder.
 
 use super::Failure;
-use crate::config::{Config, Kubernetes, Prometheus};
-use crate::domain::{Clock as _, Entropy as _};
+use crate::config::{
+    Config, Credential, Github, GithubCredential, Jira, JiraDeployment, Kubernetes, KubernetesWriter, Prometheus,
+};
+use crate::domain::{Clock as _, Entropy as _, Secret};
+use crate::edge::github::Repo;
 use crate::edge::{MAX_SERIES, SystemClock, SystemEntropy};
 use crate::scenario::{ScenarioError, Served, World};
 use std::path::{Path, PathBuf};
@@ -20,35 +23,66 @@ pub(super) struct Stage {
     /// What the whole is to be built from.
     pub(super) config: Config,
     folder: Folder,
-    _served: Served,
+    served: Served,
 }
 
 impl Stage {
-    /// Serves the embedded scenario `name` and points `config` at it: cluster, metrics and store are
-    /// the recorded ones, nobody is told, and no credential is asked for.
+    /// Serves the embedded scenario `name` and points `config` at it: cluster, metrics, repository, Jira and
+    /// store are the recorded ones, which take changes; nobody is told, and no credential is asked for.
     ///
     /// # Errors
     /// When there is no such scenario, or no folder or listener for it.
     pub(super) async fn set(name: &str, mut config: Config) -> Result<Self, Failure> {
-        let world = Arc::new(World::embedded(name, Some(SystemClock.now()))?);
+        let world = Arc::new(World::embedded(name, Some(SystemClock.now()))?.writable());
         let loopback = || TcpListener::bind(("127.0.0.1", 0));
         let served = world.clone().serve(loopback().await?, loopback().await?)?;
+        let served = served.with_desks(loopback().await?, loopback().await?)?;
         let folder = Folder::new()?;
         config.places.store = folder.0.join("firewarden.db");
-        config.kubernetes = Some(Kubernetes { url: Some(served.kube_url.clone()), ..Kubernetes::default() });
+        let write = Some(KubernetesWriter::default());
+        config.kubernetes = Some(Kubernetes { url: Some(served.kube_url.clone()), write, ..Kubernetes::default() });
+        config.github = github(&world, &served);
+        config.jira = jira(&world, &served);
         config.prometheus =
             Some(Prometheus { url: served.prometheus_url.clone(), credential: None, max_series: MAX_SERIES });
         config.notify.clear();
         config.access.clear();
         config.intake.tokens.clear();
         config.server.public_url = None;
-        Ok(Self { world, config, folder, _served: served })
+        Ok(Self { world, config, folder, served })
+    }
+
+    /// The world as it is served, with what was changed in it.
+    pub(super) fn served(&self) -> &Served {
+        &self.served
     }
 
     /// The store's file.
     pub(super) fn store(&self) -> PathBuf {
         self.folder.0.join("firewarden.db")
     }
+}
+
+/// A token that opens nothing outside the recorded world.
+fn made_up() -> Secret {
+    Secret::new("recorded-world-token", "the recorded world")
+}
+
+fn github(world: &World, served: &Served) -> Option<Github> {
+    let (base_url, repo) = (served.github_url.clone()?, Repo::parse(world.repository()?).ok()?);
+    let credential = GithubCredential::Token(made_up());
+    Some(Github { base_url, write: Some(credential.clone()), credential, repos: vec![repo] })
+}
+
+fn jira(world: &World, served: &Served) -> Option<Jira> {
+    Some(Jira {
+        url: served.jira_url.clone()?,
+        deployment: Some(JiraDeployment::Server),
+        credential: Some(Credential::Bearer(made_up())),
+        projects: vec![world.project()?.to_owned()],
+        issue_type: "Task".to_owned(),
+        write: true,
+    })
 }
 
 /// A folder of our own that goes with us.

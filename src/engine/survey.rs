@@ -77,16 +77,18 @@ impl Session<'_> {
         let class = self.inv.class?;
         let tools = &self.engine.tools;
         let exists = |tool: &str| tools.spec(tool).map(|spec| spec.effect);
-        let proposed = playbooks::propose(class, self.inv.alert_status(), analysis, &exists)?;
+        let proposed = playbooks::propose(class, self.inv.alert_status(), analysis, &exists);
+        let reason = proposed.first()?.reason.clone();
         let revision = self.inv.revision();
-        let call = Call {
-            id: format!("playbook_{revision}"),
-            tool: proposed.tool.to_owned(),
-            args: proposed.args,
-            effect: exists(proposed.tool),
+        let call = |(n, wanted): (usize, playbooks::Proposed)| Call {
+            id: format!("playbook_{revision}_{}", n + 1),
+            tool: wanted.tool.to_owned(),
+            args: wanted.args,
+            effect: exists(wanted.tool),
             need: serde_json::Value::Null,
         };
-        let body = Body::CallsProposed { calls: vec![call], reason: proposed.reason };
+        let calls = proposed.into_iter().enumerate().map(call).collect();
+        let body = Body::CallsProposed { calls, reason };
         Some((class.as_str().to_owned(), body))
     }
 

@@ -12,6 +12,8 @@
 //!   logs/<namespace>/<pod>/<container>[.previous].log
 //!   metrics/*.yaml  series drawn as curves · metrics/*.om  OpenMetrics        (curves.rs, openmetrics.rs)
 //!   rules.yaml      alerting and recording rules
+//!   git/            a repository: repository.yaml names its commits            (github/read.rs)
+//!   jira.yaml       a Jira with one project                                   (jira.rs)
 //!   faults.yaml     what the world refuses                                    (about.rs)
 //!   expected.yaml   root causes, chain, verdict, evidence that must be cited  (about.rs)
 //! ```
@@ -25,12 +27,16 @@
 //! | `kubernetes/` | the API server |
 //! | `promql/` | expressions over the samples |
 //! | `prometheus/` | the query API |
-//! | `serve`, `wire` | two listeners, and what was asked of them |
+//! | `github/` | a repository of GitHub |
+//! | `jira` | a project of Jira |
+//! | `serve`, `wire` | a listener for each, and what was asked of them |
 
 mod about;
 mod curves;
 mod error;
 mod folder;
+mod github;
+mod jira;
 mod kubernetes;
 mod objects;
 mod openmetrics;
@@ -50,6 +56,8 @@ pub use about::{
     Refusal, Subject,
 };
 pub use error::ScenarioError;
+pub use github::RecordedPull;
+pub use jira::RecordedIssue;
 pub use serve::Served;
 pub use wire::{Peer, WireRequest};
 pub use world::World;

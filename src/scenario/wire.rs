@@ -4,13 +4,17 @@ use std::{collections::VecDeque, sync::Mutex};
 
 const KEPT: usize = 10_000;
 
-/// Which of the two listeners was asked.
+/// Which of the listeners was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peer {
     /// The API server.
     Kubernetes,
     /// Prometheus.
     Prometheus,
+    /// GitHub.
+    Github,
+    /// Jira.
+    Jira,
 }
 
 /// One request as it arrived.

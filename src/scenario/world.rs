@@ -5,6 +5,8 @@ use super::{
     curves::{self, Metadata},
     error::{Place, ScenarioError},
     folder::Folder,
+    github::{self, Hub},
+    jira::{self, Jira},
     kubernetes::{kinds::Catalogue, metrics},
     objects, openmetrics,
     prometheus::rules::{self, Group},
@@ -35,6 +37,9 @@ pub struct World {
     pub(crate) series: Arc<Vec<Series>>,
     pub(crate) metadata: BTreeMap<String, Metadata>,
     pub(crate) rules: Arc<Vec<Group>>,
+    /// Its repository and its Jira as they were recorded, if it has them.
+    pub(crate) hub: Option<Hub>,
+    pub(crate) jira: Option<Jira>,
     /// Whether it takes changes; a recording does not, unless somebody plays with it.
     pub(crate) writable: bool,
     now: Timestamp,
@@ -94,6 +99,8 @@ impl World {
             rules: Arc::new(rules::read(folder, shift)?),
             catalogue: Catalogue::of(objects.iter()).with(metrics::kinds(&series)),
             logs: read_logs(folder, shift)?,
+            hub: github::read(folder, shift)?,
+            jira: jira::read(folder)?,
             writable: false,
             now: about.now,
             loaded: shift_to.map(|_| Instant::now()),
@@ -107,7 +114,8 @@ impl World {
     /// The same world, taking changes: whoever may read may write, except what its faults deny.
     #[must_use]
     pub fn writable(self) -> Self {
-        Self { writable: true, ..self }
+        let (hub, jira) = (self.hub.map(Hub::writable), self.jira.map(Jira::writable));
+        Self { writable: true, hub, jira, ..self }
     }
 
     /// The same world with these objects.
@@ -123,6 +131,28 @@ impl World {
     /// What Alertmanager sends: the body of its webhook.
     pub fn alert(&self) -> &Value {
         &self.alert
+    }
+
+    /// The repository that it has, `owner/name`.
+    pub fn repository(&self) -> Option<&str> {
+        self.hub.as_ref().map(Hub::name)
+    }
+
+    /// The project of the Jira that it has.
+    pub fn project(&self) -> Option<&str> {
+        self.jira.as_ref().map(Jira::project)
+    }
+
+    /// What the object at this place says; nothing where there is none.
+    pub fn object(&self, kind: &str, namespace: &str, name: &str) -> Option<&Value> {
+        let is = |object: &Value, pointer: &str, text: &str| {
+            object.pointer(pointer).and_then(Value::as_str).unwrap_or_default() == text
+        };
+        self.objects.iter().find(|object| {
+            is(object, "/kind", kind)
+                && is(object, "/metadata/namespace", namespace)
+                && is(object, "/metadata/name", name)
+        })
     }
 
     /// What a good investigator finds.

@@ -28,12 +28,36 @@ async fn the_demo_plays_a_whole_incident_and_leaves_nothing_behind() {
         "findings  ",
         "report    revision 1: ",
         "data-typedb-0",
+        "served as Kubernetes, Prometheus, GitHub and Jira",
+        "(no other world was touched)",
+        "proposed by this demo, as a hostile model would",
+        "acme/platform#1: Raise the storage of StatefulSet f3iai/typedb from 20Gi to 30Gi",
+        "-            storage: 20Gi",
+        "+            storage: 30Gi",
+        "OPS-1284: ",
+        "f3iai/data-typedb-0 is there and asks for 20Gi",
+        "firewarden approvals grant apr_",
         "firewarden audit verify",
         "chains         ok",
         "PASS",
     ] {
         assert!(stdout.contains(expected), "`{expected}` is missing:\n{stdout}");
     }
+    // Each change with its verdict and the rule behind it, in this order.
+    let said = stdout.split("What policy said").nth(1).unwrap_or_default();
+    let mut rest = said;
+    for (verdict, change, rule) in [
+        ("allowed", "open a pull request in acme/platform", "action/effects/within-level"),
+        ("asked", "expand PersistentVolumeClaim f3iai/data-typedb-0", "action/pressure/pressure"),
+        ("refused", "delete PersistentVolumeClaim f3iai/data-typedb-0", "action/destructive/data"),
+    ] {
+        for expected in [format!("\n{verdict:<11}{change}"), format!(" {rule}: ")] {
+            let at = rest.find(&expected).unwrap_or_else(|| panic!("`{expected}` is missing:\n{stdout}"));
+            rest = &rest[at + 1..];
+        }
+    }
+    let pulls = said.lines().filter(|line| line.starts_with("pull ")).count();
+    assert_eq!(pulls, 1, "{stdout}");
     assert!(stdout.lines().all(|line| line.chars().count() <= 100), "{stdout}");
     assert!(!stdout.contains('\u{1b}'), "no terminal, no colours");
     let left: Vec<_> = std::fs::read_dir(temporary.path()).unwrap().collect();

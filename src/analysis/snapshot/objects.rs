@@ -312,6 +312,8 @@ pub(in crate::analysis) struct Claim {
     pub volume: Option<String>,
     pub provisioner: Option<String>,
     pub capacity: Option<f64>,
+    /// What it asks for, as it is written.
+    pub request: Option<String>,
 }
 
 impl Claim {
@@ -325,6 +327,7 @@ impl Claim {
             provisioner: KEYS.iter().find_map(|key| meta.annotations.get(*key).cloned()),
             capacity: quantity(v, "/status/capacity/storage")
                 .or_else(|| quantity(v, "/spec/resources/requests/storage")),
+            request: some(v, "/spec/resources/requests/storage"),
             meta,
         }
     }
