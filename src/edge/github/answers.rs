@@ -195,6 +195,9 @@ pub struct Pull {
     /// Not meant to be merged yet.
     #[serde(default)]
     pub draft: bool,
+    /// Nobody may comment any more.
+    #[serde(default)]
+    pub locked: bool,
     /// Who opened it.
     #[serde(default)]
     pub user: Option<Account>,

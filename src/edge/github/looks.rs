@@ -28,14 +28,14 @@ impl Writer {
         Ok(found)
     }
 
-    /// The issue or pull request `number`.
+    /// The issue `number`.
     ///
     /// # Errors
     /// See [`EdgeErrorKind`].
-    pub async fn issue(&self, repo: &Repo, number: u64, is_pull: bool) -> Result<Issue, EdgeError> {
+    pub async fn issue(&self, repo: &Repo, number: u64) -> Result<Issue, EdgeError> {
         let shown = number.to_string();
         let path = ["repos", repo.owner(), repo.name(), "issues", &shown];
-        let (permissions, right) = commenting(is_pull);
+        let (permissions, right) = commenting(false);
         Ok(self.client.read(repo, permissions, &Asked::get(&path, format!("number {number}"), right)).await?.0)
     }
 

@@ -39,19 +39,21 @@ impl ActTool for Write {
         if said.trim().is_empty() {
             return Err(ToolError::invalid("body: says nothing"));
         }
-        let is_pull = match self.0.hub.reader.pull(&repo, args.number).await {
-            Ok(_) => true,
-            Err(error) if *error.kind() == EdgeErrorKind::NotFound => false,
+        let (is_pull, locked, title) = match self.0.hub.reader.pull(&repo, args.number).await {
+            Ok(pull) => (true, pull.locked, pull.title),
+            Err(error) if *error.kind() == EdgeErrorKind::NotFound => {
+                let issue = self.0.writer.issue(&repo, args.number).await?;
+                (false, issue.locked, issue.title)
+            }
             Err(error) => return Err(error.into()),
         };
-        let on = self.0.writer.issue(&repo, args.number, is_pull).await?;
-        if on.locked {
-            return Err(ToolError::failed(format!("nobody may comment on #{} any more", on.number), false));
+        if locked {
+            return Err(ToolError::failed(format!("nobody may comment on #{} any more", args.number), false));
         }
         let what = if is_pull { "pull request" } else { "issue" };
         Ok(Plan {
-            title: format!("comment on {what} #{} of {repo}: {}", on.number, self.0.headline(&on.title)),
-            targets: vec![target(&repo, "Comment", on.number.to_string())],
+            title: format!("comment on {what} #{} of {repo}: {}", args.number, self.0.headline(&title)),
+            targets: vec![target(&repo, "Comment", args.number.to_string())],
             preview: Preview { kind: "rendered".to_owned(), text: said.clone(), adds: 1, ..Preview::default() },
             precondition: Value::Null,
             carries: json!({"said": said, "chain": setting.case.chain}),
