@@ -105,7 +105,7 @@ impl Session<'_> {
 fn gap(state: &CallState) -> Option<String> {
     match &state.progress {
         Progress::Failed { error, .. } => Some(format!("{}: {error}", query_line(state))),
-        Progress::Rejected { remedy } if state.turn.is_none() => Some(format!("{}: {remedy}", query_line(state))),
+        Progress::Rejected { remedy } if state.is_of_survey() => Some(format!("{}: {remedy}", query_line(state))),
         _ => None,
     }
 }
