@@ -4,8 +4,9 @@ use crate::config::{Config, Credential, Github, GithubCredential, JiraDeployment
 use crate::edge::github;
 use crate::edge::jira::Deployment;
 use crate::edge::{
-    AlertmanagerReader, AlertmanagerWriter, AllowedHosts, Auth, EdgeError, EdgeErrorKind, ElasticsearchReader, GithubReader, GithubWriter, JiraReader,
-    JiraWriter, LokiReader, Pinned, ProbeTarget, Prober, PrometheusReader, RunbookReader, SystemClock,
+    AlertmanagerReader, AlertmanagerWriter, AllowedHosts, Auth, EdgeError, EdgeErrorKind, ElasticsearchReader,
+    GithubReader, GithubWriter, JiraReader, JiraWriter, LokiReader, Pinned, ProbeTarget, Prober, PrometheusReader,
+    RunbookReader, SystemClock,
 };
 use std::sync::Arc;
 

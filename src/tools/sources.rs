@@ -3,11 +3,13 @@
 use super::act::ActTool;
 use super::registry::Tool;
 use super::spec::{ReadTool, ToolSpec};
-use super::{alertmanager, custom, elasticsearch, evidence, github, jira, kubernetes, loki, probe, prometheus, runbooks};
+use super::{
+    alertmanager, custom, elasticsearch, evidence, github, jira, kubernetes, loki, probe, prometheus, runbooks,
+};
 use crate::domain::{Clock, Effect, Redactor};
 use crate::edge::{
-    AlertmanagerReader, AlertmanagerWriter,    ElasticsearchReader, GithubReader, GithubWriter, JiraReader, JiraWriter, KubeReader, KubeWriter, LokiReader,
-    Prober, PrometheusReader, RunbookReader,
+    AlertmanagerReader, AlertmanagerWriter, ElasticsearchReader, GithubReader, GithubWriter, JiraReader, JiraWriter,
+    KubeReader, KubeWriter, LokiReader, Prober, PrometheusReader, RunbookReader,
 };
 use arc_swap::ArcSwap;
 use std::sync::Arc;

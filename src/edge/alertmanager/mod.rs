@@ -178,7 +178,8 @@ mod tests {
         let alerts = reader.alerts(&matchers).await.unwrap();
         assert_eq!((alerts.len(), alerts[0]["pod"].as_str()), (1, "p"));
         let asked = asked.lock().unwrap().remove(0);
-        let wanted = "GET /am/api/v2/alerts?filter=alertname%3D%22A+%5C%22b%5C%22%22&filter=pod%3D%7E%22p-%5B0-9%5D%2B%22 ";
+        let wanted =
+            "GET /am/api/v2/alerts?filter=alertname%3D%22A+%5C%22b%5C%22%22&filter=pod%3D%7E%22p-%5B0-9%5D%2B%22 ";
         assert!(asked.starts_with(wanted) && asked.contains("authorization: Bearer t0ken"), "{asked}");
 
         let body = r#"[{"id":"a-1","status":{"state":"active"},"updatedAt":"2026-11-20T10:00:00.000Z","comment":"c",

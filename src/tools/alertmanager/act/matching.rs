@@ -85,7 +85,11 @@ fn matcher(proposed: Proposed) -> Result<Matcher, ToolError> {
     let Proposed { name: label, value, is_regex } = proposed;
     let wrong = |why: &str| Err(ToolError::invalid(format!("matchers: {}: {why}", name(&label))));
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if label.is_empty() || label.len() > NAME || label.starts_with(|c: char| c.is_ascii_digit()) || !label.chars().all(plain) {
+    if label.is_empty()
+        || label.len() > NAME
+        || label.starts_with(|c: char| c.is_ascii_digit())
+        || !label.chars().all(plain)
+    {
         return wrong("is no name of a label");
     }
     if value.is_empty() {
@@ -110,11 +114,7 @@ fn matcher(proposed: Proposed) -> Result<Matcher, ToolError> {
 
 /// What a silence of `matchers` would silence of `alerts`, which fit them; `incident` is the alert that
 /// the incident is about.
-pub(in super::super) fn covered(
-    matchers: &[Matcher],
-    alerts: &[Labels],
-    incident: &str,
-) -> Result<Covered, ToolError> {
+pub(in super::super) fn covered(matchers: &[Matcher], alerts: &[Labels], incident: &str) -> Result<Covered, ToolError> {
     let of = |alert: &Labels, label: &str| alert.get(label).cloned().unwrap_or_default();
     let mut by_name: BTreeMap<String, usize> = BTreeMap::new();
     for alert in alerts {

@@ -90,7 +90,11 @@ fn mark(marker: &Marker) -> String {
 
 /// The marker that a silence bears, on a line of its own.
 fn mark_of(held: &Held) -> Option<&str> {
-    held.comment.lines().rev().find_map(|line| line.trim_end().strip_prefix(MARK)).filter(|mark| mark.starts_with("fw-"))
+    held.comment
+        .lines()
+        .rev()
+        .find_map(|line| line.trim_end().strip_prefix(MARK))
+        .filter(|mark| mark.starts_with("fw-"))
 }
 
 impl From<Unmade> for ActError {

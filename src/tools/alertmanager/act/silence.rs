@@ -131,7 +131,9 @@ impl Silence {
         let asked = seconds(text.trim()).filter(|asked| asked.is_finite()).map(|asked| asked.round() as i64);
         match asked {
             Some(asked) if (SHORTEST..=longest).contains(&asked) => Ok(SignedDuration::from_secs(asked)),
-            _ => Err(ToolError::invalid(format!("duration: write 30m or 2h; 1m to {} is possible here", span(longest)))),
+            _ => {
+                Err(ToolError::invalid(format!("duration: write 30m or 2h; 1m to {} is possible here", span(longest))))
+            }
         }
     }
 
@@ -162,11 +164,14 @@ fn proposals(matchers: &[Matcher]) -> Value {
 }
 
 fn preview(what: &str, long: &str, covered: &Covered, reason: &str) -> String {
-    let mut text = format!("Silence {what} for {long}.\nIt fits {} now:\n", counted(covered.alerts(), "alert", "alerts"));
+    let mut text =
+        format!("Silence {what} for {long}.\nIt fits {} now:\n", counted(covered.alerts(), "alert", "alerts"));
     for (alert, count) in &covered.by_name {
         text.push_str(&format!("- {}: {count}\n", name(alert)));
     }
-    text.push_str(&format!("Alerts that begin later and fit are silenced, too.\nReason, as the proposer claims: {reason}"));
+    text.push_str(&format!(
+        "Alerts that begin later and fit are silenced, too.\nReason, as the proposer claims: {reason}"
+    ));
     text
 }
 
