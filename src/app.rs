@@ -5,7 +5,7 @@ mod peers;
 mod rotation;
 mod sinks;
 
-pub use peers::{elasticsearch, github, github_writer, http_probe, jira, loki, prometheus, runbooks};
+pub use peers::{alertmanager, elasticsearch, github, github_writer, http_probe, jira, loki, prometheus, runbooks};
 
 use crate::analysis;
 use crate::config::{Config, Kubernetes, Provider, RouteModel};
@@ -215,6 +215,8 @@ impl Parts {
             kubernetes_write: kubernetes_writer(config.kubernetes.as_ref()).await?,
             prometheus: peers::prometheus(config)?,
             loki: peers::loki(config)?,
+            alertmanager: peers::alertmanager(config)?,
+            alertmanager_write: peers::alertmanager_writer(config)?,
             elasticsearch: peers::elasticsearch(config)?,
             http_probe: peers::http_probe(config)?,
             runbooks: peers::runbooks(config)?,

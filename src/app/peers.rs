@@ -4,8 +4,9 @@ use crate::config::{Config, Credential, Github, GithubCredential, JiraDeployment
 use crate::edge::github;
 use crate::edge::jira::Deployment;
 use crate::edge::{
-    AllowedHosts, Auth, EdgeError, EdgeErrorKind, ElasticsearchReader, GithubReader, GithubWriter, JiraReader,
-    JiraWriter, LokiReader, Pinned, ProbeTarget, Prober, PrometheusReader, RunbookReader, SystemClock,
+    AlertmanagerReader, AlertmanagerWriter, AllowedHosts, Auth, EdgeError, EdgeErrorKind, ElasticsearchReader,
+    GithubReader, GithubWriter, JiraReader, JiraWriter, LokiReader, Pinned, ProbeTarget, Prober, PrometheusReader,
+    RunbookReader, SystemClock,
 };
 use std::sync::Arc;
 
@@ -35,6 +36,24 @@ pub fn prometheus(config: &Config) -> Result<Option<PrometheusReader>, EdgeError
 pub fn loki(config: &Config) -> Result<Option<LokiReader>, EdgeError> {
     let peer = config.loki.as_ref();
     peer.map(|peer| LokiReader::new(&peer.url, auth(&peer.credential), peer.tenant.as_deref())).transpose()
+}
+
+/// The Alertmanager that is configured, if one is.
+///
+/// # Errors
+/// When its settings cannot work.
+pub fn alertmanager(config: &Config) -> Result<Option<AlertmanagerReader>, EdgeError> {
+    let peer = config.alertmanager.as_ref();
+    peer.map(|peer| AlertmanagerReader::new(&peer.url, auth(&peer.credential))).transpose()
+}
+
+/// Where alerts may be silenced, if anywhere.
+///
+/// # Errors
+/// When its settings cannot work.
+pub fn alertmanager_writer(config: &Config) -> Result<Option<AlertmanagerWriter>, EdgeError> {
+    let Some(of) = config.alertmanager.as_ref().filter(|of| of.write) else { return Ok(None) };
+    Ok(self::alertmanager(config)?.map(|reader| AlertmanagerWriter::new(reader, of.longest_silence)))
 }
 
 /// The Elasticsearch or OpenSearch that is configured, if one is.

@@ -297,6 +297,7 @@ pub(super) struct Tools {
     pub kubernetes: Option<Kubernetes>,
     pub prometheus: Prometheus,
     pub loki: Loki,
+    pub alertmanager: Alertmanager,
     pub elasticsearch: Elasticsearch,
     pub http_probe: HttpProbe,
     pub runbooks: Runbooks,
@@ -311,6 +312,22 @@ pub(super) struct Loki {
     pub bearer: Option<Reference>,
     pub basic: Option<Basic>,
     pub tenant: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Alertmanager {
+    pub url: Option<String>,
+    pub bearer: Option<Reference>,
+    pub basic: Option<Basic>,
+    pub write: bool,
+    pub longest_silence: Span,
+}
+
+impl Default for Alertmanager {
+    fn default() -> Self {
+        Self { url: None, bearer: None, basic: None, write: false, longest_silence: Span::seconds(4 * 3600) }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

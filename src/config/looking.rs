@@ -18,6 +18,19 @@ pub struct Loki {
     pub tenant: Option<String>,
 }
 
+/// An Alertmanager.
+#[derive(Debug, Clone)]
+pub struct Alertmanager {
+    /// Its address, without a slash at its end.
+    pub url: String,
+    /// How it is to be asked.
+    pub credential: Option<Credential>,
+    /// Alerts may be silenced.
+    pub write: bool,
+    /// How long one silence may last.
+    pub longest_silence: Duration,
+}
+
 /// An Elasticsearch or OpenSearch.
 #[derive(Debug, Clone)]
 pub struct Elasticsearch {

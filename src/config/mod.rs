@@ -23,7 +23,7 @@ mod units;
 
 pub use file::{JiraDeployment, LogFormat, Price, ProbeMethod, Provider, Role};
 pub use load::{Loaded, Sources};
-pub use looking::{Elasticsearch, Github, GithubCredential, Jira, Loki, ProbeTarget, Runbooks};
+pub use looking::{Alertmanager, Elasticsearch, Github, GithubCredential, Jira, Loki, ProbeTarget, Runbooks};
 pub use secret::resolve as resolve_secret;
 pub use tree::Place;
 pub use units::{Size, Span};
@@ -64,6 +64,8 @@ pub struct Config {
     pub prometheus: Option<Prometheus>,
     /// The Loki to ask, if one is configured.
     pub loki: Option<Loki>,
+    /// The Alertmanager whose silences are looked at, if one is configured.
+    pub alertmanager: Option<Alertmanager>,
     /// The Elasticsearch or OpenSearch to ask, if one is configured.
     pub elasticsearch: Option<Elasticsearch>,
     /// The services that may be probed.
@@ -299,9 +301,11 @@ impl Config {
     pub fn secrets(&self) -> Vec<&Secret> {
         let prometheus = self.prometheus.as_ref().and_then(|p| p.credential.as_ref());
         let loki = self.loki.as_ref().and_then(|l| l.credential.as_ref());
+        let alertmanager = self.alertmanager.as_ref().and_then(|a| a.credential.as_ref());
         let elasticsearch = self.elasticsearch.as_ref().and_then(|e| e.credential.as_ref());
         let jira = self.jira.as_ref().and_then(|j| j.credential.as_ref());
-        let peers = prometheus.into_iter().chain(loki).chain(elasticsearch).chain(jira).map(Credential::secret);
+        let peers = prometheus.into_iter().chain(loki).chain(alertmanager).chain(elasticsearch).chain(jira);
+        let peers = peers.map(Credential::secret);
         let probes = self.probe_targets.iter().flat_map(|target| target.headers.iter().map(|(_, value)| value));
         let access = self.access.iter().map(|t| &t.token);
         let intake = self.intake.tokens.iter().map(|t| &t.token);
@@ -322,6 +326,8 @@ impl Config {
             "kubernetes_write" => self.kubernetes.as_ref().is_some_and(|cluster| cluster.write.is_some()),
             "prometheus" => self.prometheus.is_some(),
             "loki" => self.loki.is_some(),
+            "alertmanager" => self.alertmanager.is_some(),
+            "alertmanager_write" => self.alertmanager.as_ref().is_some_and(|of| of.write),
             "elasticsearch" => self.elasticsearch.is_some(),
             "http_probe" => !self.probe_targets.is_empty(),
             "runbooks" => self.runbooks.is_some(),

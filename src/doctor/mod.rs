@@ -2,12 +2,14 @@
 //!
 //! - here: what is found, and asking all at once, each within its own time
 //! - [`peers`]: store, Kubernetes, Prometheus, models, and what lies in files
+//! - [`alertmanager`]: Alertmanager and its silences
 //! - [`jira`]: Jira, its projects, and what our account may write there
 //! - [`looking`]: Loki, Elasticsearch, what may be probed, runbooks, repositories
 //! - [`writing`]: who changes the cluster
 //! - [`custom`]: commands of one's own tools
 //! - [`judge`]: what their answers mean; pure
 
+mod alertmanager;
 mod custom;
 mod jira;
 pub mod judge;

@@ -1,7 +1,7 @@
 //! Asking, all at once, each within its own time.
 
 use super::judge::{self, NEEDED, TOO_MUCH};
-use super::{Cause, Finding, custom, jira, looking, writing};
+use super::{Cause, Finding, alertmanager, custom, jira, looking, writing};
 use crate::app;
 use crate::config::{Config, Model, Places, Provider};
 use crate::domain::Clock;
@@ -29,6 +29,7 @@ pub async fn examine(config: &Config, clock: &dyn Clock) -> Vec<Finding> {
         ("kubernetes".into(), Box::pin(kubernetes(config))),
         ("prometheus".into(), Box::pin(prometheus(config))),
         ("loki".into(), Box::pin(looking::loki(config, clock))),
+        ("alertmanager".into(), Box::pin(alertmanager::alertmanager(config))),
         ("elasticsearch".into(), Box::pin(looking::elasticsearch(config))),
         ("http_probe".into(), Box::pin(looking::probes(config))),
         ("runbooks".into(), Box::pin(looking::runbooks(config, clock))),

@@ -52,6 +52,8 @@ pub enum Verb {
     Post,
     /// To set.
     Put,
+    /// To take away.
+    Delete,
 }
 
 /// An exchange without an answer.
@@ -232,6 +234,7 @@ impl HttpPeer {
             Verb::Get => Method::GET,
             Verb::Post => Method::POST,
             Verb::Put => Method::PUT,
+            Verb::Delete => Method::DELETE,
         };
         let request = self.client.request(method, url);
         self.exchange(body.into_iter().fold(request, |request, body| request.json(body)), limits).await

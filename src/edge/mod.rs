@@ -1,5 +1,6 @@
 //! L4: the only doors out of the process.
 //!
+//! - [`alertmanager`]: a reader of Alertmanager, and the door through which something is silenced.
 //! - [`ambient`]: the real clock and real chance.
 //! - [`call`]: one HTTP request that an operator wrote down.
 //! - [`certificate`]: what a certificate says of itself.
@@ -19,6 +20,7 @@
 //! - [`runbooks`]: pages of listed hosts, and files of one folder.
 //! - [`stream`]: server-sent events as they arrive.
 
+pub mod alertmanager;
 pub mod ambient;
 pub mod call;
 pub mod certificate;
@@ -38,6 +40,7 @@ pub mod runbooks;
 pub mod sse;
 pub mod stream;
 
+pub use alertmanager::{AlertmanagerReader, AlertmanagerWriter};
 pub use ambient::{SystemClock, SystemEntropy};
 pub use call::Caller;
 pub use elasticsearch::ElasticsearchReader;

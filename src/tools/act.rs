@@ -29,6 +29,8 @@ pub struct Setting<'a> {
 pub struct CaseText {
     /// The opening alert's title.
     pub title: String,
+    /// The opening alert's name.
+    pub alert: String,
     /// `alertname-fingerprint-startsAt`, slugged.
     pub slug: String,
     /// The report as Markdown, as far as it stands.

@@ -12,7 +12,9 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/tools");
 const API_VERSION: &str = "firewarden/v1";
 /// Peers that a manifest can require.
-pub const PEERS: [&str; 11] = [
+pub const PEERS: [&str; 13] = [
+    "alertmanager",
+    "alertmanager_write",
     "elasticsearch",
     "github",
     "github_write",

@@ -11,11 +11,12 @@
 //! - [`gist`]: the one line that says what was seen.
 //! - [`render`]: tables, ages and a readable form of objects.
 //! - [`log`]: lines of a log, bounded while they stream by.
-//! - [`elasticsearch`], [`github`], [`jira`], [`kubernetes`], [`loki`], [`probe`], [`prometheus`], [`runbooks`]: the
-//!   reading tools; [`evidence`] reads on in what they saw. [`kubernetes::act`] changes a
-//!   cluster, [`github::act`] writes to repositories, [`jira::act`] into issues.
+//! - [`alertmanager`], [`elasticsearch`], [`github`], [`jira`], [`kubernetes`], [`loki`], [`probe`],
+//!   [`prometheus`], [`runbooks`]: the reading tools; [`evidence`] reads on in what they saw. [`kubernetes::act`] changes a
+//!   cluster, [`github::act`] writes to repositories, [`jira::act`] into issues; [`alertmanager::act`] silences.
 
 pub mod act;
+pub mod alertmanager;
 pub mod blank;
 pub mod bound;
 pub mod custom;

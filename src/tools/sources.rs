@@ -3,11 +3,13 @@
 use super::act::ActTool;
 use super::registry::Tool;
 use super::spec::{ReadTool, ToolSpec};
-use super::{custom, elasticsearch, evidence, github, jira, kubernetes, loki, probe, prometheus, runbooks};
+use super::{
+    alertmanager, custom, elasticsearch, evidence, github, jira, kubernetes, loki, probe, prometheus, runbooks,
+};
 use crate::domain::{Clock, Effect, Redactor};
 use crate::edge::{
-    ElasticsearchReader, GithubReader, GithubWriter, JiraReader, JiraWriter, KubeReader, KubeWriter, LokiReader,
-    Prober, PrometheusReader, RunbookReader,
+    AlertmanagerReader, AlertmanagerWriter, ElasticsearchReader, GithubReader, GithubWriter, JiraReader, JiraWriter,
+    KubeReader, KubeWriter, LokiReader, Prober, PrometheusReader, RunbookReader,
 };
 use arc_swap::ArcSwap;
 use std::sync::Arc;
@@ -23,6 +25,10 @@ pub struct Sources {
     pub prometheus: Option<PrometheusReader>,
     /// Logs, by labels.
     pub loki: Option<LokiReader>,
+    /// Silences.
+    pub alertmanager: Option<AlertmanagerReader>,
+    /// Where something may be silenced.
+    pub alertmanager_write: Option<AlertmanagerWriter>,
     /// Logs, by words.
     pub elasticsearch: Option<ElasticsearchReader>,
     /// Services that may be asked whether they are well.
@@ -51,6 +57,8 @@ impl Sources {
             kubernetes_write: None,
             prometheus: None,
             loki: None,
+            alertmanager: None,
+            alertmanager_write: None,
             elasticsearch: None,
             http_probe: None,
             runbooks: None,
@@ -69,6 +77,8 @@ impl Sources {
             "kubernetes_write" => self.kubernetes.is_some() && self.kubernetes_write.is_some(),
             "prometheus" => self.prometheus.is_some(),
             "loki" => self.loki.is_some(),
+            "alertmanager" => self.alertmanager.is_some(),
+            "alertmanager_write" => self.alertmanager_write.is_some(),
             "elasticsearch" => self.elasticsearch.is_some(),
             "http_probe" => self.http_probe.is_some(),
             "runbooks" => self.runbooks.is_some(),
@@ -92,6 +102,9 @@ impl Sources {
         if jira::act::BUILTINS.contains(&spec.builtin.as_str()) {
             return jira::act::build(spec.clone(), self.jira_writer.clone()?, redactor);
         }
+        if alertmanager::act::BUILTINS.iter().any(|(name, _)| *name == spec.builtin) {
+            return alertmanager::act::build(spec.clone(), self.alertmanager_write.clone()?, redactor);
+        }
         if github::act::BUILTINS.iter().any(|(name, _)| *name == spec.builtin) {
             let (reader, writer) = (self.github.clone()?, self.github_write.clone()?);
             return github::act::build(spec.clone(), reader, writer, self.clock.clone(), redactor);
@@ -106,6 +119,7 @@ impl Sources {
             () if of(&kubernetes::BUILTINS) => kubernetes::build(spec(), self.kubernetes.clone()?, clock(), redactor),
             () if of(&prometheus::BUILTINS) => prometheus::build(spec(), self.prometheus.clone()?, clock()),
             () if of(&loki::BUILTINS) => loki::build(spec(), self.loki.clone()?, clock(), redactor),
+            () if of(&alertmanager::BUILTINS) => alertmanager::build(spec(), self.alertmanager.clone()?, clock()),
             () if of(&elasticsearch::BUILTINS) => {
                 elasticsearch::build(spec(), self.elasticsearch.clone()?, clock(), redactor)
             }
@@ -120,7 +134,8 @@ impl Sources {
 
 /// What manifests can run.
 pub(super) fn builtins() -> impl Iterator<Item = &'static str> {
-    let all: [&[&'static str]; 10] = [
+    let all: [&[&'static str]; 11] = [
+        &alertmanager::BUILTINS,
         &kubernetes::BUILTINS,
         &prometheus::BUILTINS,
         &loki::BUILTINS,
@@ -136,7 +151,8 @@ pub(super) fn builtins() -> impl Iterator<Item = &'static str> {
 }
 
 /// What changes something, with what it does to the world.
-const ACTING: [&[(&str, Effect)]; 2] = [&kubernetes::act::BUILTINS, &github::act::BUILTINS];
+const ACTING: [&[(&str, Effect)]; 3] =
+    [&kubernetes::act::BUILTINS, &github::act::BUILTINS, &alertmanager::act::BUILTINS];
 
 /// What a builtin does to the world.
 pub(super) fn own_effect(builtin: &str) -> Effect {
@@ -172,6 +188,10 @@ mod tests {
             ("kubernetes_scale", Read, false),
             ("kubernetes_delete", Destroy, true),
             ("kubernetes_delete", Write, false),
+            ("alertmanager_silences", Read, true),
+            ("alertmanager_silence", Write, true),
+            ("alertmanager_silence", Record, false),
+            ("alertmanager_expire_silence", Propose, false),
             ("github_file", Read, true),
             ("github_file", Write, false),
             ("github_open_pull_request", Propose, true),

@@ -12,6 +12,7 @@
 //! - [`custom`]: tools that a manifest describes whole: never two effects, and nothing leaves the sandbox
 //! - [`doctor`]: what is missing, how good a model is, and what it was told
 //! - [`jira`]: what is written into Jira is there once, whatever goes wrong on the way
+//! - [`silences`]: an alert is silenced once, and no longer than was agreed
 //! - [`replayed`]: a recorded investigation without a network
 //! - [`bad_input`]: what must not harm a running server
 //! - [`github`]: repositories, read by the real binary; and the server that they are read from
@@ -53,5 +54,6 @@ mod layers;
 mod peers;
 mod replayed;
 mod scenarios;
+mod silences;
 mod summaries;
 mod support;

@@ -1,8 +1,9 @@
 //! From a well-formed file to a [`Config`]: well-known variables, paths, secrets, names.
 //!
-//! - [`budgets`], [`custom`], [`github`], [`jira`], [`looking`], [`models`], [`places`]: those parts that take most
+//! - [`alertmanager`], [`budgets`], [`custom`], [`github`], [`jira`], [`looking`], [`models`], [`places`]: those parts that take most
 //!   words
 
+mod alertmanager;
 mod budgets;
 mod custom;
 mod github;
@@ -78,6 +79,7 @@ impl Loaded {
             kubernetes: r.kubernetes(),
             prometheus: r.prometheus(),
             loki: r.loki(),
+            alertmanager: r.alertmanager(),
             elasticsearch: r.elasticsearch(),
             probe_targets: r.probe_targets(),
             runbooks: r.runbooks(),

@@ -135,6 +135,7 @@ impl Session<'_> {
         let base = self.engine.public_url.as_ref();
         CaseText {
             title: event.title.clone(),
+            alert: event.name.clone(),
             slug: incident_slug(event),
             markdown: report.as_ref().map(markdown).unwrap_or_default(),
             report,

@@ -92,8 +92,9 @@ pub fn choose(candidates: &[Candidate], families: &[&str], named: &[String], sys
         match (named.iter().any(|n| n == name), always) {
             (true, _) => (0, 0),
             (false, Some(at)) => (1, at),
-            // Writing it down is no part of finding out, and what has to be written down is anyway.
-            (false, None) if candidate.tags.iter().any(|tag| tag == "jira") => (4, 0),
+            // Writing it down is no part of finding out, and what has to be written down is anyway; a
+            // silence mends nothing.
+            (false, None) if candidate.tags.iter().any(|tag| matches!(tag.as_str(), "jira" | "alertmanager")) => (4, 0),
             (false, None) if of_family => (2, 0),
             (false, None) => (3, 0),
         }

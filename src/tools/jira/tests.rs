@@ -24,6 +24,7 @@ fn hostile() -> String {
 fn case() -> CaseText {
     CaseText {
         title: "PVCUsageHigh on data-typedb-0 has password=hunter2222\nsecond line".into(),
+        alert: "PVCUsageHigh".into(),
         slug: "pvcusagehigh-f-20261120".into(),
         markdown: String::new(),
         report: Some(report()),

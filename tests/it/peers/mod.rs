@@ -9,6 +9,7 @@
 //! - [`llama`]: llama-server with a model that calls tools for ever
 //! - [`modelled`]: an investigation with a model, and what must hold however the model behaves
 //! - [`reading`]: the reading tools against the real Prometheus
+//! - [`silence`]: silences in the real Alertmanager
 //! - [`program`]: how all of these are started and ended
 //!
 //! These tests are ignored by plain `cargo test`; `./tests/run` installs what they need and runs
@@ -23,6 +24,7 @@ mod modelled;
 mod program;
 mod reading;
 mod receiver;
+mod silence;
 mod stand;
 
 use crate::support::chain::{assert_sound, entries};

@@ -2,6 +2,7 @@
 //!
 //! - [`site`]: a configuration, a store and the real binary on them
 //! - [`whole`]: the whole program in the test's own process, on a clock that is put forward by hand
+//! - [`alertmanager`]: an Alertmanager with a memory, and with faults
 //! - [`jira`]: a Jira with a memory, and with faults
 //! - [`http`]: a small client, and waiting with a deadline
 //! - [`model`]: a scripted language model
@@ -12,6 +13,7 @@
 //! - [`chain`]: what a store holds, read beside or after the process
 //! - [`github`]: a GitHub of our own, with true git ids and faults on demand
 
+pub mod alertmanager;
 pub mod bench;
 pub mod chain;
 pub mod cluster;
