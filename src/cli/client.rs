@@ -27,17 +27,17 @@ pub enum Seen<'a> {
 /// What follows from a look.
 pub trait Looked {
     /// Nothing more needs to be seen.
-    fn is_enough(self) -> bool;
+    fn suffices(self) -> bool;
 }
 
 impl Looked for () {
-    fn is_enough(self) -> bool {
+    fn suffices(self) -> bool {
         false
     }
 }
 
 impl Looked for bool {
-    fn is_enough(self) -> bool {
+    fn suffices(self) -> bool {
         self
     }
 }
@@ -130,7 +130,7 @@ impl Client {
                             last = event.id.or(last);
                             broken = 0;
                             closed = matches!(entry.body, Body::Closed { .. });
-                            if look(Seen::Entry(&entry)).await?.is_enough() {
+                            if look(Seen::Entry(&entry)).await?.suffices() {
                                 return Ok(());
                             }
                         }

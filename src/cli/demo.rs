@@ -131,7 +131,7 @@ impl Demo {
                     let to = id.parse().map_err(Failure::internal)?;
                     app.engine.store.signal(to, acts::ACTOR, proposal, now).await?;
                 }
-                Ok(acts.is_enough(now))
+                Ok(acts.suffices(now))
             }
         };
         client.follow(id, follow).await?;

@@ -68,7 +68,7 @@ impl Acts {
     }
 
     /// Nothing more happens by itself: what the demo proposed was judged, and what is left waits.
-    pub(super) fn is_enough(&self, now: Timestamp) -> bool {
+    pub(super) fn suffices(&self, now: Timestamp) -> bool {
         let ours = self.inv.calls.iter().filter(|call| self.inv.proposers.get(&call.call.id) == Some(&us()));
         let judged = ours.filter(|call| !matches!(call.progress, Progress::Planned)).count();
         let is_asked = self.inv.deeds.iter().any(|deed| deed.waits().is_some());
@@ -251,7 +251,7 @@ mod tests {
     fn nothing_is_proposed_before_people_are_asked() {
         let mut acts = Acts::new("inv");
         assert!(acts.proposals(true).is_empty() && !acts.is_any() && acts.question(None).is_empty());
-        assert!(!acts.is_enough(Timestamp::UNIX_EPOCH));
+        assert!(!acts.suffices(Timestamp::UNIX_EPOCH));
     }
 
     #[test]
