@@ -7,7 +7,7 @@ use super::output::{Format, table};
 use super::render::Watcher;
 use super::serve::stop_on_signal;
 use super::session::Session;
-use super::stage::{self, Stage};
+use super::stage::{self, Hands, Stage};
 use super::status::Status;
 use super::text::{Style, line, wrap};
 use super::{Exit, Failure, Written, audit, logging, markdown};
@@ -58,7 +58,7 @@ impl Demo {
             return list(session, self.written.output);
         }
         let config = self.config(session)?;
-        let stage = Stage::set(&self.scenario, config).await?;
+        let stage = Stage::set(&self.scenario, config, Hands::On).await?;
         let out = &session.out;
         let about = stage.world.about();
         let title = wrap(&format!("firewarden demo: {}", line(&about.title, 300)), out.columns);

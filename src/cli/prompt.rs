@@ -4,7 +4,7 @@ use super::client::Seen;
 use super::investigate::{follow, normalise, read, source};
 use super::output::{Format, note};
 use super::session::Session;
-use super::stage::{self, Folder, Stage};
+use super::stage::{self, Folder, Hands, Stage};
 use super::text::block;
 use super::{Exit, Failure, Written, logging};
 use crate::app::App;
@@ -133,7 +133,7 @@ impl Rehearsal {
     /// # Errors
     /// When something does not load.
     pub(super) async fn of(name: &str, config: Config) -> Result<Self, Failure> {
-        let mut stage = Stage::set(name, config).await?;
+        let mut stage = Stage::set(name, config, Hands::Off).await?;
         stage.config.models.clear();
         stage.config.routes.clear();
         let (alert, now) = (stage.world.alert().to_string(), stage.world.now());

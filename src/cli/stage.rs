@@ -15,6 +15,15 @@ use tokio::net::TcpListener;
 /// The scenario that is played when none is named.
 pub(super) const USUAL: &str = "typedb-pvc-full";
 
+/// Whether anything is changed in a world that is played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hands {
+    /// It is only looked at: nothing is proposed, and nobody is waited for.
+    Off,
+    /// What policy lets happen happens.
+    On,
+}
+
 /// A world that is being played. Dropping it ends the play and removes the folder.
 #[derive(Debug)]
 pub(super) struct Stage {
@@ -28,21 +37,24 @@ pub(super) struct Stage {
 
 impl Stage {
     /// Serves the embedded scenario `name` and points `config` at it: cluster, metrics, repository, Jira and
-    /// store are the recorded ones, which take changes; nobody is told, and no credential is asked for.
+    /// store are the recorded ones; nobody is told, and no credential is asked for. They take changes where
+    /// `hands` may make some.
     ///
     /// # Errors
     /// When there is no such scenario, or no folder or listener for it.
-    pub(super) async fn set(name: &str, mut config: Config) -> Result<Self, Failure> {
-        let world = Arc::new(World::embedded(name, Some(SystemClock.now()))?.writable());
+    pub(super) async fn set(name: &str, mut config: Config, hands: Hands) -> Result<Self, Failure> {
+        let world = World::embedded(name, Some(SystemClock.now()))?;
+        let acts = hands == Hands::On;
+        let world = Arc::new(if acts { world.writable() } else { world });
         let loopback = || TcpListener::bind(("127.0.0.1", 0));
         let served = world.clone().serve(loopback().await?, loopback().await?)?;
         let served = served.with_desks(loopback().await?, loopback().await?)?;
         let folder = Folder::new()?;
         config.places.store = folder.0.join("firewarden.db");
-        let write = Some(KubernetesWriter::default());
+        let write = acts.then(KubernetesWriter::default);
         config.kubernetes = Some(Kubernetes { url: Some(served.kube_url.clone()), write, ..Kubernetes::default() });
-        config.github = github(&world, &served);
-        config.jira = jira(&world, &served);
+        config.github = github(&world, &served).map(|github| Github { write: github.write.filter(|_| acts), ..github });
+        config.jira = jira(&world, &served).map(|jira| Jira { write: acts, ..jira });
         config.prometheus =
             Some(Prometheus { url: served.prometheus_url.clone(), credential: None, max_series: MAX_SERIES });
         config.notify.clear();
