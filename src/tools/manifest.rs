@@ -319,7 +319,7 @@ examples: [{about: one, args: {n: 1}}]
     #[test]
     fn every_embedded_manifest_is_fine_and_what_changes_something_needs_a_writer() {
         let manifests = Manifests::embedded().unwrap();
-        assert_eq!(manifests.specs().count(), 50);
+        assert_eq!(manifests.specs().count(), 53);
         for (file, spec) in manifests.specs() {
             let writes = spec.requires.iter().any(|peer| peer.ends_with("_write"));
             assert_eq!(spec.effect != Effect::Read, writes, "{file}");
