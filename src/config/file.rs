@@ -3,6 +3,7 @@
 
 use super::forge::Github;
 use super::secret::Reference;
+use super::silences::Alertmanager;
 use super::units::{Size, Span};
 use crate::domain::{Budget, DayBudget, Severity};
 use crate::engine::Summaries;
@@ -312,22 +313,6 @@ pub(super) struct Loki {
     pub bearer: Option<Reference>,
     pub basic: Option<Basic>,
     pub tenant: Option<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Alertmanager {
-    pub url: Option<String>,
-    pub bearer: Option<Reference>,
-    pub basic: Option<Basic>,
-    pub write: bool,
-    pub longest_silence: Span,
-}
-
-impl Default for Alertmanager {
-    fn default() -> Self {
-        Self { url: None, bearer: None, basic: None, write: false, longest_silence: Span::seconds(4 * 3600) }
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -17,6 +17,7 @@ mod looking;
 mod read;
 mod resolve;
 mod secret;
+mod silences;
 mod suggest;
 mod tree;
 mod units;
