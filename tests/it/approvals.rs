@@ -4,8 +4,9 @@
 
 use crate::support::chain::count;
 use crate::support::http::{Answer, eventually, send};
-use crate::support::running::{ByHand, Running, Sinks};
+use crate::support::sinks::Sinks;
 use crate::support::site::{SOON, Site};
+use crate::support::whole::{ByHand, Whole};
 use firewarden::app::App;
 use firewarden::domain::{
     Action, ApprovalId, ApprovalState, Clock, DecisionId, Digest, Effect, InvestigationId, Marker, Person, Requirement,
@@ -57,8 +58,8 @@ struct Going {
 impl Going {
     async fn begin(folder: &std::path::Path, sinks: &Sinks) -> Self {
         let clock = ByHand::new();
-        let running = Running::begin(folder, sinks, &clock).await;
-        let (id, _) = running.alert("Slow", clock.now()).await;
+        let running = Whole::begin(folder, &sinks.config(), &[], &clock).await;
+        let (id, _) = running.alert("Slow", "info", clock.now()).await;
         running.put_off(id, 1).await;
         let app = running.end().await;
         // By now the chat is to be tried again, so whoever works next finds work.
@@ -137,7 +138,7 @@ fn person(name: &str) -> Person {
     Person { name: name.into(), groups: vec!["oncall".into()], every_group: false }
 }
 
-async fn is(running: &Running, id: ApprovalId, state: ApprovalState) -> ApprovalView {
+async fn is(running: &Whole, id: ApprovalId, state: ApprovalState) -> ApprovalView {
     eventually(&format!("{id} is {state}"), SOON, async || {
         running.app.engine.store.approval(id).await.unwrap().filter(|view| view.state == state)
     })
@@ -153,7 +154,7 @@ async fn nobody_answers_so_it_expires_and_people_are_told() {
     let Going { app, clock, id } = going;
     assert_eq!(app.engine.store.approval(asked.id).await.unwrap(), None);
     drop(app);
-    let running = Running::begin(folder.path(), &sinks, &clock).await;
+    let running = Whole::begin(folder.path(), &sinks.config(), &[], &clock).await;
     assert_eq!(is(&running, asked.id, ApprovalState::Pending).await, asked);
     eventually("people are asked", SOON, async || {
         sinks.last_page().filter(|page| page["questions"][0]["approval_id"] == json!(asked.id))
@@ -210,7 +211,7 @@ async fn of_answers_that_race_the_journal_counts_the_first_that_may() {
     }
     let Going { app, clock, id } = going;
     drop(app);
-    let running = Running::begin(folder.path(), &sinks, &clock).await;
+    let running = Whole::begin(folder.path(), &sinks.config(), &[], &clock).await;
     let denied = is(&running, asked.id, ApprovalState::Denied).await;
     assert_eq!(denied.reason, "so be it");
     clock.forward(60);
@@ -237,11 +238,8 @@ impl Asking {
         let id = going.id;
         drop(going);
         let token = |name: &str, role: &str| json!({"name": name, "role": role, "groups": ["oncall"], "token": format!("env:{}", name.to_uppercase())});
-        let address = &sinks.address;
-        let config = json!({
-            "access": {"tokens": [token("ann", "approver"), token("bea", "approver"), token("cid", "approver"), token("vic", "viewer")]},
-            "notify": [{"name": "chat", "webhook": format!("{address}/chat")}, {"name": "pager", "webhook": format!("{address}/pager")}],
-        });
+        let mut config = sinks.config();
+        config["access"] = json!({"tokens": [token("ann", "approver"), token("bea", "approver"), token("cid", "approver"), token("vic", "viewer")]});
         let mut site = Site::within(folder, config);
         for name in ["ann", "bea", "cid", "vic"] {
             site = site.variable(&name.to_uppercase(), format!("{name}-token"));

@@ -2,17 +2,18 @@
 //! HTTP sink, with a clock that is put forward by hand.
 
 use crate::support::http::eventually;
-use crate::support::running::{ByHand, Running, Sinks};
+use crate::support::sinks::Sinks;
 use crate::support::site::SOON;
+use crate::support::whole::{ByHand, Whole};
 use firewarden::domain::Clock;
 use firewarden::journal::{Body, Entry};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_chat_that_is_down_is_told_later_even_by_the_next_process_and_the_others_once() {
     let (folder, sinks, clock) = (tempfile::tempdir().unwrap(), Sinks::serve(3).await, ByHand::new());
-    let running = Running::begin(folder.path(), &sinks, &clock).await;
+    let running = Whole::begin(folder.path(), &sinks.config(), &[], &clock).await;
     let began = clock.now();
-    let (id, _) = running.alert("Slow", began).await;
+    let (id, _) = running.alert("Slow", "info", began).await;
     let view = running.put_off(id, 1).await;
     assert_eq!((view.state.as_str(), view.closed_at, view.revision), ("running", None, 1));
     assert_eq!((sinks.chat(), sinks.paged()), (vec![503], vec![(view.id.clone(), 1)]));
@@ -22,13 +23,13 @@ async fn a_chat_that_is_down_is_told_later_even_by_the_next_process_and_the_othe
     assert!((3_750..=5_000).contains(&pause.as_millis()), "{pause:?}");
     // A new incident is none of its business, and is worked on meanwhile.
     clock.forward(1);
-    let (other, outcome) = running.alert("Slow", clock.now()).await;
+    let (other, outcome) = running.alert("Slow", "info", clock.now()).await;
     assert_eq!((outcome.as_str(), other == id), ("opened", false));
     running.put_off(other, 1).await;
     assert_eq!(sinks.chat(), [503, 503], "while no time passes nobody is tried again");
     running.end().await;
 
-    let running = Running::begin(folder.path(), &sinks, &clock).await;
+    let running = Whole::begin(folder.path(), &sinks.config(), &[], &clock).await;
     clock.forward(5);
     // One of both is tried before the other: the third failure goes to either.
     eventually("the chat is up again", SOON, async || (sinks.chat().last() == Some(&200)).then_some(())).await;
@@ -49,8 +50,8 @@ async fn a_chat_that_is_down_is_told_later_even_by_the_next_process_and_the_othe
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_chat_that_stays_down_is_given_up_after_a_day_and_the_report_stands() {
     let (folder, sinks, clock) = (tempfile::tempdir().unwrap(), Sinks::serve(usize::MAX).await, ByHand::new());
-    let running = Running::begin(folder.path(), &sinks, &clock).await;
-    let (id, _) = running.alert("Slow", clock.now()).await;
+    let running = Whole::begin(folder.path(), &sinks.config(), &[], &clock).await;
+    let (id, _) = running.alert("Slow", "info", clock.now()).await;
     for attempt in 1..=4 {
         running.put_off(id, attempt).await;
         clock.forward(301);

@@ -5,7 +5,7 @@ mod killed;
 mod plans;
 pub(crate) mod scene;
 
-use crate::support::bench::{Bench, refusals};
+use crate::support::bench::{Bench, policy_with};
 use crate::support::chain::assert_sound;
 use crate::support::cluster::{Cluster, Crash, Fault};
 use crate::support::full;
@@ -70,7 +70,10 @@ async fn run(case: Case) -> (Case, End) {
     }
     let bench = Bench::on(&cluster).await;
     let id = bench.propose(case.severity, case.change.tool, &case.change.args).await;
-    let deaths = bench.work(id, &cluster, case.dies == Dies::AfterOutcome).await;
+    if case.dies == Dies::AfterOutcome {
+        bench.dies_after_outcome();
+    }
+    let deaths = bench.work(id).await;
     let entries = bench.entries(id).await;
     assert_sound(&id.to_string(), &entries);
     let inv = bench.folded(id).await;
@@ -84,7 +87,7 @@ async fn run(case: Case) -> (Case, End) {
     };
     let effects = cluster.effects(case.change.on);
     assert_eq!(cluster.ledger().len(), effects, "nothing else was touched: {:#?}", cluster.ledger());
-    let about = format!("{:#?} {:#?}", cluster.ledger(), refusals(&entries));
+    let about = format!("{:#?} {:#?}", cluster.ledger(), bench.refusals(id).await);
     (case, End { effects, state, deaths, about })
 }
 
@@ -140,7 +143,7 @@ async fn a_refusal_of_the_server_changes_nothing_and_is_told() {
     let change = &changes()[2];
     let id = bench.propose("warning", change.tool, &change.args).await;
     cluster.forbid_evictions_after_trials(2);
-    bench.work(id, &cluster, false).await;
+    bench.work(id).await;
     let inv = bench.folded(id).await;
     let DeedState::Failed { error } = &inv.deeds[0].state else { panic!("{:#?}", inv.deeds) };
     assert!(error.contains("a disruption budget forbids it now"), "{error}");
@@ -155,7 +158,7 @@ async fn a_mark_that_somebody_else_made_does_not_count() {
     cluster.kill_at(Crash::BeforeSend);
     cluster.forge_mark(|mark| format!("{}0", &mark[..mark.len() - 1]));
     let id = bench.propose("info", change.tool, &change.args).await;
-    assert_eq!(bench.work(id, &cluster, false).await, 1);
+    assert_eq!(bench.work(id).await, 1);
     assert_eq!(cluster.effects(change.on), 1, "it was made after all: {:?}", cluster.ledger());
     assert_eq!(cluster.object("/apis/apps/v1/namespaces/shop/deployments/api")["spec"]["replicas"], 3);
 }
@@ -169,9 +172,9 @@ async fn a_second_proposal_of_the_same_change_is_the_first_one() {
     bench
         .propose_again(id, change.tool, &json!({"kind": "deploy", "namespace": "shop", "name": "api", "replicas": 4}))
         .await;
-    bench.work(id, &cluster, false).await;
+    bench.work(id).await;
     assert_eq!(cluster.effects(change.on), 1);
-    let told = refusals(&bench.entries(id).await);
+    let told = bench.refusals(id).await;
     assert!(told.iter().any(|told| told.contains("this change stands already")), "{told:?}");
 }
 
@@ -183,7 +186,7 @@ async fn what_is_made_anew_under_the_same_name_is_left_alone() {
     cluster.kill_at(Crash::BeforeSend);
     let id = bench.propose("info", change.tool, &change.args).await;
     cluster.recreate_at_next_change("/apis/apps/v1/namespaces/shop/deployments/api");
-    bench.work(id, &cluster, false).await;
+    bench.work(id).await;
     let inv = bench.folded(id).await;
     assert!(
         matches!(&inv.deeds[0].state, DeedState::Failed { error } if error.contains("made anew")),
@@ -198,16 +201,16 @@ async fn what_did_not_help_is_taken_back_once_by_the_same_tool() {
     const WATCHED: &str = "package firewarden.action.watched\n\noblige contains {\"id\": \"watch\", \"kind\": \"verify_after\", \
         \"within_s\": 60, \"rollback_on_failure\": true} if {\n\tinput.call.effect == \"write\"\n}\n";
     let cluster = Cluster::serve(objects()).await;
-    let bench = Bench::on(&cluster).await.with_policy("action/watched.rego", WATCHED);
+    let bench = Bench::on(&cluster).await.judged_by(policy_with("action/watched.rego", WATCHED));
     let change = &changes()[1];
     let id = bench.propose("info", change.tool, &change.args).await;
-    bench.work(id, &cluster, false).await;
+    bench.work(id).await;
     let inv = bench.folded(id).await;
     let titles: Vec<(&str, &str)> = inv.deeds.iter().map(|deed| (deed.action.title.as_str(), deed.word())).collect();
     // The alert never ends: neither helped, and the second is not taken back in turn.
     let expected =
         [("scale Deployment shop/api from 2 to 3", "done"), ("scale Deployment shop/api from 3 to 2", "done")];
-    assert_eq!(titles, expected, "{:#?}", refusals(&bench.entries(id).await));
+    assert_eq!(titles, expected, "{:#?}", bench.refusals(id).await);
     assert_ne!(inv.deeds[0].marker, inv.deeds[1].marker, "each is known by a mark of its own");
     assert_eq!(cluster.object("/apis/apps/v1/namespaces/shop/deployments/api")["spec"]["replicas"], 2);
     assert_eq!(cluster.effects(change.on), 2);

@@ -47,9 +47,9 @@ async fn post(hub: &Hub, token: &str, path: &str, body: Value) -> Value {
 }
 
 /// Proposes one change and works to the end. Gives its last state.
-async fn done(bench: &Bench, hub: &Hub, tool: &str, args: &Value) -> (InvestigationId, String) {
-    let id = bench.propose("warning", &[(tool, args.clone())]).await;
-    bench.work(id, Some(hub), async |_| {}).await;
+async fn done(bench: &Bench, tool: &str, args: &Value) -> (InvestigationId, String) {
+    let id = bench.propose("warning", tool, args).await;
+    bench.work(id).await;
     let inv = bench.folded(id).await;
     (id, inv.deeds.first().map_or("rejected", |deed| deed.word()).to_owned())
 }
@@ -76,7 +76,7 @@ async fn a_pull_request_stands_as_it_was_judged() {
         "changes": [{"path": PATH, "find": "memory: 128Mi", "replace": "memory: 256Mi"}, {"path": "clusters/old.yaml", "delete": true},
                     {"path": "clusters/new/a.yaml", "content": "a: 1\n"}],
     });
-    let (id, state) = done(&bench, &hub, PULL, &hostile).await;
+    let (id, state) = done(&bench, PULL, &hostile).await;
     assert_eq!(state, "done", "{:?}", bench.refusals(id).await);
     let ledger = hub.ledger(REPO);
     assert_one(&ledger, "hostile");
@@ -134,7 +134,7 @@ async fn a_pull_request_is_opened_once_whatever_fails_at_each_step() {
             let hub = hub().await;
             let bench = Bench::on(&hub).await;
             hub.plan("POST", step, fault);
-            let (id, state) = done(&bench, &hub, PULL, &fix()).await;
+            let (id, state) = done(&bench, PULL, &fix()).await;
             assert_eq!(state, "done", "{about}: {:?}", bench.refusals(id).await);
             assert_one(&hub.ledger(REPO), &about);
         }
@@ -154,7 +154,7 @@ async fn two_failures_in_a_row_make_nothing_twice() {
                 let bench = Bench::on(&hub).await;
                 hub.plan("POST", steps[at], first.clone());
                 hub.plan("POST", steps[then], second.clone());
-                let (id, state) = done(&bench, &hub, PULL, &fix()).await;
+                let (id, state) = done(&bench, PULL, &fix()).await;
                 assert_eq!(state, "done", "{about}: {:?}", bench.refusals(id).await);
                 assert_one(&hub.ledger(REPO), &about);
             }
@@ -179,7 +179,7 @@ async fn looks_that_are_late_or_fail_make_nothing_twice() {
         // The look before anything is sent goes well.
         hub.plan("GET", "/pulls", Fault::AsUsual);
         looks.into_iter().for_each(|look| hub.plan("GET", "/pulls", look));
-        let (id, state) = done(&bench, &hub, PULL, &fix()).await;
+        let (id, state) = done(&bench, PULL, &fix()).await;
         assert_eq!(state, "done", "{about}: {:?}", bench.refusals(id).await);
         assert_one(&hub.ledger(REPO), &about);
     }
@@ -191,14 +191,14 @@ async fn a_base_that_moves_between_two_attempts_gives_the_same_commit() {
         let hub = hub().await;
         let bench = Bench::on(&hub).await;
         hub.plan("POST", "/git/refs", fault.clone());
-        let id = bench.propose("warning", &[(PULL, fix())]).await;
+        let id = bench.propose("warning", PULL, &fix()).await;
         let mut moved = false;
         let mut move_on = async |_: &_| {
             if !std::mem::replace(&mut moved, true) {
                 hub.commit(REPO, "main", "2026-11-20T10:05:00Z", "Elsewhere", &[("README.md", Some("# new\n"))]);
             }
         };
-        bench.work(id, Some(&hub), &mut move_on).await;
+        bench.work_and(id, &mut move_on).await;
         assert_eq!(bench.folded(id).await.deeds[0].word(), "done", "{fault:?}: {:?}", bench.refusals(id).await);
         assert_one(&hub.ledger(REPO), &format!("{fault:?}"));
     }
@@ -208,7 +208,7 @@ async fn a_base_that_moves_between_two_attempts_gives_the_same_commit() {
 async fn what_stands_there_of_this_incident_is_taken_over_and_never_repeated() {
     for closed in [false, true] {
         let hub = hub().await;
-        let (_, state) = done(&Bench::on(&hub).await, &hub, PULL, &fix()).await;
+        let (_, state) = done(&Bench::on(&hub).await, PULL, &fix()).await;
         assert_eq!(state, "done");
         if closed {
             hub.close(REPO, 1);
@@ -217,7 +217,7 @@ async fn what_stands_there_of_this_incident_is_taken_over_and_never_repeated() {
         let bench = Bench::on(&hub).await;
         let mut other = fix();
         other["title"] = json!("More memory");
-        let (id, state) = done(&bench, &hub, PULL, &other).await;
+        let (id, state) = done(&bench, PULL, &other).await;
         assert_eq!(state, "done", "{:?}", bench.refusals(id).await);
         let ledger = hub.ledger(REPO);
         assert_one(&ledger, "after the store was lost");
@@ -225,8 +225,8 @@ async fn what_stands_there_of_this_incident_is_taken_over_and_never_repeated() {
         for (tool, args) in
             [(COMMENT, json!({"number": 1, "body": "Seen."})), (ISSUE, json!({"title": "T", "body": "B"}))]
         {
-            let (_, state) = done(&Bench::on(&hub).await, &hub, tool, &args).await;
-            let (_, again) = done(&Bench::on(&hub).await, &hub, tool, &args).await;
+            let (_, state) = done(&Bench::on(&hub).await, tool, &args).await;
+            let (_, again) = done(&Bench::on(&hub).await, tool, &args).await;
             assert_eq!((state.as_str(), again.as_str()), ("done", "done"), "{tool}");
         }
         let ledger = hub.ledger(REPO);
@@ -239,14 +239,14 @@ async fn what_others_put_in_our_place_stays_and_is_not_taken_for_ours() {
     // A branch of our name that is elsewhere.
     let hub = hub().await;
     let bench = Bench::on(&hub).await;
-    let (_, state) = done(&bench, &hub, PULL, &fix()).await;
+    let (_, state) = done(&bench, PULL, &fix()).await;
     assert_eq!(state, "done");
     let ours = hub.ledger(REPO);
     let (branch, text) = (ours.branches.keys().next().unwrap().clone(), ours.texts[0].clone());
     let squatted = self::hub().await;
     let theirs = squatted.commit(REPO, &branch, "2026-11-19T10:00:00Z", "Mine", &[("x", Some("y\n"))]);
     let bench = Bench::on(&squatted).await;
-    let (id, state) = done(&bench, &squatted, PULL, &fix()).await;
+    let (id, state) = done(&bench, PULL, &fix()).await;
     assert_eq!(state, "failed");
     let why = bench.refusals(id).await.join("\n");
     assert!(why.contains("is there and holds something else; it was left as it is"), "{why}");
@@ -255,7 +255,7 @@ async fn what_others_put_in_our_place_stays_and_is_not_taken_for_ours() {
     // A pull request of somebody else from it, with our mark copied into it.
     post(&squatted, STRANGER, "pulls", json!({"title": "x", "head": branch, "base": "main", "body": text})).await;
     let bench = Bench::on(&squatted).await;
-    let (id, state) = done(&bench, &squatted, PULL, &fix()).await;
+    let (id, state) = done(&bench, PULL, &fix()).await;
     let why = bench.refusals(id).await.join("\n");
     assert!(state == "failed" && why.contains("a pull request that is not ours stands open"), "{why}");
     // A comment and an issue of somebody else with our marks do not keep us from ours.
@@ -263,12 +263,12 @@ async fn what_others_put_in_our_place_stays_and_is_not_taken_for_ours() {
     {
         let first = self::hub().await;
         post(&first, STRANGER, "issues", json!({"title": "One"})).await;
-        done(&Bench::on(&first).await, &first, tool, &args).await;
+        done(&Bench::on(&first).await, tool, &args).await;
         let copied = first.ledger(REPO).texts.last().unwrap().clone();
         let second = self::hub().await;
         post(&second, STRANGER, "issues", json!({"title": "One", "body": copied})).await;
         post(&second, STRANGER, "issues/1/comments", json!({"body": copied})).await;
-        let (_, state) = done(&Bench::on(&second).await, &second, tool, &args).await;
+        let (_, state) = done(&Bench::on(&second).await, tool, &args).await;
         assert_eq!(state, "done");
         let ledger = second.ledger(REPO);
         let ours = ledger.comments.iter().filter(|(_, by)| by == "octo").count()
@@ -298,7 +298,7 @@ async fn a_comment_is_written_once_whatever_fails() {
         hub.plan("POST", "/comments", fault);
         hub.plan("GET", "/comments", Fault::AsUsual);
         looks.into_iter().for_each(|look| hub.plan("GET", "/comments", look));
-        let (id, state) = done(&bench, &hub, COMMENT, &json!({"number": 1, "body": "Seen by @acme/oncall, #3"})).await;
+        let (id, state) = done(&bench, COMMENT, &json!({"number": 1, "body": "Seen by @acme/oncall, #3"})).await;
         assert_eq!(state, "done", "{about}: {:?}", bench.refusals(id).await);
         let ledger = hub.ledger(REPO);
         assert_eq!(ledger.comments, [(1, "octo".to_owned())], "{about}");
@@ -328,7 +328,7 @@ async fn an_issue_is_opened_at_most_once_and_doubt_stays_doubt() {
         hub.plan("GET", "/issues", Fault::AsUsual);
         looks.into_iter().for_each(|look| hub.plan("GET", "/issues", look));
         let args = json!({"title": "Checkout needs memory", "body": "It is killed.", "labels": ["incident"]});
-        let (id, state) = done(&bench, &hub, ISSUE, &args).await;
+        let (id, state) = done(&bench, ISSUE, &args).await;
         assert_eq!(state, expected, "{about}: {:?}", bench.refusals(id).await);
         assert_eq!(hub.ledger(REPO).issues.len(), count, "{about}");
         let sent = hub.seen().iter().filter(|r| r.method == "POST" && r.path.ends_with("/issues")).count();
@@ -372,13 +372,13 @@ async fn what_no_pull_request_may_be_is_refused_before_anything_is_sent() {
         (write("clusters/firewarden/values.yaml"), "it would change what firewarden is governed by"),
     ] {
         let bench = Bench::on(&hub).await;
-        let (id, state) = done(&bench, &hub, PULL, &args).await;
+        let (id, state) = done(&bench, PULL, &args).await;
         let why = bench.refusals(id).await.join("\n");
         assert!(state != "done" && why.contains(words), "{words}: {state}: {why}");
     }
     assert!(hub.seen().iter().all(|request| request.method == "GET"), "nothing was sent");
     // What can be run stays so.
-    let (_, state) = done(&Bench::on(&hub).await, &hub, PULL, &write("clusters/run.sh")).await;
+    let (_, state) = done(&Bench::on(&hub).await, PULL, &write("clusters/run.sh")).await;
     let branch = hub.ledger(REPO).branches.keys().next().unwrap().clone();
     assert_eq!((state.as_str(), hub.file(REPO, &branch, "clusters/run.sh").unwrap().0.as_str()), ("done", "100755"));
 }
@@ -393,8 +393,8 @@ async fn files_with_owners_need_a_person_and_a_high_risk_does_too() {
             hub.commit(REPO, "main", "2026-11-18T11:00:00Z", "Own", &[(".github/CODEOWNERS", Some(owners))]);
         }
         let bench = Bench::on(&hub).await;
-        let id = bench.propose(severity, &[(PULL, fix())]).await;
-        bench.work(id, Some(&hub), async |_| {}).await;
+        let id = bench.propose(severity, PULL, &fix()).await;
+        bench.work(id).await;
         let inv = bench.folded(id).await;
         assert_eq!((inv.deeds[0].word(), !inv.deeds[0].questions.is_empty()), ("done", asked), "{severity} {owners:?}");
         let text = &hub.ledger(REPO).texts[0];
@@ -407,18 +407,18 @@ async fn without_a_route_the_defaults_hold() {
     let hub = hub().await;
     let bench = Bench::with(&hub, None).await;
     let mut args = fix();
-    let (id, state) = done(&bench, &hub, PULL, &args).await;
+    let (id, state) = done(&bench, PULL, &args).await;
     let why = bench.refusals(id).await.join("\n");
     assert!(state == "rejected" && why.contains("which one is meant? There are acme/platform, acme/other"), "{why}");
     args["repo"] = json!("acme/other");
     let bench = Bench::with(&hub, None).await;
-    let (id, state) = done(&bench, &hub, PULL, &args).await;
+    let (id, state) = done(&bench, PULL, &args).await;
     assert_eq!(state, "done", "{:?}", bench.refusals(id).await);
     let branch = hub.ledger("acme/other").branches.keys().next().unwrap().clone();
     assert!(branch.starts_with("firewarden/case-f00d-"), "{branch}");
     // A template that names what there is not gives our own name.
     let odd = PullPlace { branch: Some("fix/{{ nothing }}".into()), ..place(REPO) };
-    let (_, state) = done(&Bench::with(&hub, Some(odd)).await, &hub, PULL, &fix()).await;
+    let (_, state) = done(&Bench::with(&hub, Some(odd)).await, PULL, &fix()).await;
     assert_eq!(state, "done");
     assert!(hub.ledger(REPO).branches.keys().all(|name| name.starts_with("firewarden/case-f00d-")));
 }
@@ -433,7 +433,7 @@ async fn whether_it_held_is_written_to_the_pull_request_once() {
     ] {
         let hub = hub().await;
         let bench = Bench::on(&hub).await;
-        let id = bench.propose("warning", &[(PULL, fix())]).await;
+        let id = bench.propose("warning", PULL, &fix()).await;
         if resolved {
             hub.plan("POST", "/comments", Fault::DoneThenDies);
         }
@@ -450,7 +450,7 @@ async fn whether_it_held_is_written_to_the_pull_request_once() {
                 }
             }
         };
-        bench.work(id, Some(&hub), &mut people).await;
+        bench.work_and(id, &mut people).await;
         let (inv, ledger) = (bench.folded(id).await, hub.ledger(REPO));
         assert_eq!(inv.deeds[0].word(), state, "{words:?}: {:?}", bench.refusals(id).await);
         let comments: Vec<&String> = ledger.texts.iter().skip(1).collect();

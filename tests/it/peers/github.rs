@@ -9,6 +9,7 @@ use crate::support::http::{client, eventually, free_address, send};
 use crate::support::site::{SOON, Site};
 use serde_json::{Value, json};
 use std::path::PathBuf;
+use std::sync::Arc;
 use tempfile::TempDir;
 
 const REMEDY: &str = "run ./tests/run, which fetches it from npm; FIREWARDEN_TEST_GITHUB names the folder";
@@ -244,9 +245,9 @@ async fn what_is_made_is_made_once_at_both() {
         let comment = json!({"number": number, "body": "Seen."});
         for round in ["first", "again"] {
             for (tool, args) in [(PULL, fix()), (COMMENT, comment.clone()), (ISSUE, issue.clone())] {
-                let bench = Bench::at(base_url, &[REPO], Some(place(REPO))).await;
-                let id = bench.propose("warning", &[(tool, args)]).await;
-                bench.work(id, None, async |_| {}).await;
+                let bench = Bench::at(base_url, &[REPO], Some(place(REPO)), Arc::default()).await;
+                let id = bench.propose("warning", tool, &args).await;
+                bench.work(id).await;
                 let inv = bench.folded(id).await;
                 let state = inv.deeds.first().map_or("rejected", |deed| deed.word());
                 assert_eq!(state, "done", "{base_url} {tool} {round}: {:?}", bench.refusals(id).await);

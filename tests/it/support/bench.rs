@@ -4,15 +4,15 @@
 use super::cluster::Cluster;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use firewarden::domain::{Budget, Clock, DayBudget, Entropy, InvestigationId, Person, Redactor, Secret};
+use firewarden::domain::{Budget, Clock, DayBudget, Entropy, EventId, InvestigationId, Person, Redactor, Secret};
 use firewarden::edge::{KubeReader, KubeWriter, SystemEntropy};
 use firewarden::engine::intake::Intake;
 use firewarden::engine::ledger::Ledger;
 use firewarden::engine::notify::{Notice, Sink, Undelivered};
-use firewarden::engine::routes::Routes;
+use firewarden::engine::routes::{Route, Routes};
 use firewarden::engine::{Engine, PricedModel, Summaries, driver};
 use firewarden::gate::Gate;
-use firewarden::journal::{Body, Entry, Investigation};
+use firewarden::journal::{Body, Deed, Entry, Investigation};
 use firewarden::policy::{Bundle, RegoPolicy};
 use firewarden::sources::{AlertSource, Alertmanager, Mapping};
 use firewarden::store::sqlite::SqliteStore;
@@ -23,15 +23,20 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::Notify;
 
 /// Steps of the clock after which whatever has not ended never will.
-const PATIENCE: usize = 400;
+const PATIENCE: usize = 600;
+/// When the first alert began: a minute before the clock stands.
+pub const BEGAN: &str = "2026-11-20T10:00:00Z";
+/// A secret that nobody may be told.
+pub const SECRET: &str = "s3cr3t-value";
 
 /// A clock that stands still until it is turned.
 #[derive(Debug)]
-pub struct Turned(AtomicI64);
+struct Turned(AtomicI64);
 
 impl Clock for Turned {
     fn now(&self) -> Timestamp {
@@ -41,8 +46,8 @@ impl Clock for Turned {
 
 /// A sink at which the process dies, once it is armed and something has happened: people are told of an
 /// outcome when it is in the journal.
-#[derive(Debug)]
-pub struct Grave {
+#[derive(Debug, Default)]
+struct Grave {
     armed: AtomicBool,
     happened: Arc<AtomicUsize>,
     reached: Notify,
@@ -63,64 +68,107 @@ impl Sink for Grave {
     }
 }
 
-/// One investigation and everything that it works with.
+/// Investigations, and everything that they work with. A process that dies leaves the store and nothing
+/// else.
 #[derive(Debug)]
 pub struct Bench {
     pub store: Arc<SqliteStore>,
-    pub clock: Arc<Turned>,
-    pub grave: Arc<Grave>,
     pub registry: Arc<Registry>,
     /// Models that propose, in order.
     pub models: Vec<PricedModel>,
+    /// The peer tells here that whoever asked it is dead.
+    crashed: Arc<Notify>,
+    grave: Arc<Grave>,
+    clock: Arc<Turned>,
+    routes: Arc<ArcSwap<Routes>>,
     policy: Arc<RegoPolicy>,
     entropy: Arc<dyn Entropy>,
     _dir: TempDir,
 }
 
+/// The shipped policies and a file of the test's own.
+pub fn policy_with(path: &str, text: &str) -> Arc<RegoPolicy> {
+    let shipped = Bundle::embedded();
+    let files = shipped.files().map(|(path, text)| (path.to_owned(), text.to_owned()));
+    let all = files.chain([(path.to_owned(), text.to_owned())]).collect();
+    patient(&Bundle::from_files(all))
+}
+
+/// A busy machine may take longer over a decision than production allows.
+fn patient(bundle: &Bundle) -> Arc<RegoPolicy> {
+    Arc::new(RegoPolicy::load(bundle).unwrap().with_limit(Duration::from_secs(30)))
+}
+
 /// Loading the policies takes longer than most cases.
-static POLICY: LazyLock<Arc<RegoPolicy>> = LazyLock::new(|| Arc::new(RegoPolicy::load(&Bundle::embedded()).unwrap()));
+static POLICY: LazyLock<Arc<RegoPolicy>> = LazyLock::new(|| patient(&Bundle::embedded()));
 static MANIFESTS: LazyLock<Manifests> = LazyLock::new(|| Manifests::embedded().unwrap());
 static REDACTOR: LazyLock<Arc<ArcSwap<Redactor>>> =
-    LazyLock::new(|| Arc::new(ArcSwap::from_pointee(Redactor::new([]).unwrap())));
+    LazyLock::new(|| Arc::new(ArcSwap::from_pointee(Redactor::new([SECRET]).unwrap())));
 static TEMPLATES: LazyLock<Arc<Templates>> = LazyLock::new(|| Arc::new(Templates::load(None).unwrap()));
 
-/// The tools on `cluster`.
-pub fn registry(cluster: &Cluster, clock: Arc<dyn Clock>) -> Registry {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let access = KubeReader::at(&cluster.url, None).unwrap();
-    let sources = Sources {
-        kubernetes: Some(access.clone()),
-        kubernetes_write: Some(KubeWriter::with(access)),
-        ..Sources::none(clock)
-    };
+/// The tools on `sources`.
+fn tools(sources: Sources) -> Registry {
     Registry::new(&MANIFESTS, sources, REDACTOR.clone()).unwrap()
 }
 
+fn of_cluster(cluster: &Cluster, clock: Arc<dyn Clock>) -> Sources {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let access = KubeReader::at(&cluster.url, None).unwrap();
+    Sources {
+        kubernetes: Some(access.clone()),
+        kubernetes_write: Some(KubeWriter::with(access)),
+        ..Sources::none(clock)
+    }
+}
+
+/// The tools on `cluster`.
+pub fn registry(cluster: &Cluster, clock: Arc<dyn Clock>) -> Registry {
+    tools(of_cluster(cluster, clock))
+}
+
 impl Bench {
-    pub async fn on(cluster: &Cluster) -> Self {
+    /// Before the peers that `sources` reaches; `crashed` is told when one of them saw the process die.
+    pub async fn before(sources: impl FnOnce(Arc<dyn Clock>) -> Sources, crashed: Arc<Notify>) -> Self {
         let dir = TempDir::new().unwrap();
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
         let store = Arc::new(SqliteStore::open(&dir.path().join("firewarden.db"), entropy.as_ref()).await.unwrap());
-        let clock = Arc::new(Turned(AtomicI64::new(1_790_000_000)));
-        let registry = Arc::new(registry(cluster, clock.clone()));
-        let (happened, armed) = (cluster.happened.clone(), AtomicBool::new(false));
-        let grave = Arc::new(Grave { armed, happened, reached: Notify::new() });
-        Self { store, clock, grave, registry, models: vec![], policy: POLICY.clone(), entropy, _dir: dir }
+        let clock = Arc::new(Turned(AtomicI64::new(BEGAN.parse::<Timestamp>().unwrap().as_second() + 60)));
+        let registry = Arc::new(tools(sources(clock.clone())));
+        Self {
+            store,
+            registry,
+            models: vec![],
+            crashed,
+            grave: Arc::default(),
+            clock,
+            routes: Arc::default(),
+            policy: POLICY.clone(),
+            entropy,
+            _dir: dir,
+        }
     }
 
-    /// The same with a further file of policies.
-    pub fn with_policy(mut self, path: &str, text: &str) -> Self {
-        let shipped = Bundle::embedded();
-        let files = shipped.files().map(|(path, text)| (path.to_owned(), text.to_owned()));
-        let all = files.chain([(path.to_owned(), text.to_owned())]).collect();
-        self.policy = Arc::new(RegoPolicy::load(&Bundle::from_files(all)).unwrap());
-        self
+    /// Before a cluster.
+    pub async fn on(cluster: &Cluster) -> Self {
+        let bench = Self::before(|clock| of_cluster(cluster, clock), cluster.crashed.clone()).await;
+        let grave = Grave { happened: cluster.happened.clone(), ..Grave::default() };
+        Self { grave: Arc::new(grave), ..bench }
     }
 
-    /// The same with these policies alone.
-    pub fn judged_by(mut self, policy: Arc<RegoPolicy>) -> Self {
-        self.policy = policy;
-        self
+    /// The same, judged by this policy.
+    pub fn judged_by(self, policy: Arc<RegoPolicy>) -> Self {
+        Self { policy, ..self }
+    }
+
+    /// The same, where every alert takes this route.
+    pub fn routed(self, route: Route) -> Self {
+        let routes = Routes::new(vec![route]).unwrap();
+        Self { routes: Arc::new(ArcSwap::from_pointee(routes)), ..self }
+    }
+
+    /// The process dies when people are told of the first thing that happened at the cluster.
+    pub fn dies_after_outcome(&self) {
+        self.grave.armed.store(true, Ordering::SeqCst);
     }
 
     /// A process as it starts: nothing but the store is of an earlier one.
@@ -133,7 +181,7 @@ impl Bench {
             templates: TEMPLATES.clone(),
             models: self.models.clone(),
             summaries: Summaries::default(),
-            routes: Arc::new(ArcSwap::from_pointee(Routes::default())),
+            routes: self.routes.clone(),
             sinks: vec![self.grave.clone()],
             budget: Budget { survey_calls: 0, survey_s: 0, ..Budget::default() },
             ledger: Ledger::new(DayBudget::default()),
@@ -142,7 +190,7 @@ impl Bench {
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
             live: Arc::default(),
-            public_url: None,
+            public_url: Some("https://firewarden.example.org".to_owned()),
         }
     }
 
@@ -156,7 +204,7 @@ impl Bench {
 
     /// An alert of this severity opens an investigation, for which somebody proposes a change.
     pub async fn propose(&self, severity: &str, tool: &str, args: &Value) -> InvestigationId {
-        let id = self.open(severity, "f").await;
+        let id = self.open(severity, "f00d").await;
         self.propose_again(id, tool, args).await;
         id
     }
@@ -164,16 +212,17 @@ impl Bench {
     /// An alert of this severity and fingerprint opens an investigation.
     pub async fn open(&self, severity: &str, fingerprint: &str) -> InvestigationId {
         let now = self.clock.now();
+        let began = now - SignedDuration::from_secs(60);
         let labels = json!({"alertname": "Case", "namespace": "shop", "severity": severity});
+        let summary = "ask @acme/oncall, fixes #12, see https://evil.example ![x](http://evil.example/x.png)";
         let body = json!({"version": "4", "groupKey": fingerprint, "status": "firing", "receiver": "r", "groupLabels": {},
             "commonLabels": labels, "commonAnnotations": {}, "externalURL": "http://am", "truncatedAlerts": 0,
-            "alerts": [{"status": "firing", "labels": labels, "annotations": {"summary": "a case"}, "startsAt": now.to_string(),
+            "alerts": [{"status": "firing", "labels": labels, "annotations": {"summary": summary}, "startsAt": began,
                         "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "", "fingerprint": fingerprint}]});
         let redactor = REDACTOR.load();
         let mapping = Mapping { at: now, entropy: self.entropy.as_ref(), redactor: &redactor, hmac_key: b"k" };
         let normalised = Alertmanager.normalise(&body, body.to_string().as_bytes(), &mapping).unwrap();
-        let routes = Arc::new(ArcSwap::from_pointee(Routes::default()));
-        let intake = Intake::new(self.store.clone(), routes, self.clock.clone(), self.entropy.clone());
+        let intake = Intake::new(self.store.clone(), self.routes.clone(), self.clock.clone(), self.entropy.clone());
         let receipt = intake.accept("alertmanager", normalised).await.unwrap();
         receipt.rows[0].job_id.unwrap()
     }
@@ -185,11 +234,22 @@ impl Bench {
         assert!(self.store.signal(id, "ann", signal, self.clock.now()).await.unwrap());
     }
 
+    /// The alert is over.
+    pub async fn resolve(&self, id: InvestigationId) {
+        let event: EventId = self.folded(id).await.opening().unwrap().id;
+        let now = self.clock.now();
+        assert!(self.store.signal(id, "am", Signal::Resolved { event, ends_at: now }, now).await.unwrap());
+    }
+
     /// Works until nothing is left to do, over crashes and waits. Questions are answered with yes.
     /// Answers how often the process died.
-    pub async fn work(&self, id: InvestigationId, cluster: &Cluster, dies_after_outcome: bool) -> usize {
+    pub async fn work(&self, id: InvestigationId) -> usize {
+        self.work_and(id, async |_| {}).await
+    }
+
+    /// The same; `between` is called whenever nothing is due, and after each death.
+    pub async fn work_and(&self, id: InvestigationId, mut between: impl AsyncFnMut(&Investigation)) -> usize {
         let mut deaths = 0;
-        self.grave.armed.store(dies_after_outcome, Ordering::SeqCst);
         for _ in 0..PATIENCE {
             let now = self.clock.now();
             let until = now.checked_add(SignedDuration::from_secs(30)).unwrap();
@@ -199,17 +259,19 @@ impl Bench {
                     return deaths;
                 }
                 self.answer(id, &inv).await;
+                between(&inv).await;
                 self.turn(5);
                 continue;
             };
             let engine = self.engine();
             let died = tokio::select! {
                 worked = driver::drive(&engine, &lease) => { worked.unwrap(); false }
-                () = cluster.crashed.notified() => true,
+                () = self.crashed.notified() => true,
                 () = self.grave.reached.notified() => true,
             };
             if died {
                 deaths += 1;
+                between(&self.folded(id).await).await;
                 // The lease of a dead process runs out.
                 self.turn(31);
             }
@@ -218,7 +280,7 @@ impl Bench {
     }
 
     async fn answer(&self, id: InvestigationId, inv: &Investigation) {
-        let Some(question) = inv.deeds.iter().find_map(|deed| deed.waits()) else { return };
+        let Some(question) = inv.deeds.iter().find_map(Deed::waits) else { return };
         let by = Person { name: "bea".into(), groups: vec!["oncall".into()], every_group: false };
         let signal = Signal::Answer {
             approval: question.id,
@@ -243,15 +305,19 @@ impl Bench {
         }
         inv
     }
-}
 
-/// Why a call was refused, where it was.
-pub fn refusals(entries: &[Entry]) -> Vec<String> {
-    let refused = entries.iter().filter_map(|entry| match &entry.body {
-        Body::CallRejected { remedy, .. } => Some(remedy.clone()),
-        Body::ActionDropped { reason, .. } => Some(reason.clone()),
-        Body::ActionFailed { error, .. } => Some(error.clone()),
-        _ => None,
-    });
-    refused.collect()
+    /// What was said against changes, where anything was.
+    pub async fn refusals(&self, id: InvestigationId) -> Vec<String> {
+        let refused = self.entries(id).await.into_iter().filter_map(|entry| match entry.body {
+            Body::CallRejected { remedy, .. } => Some(remedy),
+            Body::ActionDropped { reason, .. } => Some(reason),
+            Body::ActionFailed { error, .. } => Some(error),
+            Body::ActionRuled { told, ruling, .. } if !ruling.reasons.is_empty() => {
+                let said = ruling.reasons.iter().map(|reason| reason.reason.as_str());
+                Some(format!("{told} {}", said.collect::<Vec<_>>().join("; ")))
+            }
+            _ => None,
+        });
+        refused.collect()
+    }
 }

@@ -7,7 +7,7 @@
 //! - [`http`]: a small client, and waiting with a deadline
 //! - [`model`]: a scripted language model
 //! - [`world`]: a recorded world, served here and seen there
-//! - [`running`]: the whole engine in this process, with a clock that is put forward by hand
+//! - [`sinks`]: where people are told
 //! - [`cluster`]: an API server that changes, and answers as badly as it is told to
 //! - [`bench`]: the engine in this process, with a clock that the test turns
 //! - [`chain`]: what a store holds, read beside or after the process
@@ -21,7 +21,7 @@ pub mod github;
 pub mod http;
 pub mod jira;
 pub mod model;
-pub mod running;
+pub mod sinks;
 pub mod site;
 pub mod whole;
 pub mod world;

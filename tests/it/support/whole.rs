@@ -48,7 +48,7 @@ impl Whole {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let file = folder.join("firewarden.yaml");
         let mut config = config.clone();
-        config["store"]["url"] = json!("sqlite://fw.db");
+        config["store"] = json!({"url": "sqlite://firewarden.db"});
         // JSON is YAML.
         std::fs::write(&file, config.to_string()).unwrap();
         let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -60,10 +60,12 @@ impl Whole {
         Self { app, clock: clock.clone(), stop, working }
     }
 
-    /// Stops the work wherever it is: what is under way is cut off.
-    pub async fn end(self) {
+    /// Stops the work wherever it is: what is under way is cut off. The store stays open as long as what is
+    /// left is kept.
+    pub async fn end(self) -> App {
         self.stop.send(true).unwrap();
         self.working.await.unwrap();
+        self.app
     }
 
     /// Puts the clock forward, and lets whoever waits for that notice.
@@ -97,6 +99,15 @@ impl Whole {
 
     pub async fn view(&self, id: InvestigationId) -> View {
         self.app.engine.store.investigation(id).await.unwrap().unwrap()
+    }
+
+    /// Waits until the chat was tried so often in vain and nothing else is waited for.
+    pub async fn put_off(&self, id: InvestigationId, attempts: u32) -> View {
+        eventually(&format!("attempt {attempts} has failed"), SOON, async || {
+            let view = self.view(id).await;
+            view.undelivered.iter().any(|debt| debt.attempts == attempts).then_some(view)
+        })
+        .await
     }
 
     /// Waits until it is closed, and gives its entries, which make sense.

@@ -83,7 +83,7 @@ struct Inner {
 
 struct Shared {
     inner: Mutex<Inner>,
-    crashed: Notify,
+    crashed: Arc<Notify>,
     released: watch::Sender<bool>,
 }
 
@@ -112,7 +112,7 @@ impl Hub {
             now: None,
         };
         let shared =
-            Arc::new(Shared { inner: Mutex::new(inner), crashed: Notify::new(), released: watch::Sender::new(false) });
+            Arc::new(Shared { inner: Mutex::new(inner), crashed: Arc::default(), released: watch::Sender::new(false) });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base_url = format!("http://{}/api/v3", listener.local_addr().unwrap());
         let router = Router::new().fallback(answer).with_state(shared.clone());
@@ -150,9 +150,9 @@ impl Hub {
         self.shared.released.send_replace(true);
     }
 
-    /// Whoever asks is dead now.
-    pub async fn crashed(&self) {
-        self.shared.crashed.notified().await;
+    /// Is told when whoever asks is dead.
+    pub fn crashed(&self) -> Arc<Notify> {
+        self.shared.crashed.clone()
     }
 
     /// Everything that stands in `name`, to be counted.
