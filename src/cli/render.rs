@@ -171,6 +171,7 @@ impl Watcher {
             Body::CallsProposed { .. }
             | Body::ActionPlanned { .. }
             | Body::ActionRuled { .. }
+            | Body::ActionPutOff { .. }
             | Body::ActionDropped { .. }
             | Body::ApprovalRequested { .. }
             | Body::ApprovalDecided { .. }

@@ -70,7 +70,7 @@ words! {
 }
 
 /// The thing that the alert names.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Resource {
     /// Its kind.
     #[serde(rename = "type")]

@@ -39,7 +39,7 @@ pub use ladder::{Case as LadderCase, Choice, Left, NO_MODEL, Offer, Rung, Standi
 pub use observation::Observation;
 pub use part::Part;
 pub use quantity::quantity;
-pub use redact::Redactor;
+pub use redact::{BLANK, Redactor};
 pub use report::*;
 pub use risk::{Effect, PolicyRef, Reason, Risk, RiskDecision, Ruling, UnknownWord, Verdict, floor};
 pub use secret::Secret;

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 /// What stands where a secret stood.
-const BLANK: &str = "[redacted]";
+pub const BLANK: &str = "[redacted]";
 
 /// Blanks out known secret values and what looks like one.
 #[derive(Debug, Clone)]

@@ -2,11 +2,12 @@
 
 use super::EngineError;
 use super::driver::Session;
-use crate::domain::{Analysis, BlobRef, DecisionId, Risk, SreEvent};
+use crate::domain::{Analysis, BlobRef, DecisionId, Resource, Risk, Severity, SreEvent};
 use crate::journal::{Body, Draft, Frozen, Phase};
 use crate::policy::{Background, RiskInput};
 use crate::telemetry;
-use std::collections::HashSet;
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 /// What calls are judged against, and what it was made of.
@@ -18,8 +19,8 @@ pub(super) struct Known {
 }
 
 impl Session<'_> {
-    /// Asks the policy about the alerts, and about what the survey found where there is one. The
-    /// level only goes up.
+    /// Asks the policy about each alert that says something of its own, and about what the survey found
+    /// where there is one: the highest level counts, and it only goes up.
     pub(super) async fn assess(&mut self, phase: Phase) -> Result<(), EngineError> {
         let now = self.now();
         let facts = self.facts().await?;
@@ -28,25 +29,36 @@ impl Session<'_> {
             Phase::Alert | Phase::Survey => &self.inv.events[..],
             Phase::Signal => &self.inv.events[self.inv.assessed_events.min(self.inv.events.len())..],
         };
-        let Some(input) = risk_input(judged, now).map(|input| input.with_facts(&facts)) else { return Ok(()) };
-        let input = RiskInput { spend, ..input };
-        let decision = self.engine.gate.assess(DecisionId::new(self.engine.entropy.uuid(now)), &input);
-        if let Some(error) = &decision.error {
-            telemetry::policy_failed();
-            tracing::error!(investigation = %self.inv.chain, %error, "the policy failed, so the risk is CRITICAL");
+        let Some(opening) = self.inv.opening() else { return Ok(()) };
+        let before = self.inv.risk;
+        let mut duties: Vec<Value> = vec![];
+        let mut highest = None;
+        for input in risk_inputs(judged, opening, &facts, now) {
+            let input = RiskInput { spend: spend.clone(), ..input };
+            let decision = self.engine.gate.assess(DecisionId::new(self.engine.entropy.uuid(now)), &input);
+            if let Some(error) = &decision.error {
+                telemetry::policy_failed();
+                tracing::error!(investigation = %self.inv.chain, %error, "the policy failed, so the risk is CRITICAL");
+            }
+            // What says no more than what was said already is not written down.
+            let is_news = decision.obligations.iter().any(|duty| !duties.contains(duty));
+            if highest.is_some_and(|level| decision.level <= level) && !is_news {
+                continue;
+            }
+            highest = highest.max(Some(decision.level));
+            duties.extend(decision.obligations.iter().cloned());
+            let input = self.keep(&input)?;
+            self.record(Draft::engine(Body::RiskAssessed { phase, decision, input }))?;
         }
-        let input = self.keep(&input)?;
-        let (before, level) = (self.inv.risk, decision.level);
-        self.record(Draft::engine(Body::RiskAssessed { phase, decision, input }))?;
-        match before {
-            Some(from) if level > from => self.record(Draft::engine(Body::RiskRaised { from, to: level })),
+        match (before, highest) {
+            (Some(from), Some(to)) if to > from => self.record(Draft::engine(Body::RiskRaised { from, to })),
             _ => Ok(()),
         }
     }
 
     /// What the survey knows for the policy; empty before it.
-    async fn facts(&mut self) -> Result<serde_json::Map<String, serde_json::Value>, EngineError> {
-        let Some(blob) = self.inv.survey.analysis.clone() else { return Ok(serde_json::Map::new()) };
+    async fn facts(&mut self) -> Result<Map<String, Value>, EngineError> {
+        let Some(blob) = self.inv.survey.analysis.clone() else { return Ok(Map::new()) };
         Ok(self.fetch::<Analysis>(&blob).await?.map(|analysis| analysis.facts).unwrap_or_default())
     }
 
@@ -120,9 +132,47 @@ impl Session<'_> {
 /// Most text of one judgement, in bytes.
 const TEXT_BYTES: usize = 1 << 20;
 
-/// One input for several alerts: the loudest speaks, and the text of all is searched.
-fn risk_input(events: &[SreEvent], now: jiff::Timestamp) -> Option<RiskInput> {
-    let loudest = events.iter().max_by_key(|event| event.severity)?;
+/// Most alerts that are judged each by itself. What is beyond counts as unread, which policy judges.
+const MOST_APART: usize = 256;
+
+/// The questions that `judged` give: the loudest alert with the text of all, and each other one that
+/// differs in more than its text, for it may be about something that deserves more care. `facts` are about
+/// what `opening` named; an alert about something else beside it is asked about with and without them.
+fn risk_inputs(
+    judged: &[SreEvent],
+    opening: &SreEvent,
+    facts: &Map<String, Value>,
+    now: jiff::Timestamp,
+) -> Vec<RiskInput> {
+    let Some(loudest) = judged.iter().max_by_key(|event| event.severity) else { return vec![] };
+    let count = u32::try_from(judged.len()).unwrap_or(u32::MAX);
+    let mut known = HashSet::from([likeness(loudest)]);
+    let mut apart: Vec<&SreEvent> = judged.iter().filter(|event| known.insert(likeness(event))).collect();
+    let mut first = with_all_texts(loudest, judged, now);
+    first.event.text_truncated |= apart.len() > MOST_APART;
+    apart.truncate(MOST_APART);
+    let others = apart.into_iter().map(|event| (event, RiskInput::of(event, now, count)));
+    let mut inputs = vec![];
+    for (event, input) in std::iter::once((loudest, first)).chain(others) {
+        let (this, that) = (&event.resource, &opening.resource);
+        let is_near = this.namespace == that.namespace && this.cluster == that.cluster;
+        if is_near && !facts.is_empty() {
+            inputs.push(input.clone().with_facts(facts));
+        }
+        if facts.is_empty() || this != that {
+            inputs.push(input);
+        }
+    }
+    inputs
+}
+
+/// What policies may tell alerts apart by, their texts aside.
+fn likeness(event: &SreEvent) -> (&str, Severity, &BTreeMap<String, String>, &Resource) {
+    (&event.name, event.severity, &event.labels, &event.resource)
+}
+
+/// The question about the loudest alert, with the text of all.
+fn with_all_texts(loudest: &SreEvent, events: &[SreEvent], now: jiff::Timestamp) -> RiskInput {
     let mut input = RiskInput::of(loudest, now, u32::try_from(events.len()).unwrap_or(u32::MAX));
     // Alerts of one group differ in a label or two: what was said already is not said again.
     let mut said: HashSet<String> = input.event.text.lines().map(str::to_owned).collect();
@@ -131,12 +181,79 @@ fn risk_input(events: &[SreEvent], now: jiff::Timestamp) -> Option<RiskInput> {
         for line in other.text.lines().filter(|line| said.insert((*line).to_owned())).collect::<Vec<_>>() {
             if input.event.text.len() + line.len() >= TEXT_BYTES {
                 input.event.text_truncated = true;
-                return Some(input);
+                return input;
             }
             input.event.text.push('\n');
             input.event.text.push_str(line);
         }
         input.event.text_truncated |= other.text_truncated;
     }
-    Some(input)
+    input
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::EventId;
+    use serde_json::json;
+
+    fn alert(n: u128, severity: Severity, namespace: &str, id: &str) -> SreEvent {
+        let mut event = crate::policy::sample_event();
+        (event.id, event.severity) = (EventId::new(uuid::Uuid::from_u128(n)), severity);
+        event.labels.insert("namespace".into(), namespace.into());
+        event.labels.insert("pod".into(), id.into());
+        (event.resource.namespace, event.resource.id) = (Some(namespace.to_owned()), id.to_owned());
+        event
+    }
+
+    fn asked(judged: &[SreEvent], facts: &Value) -> Vec<(String, String, bool)> {
+        let facts = facts.as_object().unwrap();
+        let inputs = risk_inputs(judged, &judged[0], facts, jiff::Timestamp::UNIX_EPOCH);
+        inputs
+            .into_iter()
+            .map(|input| (input.resource.namespace, input.resource.name, input.blast_radius.known))
+            .collect()
+    }
+
+    #[test]
+    fn an_alert_about_something_else_is_asked_about_by_itself() {
+        use Severity::{Info, Warning};
+        let found = json!({"resource": {"kind": "Deployment", "name": "api", "namespace": "shop"}, "blast_radius": {"known": true}});
+        let row = |namespace: &str, name: &str, known| (namespace.to_owned(), name.to_owned(), known);
+        let group = [alert(1, Warning, "kube-system", "dns-1"), alert(2, Warning, "shop", "api-1")];
+        assert_eq!(asked(&group, &json!({})), [row("shop", "api-1", false), row("kube-system", "dns-1", false)]);
+        // The survey looked at what opened it: that hides nothing of an alert that joined.
+        let joined = [
+            alert(1, Warning, "shop", "api-1"),
+            alert(2, Info, "kube-system", "dns-1"),
+            alert(3, Info, "shop", "web-1"),
+        ];
+        assert_eq!(
+            asked(&joined, &found),
+            [
+                row("shop", "api", true),
+                row("kube-system", "dns-1", false),
+                row("shop", "api", true),
+                row("shop", "web-1", false)
+            ]
+        );
+    }
+
+    #[test]
+    fn alerts_that_differ_in_their_text_alone_are_one_question() {
+        let mut again = alert(2, Severity::Warning, "shop", "api-1");
+        again.description = "rm -rf /data".into();
+        let both = [alert(1, Severity::Warning, "shop", "api-1"), again];
+        let inputs = risk_inputs(&both, &both[0], &Map::new(), jiff::Timestamp::UNIX_EPOCH);
+        assert_eq!(inputs.len(), 1);
+        assert!(inputs[0].event.text.contains("rm -rf /data"), "{}", inputs[0].event.text);
+    }
+
+    #[test]
+    fn more_than_can_be_asked_about_counts_as_unread() {
+        let many: Vec<SreEvent> = (0..300).map(|n| alert(n, Severity::Info, "shop", &format!("api-{n}"))).collect();
+        let inputs = risk_inputs(&many, &many[0], &Map::new(), jiff::Timestamp::UNIX_EPOCH);
+        assert_eq!(inputs.len(), MOST_APART + 1);
+        assert!(inputs[0].event.text_truncated);
+    }
 }

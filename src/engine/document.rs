@@ -109,6 +109,8 @@ mod tests {
             attempts: 1,
             started_at: None,
             send_by: None,
+            put_offs: 0,
+            not_before: None,
             looks: 0,
             looked_at: None,
             state,

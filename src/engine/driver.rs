@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::collections::HashMap;
+use tokio::sync::Mutex;
 
 /// Entries that are read from the store at once.
 const PAGE: u32 = 500;
@@ -25,6 +26,8 @@ const PAGE: u32 = 500;
 #[derive(Debug)]
 pub(super) struct Session<'e> {
     pub(super) engine: &'e Engine,
+    /// Held while something is done that is not to be cut off.
+    pub(super) undivided: &'e Mutex<()>,
     pub(super) inv: Investigation,
     pub(super) passes: HashMap<String, Pass>,
     /// What does not change from turn to turn of one revision.
@@ -70,7 +73,16 @@ pub(super) struct Talk {
 /// # Errors
 /// When the lease is lost, the store fails, or the journal makes no sense.
 pub async fn drive(engine: &Engine, lease: &Lease) -> Result<(), EngineError> {
-    let mut session = Session::load(engine, lease.clone()).await?;
+    drive_undivided(engine, lease, &Mutex::new(())).await
+}
+
+/// The same. While a change is being made or people are told, `undivided` is held: whoever cuts the work
+/// off waits for it.
+///
+/// # Errors
+/// As [`drive`].
+pub async fn drive_undivided(engine: &Engine, lease: &Lease, undivided: &Mutex<()>) -> Result<(), EngineError> {
+    let mut session = Session::load(engine, lease.clone(), undivided).await?;
     failpoint::reached(session.inv.head.seq);
     loop {
         if session.signalled {
@@ -102,7 +114,7 @@ pub async fn drive(engine: &Engine, lease: &Lease) -> Result<(), EngineError> {
 }
 
 impl<'e> Session<'e> {
-    async fn load(engine: &'e Engine, lease: Lease) -> Result<Self, EngineError> {
+    async fn load(engine: &'e Engine, lease: Lease, undivided: &'e Mutex<()>) -> Result<Self, EngineError> {
         let name = lease.investigation.to_string();
         let mut inv = Investigation::empty(&name);
         let mut head = Head::genesis(&name);
@@ -123,6 +135,7 @@ impl<'e> Session<'e> {
         };
         Ok(Self {
             engine,
+            undivided,
             inv,
             signalled: true,
             passes: HashMap::new(),
@@ -189,7 +202,7 @@ impl<'e> Session<'e> {
             Step::Authorize(action) => self.authorize(action).await,
             Step::Reconcile(action) => self.reconcile(action).await,
             Step::Verify(action) => self.verify(action).await,
-            Step::Expire(approval) => self.expire(approval),
+            Step::Expire(approval) => self.expire(approval).await,
             Step::Drop(action) => self.drop_change(action),
             Step::Report => self.report().await,
             Step::Notify { revision, sinks } => self.notify(revision, sinks).await,

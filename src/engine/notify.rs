@@ -155,6 +155,8 @@ impl Session<'_> {
     /// repeats only what it did not hear of.
     pub(super) async fn notify(&mut self, revision: u32, sinks: Vec<String>) -> Result<(), EngineError> {
         let Some(notice) = self.notice(revision) else { return Ok(()) };
+        let undivided = self.undivided;
+        let _undivided = undivided.lock().await;
         let engine = self.engine;
         let attempt = |name: String| {
             let notice = &notice;

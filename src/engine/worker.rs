@@ -6,7 +6,7 @@ use crate::telemetry;
 use jiff::SignedDuration;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::task::JoinSet;
 
 /// How long a claim holds without a heartbeat.
@@ -16,10 +16,13 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 const SWEEP: Duration = Duration::from_secs(2);
 /// Claims that may come to nothing before an investigation is given up.
 const ATTEMPTS: i64 = 20;
+/// Whoever is in the middle of a change or a notice when the program stops has so long to end it.
+const GRACE: Duration = Duration::from_secs(20);
 /// After a failure of the store the next claim waits.
 const BACK_OFF: Duration = Duration::from_secs(1);
 
-/// Works until `stop` says so, then lets what runs come to its next durable point.
+/// Works until `stop` says so. Changes and notices that are under way then come to their end; everything
+/// else is left as it stands in the journal, and done again after the start.
 pub async fn run(engine: Arc<Engine>, owner: String, at_once: usize, mut stop: watch::Receiver<bool>) {
     let slots = Arc::new(Semaphore::new(at_once));
     let mut tasks = JoinSet::new();
@@ -37,9 +40,9 @@ pub async fn run(engine: Arc<Engine>, owner: String, at_once: usize, mut stop: w
         let until = now.saturating_add(LEASE).unwrap_or(now);
         match engine.store.claim(&owner, now, until).await {
             Ok(Some(lease)) => {
-                let engine = engine.clone();
+                let (engine, stop) = (engine.clone(), stop.clone());
                 tasks.spawn(async move {
-                    work_on(&engine, lease).await;
+                    work_on(&engine, lease, stop).await;
                     drop(slot);
                 });
             }
@@ -62,7 +65,10 @@ pub async fn run(engine: Arc<Engine>, owner: String, at_once: usize, mut stop: w
             }
         }
     }
-    // Nothing that runs has an effect outside: what is not committed is done again after the start.
+    let ended = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(GRACE, ended).await.is_err() {
+        tracing::warn!("a change or a notice is cut off; what became of it is looked for after the start");
+    }
     tasks.shutdown().await;
 }
 
@@ -82,17 +88,19 @@ impl Drop for Running {
     }
 }
 
-async fn work_on(engine: &Engine, lease: Lease) {
+async fn work_on(engine: &Engine, lease: Lease, mut stop: watch::Receiver<bool>) {
     let _running = Running::begin();
     let investigation = lease.investigation;
-    let worked = match lease.epoch > ATTEMPTS && is_stuck(engine, &lease).await {
+    let undivided = Mutex::new(());
+    let worked = match lease.attempts > ATTEMPTS {
         true => Err(EngineError::Corrupt {
             chain: investigation.to_string(),
             why: format!("{ATTEMPTS} attempts came to nothing"),
         }),
         false => tokio::select! {
-            worked = driver::drive(engine, &lease) => worked,
+            worked = driver::drive_undivided(engine, &lease, &undivided) => worked,
             lost = heartbeat(engine, &lease) => Err(EngineError::Store(lost)),
+            () = stopped(&mut stop, &undivided) => return,
         },
     };
     match worked {
@@ -112,15 +120,13 @@ async fn work_on(engine: &Engine, lease: Lease) {
     }
 }
 
-/// Whether many claims in a row wrote nothing: something kills whoever works on it.
-async fn is_stuck(engine: &Engine, lease: &Lease) -> bool {
-    match engine.store.investigation(lease.investigation).await {
-        Ok(Some(view)) => {
-            view.state != "closed"
-                && u64::try_from(lease.epoch).is_ok_and(|epoch| epoch > view.entries + ATTEMPTS as u64)
-        }
-        Ok(None) | Err(_) => false,
+/// Ends when the program stops and nothing is being done that should not be cut off.
+async fn stopped(stop: &mut watch::Receiver<bool>, undivided: &Mutex<()>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        // Nobody is left who could say so.
+        std::future::pending::<()>().await;
     }
+    drop(undivided.lock().await);
 }
 
 /// Keeps the lease; ends only when it is lost.

@@ -11,6 +11,9 @@ use crate::domain::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+/// How long a request may still be on its way after it could last be sent, in seconds.
+pub const SETTLE_S: i64 = 10;
+
 /// When a change is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -136,8 +139,12 @@ pub struct Deed {
     pub attempts: u32,
     /// When it was last begun.
     pub started_at: Option<Timestamp>,
-    /// No byte of the last attempt left later than this.
+    /// No byte of the last attempt left later than this; `None` also where it is known to be absent for good.
     pub send_by: Option<Timestamp>,
+    /// How often it was put off since it was last planned or begun.
+    pub put_offs: u32,
+    /// It is not tried before this.
+    pub not_before: Option<Timestamp>,
     /// Looks at it, for it while its end is not known and since it was made.
     pub looks: u32,
     /// When the last one was.
@@ -150,6 +157,12 @@ impl Deed {
     /// The question that stands, or the last one that was answered.
     pub fn question(&self) -> Option<&Question> {
         self.questions.last()
+    }
+
+    /// Until when a request of ours that was not found may still arrive; `None` when none can.
+    pub fn underway_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let settled = self.send_by?.checked_add(jiff::SignedDuration::from_secs(SETTLE_S)).ok()?;
+        (self.attempts > 0 && now < settled).then_some(settled)
     }
 
     /// People are asked and have not all answered.
@@ -266,6 +279,14 @@ impl Investigation {
                 }
                 return Ok(());
             }
+            Body::ActionPutOff { action, until, .. } => {
+                let deed = self.deed_mut(*action)?;
+                if !is_pending(&deed.state) {
+                    return Err(format!("{action} may have left the house already"));
+                }
+                (deed.put_offs, deed.not_before) = (deed.put_offs.saturating_add(1), Some(*until));
+                return Ok(());
+            }
             Body::ActionDropped { action, reason } => {
                 let deed = self.deed_mut(*action)?;
                 if !matches!(deed.state, DeedState::Planned | DeedState::Ruled) {
@@ -327,6 +348,7 @@ impl Investigation {
                 }
                 deed.attempts = *attempt;
                 (deed.started_at, deed.send_by, deed.looks) = (Some(entry.at), Some(*send_by), 0);
+                (deed.put_offs, deed.not_before) = (0, None);
                 deed.action.precondition = precondition.clone();
                 deed.action.carries = carries.clone();
                 deed.state = DeedState::Started;
@@ -354,7 +376,9 @@ impl Investigation {
             }
             Body::ActionDoubted { action, error, look_at } => {
                 let deed = self.deed_mut(*action)?;
-                if !may_have_left(&deed.state) {
+                // What was seen to be absent may still be on its way.
+                let late = is_pending(&deed.state) && deed.attempts > 0;
+                if !may_have_left(&deed.state) && !late {
                     return Err(format!("{action} was not under way"));
                 }
                 deed.state = DeedState::Doubtful { look_at: *look_at };
@@ -367,9 +391,7 @@ impl Investigation {
             Body::ActionReconciled { action, found } => {
                 let deed = self.deed_mut(*action)?;
                 // What was seen to be absent may turn out to have arrived late.
-                let late = matches!(deed.state, DeedState::Planned | DeedState::Ruled)
-                    && deed.attempts > 0
-                    && matches!(found, Reconciled::Applied { .. });
+                let late = is_pending(&deed.state) && deed.attempts > 0 && matches!(found, Reconciled::Applied { .. });
                 if !may_have_left(&deed.state) && !late {
                     return Err(format!("{action} was not under way"));
                 }
@@ -384,9 +406,15 @@ impl Investigation {
                         end_question(deed, ApprovalState::Failed, why);
                     }
                     // Seen to be absent: it may be made, after policy had its word again.
-                    Reconciled::Absent { .. } => {
+                    Reconciled::Absent { definite } => {
                         deed.state = DeedState::Ruled;
-                        if let Some(question) = deed.questions.last_mut() {
+                        if *definite {
+                            deed.send_by = None;
+                        }
+                        // The consent that it was begun with still stands; no other question does.
+                        if let Some(question) =
+                            deed.questions.last_mut().filter(|q| q.state == ApprovalState::Executing)
+                        {
                             question.state = ApprovalState::Approved;
                         }
                         return Ok(());
@@ -432,6 +460,7 @@ impl Investigation {
             }
             deed.action = action.clone();
             deed.plans += 1;
+            (deed.put_offs, deed.not_before) = (0, None);
             deed.state = DeedState::Planned;
             return Ok(());
         }
@@ -450,6 +479,8 @@ impl Investigation {
             attempts: 0,
             started_at: None,
             send_by: None,
+            put_offs: 0,
+            not_before: None,
             looks: 0,
             looked_at: None,
             state: DeedState::Planned,
@@ -474,6 +505,10 @@ impl Investigation {
         let open = self.unsettled().into_iter().filter(|c| c.turn == of_turn && c.call.acts());
         open.map(|state| state.call.clone()).collect()
     }
+}
+
+const fn is_pending(state: &DeedState) -> bool {
+    matches!(state, DeedState::Planned | DeedState::Ruled)
 }
 
 const fn may_have_left(state: &DeedState) -> bool {

@@ -298,6 +298,15 @@ pub enum Body {
         #[serde(default, skip_serializing_if = "String::is_empty")]
         told: String,
     },
+    /// A planned change cannot be looked at again just now: a peer does not answer.
+    ActionPutOff {
+        /// The change.
+        action: ActionId,
+        /// What went wrong.
+        reason: String,
+        /// When it is tried again.
+        until: Timestamp,
+    },
     /// A planned change will not be made: nothing of it has left the house.
     ActionDropped {
         /// The change.

@@ -12,6 +12,8 @@ pub const MAX_PLANS: u32 = 4;
 pub const MAX_QUESTIONS: usize = 3;
 /// Refusals with a reason that the proposer hears of.
 const MAX_REFUSALS: u32 = 2;
+/// An answer that was given in time may take so long to arrive, in seconds.
+const ANSWER_GRACE_S: i64 = 5;
 /// How long after a change the first look at it is taken; each further one waits twice as long.
 const FIRST_LOOK_S: i64 = 15;
 /// The longest time between two looks.
@@ -46,14 +48,17 @@ pub(super) fn act(inv: &Investigation, now: Timestamp) -> Option<Step> {
     }
     for deed in &inv.deeds {
         match &deed.state {
-            DeedState::Planned => return Some(Step::Authorize(deed.action.id)),
-            DeedState::Ruled => match deed.question().filter(|q| q.state == ApprovalState::Pending) {
-                Some(question) if question.expires_at <= now => return Some(Step::Expire(question.id)),
-                // Another level is another question.
-                Some(question) if question.level != inv.risk => return Some(Step::Authorize(deed.action.id)),
-                Some(_) => {}
-                None => return Some(Step::Authorize(deed.action.id)),
-            },
+            DeedState::Planned | DeedState::Ruled => {
+                let ruled = deed.state == DeedState::Ruled;
+                let asked = deed.question().filter(|q| ruled && q.state == ApprovalState::Pending);
+                match asked {
+                    Some(question) if expires(question) <= now => return Some(Step::Expire(question.id)),
+                    // Another level is another question.
+                    Some(question) if question.level == inv.risk => {}
+                    Some(_) | None if deed.not_before.is_some_and(|at| now < at) => {}
+                    Some(_) | None => return Some(Step::Authorize(deed.action.id)),
+                }
+            }
             DeedState::Done { at, .. } => {
                 if deed.watch_until().is_some() && look_at(inv, deed, *at) <= now {
                     return Some(Step::Verify(deed.action.id));
@@ -83,10 +88,18 @@ pub(super) fn next_at(inv: &Investigation) -> Option<Timestamp> {
     let due = inv.deeds.iter().filter_map(|deed| match &deed.state {
         DeedState::Doubtful { look_at } => *look_at,
         DeedState::Done { at, .. } => deed.watch_until().map(|_| look_at(inv, deed, *at)),
-        DeedState::Ruled => deed.question().filter(|q| !q.state.is_final()).map(|q: &Question| q.expires_at),
+        DeedState::Planned | DeedState::Ruled => {
+            let asked = deed.question().filter(|q| q.state == ApprovalState::Pending).map(expires);
+            asked.into_iter().chain(deed.not_before).min()
+        }
         _ => None,
     });
     due.min()
+}
+
+/// When nobody's answer can arrive any more.
+fn expires(question: &Question) -> Timestamp {
+    question.expires_at.checked_add(SignedDuration::from_secs(ANSWER_GRACE_S)).unwrap_or(question.expires_at)
 }
 
 /// Changes that nobody may make any more at this level, or that a person stopped: nothing of them has

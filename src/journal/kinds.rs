@@ -32,6 +32,7 @@ impl Body {
             Self::CallsProposed { .. } => "CallsProposed",
             Self::ActionPlanned { .. } => "ActionPlanned",
             Self::ActionRuled { .. } => "ActionRuled",
+            Self::ActionPutOff { .. } => "ActionPutOff",
             Self::ActionDropped { .. } => "ActionDropped",
             Self::ApprovalRequested { .. } => "ApprovalRequested",
             Self::ApprovalDecided { .. } => "ApprovalDecided",

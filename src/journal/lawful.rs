@@ -157,7 +157,8 @@ pub(super) fn violations(entries: &[Entry]) -> Vec<(u64, String)> {
             Body::ActionFinished { action, .. }
             | Body::ActionFailed { action, .. }
             | Body::ActionDoubted { action, .. } => match changes.get_mut(action) {
-                Some(known) if known.out => {
+                // What was seen to be absent may still be on its way.
+                Some(known) if known.out || known.begun && matches!(entry.body, Body::ActionDoubted { .. }) => {
                     known.over = !matches!(entry.body, Body::ActionDoubted { .. });
                     known.out = !matches!(entry.body, Body::ActionFailed { .. });
                 }
@@ -171,6 +172,9 @@ pub(super) fn violations(entries: &[Entry]) -> Vec<(u64, String)> {
                 }
                 _ => broken(format!("{action} was looked for and never begun")),
             },
+            Body::ActionPutOff { action, .. } if changes.get(action).is_none_or(|known| known.out) => {
+                broken(format!("{action} was put off though it may be in the world"));
+            }
             Body::ActionDropped { action, .. } if changes.get(action).is_none_or(|known| known.out) => {
                 broken(format!("{action} was dropped though it may be in the world"));
             }

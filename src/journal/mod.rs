@@ -39,7 +39,7 @@ pub mod view;
 #[cfg(test)]
 mod tests;
 
-pub use acting::{Deed, DeedState, Question, RulingPhase, Watched};
+pub use acting::{Deed, DeedState, Question, RulingPhase, SETTLE_S, Watched};
 pub use asked::ApprovalView;
 pub use body::Body;
 pub use call::{CallState, Progress};

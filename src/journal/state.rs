@@ -372,6 +372,7 @@ impl Investigation {
             Body::CallsProposed { .. }
             | Body::ActionPlanned { .. }
             | Body::ActionRuled { .. }
+            | Body::ActionPutOff { .. }
             | Body::ActionDropped { .. }
             | Body::ApprovalRequested { .. }
             | Body::ApprovalDecided { .. }

@@ -165,6 +165,8 @@ pub struct Lease {
     pub investigation: InvestigationId,
     /// Fencing token: each claim of the investigation raises it.
     pub epoch: i64,
+    /// Claims since somebody last wrote to the chain or let go of it, this one included.
+    pub attempts: i64,
 }
 
 /// Everything that changes with one append.

@@ -138,7 +138,13 @@ impl ActError {
 
 impl From<Refused> for ActError {
     fn from(refused: Refused) -> Self {
-        Self::refused(refused.to_string())
+        match refused {
+            // Nothing was sent, and it is judged again.
+            Refused::Late { .. } => Self::stale(refused.to_string()),
+            Refused::Tool { .. } | Refused::Target { .. } | Refused::NoIntent { .. } => {
+                Self::refused(refused.to_string())
+            }
+        }
     }
 }
 

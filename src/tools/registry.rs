@@ -5,7 +5,9 @@ use super::manifest::{ManifestError, Manifests};
 use super::sources::{Sources, builtins, fitting};
 use super::spec::{ReadTool, Seen, ToolError, ToolSpec};
 use super::{blank, bound, custom, evidence, gist};
-use crate::domain::{Action, Digest, Marker, Observation, Receipt, Reconciled, Redactor, Risk, ToolOffer};
+use crate::domain::{
+    Action, BLANK, Digest, Effect, Marker, Observation, Receipt, Reconciled, Redactor, Risk, ToolOffer,
+};
 use crate::edge::{KubeReader, RunbookReader};
 use crate::gate::{Pass, Warrant, is_possible};
 use arc_swap::ArcSwap;
@@ -231,6 +233,12 @@ impl Registry {
     pub async fn plan(&self, name: &str, args: &Value, setting: &Setting<'_>) -> Result<Plan, ToolError> {
         self.validate(name, args)?;
         let tool = self.acting(name)?;
+        // Texts for people may quote what was blanked out; the world may not be made to say it.
+        if matches!(tool.spec().effect, Effect::Write | Effect::Destroy) && holds(args, BLANK) {
+            return Err(ToolError::invalid(format!(
+                "the arguments say `{BLANK}` where a secret stood; leave that out, or refer to the secret by its name"
+            )));
+        }
         let _slot = self.slots.acquire().await;
         let limit = tool.spec().timeout;
         let planned = tokio::time::timeout(limit, tool.plan(args, setting)).await.unwrap_or_else(|_| {
@@ -343,6 +351,16 @@ impl Registry {
     fn clean(&self, error: ToolError) -> ToolError {
         let redactor = self.redactor.load();
         error.map(|text| redactor.text(text).0.into_owned())
+    }
+}
+
+/// Whether a text in `value`, or a name, contains `words`.
+fn holds(value: &Value, words: &str) -> bool {
+    match value {
+        Value::String(text) => text.contains(words),
+        Value::Array(items) => items.iter().any(|item| holds(item, words)),
+        Value::Object(map) => map.iter().any(|(key, value)| key.contains(words) || holds(value, words)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 

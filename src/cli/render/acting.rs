@@ -24,6 +24,10 @@ impl Watcher {
                 let title = self.title(*action);
                 self.ruled(&title, ruling.verdict, &ruling.reasons)
             }
+            Body::ActionPutOff { action, reason, until } => {
+                let pause = Span::seconds(until.duration_since(entry.at).as_secs().max(0).unsigned_abs());
+                self.text("put off", &format!("{}: {}; again in {pause}", self.title(*action), line(reason, 300)))
+            }
             Body::ActionDropped { action, reason } => {
                 self.text("dropped", &format!("{}: {}", self.title(*action), line(reason, 300)))
             }

@@ -16,7 +16,7 @@ use crate::domain::{
     APPROVAL_EXPIRES_S, Action, ActionId, ApprovalId, ApprovalState, DecisionId, Grant, Reconciled, Retry, Verdict,
 };
 use crate::gate::{Answer, Clearance, Wanted, authorize};
-use crate::journal::{Body, Deed, DeedState, Draft, RulingPhase, changing};
+use crate::journal::{Body, Deed, DeedState, Draft, RulingPhase, SETTLE_S, changing};
 use crate::policy::contract::ActionHistory;
 use crate::policy::{ActionInput, CallFacts};
 use crate::telemetry;
@@ -28,10 +28,15 @@ use serde_json::Value;
 const MAX_ATTEMPTS: u32 = 3;
 /// Looks for a change whose end is not known.
 const MAX_LOOKS: u32 = 8;
+/// A change whose peer does not answer is put off so often, first for seconds and then for two minutes:
+/// a quarter of an hour in all.
+const MAX_PUT_OFFS: u32 = 12;
+const LONGEST_PUT_OFF_S: i64 = 120;
 /// From the intent to the last byte, in seconds, beside the tool's own time.
 const SEND_WITHIN_S: i64 = 30;
-/// How long a request may still be on its way after it could last be sent, in seconds.
-const SETTLE_S: i64 = 10;
+/// What people agreed to is made so long after their question would have expired at the latest, in
+/// seconds; later they are asked again.
+const CONSENT_S: i64 = 900;
 
 impl Session<'_> {
     /// Puts a change before the gate as it is now. What may happen happens; what has to be asked is
@@ -48,6 +53,10 @@ impl Session<'_> {
             return self.judge_anew(&deed, fresh).await;
         }
         let answered = deed.question().filter(|question| question.state == ApprovalState::Approved);
+        if answered.is_some_and(|question| later(question.expires_at, CONSENT_S) < self.now()) {
+            self.withdraw(&deed, ApprovalState::Invalidated, "it was agreed to too long ago")?;
+            return self.question(id);
+        }
         let grants: Vec<Grant> = answered.map(|question| question.grants.clone()).unwrap_or_default();
         let agreed = answered.map(|question| (&question.digest, grants.as_slice()));
         match self.rule(&fresh, agreed, RulingPhase::Execute, String::new).await? {
@@ -62,11 +71,24 @@ impl Session<'_> {
 
     /// It cannot be planned any more. After an attempt that may be because it is in the world by now.
     async fn no_longer_planned(&mut self, deed: &Deed, error: &ToolError) -> Result<(), EngineError> {
-        if deed.attempts > 0
-            && let Ok(found @ Reconciled::Applied { .. }) =
-                self.engine.tools.reconcile(&deed.action, &deed.marker).await
-        {
-            return self.record(Draft::engine(Body::ActionReconciled { action: deed.action.id, found }));
+        let (action, now) = (deed.action.id, self.now());
+        if deed.attempts > 0 {
+            match self.engine.tools.reconcile(&deed.action, &deed.marker).await {
+                Ok(found @ Reconciled::Applied { .. }) => {
+                    return self.record(Draft::engine(Body::ActionReconciled { action, found }));
+                }
+                Err(blind) if deed.send_by.is_some() => {
+                    let error = format!("it can neither be planned nor be looked for: {}", blind.for_reader());
+                    let look_at = (deed.looks < MAX_LOOKS).then(|| later(now, 5i64 << deed.looks.min(6)));
+                    return self.record(Draft::engine(Body::ActionDoubted { action, error, look_at }));
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
+        if error.is_transient() && deed.put_offs < MAX_PUT_OFFS {
+            let until = later(now, (5i64 << deed.put_offs.min(6)).min(LONGEST_PUT_OFF_S));
+            let reason = error.for_reader().to_owned();
+            return self.record(Draft::engine(Body::ActionPutOff { action, reason, until }));
         }
         self.give_up(deed, format!("it can no longer be planned: {}", error.for_reader()))
     }
@@ -115,6 +137,14 @@ impl Session<'_> {
         if let Some(error) = &ruling.error {
             telemetry::policy_failed();
             tracing::error!(investigation = %self.inv.chain, %error, "the policy failed, so the change is denied");
+        }
+        // A no is final, so it waits until nothing of ours can still arrive.
+        if ruling.verdict == Verdict::Deny
+            && let Some(deed) = self.inv.deed(action.id)
+            && let Some(until) = deed.underway_until(self.now())
+        {
+            self.doubt(action.id, "policy no longer permits it".to_owned(), until)?;
+            return Ok(Answer::Denied);
         }
         let told = match ruling.verdict {
             Verdict::Deny => ruling.for_model.clone().unwrap_or_default(),
@@ -200,7 +230,16 @@ impl Session<'_> {
     }
 
     fn give_up(&mut self, deed: &Deed, reason: String) -> Result<(), EngineError> {
+        if let Some(until) = deed.underway_until(self.now()) {
+            return self.doubt(deed.action.id, reason, until);
+        }
         self.record(Draft::engine(Body::ActionDropped { action: deed.action.id, reason }))
+    }
+
+    /// A request of ours was not found and may still arrive: it is looked for before anything is final.
+    fn doubt(&mut self, action: ActionId, why: String, until: Timestamp) -> Result<(), EngineError> {
+        let error = format!("{why}, and an earlier request may still arrive");
+        self.record(Draft::engine(Body::ActionDoubted { action, error, look_at: Some(until) }))
     }
 
     /// Drops a change that nobody may make or wants any more.
@@ -213,14 +252,26 @@ impl Session<'_> {
         self.give_up(&deed, reason)
     }
 
-    /// Nobody answered: that is a no.
-    pub(super) fn expire(&mut self, approval: ApprovalId) -> Result<(), EngineError> {
+    /// Nobody answered: that is a no. An answer that is on disk counts.
+    pub(super) async fn expire(&mut self, approval: ApprovalId) -> Result<(), EngineError> {
+        self.take_signals().await?;
+        let Some(deed) = self.inv.asked_about(approval).cloned() else { return Ok(()) };
+        let stands = deed.question().is_some_and(|q| q.id == approval && q.state == ApprovalState::Pending);
+        if !stands || deed.state != DeedState::Ruled {
+            return Ok(());
+        }
+        if let Some(until) = deed.underway_until(self.now()) {
+            return self.doubt(deed.action.id, "nobody approved it in time".to_owned(), until);
+        }
         telemetry::approval("expired");
         self.record(Draft::engine(Body::ApprovalExpired { approval }))
     }
 
     /// Journals the intent, and then makes the change.
     async fn make(&mut self, deed: &Deed, clearance: Clearance) -> Result<(), EngineError> {
+        // Whoever stops the program waits until the outcome is on disk.
+        let undivided = self.undivided;
+        let _undivided = undivided.lock().await;
         let (id, action) = (deed.action.id, clearance.action().clone());
         let timeout = self.engine.tools.spec(&action.tool).map_or(0, |spec| spec.timeout.as_secs());
         let send_by = authorize::send_by(self.now(), SEND_WITHIN_S.saturating_add_unsigned(timeout));
@@ -246,8 +297,13 @@ impl Session<'_> {
         let warrant = self.engine.gate.mint(self.engine.store.as_ref(), seq, clearance, deed.marker.clone()).await;
         let warrant = match warrant {
             Ok(warrant) => warrant,
+            // Nothing was sent: it is judged once more, for the store may just not have answered.
             Err(refused) => {
-                return self.record(Draft::engine(Body::ActionFailed { action: id, error: refused.to_string() }));
+                let body = match deed.attempts + 1 >= MAX_ATTEMPTS {
+                    true => Body::ActionFailed { action: id, error: refused.to_string() },
+                    false => Body::ActionReconciled { action: id, found: Reconciled::Absent { definite: true } },
+                };
+                return self.record(Draft::engine(body));
             }
         };
         failpoint::effect(failpoint::Side::Before);
@@ -321,6 +377,8 @@ fn absent(deed: &Deed, definite: bool, now: Timestamp) -> Absent {
     let settled = deed.send_by.map_or(now, |send_by| later(send_by, SETTLE_S));
     let last = deed.looks >= MAX_LOOKS;
     match deed.action.retry {
+        // One more of the same changes nothing; that it failed is only said when none can arrive.
+        Retry::Keyed if deed.attempts >= MAX_ATTEMPTS && !definite && now < settled => Absent::LookAgain(settled),
         Retry::Keyed => Absent::Again,
         Retry::Probe if definite || now >= settled => Absent::Again,
         Retry::Probe => Absent::LookAgain(settled),

@@ -4,9 +4,9 @@ use super::super::EngineError;
 use super::super::driver::Session;
 use super::super::propose::incident_slug;
 use crate::analysis::markdown;
-use crate::domain::{Action, ActionId, Digest, Effect, EffectKeys, Marker, Report, SreEvent};
+use crate::domain::{Action, ActionId, ApprovalState, Digest, Effect, EffectKeys, Marker, Report, SreEvent};
 use crate::gate::{Answer, is_possible};
-use crate::journal::{Actor, Body, Call, Deed, Draft, RulingPhase};
+use crate::journal::{Actor, Body, Call, Deed, Draft, Question, RulingPhase};
 use crate::template::{TemplateError, Templates};
 use crate::tools::{CaseText, Plan, PullRoute, Setting, ToolError};
 use serde_json::{Value, json};
@@ -214,10 +214,13 @@ fn rendered(templates: &Templates, template: &str, known: &Value) -> Result<Stri
 
 /// Why a change may happen, for people: the rules that permit it, and who agreed.
 fn decision(deed: &Deed) -> Option<String> {
-    let (ruling, _) = deed.ruling.as_ref()?;
+    let (ruling, digest) = deed.ruling.as_ref()?;
     let said: Vec<String> =
         ruling.reasons.iter().map(|reason| format!("{} (`{}`)", reason.reason, reason.rule)).collect();
-    let granted = deed.question().map(|question| &question.grants[..]).unwrap_or_default();
+    let counts = |question: &&Question| {
+        question.digest == *digest && matches!(question.state, ApprovalState::Approved | ApprovalState::Executing)
+    };
+    let granted = deed.question().filter(counts).map(|question| &question.grants[..]).unwrap_or_default();
     let people: Vec<&str> = granted.iter().map(|grant| grant.by.name.as_str()).collect();
     let by = if people.is_empty() { String::new() } else { format!(" Approved by {}.", people.join(", ")) };
     Some(format!("Decision {} (`{}`): {}.{by}", ruling.verdict, ruling.id, said.join("; ")))

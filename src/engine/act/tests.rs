@@ -39,6 +39,8 @@ fn deed(retry: Retry, looks: u32) -> Deed {
         attempts: 1,
         started_at: Some(at(0)),
         send_by: Some(at(30)),
+        put_offs: 0,
+        not_before: None,
         looks,
         looked_at: None,
         state: DeedState::Doubtful { look_at: None },
@@ -53,6 +55,11 @@ fn how_a_target_can_be_looked_at_decides_what_may_be_sent_again() {
         Absent::LookAgain(then) => format!("look at {}", then.duration_since(at(0)).as_secs()),
         Absent::Unknown(_) => "unknown".to_owned(),
     };
+    // What no longer may be tried is only called failed when none can arrive.
+    let tried = Deed { attempts: MAX_ATTEMPTS, ..deed(Keyed, 1) };
+    assert!(matches!(absent(&tried, false, at(1)), Absent::LookAgain(then) if then == at(40)));
+    assert!(matches!(absent(&tried, false, at(40)), Absent::Again));
+    assert!(matches!(absent(&tried, true, at(1)), Absent::Again));
     for (retry, looks, definite, now, expected) in [
         // A late copy would be refused: nothing to wait for.
         (Keyed, 0, false, 1, "again"),

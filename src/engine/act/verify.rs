@@ -2,8 +2,8 @@
 
 use super::super::EngineError;
 use super::super::driver::Session;
-use crate::domain::{ActionId, AlertStatus, Ruling, SreEvent};
-use crate::journal::{Actor, Body, Call, Deed, DeedState, Draft, Watched};
+use crate::domain::{ActionId, AlertStatus, Observation, Ruling, SreEvent};
+use crate::journal::{Actor, Body, Call, Deed, DeedState, Draft, Progress, Watched};
 use crate::telemetry;
 use crate::tools::{Observed, ToolError};
 use serde_json::{Value, json};
@@ -44,7 +44,8 @@ impl Session<'_> {
     }
 
     /// Whether Prometheus still has one of the alerts, by their own expression: a sender's word that they
-    /// are over can take minutes. `None` where nobody can be asked; beside it the ruling on the question.
+    /// are over can take minutes. `None` where nobody can be asked, or the alert was never seen there; beside
+    /// it the ruling on the question.
     async fn alert_is_active(&mut self, deed: &Deed) -> Result<(Option<bool>, Option<Ruling>), EngineError> {
         let (background, spend) = (self.background().await?, self.spend().await?);
         let call = Call {
@@ -57,13 +58,35 @@ impl Session<'_> {
         let Ok((ruling, Some(pass))) = self.ruling(&call, background.as_deref(), &spend) else {
             return Ok((None, None));
         };
-        let seen = self.engine.tools.call(pass).await;
-        let active = seen.ok().and_then(|seen| {
-            let any = self.inv.events.iter().any(|event| has_alert(&seen.data, event));
-            // What was cut off may have been it.
-            (any || !seen.truncated).then_some(any)
-        });
+        let Ok(seen) = self.engine.tools.call(pass).await else { return Ok((None, Some(ruling))) };
+        let active = match self.has_any_alert(&seen) {
+            true => Some(true),
+            // What was cut off may have been it, and what was never there did not end.
+            false => (!seen.truncated && self.had_alert().await?).then_some(false),
+        };
         Ok((active, Some(ruling)))
+    }
+
+    /// Whether Prometheus had one of the alerts when it was asked earlier in this investigation. Another
+    /// Prometheus, or another sender, may be where it comes from.
+    async fn had_alert(&mut self) -> Result<bool, EngineError> {
+        let asked = self.inv.calls.iter().filter(|state| state.call.tool == ALERTS);
+        let looks = asked.filter_map(|state| match &state.progress {
+            Progress::Seen { observation, .. } => Some(observation.clone()),
+            _ => None,
+        });
+        for observation in looks.collect::<Vec<_>>() {
+            if let Some(seen) = self.fetch::<Observation>(&observation).await?
+                && self.has_any_alert(&seen)
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn has_any_alert(&self, seen: &Observation) -> bool {
+        self.inv.events.iter().any(|event| has_alert(&seen.data, event))
     }
 
     /// A change that did not hold is taken back through the same gate, where policy wants that and the

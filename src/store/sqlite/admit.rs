@@ -151,18 +151,19 @@ async fn belongs_to(
     arrival: &Arrival,
 ) -> Result<Option<(InvestigationId, Option<i64>)>, StoreError> {
     let failed = unavailable(path, "look for an investigation");
-    let by_key: Option<(String, Option<i64>)> =
-        sqlx::query_as("SELECT id, closed_us FROM investigations WHERE correlation_key = ? ORDER BY id DESC LIMIT 1")
-            .bind(&arrival.correlation_key)
-            .fetch_optional(&mut *tx)
-            .await
-            .map_err(&failed)?;
+    let by_key: Option<(String, Option<i64>)> = sqlx::query_as(
+        "SELECT id, closed_us FROM investigations WHERE correlation_key = ? AND abandoned = 0 ORDER BY id DESC LIMIT 1",
+    )
+    .bind(&arrival.correlation_key)
+    .fetch_optional(&mut *tx)
+    .await
+    .map_err(&failed)?;
     let fits = |row: &(String, Option<i64>)| row.1.is_none_or(|end| arrival.event.starts_at.as_microsecond() <= end);
     let found = match (by_key.filter(|row| fits(row)), resource_key(&arrival.event)) {
         (Some(row), _) => Some(row),
         (None, None) => None,
         (None, Some(resource)) => sqlx::query_as::<_, (String, Option<i64>)>(
-            "SELECT id, closed_us FROM investigations WHERE resource_key = ? ORDER BY id DESC LIMIT 1",
+            "SELECT id, closed_us FROM investigations WHERE resource_key = ? AND abandoned = 0 ORDER BY id DESC LIMIT 1",
         )
         .bind(resource)
         .fetch_optional(&mut *tx)
@@ -244,8 +245,8 @@ async fn open(
     let view = View::of(&state).ok_or_else(|| corrupt("it shows nothing".into()))?;
     chain::insert_entries(tx, path, std::slice::from_ref(&entry)).await?;
     sqlx::query(
-        "INSERT INTO investigations (id, correlation_key, resource_key, route, subject, state, seq, hash, view, wants_work) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
+        "INSERT INTO investigations (id, correlation_key, resource_key, route, subject, state, seq, hash, view, wants_work, due_us) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?)",
     )
     .bind(&id)
     .bind(&arrival.correlation_key)
@@ -256,6 +257,7 @@ async fn open(
     .bind(1_i64)
     .bind(entry.hash.as_str())
     .bind(chain::to_json(path, "an investigation", &view)?)
+    .bind(now.as_microsecond().max(0))
     .execute(&mut *tx)
     .await
     .map_err(unavailable(path, "open an investigation"))?;

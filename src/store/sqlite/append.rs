@@ -83,17 +83,21 @@ fn script(path: &Path, lease: &Lease, head: &Head, append: Append, frame: Frame)
     let last_consumed = consumed.iter().copied().max().unwrap_or(0);
     let mut script = Script::new(frame.begin);
     push_head(&mut script, path, lease, head, entries.last(), view.as_ref(), last_consumed)?;
-    push_entries(&mut script, path, &entries, Guard::IfHeadMoved)?;
+    match entries.is_empty() {
+        // Nothing of the rest is written, either, where the head did not move.
+        true => {
+            script.push("INSERT INTO entries (chain, seq, json) SELECT NULL, 0, '' WHERE changes() = 0; ");
+        }
+        false => push_entries(&mut script, path, &entries, Guard::IfHeadMoved)?,
+    }
     push_blobs(&mut script, blobs);
     usage::count(&mut script, &entries, usage::Era::Now);
     let end = entries.last().map_or_else(|| head.clone(), Entry::head);
     approvals::push(&mut script, path, &approvals, Some((lease, &end)))?;
     deeds::push(&mut script, &deeds);
     if !consumed.is_empty() {
-        // Without entries this is what stands right behind the head.
-        let moved = if entries.is_empty() { " AND changes() = 1" } else { "" };
         script.push("DELETE FROM signals WHERE investigation = ").push_bind(id);
-        script.push(" AND number <= ").push_bind(last_consumed).push(moved).push("; ");
+        script.push(" AND number <= ").push_bind(last_consumed).push("; ");
     }
     script.push(frame.end);
     Ok(script)
@@ -111,7 +115,7 @@ fn push_head(
 ) -> Result<(), StoreError> {
     let id = lease.investigation.to_string();
     let end = last.map_or_else(|| head.clone(), Entry::head);
-    script.push("UPDATE investigations SET seq = ").push_bind(number(end.seq));
+    script.push("UPDATE investigations SET attempts = 0, seq = ").push_bind(number(end.seq));
     script.push(", hash = ").push_bind(end.hash.as_str().to_owned());
     if let Some(view) = view {
         let level = view.risk.as_ref().map(|risk| risk.level.as_str());

@@ -62,14 +62,14 @@ pub(super) async fn claim(
 ) -> Result<Option<Lease>, StoreError> {
     let now_us = now.as_microsecond();
     let too_late_us = now_us.saturating_add(micros(LONGEST_PARK));
-    let mut row: Option<(String, i64)> = None;
+    let mut row: Option<(String, i64, i64)> = None;
     // First what is due, then what a clock that went back would leave waiting.
     for (from, to) in [(0, now_us), (too_late_us.saturating_add(1), i64::MAX)] {
         row = sqlx::query_as(
-            "UPDATE investigations SET owner = ?1, epoch = epoch + 1, lease_until_us = ?2 WHERE id = \
+            "UPDATE investigations SET owner = ?1, epoch = epoch + 1, attempts = attempts + 1, lease_until_us = ?2 WHERE id = \
                (SELECT id FROM investigations WHERE wants_work = 1 AND due_us BETWEEN ?4 AND ?5 \
                   AND (lease_until_us IS NULL OR lease_until_us < ?3) ORDER BY due_us, id LIMIT 1) \
-             RETURNING id, epoch",
+             RETURNING id, epoch, attempts",
         )
         .bind(owner)
         .bind(until.as_microsecond())
@@ -83,7 +83,10 @@ pub(super) async fn claim(
             break;
         }
     }
-    row.map(|(id, epoch)| Ok(Lease { investigation: parse(path, "an investigation's id", &id)?, epoch })).transpose()
+    row.map(|(id, epoch, attempts)| {
+        Ok(Lease { investigation: parse(path, "an investigation's id", &id)?, epoch, attempts })
+    })
+    .transpose()
 }
 
 pub(super) async fn renew(
@@ -109,7 +112,7 @@ pub(super) async fn release(
     news: &mut News,
 ) -> Result<(), StoreError> {
     let left: Option<(i64,)> = sqlx::query_as(
-        "UPDATE investigations SET owner = NULL, lease_until_us = NULL, due_us = 0, \
+        "UPDATE investigations SET owner = NULL, lease_until_us = NULL, attempts = 0, \
            wants_work = EXISTS (SELECT 1 FROM signals WHERE investigation = ?1) \
          WHERE id = ?1 AND epoch = ?2 RETURNING wants_work",
     )
@@ -131,11 +134,11 @@ pub(super) async fn park(
     news: &mut News,
 ) -> Result<(), StoreError> {
     let longest_us = now.as_microsecond().saturating_add(micros(LONGEST_PARK));
-    // A signal that came since the last look finds it awake.
-    let due: Option<(i64,)> = sqlx::query_as(
-        "UPDATE investigations SET owner = NULL, lease_until_us = NULL, wants_work = 1, \
-           due_us = CASE WHEN EXISTS (SELECT 1 FROM signals WHERE investigation = ?1) THEN 0 ELSE ?3 END \
-         WHERE id = ?1 AND epoch = ?2 RETURNING due_us",
+    // A signal that came since the last look finds it awake, and said when.
+    let awake: Option<(bool,)> = sqlx::query_as(
+        "UPDATE investigations SET owner = NULL, lease_until_us = NULL, wants_work = 1, attempts = 0, \
+           due_us = CASE WHEN EXISTS (SELECT 1 FROM signals WHERE investigation = ?1) THEN due_us ELSE ?3 END \
+         WHERE id = ?1 AND epoch = ?2 RETURNING EXISTS (SELECT 1 FROM signals WHERE investigation = ?1)",
     )
     .bind(lease.investigation.to_string())
     .bind(lease.epoch)
@@ -143,8 +146,8 @@ pub(super) async fn park(
     .fetch_optional(tx)
     .await
     .map_err(unavailable(path, "park an investigation"))?;
-    news.work |= due == Some((0,));
-    held(lease, due.is_some())
+    news.work |= awake == Some((true,));
+    held(lease, awake.is_some())
 }
 
 /// As the columns count time.
@@ -164,7 +167,8 @@ pub(super) async fn abandon(
 ) -> Result<(), StoreError> {
     let id = lease.investigation.to_string();
     let row: Option<(String,)> = sqlx::query_as(
-        "UPDATE investigations SET owner = NULL, lease_until_us = NULL, wants_work = 0, state = 'closed', closed_us = ? \
+        "UPDATE investigations SET owner = NULL, lease_until_us = NULL, wants_work = 0, abandoned = 1, \
+           state = 'closed', closed_us = ? \
          WHERE id = ? AND epoch = ? RETURNING view",
     )
     .bind(now.as_microsecond())
@@ -248,7 +252,9 @@ pub(super) async fn signal(
     news: &mut News,
 ) -> Result<bool, StoreError> {
     let id = investigation.to_string();
-    let known = sqlx::query("UPDATE investigations SET wants_work = 1, due_us = 0 WHERE id = ?")
+    // What was given up hears of nothing any more. Whoever waits longest is worked on first.
+    let known = sqlx::query("UPDATE investigations SET wants_work = 1, due_us = ? WHERE id = ? AND abandoned = 0")
+        .bind(now.as_microsecond().max(0))
         .bind(&id)
         .execute(&mut *tx)
         .await

@@ -246,6 +246,7 @@ impl SqliteStore {
             migration(3, "parked", include_str!("../../../migrations/sqlite/0003_parked.sql")),
             migration(4, "approvals", include_str!("../../../migrations/sqlite/0004_approvals.sql")),
             migration(5, "deeds", include_str!("../../../migrations/sqlite/0005_deeds.sql")),
+            migration(6, "attempts", include_str!("../../../migrations/sqlite/0006_attempts.sql")),
         ];
         Migrator::with_migrations(migrations).run_direct(None, connection, false).await.map_err(|error| {
             StoreError::Unusable {

@@ -2,6 +2,7 @@
 
 mod append;
 mod approvals;
+mod claims;
 mod deeds;
 mod usage;
 
@@ -424,20 +425,6 @@ async fn what_is_damaged_for_one_caller_does_not_stop_the_others() {
 }
 
 #[tokio::test]
-async fn what_is_given_up_is_closed_and_its_key_is_free() {
-    let w = World::new().await;
-    let open = w.admit(vec![w.arrival("A", "d1", Firing, 1)]).await.remove(0);
-    let lease = w.store.claim("me", at(0), at(60)).await.unwrap().unwrap();
-    w.store.abandon(&lease, "it made no sense".into(), at(5)).await.unwrap();
-    let view = w.store.investigation(open.investigation.unwrap()).await.unwrap().unwrap();
-    assert_eq!((view.state.as_str(), view.outcome), ("closed", Some(Outcome::Failed)));
-    assert_eq!(w.store.claim("me", at(9), at(60)).await.unwrap(), None);
-    let later = w.admit(vec![w.arrival("A", "d1", Firing, 6)]).await.remove(0);
-    assert_eq!(later.fate, Fate::Opened);
-    assert_eq!(w.store.entries(chain::SYSTEM, 0, 9).await.unwrap()[0].body.kind(), "Abandoned");
-}
-
-#[tokio::test]
 async fn a_chain_that_lost_its_tail_still_shows_its_length() {
     let w = World::new().await;
     let open = w.admit(vec![w.arrival("A", "d1", Firing, 1)]).await.remove(0);
@@ -483,79 +470,4 @@ async fn an_alert_without_a_start_belongs_to_its_open_episode() {
     assert_eq!(admit(without_start(Resolved, 5000), 5000).await, Admitted { fate: Fate::Resolved, ..first.clone() });
     let again = admit(without_start(Firing, 5001), 5001).await;
     assert_ne!(again.event, first.event, "the episode was over");
-}
-
-#[tokio::test]
-async fn what_is_parked_waits_for_its_time_across_a_restart_and_comes_behind_fresh_work() {
-    let w = World::new().await;
-    let parked = w.admit(vec![w.arrival("A", "d1", Firing, 1)]).await[0].investigation.unwrap();
-    let lease = w.store.claim("me", at(2), at(30)).await.unwrap().unwrap();
-    w.store.park(&lease, at(2), at(60)).await.unwrap();
-    assert!(matches!(w.store.park(&Lease { epoch: 9, ..lease }, at(2), at(60)).await, Err(StoreError::Fenced { .. })));
-    assert_eq!(w.store.claim("me", at(59), at(90)).await.unwrap(), None);
-    let w = w.reopened().await;
-    assert_eq!(w.store.claim("me", at(59), at(90)).await.unwrap(), None, "a restart does not wake it");
-    let fresh = w.admit(vec![w.arrival("B", "d2", Firing, 1)]).await[0].investigation.unwrap();
-    let claimed = async |now: i64| w.store.claim("me", at(now), at(now + 30)).await.unwrap().map(|l| l.investigation);
-    assert_eq!(claimed(60).await, Some(fresh), "what never begun comes first");
-    assert_eq!(claimed(60).await, Some(parked));
-    assert_eq!(claimed(60).await, None);
-    assert_eq!(claimed(91).await, Some(fresh), "their leases ran out");
-    assert_eq!(claimed(91).await, Some(parked), "and so did this one's");
-}
-
-#[tokio::test]
-async fn a_signal_wakes_what_is_parked_and_one_that_came_before_lets_nothing_sleep() {
-    let w = World::new().await;
-    let id = w.admit(vec![w.arrival("A", "d1", Firing, 1)]).await[0].investigation.unwrap();
-    let cancel = || Signal::Cancel { by: "ann".into(), reason: "enough".into() };
-    let lease = w.store.claim("me", at(2), at(30)).await.unwrap().unwrap();
-    w.store.park(&lease, at(2), at(600)).await.unwrap();
-    assert_eq!(w.store.claim("me", at(3), at(30)).await.unwrap(), None);
-    assert!(w.store.signal(id, "ann", cancel(), at(3)).await.unwrap());
-    let lease = w.store.claim("me", at(3), at(30)).await.unwrap().expect("the signal wakes it");
-    // Nobody consumed it: it must not be slept over.
-    w.store.park(&lease, at(3), at(600)).await.unwrap();
-    assert!(w.store.claim("me", at(3), at(30)).await.unwrap().is_some());
-}
-
-#[tokio::test]
-async fn a_clock_that_goes_back_leaves_nothing_parked_for_good() {
-    let w = World::new().await;
-    let day = 24 * 3600;
-    w.admit(vec![w.arrival("A", "d1", Firing, 1)]).await;
-    let lease = w.store.claim("me", at(day), at(day + 30)).await.unwrap().unwrap();
-    // Nothing is parked for longer than 15 minutes at once.
-    w.store.park(&lease, at(day), at(9 * day)).await.unwrap();
-    assert_eq!(w.store.claim("me", at(day + 899), at(day + 930)).await.unwrap(), None);
-    assert!(w.store.claim("me", at(day + 900), at(day + 930)).await.unwrap().is_some());
-    let lease = w.store.claim("me", at(day + 931), at(day + 960)).await.unwrap().unwrap();
-    w.store.park(&lease, at(day + 931), at(day + 990)).await.unwrap();
-    assert_eq!(w.store.claim("me", at(day + 90), at(day + 120)).await.unwrap(), None, "a small step back");
-    assert!(w.store.claim("me", at(0), at(30)).await.unwrap().is_some(), "a day back");
-}
-
-#[tokio::test]
-async fn an_incident_that_begins_behind_an_undelivered_report_opens_anew() {
-    let w = World::new().await;
-    let open = w.admit(vec![w.arrival("A", "d1", Firing, 1)]).await.remove(0);
-    let lease = w.store.claim("me", at(2), at(30)).await.unwrap().unwrap();
-    let raw = Blob::new([7; 16], b"{}".to_vec()).reference;
-    let reported = Body::Reported {
-        revision: 1,
-        verdict: crate::domain::ReportVerdict::Likely,
-        summary: "s".into(),
-        report: raw,
-        sinks: vec!["chat".into()],
-    };
-    let (sink, error) = ("chat".to_owned(), "chat: status 503".to_owned());
-    let failed = Body::NoticeFailed { sink, revision: 1, attempt: 1, error, again_at: at(15) };
-    w.append(&lease, vec![reported, failed]).await.unwrap();
-    w.store.park(&lease, at(10), at(15)).await.unwrap();
-    // Reported at second 10.
-    let earlier = w.admit(vec![w.arrival("A", "d2", Firing, 9)]).await.remove(0);
-    assert_eq!((earlier.fate, earlier.investigation), (Fate::Merged, open.investigation));
-    assert!(w.store.claim("me", at(11), at(30)).await.unwrap().is_some(), "the parked one is woken");
-    let later = w.admit(vec![w.arrival("A", "d2", Firing, 11)]).await.remove(0);
-    assert_eq!(later.fate, Fate::Opened);
 }

@@ -105,7 +105,8 @@ impl ActTool for OpenPull {
         let (target, repo) = object(action)?;
         Ok(match self.found(&repo, &target.name, marker).await?.0 {
             Some(pull) => Reconciled::Applied { receipt: opened(&repo, &target, &pull) },
-            None => Reconciled::Absent { definite: true },
+            // Nothing refuses a copy that arrives late as long as no pull request stands.
+            None => Reconciled::Absent { definite: false },
         })
     }
 
