@@ -5,7 +5,9 @@ mod peers;
 mod rotation;
 mod sinks;
 
-pub use peers::{alertmanager, elasticsearch, github, github_writer, http_probe, jira, loki, prometheus, runbooks};
+pub use peers::{
+    alertmanager, elasticsearch, github, github_as_writer, github_writer, http_probe, jira, loki, prometheus, runbooks,
+};
 
 use crate::analysis;
 use crate::config::{Config, Kubernetes, Provider, RouteModel};

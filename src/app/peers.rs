@@ -114,6 +114,17 @@ pub fn github_writer(config: &Config) -> Result<Option<GithubWriter>, EdgeError>
     Ok(Some(GithubWriter::new(github_client(of, writer)?)))
 }
 
+/// The same repositories as the writer's credential sees them, where there is one.
+///
+/// # Errors
+/// When its settings cannot work.
+pub fn github_as_writer(config: &Config) -> Result<Option<GithubReader>, EdgeError> {
+    let Some((of, writer)) = config.github.as_ref().and_then(|of| Some((of, of.write.as_ref()?))) else {
+        return Ok(None);
+    };
+    Ok(Some(GithubReader::new(github_client(of, writer)?, of.repos.clone())))
+}
+
 fn github_client(of: &Github, credential: &GithubCredential) -> Result<github::Client, EdgeError> {
     let credential = match credential.clone() {
         GithubCredential::Token(token) => github::Credential::Token(token),

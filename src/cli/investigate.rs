@@ -8,7 +8,7 @@ use super::{Exit, Failure, Written, logging, markdown};
 use crate::analysis;
 use crate::app::{self, App, AppError};
 use crate::domain::{InvestigationId, Report};
-use crate::journal::Body;
+use crate::journal::{Body, Investigation, Step, next};
 use crate::sources::{AlertSource, Alertmanager, Mapping, Normalised, read_json};
 use crate::store::StoreError;
 use serde_json::Value;
@@ -164,23 +164,36 @@ async fn there(
         });
         tokio::select! {
             followed = followed => followed?,
-            () = undelivered(client, &id) => {}
+            () = waits(client, &id) => {}
         }
         reports.push(client.report(&id).await?);
     }
     Ok(reports)
 }
 
-/// Ends when the report is there and nothing but a sink that is down is waited for.
-async fn undelivered(client: &Client, id: &str) {
+/// Ends when the report is there and nothing but people, or a sink that is down, is waited for.
+async fn waits(client: &Client, id: &str) {
+    let mut asked_at = Value::Null;
     loop {
         tokio::time::sleep(LOOK_AGAIN).await;
-        let view = client.get(&format!("/api/v1/investigations/{id}"), &[]).await;
         // A server that cannot be asked is the follower's to complain about.
-        if view.is_ok_and(|view| view["undelivered"].as_array().is_some_and(|debts| !debts.is_empty())) {
+        let Ok(view) = client.get(&format!("/api/v1/investigations/{id}"), &[]).await else { continue };
+        if view["undelivered"].as_array().is_some_and(|debts| !debts.is_empty()) {
             return;
         }
+        // Whoever asks says so in a further report first, so nothing more may have happened since.
+        if view["state"] == "waiting_approval" {
+            if view["head"] == asked_at {
+                return asked();
+            }
+            asked_at = view["head"].clone();
+        }
     }
+}
+
+/// What somebody at a terminal does who is asked.
+fn asked() {
+    super::output::note("a change waits for an answer: firewarden approvals list");
 }
 
 /// In this process.
@@ -218,6 +231,11 @@ async fn here(
     }
 }
 
+/// Whether somebody is asked and nothing else is to be done.
+fn waits_for_people(folded: &Investigation, now: jiff::Timestamp) -> bool {
+    matches!(next(folded, now), Step::Wait(_)) && folded.deeds.iter().any(|deed| deed.waits().is_some())
+}
+
 /// The body in our words.
 pub(super) fn normalise(app: &App, source: &dyn AlertSource, bytes: &[u8]) -> Result<Normalised, Failure> {
     let engine = &app.engine;
@@ -233,8 +251,8 @@ pub(super) fn normalise(app: &App, source: &dyn AlertSource, bytes: &[u8]) -> Re
     source.normalise(&body, bytes, &mapping).map_err(|e| Failure::usage(e, help))
 }
 
-/// Shows `look` an investigation as it happens, until it is closed or nothing but a sink that is down
-/// is waited for. Answers its last report.
+/// Shows `look` an investigation as it happens, until it is closed or nothing but people, or a sink that
+/// is down, is waited for. Answers its last report.
 pub(super) async fn follow(
     app: &App,
     chain: &str,
@@ -243,6 +261,7 @@ pub(super) async fn follow(
     let store = &app.engine.store;
     let mut news = store.watch();
     let (mut after, mut last, mut closed) = (0, None, false);
+    let mut folded = Investigation::empty(chain);
     loop {
         let entries = store.entries(chain, after, PAGE).await?;
         let idle = entries.is_empty();
@@ -252,6 +271,7 @@ pub(super) async fn follow(
         for entry in entries {
             after = entry.seq;
             look(Seen::Entry(&entry));
+            folded.apply(&entry).map_err(Failure::internal)?;
             // What was closed may have been opened again.
             closed = matches!(entry.body, Body::Closed { .. });
             if let Body::Reported { report, .. } = &entry.body {
@@ -266,6 +286,10 @@ pub(super) async fn follow(
             };
             // The report is there; whoever serves this store tells the sink.
             if last.is_some() && view.is_some_and(|view| view.entries == after && view.ended_at().is_some()) {
+                return Ok(last);
+            }
+            if last.is_some() && waits_for_people(&folded, app.engine.clock.now()) {
+                asked();
                 return Ok(last);
             }
             // Whatever is heard, or nothing: the store knows.

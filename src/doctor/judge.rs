@@ -2,7 +2,7 @@
 
 use super::looking::is_there;
 use super::{Cause, Finding};
-use crate::edge::github::answers::{Rate, Repository};
+use crate::edge::github::answers::{Permissions, Rate, Repository};
 use crate::edge::kube::Right;
 use crate::edge::{EdgeError, EdgeErrorKind};
 use crate::model::profile::{Grade, Profile};
@@ -266,6 +266,43 @@ pub fn repository(of: &str, name: &str, answer: Result<Repository, EdgeError>) -
     }
 }
 
+/// Whether the credential that writes may push to a repository.
+pub fn pushes(of: &str, name: &str, answer: Result<Repository, EdgeError>) -> Finding {
+    let check = format!("writer at {name}");
+    let help =
+        "give tools.github.writer `Contents: write` and `Pull requests: write` on it, or set tools.github.write: false";
+    match answer.map(|told| told.permissions) {
+        Err(error) => failed(of, &check, &error, help),
+        Ok(Some(Permissions { push: true })) => Finding::ok(of, &check, "may push branches"),
+        Ok(Some(Permissions { push: false })) => Finding::fail(of, &check, Cause::Found, "may not push branches", help),
+        Ok(None) => Finding::warn(of, &check, "the server does not say whether it may push", help),
+    }
+}
+
+/// Whether the credentials that look and those that change belong to one cluster.
+pub fn one_cluster(of: &str, reader: Result<String, EdgeError>, writer: Result<String, EdgeError>) -> Finding {
+    const CHECK: &str = "one cluster";
+    match (reader, writer) {
+        (Ok(reader), Ok(writer)) if reader == writer => {
+            Finding::ok(of, CHECK, "what looks and what changes is one cluster")
+        }
+        (Ok(_), Ok(_)) => {
+            let help = "point tools.kubernetes.writer at the cluster that is looked at";
+            Finding::fail(
+                of,
+                CHECK,
+                Cause::Found,
+                "changes would go to another cluster than the one that is looked at",
+                help,
+            )
+        }
+        (Err(error), _) | (_, Err(error)) => {
+            let help = "let both `get` the namespace kube-system, whose uid names the cluster";
+            Finding::warn(of, CHECK, format!("it cannot be told: {}", error.text()), help)
+        }
+    }
+}
+
 /// How many requests GitHub takes yet in this hour.
 pub fn requests(of: &str, answer: Result<Rate, EdgeError>) -> Finding {
     const CHECK: &str = "requests";
@@ -401,8 +438,10 @@ mod tests {
         let error = |kind: EdgeErrorKind| EdgeError::new("p", kind, "words");
         let kept = |archived: bool| {
             let (full_name, default_branch) = ("a/b".to_owned(), "main".to_owned());
-            Repository { full_name, default_branch, private: true, archived }
+            Repository { full_name, default_branch, private: true, archived, permissions: None }
         };
+        let may = |push: bool| Ok(Repository { permissions: Some(Permissions { push }), ..kept(false) });
+        let uid = |uid: &str| Ok(uid.to_owned());
         for (found, state, cause) in [
             (labels("loki", 7), State::Ok, None),
             (labels("loki", 0), State::Warn, Some(Cause::Found)),
@@ -424,6 +463,13 @@ mod tests {
             (repository("g", "a/b", Ok(kept(false))), State::Ok, None),
             (repository("g", "a/b", Ok(kept(true))), State::Warn, Some(Cause::Found)),
             (repository("g", "a/b", Err(error(EdgeErrorKind::NotFound))), State::Fail, Some(Cause::Found)),
+            (pushes("g", "a/b", may(true)), State::Ok, None),
+            (pushes("g", "a/b", may(false)), State::Fail, Some(Cause::Found)),
+            (pushes("g", "a/b", Ok(kept(false))), State::Warn, Some(Cause::Found)),
+            (pushes("g", "a/b", Err(error(EdgeErrorKind::Denied))), State::Fail, Some(Cause::Found)),
+            (one_cluster("k", uid("u1"), uid("u1")), State::Ok, None),
+            (one_cluster("k", uid("u1"), uid("u2")), State::Fail, Some(Cause::Found)),
+            (one_cluster("k", uid("u1"), Err(error(EdgeErrorKind::Denied))), State::Warn, Some(Cause::Found)),
             (requests("g", Ok(Rate { limit: 5000, remaining: 4000 })), State::Ok, None),
             (requests("g", Ok(Rate { limit: 5000, remaining: 400 })), State::Warn, Some(Cause::Found)),
             (requests("g", Err(error(EdgeErrorKind::NotFound))), State::Ok, None),

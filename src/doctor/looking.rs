@@ -147,6 +147,21 @@ pub(super) async fn github(config: &Config) -> Vec<Finding> {
     found
 }
 
+/// Whether the writer may push to each repository.
+pub(super) async fn github_writer(config: &Config) -> Vec<Finding> {
+    const OF: &str = "github";
+    let writer = match app::github_as_writer(config) {
+        Ok(Some(writer)) => writer,
+        Ok(None) => return vec![],
+        Err(error) => return vec![judge::failed(OF, "writer", &error, "correct tools.github.writer")],
+    };
+    let repos = iter(writer.repos().to_vec()).map(|repo| {
+        let writer = &writer;
+        async move { judge::pushes(OF, &repo.to_string(), writer.repository(&repo).await) }
+    });
+    repos.buffered(AT_ONCE).collect().await
+}
+
 /// Whether a failure tells that somebody is there all the same.
 pub(super) fn is_there(kind: &EdgeErrorKind) -> bool {
     match kind {

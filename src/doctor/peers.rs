@@ -34,6 +34,7 @@ pub async fn examine(config: &Config, clock: &dyn Clock) -> Vec<Finding> {
         ("http_probe".into(), Box::pin(looking::probes(config))),
         ("runbooks".into(), Box::pin(looking::runbooks(config, clock))),
         ("github".into(), Box::pin(looking::github(config))),
+        ("github writer".into(), Box::pin(looking::github_writer(config))),
         ("jira".into(), Box::pin(jira::jira(config))),
     ];
     for model in &config.models {

@@ -49,5 +49,9 @@ pub(super) async fn kubernetes(config: &Config, reader: &KubeReader) -> Vec<Find
         }
     }
     found.push(judge::writer_rights(OF, &answers));
+    if !is_the_reader {
+        let (reader, writer) = tokio::join!(reader.cluster_uid(), writer.cluster_uid());
+        found.push(judge::one_cluster(OF, reader, writer));
+    }
     found
 }

@@ -3,9 +3,9 @@
 //! A report owes a notice to every sink. One that fails is noted with the time of the next attempt;
 //! until then nobody works on the investigation.
 
-use super::EngineError;
 use super::driver::Session;
-use crate::domain::{ApprovalId, ApprovalState, Digest, Effect, ReportVerdict, Risk};
+use super::{Engine, EngineError};
+use crate::domain::{ApprovalId, ApprovalState, Digest, Effect, InvestigationId, ReportVerdict, Risk};
 use crate::journal::{ApprovalView, Body, Draft, outbox};
 use crate::telemetry;
 use async_trait::async_trait;
@@ -220,6 +220,31 @@ impl Session<'_> {
                 tracing::error!(sink, attempt, %error, "a notice did not arrive and is given up; read the report in the API");
                 Body::Notified { sink, revision, error: Some(error) }
             }
+        }
+    }
+}
+
+/// Tells everybody once that an investigation was given up: its own journal can say nothing any more.
+pub(super) async fn given_up(engine: &Engine, id: InvestigationId, reason: &str) {
+    let view = match engine.store.investigation(id).await {
+        Ok(Some(view)) => view,
+        Ok(None) => return,
+        Err(error) => return tracing::error!(investigation = %id, %error, "nobody could be told that it was given up"),
+    };
+    let notice = Notice {
+        investigation: view.id,
+        revision: view.revision,
+        alert: view.alert,
+        subject: view.subject,
+        risk: view.risk.map(|risk| risk.level.to_string()).unwrap_or_default(),
+        verdict: ReportVerdict::InsufficientEvidence,
+        summary: format!("the investigation failed, look yourself: {reason}"),
+        url: engine.public_url.as_ref().map(|base| format!("{base}/api/v1/investigations/{id}/report")),
+        questions: vec![],
+    };
+    for sink in &engine.sinks {
+        if let Err(failed) = attempt(sink.as_ref(), &notice, PATIENCE).await {
+            tracing::error!(investigation = %id, sink = sink.name(), error = failed.error, "it was not told of a failure");
         }
     }
 }

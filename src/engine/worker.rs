@@ -1,6 +1,6 @@
 //! Claims investigations and works on several at once.
 
-use super::{Engine, EngineError, driver};
+use super::{Engine, EngineError, driver, notify};
 use crate::store::{Lease, StoreError};
 use crate::telemetry;
 use jiff::SignedDuration;
@@ -111,8 +111,9 @@ async fn work_on(engine: &Engine, lease: Lease, mut stop: watch::Receiver<bool>)
         Err(error) if !error.is_transient() => {
             tracing::error!(%investigation, %error, "the investigation is given up");
             let reason = format!("it could not be continued: {error}");
-            if let Err(error) = engine.store.abandon(&lease, reason, engine.clock.now()).await {
-                tracing::error!(%investigation, %error, "it could not be given up either");
+            match engine.store.abandon(&lease, reason.clone(), engine.clock.now()).await {
+                Ok(()) => notify::given_up(engine, investigation, &reason).await,
+                Err(error) => tracing::error!(%investigation, %error, "it could not be given up either"),
             }
         }
         // The lease is kept until it runs out: the next attempt comes then, not at once.

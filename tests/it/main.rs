@@ -18,6 +18,7 @@
 //! - [`github`]: repositories, read by the real binary; and the server that they are read from
 //! - [`effects`]: every change once, whatever the network, the API server and crashes do
 //! - [`github_acts`]: every pull request, comment and issue once, whatever fails
+//! - [`secrets`]: a secret comes out of no door, however it is written
 //! - [`hostile`]: a model that is the attacker, judged by what the servers saw
 //! - [`faults`]: every named fault of a model has its test
 //! - [`peers`]: programs of others, Prometheus for one; run by `./tests/run`
@@ -54,6 +55,7 @@ mod layers;
 mod peers;
 mod replayed;
 mod scenarios;
+mod secrets;
 mod silences;
 mod summaries;
 mod support;

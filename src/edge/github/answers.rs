@@ -17,6 +17,17 @@ pub struct Repository {
     /// Nothing can be changed in it any more.
     #[serde(default)]
     pub archived: bool,
+    /// What whoever asks may do there; some servers do not say.
+    #[serde(default)]
+    pub permissions: Option<Permissions>,
+}
+
+/// What an account may do in a repository.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub struct Permissions {
+    /// Push branches.
+    #[serde(default)]
+    pub push: bool,
 }
 
 /// What is left of a limit.

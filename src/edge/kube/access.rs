@@ -47,6 +47,16 @@ impl KubeReader {
         text(&self.review(path, &question).await?, "/status/userInfo/username", path)
     }
 
+    /// What names the cluster for good: the uid of the namespace `kube-system`.
+    ///
+    /// # Errors
+    /// See [`EdgeErrorKind`].
+    pub async fn cluster_uid(&self) -> Result<String, EdgeError> {
+        let path = "/api/v1/namespaces/kube-system";
+        let answer = self.json(path, &ListParams::default(), None).await?;
+        text(&answer, "/metadata/uid", path)
+    }
+
     /// Whether we may do that in every namespace.
     ///
     /// # Errors

@@ -214,6 +214,14 @@ impl KubeWriter {
         self.access.who_am_i().await
     }
 
+    /// As [`KubeReader::cluster_uid`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn cluster_uid(&self) -> Result<String, EdgeError> {
+        self.access.cluster_uid().await
+    }
+
     /// Whether the writer may do that in every namespace.
     ///
     /// # Errors

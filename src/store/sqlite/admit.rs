@@ -257,7 +257,7 @@ async fn open(
     .bind(1_i64)
     .bind(entry.hash.as_str())
     .bind(chain::to_json(path, "an investigation", &view)?)
-    .bind(now.as_microsecond().max(0))
+    .bind(chain::fresh_us(now))
     .execute(&mut *tx)
     .await
     .map_err(unavailable(path, "open an investigation"))?;

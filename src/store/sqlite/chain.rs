@@ -150,6 +150,13 @@ pub(super) async fn park(
     held(lease, awake.is_some())
 }
 
+/// When work that arrives at `now` is due: ahead of what was promised for then, but not of what has waited
+/// for a minute already. A clock that is put back by less delays nothing.
+pub(super) fn fresh_us(now: Timestamp) -> i64 {
+    const AHEAD: SignedDuration = SignedDuration::from_mins(1);
+    now.as_microsecond().saturating_sub(micros(AHEAD)).max(0)
+}
+
 /// As the columns count time.
 fn micros(duration: SignedDuration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
@@ -252,9 +259,9 @@ pub(super) async fn signal(
     news: &mut News,
 ) -> Result<bool, StoreError> {
     let id = investigation.to_string();
-    // What was given up hears of nothing any more. Whoever waits longest is worked on first.
+    // What was given up hears of nothing any more.
     let known = sqlx::query("UPDATE investigations SET wants_work = 1, due_us = ? WHERE id = ? AND abandoned = 0")
-        .bind(now.as_microsecond().max(0))
+        .bind(fresh_us(now))
         .bind(&id)
         .execute(&mut *tx)
         .await
