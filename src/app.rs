@@ -6,7 +6,8 @@ mod rotation;
 mod sinks;
 
 pub use peers::{
-    alertmanager, elasticsearch, github, github_as_writer, github_writer, http_probe, jira, loki, prometheus, runbooks,
+    alertmanager, elasticsearch, github, github_as_writer, github_writer, http_probe, jira, loki, mcp, prometheus,
+    runbooks,
 };
 
 use crate::analysis;
@@ -172,6 +173,14 @@ pub fn routes(config: &Config) -> Result<Routes, RouteError> {
     Routes::new(config.routes.iter().map(route).collect())
 }
 
+/// What takes every configured secret out of texts.
+///
+/// # Errors
+/// When they cannot be looked for.
+pub fn redactor(config: &Config) -> Result<Redactor, AppError> {
+    Ok(Redactor::new(config.secrets().into_iter().map(Secret::expose))?)
+}
+
 /// The cluster that is configured, if one is.
 ///
 /// # Errors
@@ -210,8 +219,7 @@ impl Parts {
     /// # Errors
     /// At the first thing that does not load.
     pub async fn load(config: &Config) -> Result<Self, AppError> {
-        let redactor = Redactor::new(config.secrets().into_iter().map(Secret::expose))?;
-        let redactor = Arc::new(ArcSwap::from_pointee(redactor));
+        let redactor = Arc::new(ArcSwap::from_pointee(redactor(config)?));
         let sources = Sources {
             kubernetes: kubernetes(config.kubernetes.as_ref()).await?,
             kubernetes_write: kubernetes_writer(config.kubernetes.as_ref()).await?,
@@ -224,6 +232,7 @@ impl Parts {
             runbooks: peers::runbooks(config)?,
             github: peers::github(config)?,
             custom: Doors { secrets: config.tool_secrets.clone(), ..Doors::default() },
+            mcp: peers::mcp(config)?,
             jira: peers::jira(config)?,
             jira_writer: peers::jira_writer(config)?,
             github_write: peers::github_writer(config)?,
@@ -330,6 +339,13 @@ impl App {
             // Kinds of the cluster that are not built in; without an answer they stay as written.
             if let Err(error) = engine.tools.warm().await {
                 tracing::warn!(error = error.for_reader(), "the cluster did not tell what kinds it serves");
+            }
+        });
+        let (engine, mut ended) = (self.engine.clone(), stop.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = engine.tools.keep() => {}
+                _ = ended.wait_for(|stop| *stop) => {}
             }
         });
         // What a server can do is better known before the first incident than in its middle.

@@ -1,14 +1,22 @@
 //! The peers of the reading tools. One that is not configured is none.
 
-use crate::config::{Config, Credential, Github, GithubCredential, JiraDeployment, ProbeMethod};
+use crate::config::{Config, Credential, Github, GithubCredential, JiraDeployment, McpPeer, McpWay, ProbeMethod};
+use crate::edge::call::Request;
+use crate::edge::exec::Order;
 use crate::edge::github;
 use crate::edge::jira::Deployment;
+use crate::edge::mcp::Way;
 use crate::edge::{
-    AlertmanagerReader, AlertmanagerWriter, AllowedHosts, Auth, EdgeError, EdgeErrorKind, ElasticsearchReader,
-    GithubReader, GithubWriter, JiraReader, JiraWriter, LokiReader, Pinned, ProbeTarget, Prober, PrometheusReader,
-    RunbookReader, SystemClock,
+    AlertmanagerReader, AlertmanagerWriter, AllowedHosts, Auth, Caller, EdgeError, EdgeErrorKind, ElasticsearchReader,
+    GithubReader, GithubWriter, JiraReader, JiraWriter, LokiReader, McpServer, Pinned, ProbeTarget, Prober,
+    PrometheusReader, RunbookReader, Runner, SystemClock,
 };
+use crate::tools::mcp::Peer;
 use std::sync::Arc;
+use url::Url;
+
+/// Bytes of an MCP server's complaints that are kept.
+const COMPLAINTS: usize = 16 << 10;
 
 fn auth(credential: &Option<Credential>) -> Option<Auth> {
     credential.clone().map(|credential| match credential {
@@ -156,4 +164,42 @@ pub fn jira(config: &Config) -> Result<Option<JiraReader>, EdgeError> {
 pub fn jira_writer(config: &Config) -> Result<Option<JiraWriter>, EdgeError> {
     let Some(jira) = config.jira.as_ref().filter(|jira| jira.write) else { return Ok(None) };
     Ok(self::jira(config)?.map(|reader| JiraWriter::new(reader, &jira.issue_type)))
+}
+
+/// The MCP servers that are configured, and what is listed of them. None is begun.
+///
+/// # Errors
+/// When the settings of one cannot work.
+pub fn mcp(config: &Config) -> Result<Vec<Peer>, EdgeError> {
+    let peer = |of: &McpPeer| {
+        let server = McpServer::new(&of.name, mcp_way(of)?, Runner::default(), Caller::default());
+        Ok(Peer { server, tools: of.tools.clone() })
+    };
+    config.mcp.iter().map(peer).collect()
+}
+
+fn mcp_way(of: &McpPeer) -> Result<Way, EdgeError> {
+    match &of.way {
+        McpWay::Command { argv, env, secrets, confinement } => Ok(Way::Command(Order {
+            argv: argv.clone(),
+            env: env.clone(),
+            secrets: secrets.clone(),
+            confinement: confinement.clone(),
+            // It stays until it is let go.
+            total: std::time::Duration::MAX,
+            output_bytes: COMPLAINTS,
+        })),
+        McpWay::Http { url, headers, secrets } => {
+            let peer = format!("mcp server {}", of.name);
+            let wrong = |e: url::ParseError| EdgeError::new(&peer, EdgeErrorKind::Invalid, e.to_string());
+            let mut request = Request::new(&peer, "POST", Url::parse(url).map_err(wrong)?)?;
+            for (name, value) in headers {
+                request = request.header(name, value)?;
+            }
+            for (name, word, secret) in secrets {
+                request = request.secret(name, word, secret)?;
+            }
+            Ok(Way::Http(request))
+        }
+    }
 }

@@ -11,6 +11,7 @@ use crate::scenario::World;
 use crate::template::Templates;
 use crate::tools::custom::command::confinement;
 use crate::tools::manifest::PEERS;
+use crate::tools::mcp::{Listed, offer};
 use serde::Serialize;
 use std::collections::BTreeSet;
 
@@ -247,8 +248,16 @@ fn routes(config: &Config) -> Part {
             .specs()
             .flat_map(|(_, spec)| spec.tags.iter().map(String::as_str).chain([spec.name.as_str()]))
             .collect();
+        let listed = |word: &str| {
+            config.mcp.iter().any(|of| {
+                let is = |tool: &Listed| {
+                    tool.tags.iter().any(|tag| tag == word) || offer::name(&of.name, &tool.tool) == word
+                };
+                of.tools.iter().any(is)
+            })
+        };
         for route in &config.routes {
-            for tool in route.tools.iter().filter(|tool| !known.contains(tool.as_str())) {
+            for tool in route.tools.iter().filter(|tool| !known.contains(tool.as_str()) && !listed(tool)) {
                 let what = format!("route `{}` names `{tool}`, which is no tool and no tag of one", route.name);
                 part.problems.push(Problem::new(what, "`firewarden tools list` shows what there is"));
             }
@@ -270,7 +279,12 @@ async fn together(config: &Config) -> Part {
                 Some(true) => "; the cluster is changed with the credentials for reading",
             };
             let (tools, models) = (parts.tools.specs().len(), parts.models.len());
-            part.about = format!("{peers}; {tools} tools, {models} models; not asked{changed}");
+            let listed: usize = config.mcp.iter().map(|of| of.tools.len()).sum();
+            let mcp = match config.mcp.len() {
+                0 => String::new(),
+                servers => format!(", {listed} more of {servers} MCP servers"),
+            };
+            part.about = format!("{peers}; {tools} tools{mcp}, {models} models; not asked{changed}");
         }
         Err(error) => part.problems.push(Problem::new(error, "")),
     }

@@ -5,9 +5,9 @@ use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 
 /// What a server logs.
-pub(super) const SERVER: &str = "warn,firewarden=info,async_openai=off";
+pub(super) const SERVER: &str = "warn,firewarden=info,async_openai=off,rmcp=off";
 /// What a command logs, whose output people read.
-pub(super) const COMMAND: &str = "warn,async_openai=off,firewarden::engine=error,firewarden::edge=error";
+pub(super) const COMMAND: &str = "warn,async_openai=off,rmcp=off,firewarden::engine=error,firewarden::edge=error";
 
 /// Begins to log: by `RUST_LOG`, else by `usual`. A second call changes nothing.
 pub(super) fn begin(format: LogFormat, usual: &str) {

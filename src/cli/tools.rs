@@ -1,4 +1,8 @@
-//! `firewarden tools list|describe|call`.
+//! `firewarden tools list|describe|offered|call`.
+//!
+//! - [`offered`]: what MCP servers offer, with the digests that the configuration takes.
+
+mod offered;
 
 use super::output::{Format, table};
 use super::session::Session;
@@ -32,6 +36,13 @@ pub enum Tools {
         #[command(flatten)]
         written: Written,
     },
+    /// What MCP servers offer, with the lines to list it by; every configured one, or SERVER
+    Offered {
+        /// The server
+        server: Option<String>,
+        #[command(flatten)]
+        written: Written,
+    },
     /// Call a reading tool: `tools call kubernetes_get kind=Pod namespace=web name=web-0`
     Call {
         /// The tool
@@ -51,7 +62,8 @@ impl Tools {
     pub async fn run(self, session: &Session) -> Result<Exit, Failure> {
         match self {
             Self::List { written } => list(session, written.output).await,
-            Self::Describe { name, written } => describe(session, &name, written.output),
+            Self::Describe { name, written } => describe(session, &name, written.output).await,
+            Self::Offered { server, written } => offered::run(session, server.as_deref(), written.output).await,
             Self::Call { name, args, written } => call(session, &name, &args, written.output).await,
         }
     }
@@ -65,7 +77,7 @@ fn manifests(session: &Session) -> Result<crate::tools::Manifests, Failure> {
 async fn list(session: &Session, format: Format) -> Result<Exit, Failure> {
     let manifests = manifests(session)?;
     let config = session.config(logging::COMMAND)?;
-    let rows: Vec<Value> = manifests
+    let mut rows: Vec<Value> = manifests
         .specs()
         .map(|(file, spec)| {
             let missing: Vec<&String> = spec.requires.iter().filter(|peer| !config.has_peer(peer)).collect();
@@ -73,13 +85,19 @@ async fn list(session: &Session, format: Format) -> Result<Exit, Failure> {
                    "tags": spec.tags, "summary": spec.summary, "manifest": file})
         })
         .collect();
+    rows.extend(offered::listed(&config).await?);
     session.out.value(format, &rows, || {
         let cells: Vec<Vec<String>> = rows
             .iter()
             .map(|row| {
                 let missing = row["missing"].as_array().into_iter().flatten().filter_map(Value::as_str);
                 let missing = missing.collect::<Vec<_>>().join(", ");
-                let state = if missing.is_empty() { "yes".into() } else { format!("no: {missing} is not configured") };
+                let state = match (missing.as_str(), row["available"] == json!(true), row["why"].as_str()) {
+                    (_, false, Some(why)) => format!("no: {}", line(why, 200)),
+                    (_, true, Some(why)) => format!("yes, but {}", line(why, 200)),
+                    ("", ..) => "yes".into(),
+                    (missing, ..) => format!("no: {missing} is not configured"),
+                };
                 vec![word(row, "name"), word(row, "effect"), state, line(&word(row, "summary"), 60)]
             })
             .collect();
@@ -92,9 +110,15 @@ fn word(row: &Value, key: &str) -> String {
     row[key].as_str().unwrap_or_default().to_owned()
 }
 
-fn describe(session: &Session, name: &str, format: Format) -> Result<Exit, Failure> {
+async fn describe(session: &Session, name: &str, format: Format) -> Result<Exit, Failure> {
     let manifests = manifests(session)?;
     let found = manifests.specs().find(|(_, spec)| spec.name == name);
+    if found.is_none()
+        && let Some(spec) = offered::spec(session, name).await?
+    {
+        session.out.value(format, &*spec, || describe_lines("an MCP server's", &spec))?;
+        return Ok(Exit::Fine);
+    }
     let (file, spec) = found.ok_or_else(|| {
         let names: Vec<&str> = manifests.specs().map(|(_, spec)| spec.name.as_str()).collect();
         Failure::usage(format!("there is no tool `{name}`"), format!("there are {}", names.join(", ")))
@@ -148,12 +172,18 @@ fn aligned(rows: &[Vec<String>]) -> Vec<String> {
 async fn call(session: &Session, name: &str, args: &[String], format: Format) -> Result<Exit, Failure> {
     let config = session.config(logging::COMMAND)?;
     let parts = Parts::load(&config).await?;
+    parts.tools.ready_for([name].into_iter()).await;
     let Some(tool) = parts.tools.get(name) else {
         if let Some(spec) = parts.tools.spec(name) {
             let what = format!("{name} changes something ({}); by hand, tools are only looked with", spec.effect);
             return Err(Failure::usage(what, "a change is proposed in an investigation, and judged there"));
         }
-        let names: Vec<&str> = parts.tools.specs().into_iter().map(|spec| spec.name.as_str()).collect();
+        if let Some(gone) = parts.tools.standing().into_iter().find(|of| of.name == name) {
+            let help = format!("`firewarden tools offered {}` shows what its server offers", gone.server);
+            return Err(Failure::new(Exit::Found, format!("{name} is not offered: {}", gone.why), help));
+        }
+        let specs = parts.tools.specs();
+        let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
         // Some tools need no peer, and are no help to somebody who configured none.
         let help = match PEERS.into_iter().any(|peer| config.has_peer(peer)) {
             false => "no peer is configured: set tools.kubernetes or tools.prometheus".to_owned(),
@@ -171,7 +201,7 @@ async fn call(session: &Session, name: &str, args: &[String], format: Format) ->
     let invalid =
         |error: &ToolError| Failure::usage(error.for_reader(), format!("see `firewarden tools describe {name}`"));
     parts.tools.validate(name, &call.args).map_err(|e| invalid(&e))?;
-    let (ruling, pass) = judge(&Gate::new(parts.policy.clone()), tool, &call);
+    let (ruling, pass) = judge(&Gate::new(parts.policy.clone()), tool.as_ref(), &call);
     let Some(pass) = pass else {
         let reasons: Vec<String> = ruling.reasons.iter().map(|r| format!("{} ({})", r.reason, r.rule)).collect();
         let help = "the policies decide; `firewarden policy test` runs their tests";

@@ -2,6 +2,7 @@
 //! test holds the two together.
 
 use super::forge::Github;
+use super::mcp;
 use super::secret::Reference;
 use super::silences::Alertmanager;
 use super::units::{Size, Span};
@@ -304,6 +305,7 @@ pub(super) struct Tools {
     pub runbooks: Runbooks,
     pub jira: Jira,
     pub github: Github,
+    pub mcp: Vec<mcp::Server>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -15,7 +15,6 @@ pub(super) const LATER: &[(&str, &str, &str)] = &[
     ("routes[].runner", "in_process", "leave it out: investigations run in this process"),
     ("routes[].max_concurrency", "2", "leave it out"),
     ("routes[].max_total", "null", "leave it out"),
-    ("tools.mcp", "[]", "leave it out"),
     ("policies.shadow", "null", "leave it out"),
     ("audit.signing_key", "null", "leave it out: chains are hashed, not signed"),
     ("audit.checkpoint_every", "10s", "leave it out: chains are hashed, not signed"),
@@ -98,13 +97,13 @@ mod tests {
         let mut tree = Node::parse(
             "access: {tokens: [], oidc: null}\nintake: {storm: {per_source_per_minute: 120}, coalesce: {wait: 0s, at_most: 2m}}\n\
              pollers: []\naudit: {signing_key: null, checkpoint_every: 10s}\nmemory:\nretention: {payloads: 400d}\n\
-             tools: {mcp: []}\npolicies: {shadow: null}\nroutes: [{name: a, runner: in_process}]\n",
+             policies: {shadow: null}\nroutes: [{name: a, runner: in_process}]\n",
         )
         .unwrap();
         assert_eq!(take_out(&mut tree), []);
         assert_eq!(
             tree.json(),
-            serde_json::json!({"access": {"tokens": []}, "intake": {}, "tools": {}, "policies": {}, "routes": [{"name": "a"}]})
+            serde_json::json!({"access": {"tokens": []}, "intake": {}, "policies": {}, "routes": [{"name": "a"}]})
         );
         let mut tree =
             Node::parse("policies:\n  dir: null\n  shadow: next\nroutes:\n- name: a\n- name: b\n  max_total: 3\n")

@@ -6,6 +6,7 @@
 //! - [`resolve`]: paths, secrets and names checked
 //! - [`keys`]: what each key means, for docs/configuration.md and for suggestions
 //! - [`looking`]: the peers of the reading tools beside cluster and Prometheus
+//! - [`mcp`]: MCP servers
 //! - [`units`], [`secret`]: durations, sizes, references to secrets
 
 mod file;
@@ -14,6 +15,7 @@ pub mod keys;
 mod later;
 mod load;
 mod looking;
+mod mcp;
 mod read;
 mod resolve;
 mod secret;
@@ -25,6 +27,7 @@ mod units;
 pub use file::{JiraDeployment, LogFormat, Price, ProbeMethod, Provider, Role};
 pub use load::{Loaded, Sources};
 pub use looking::{Alertmanager, Elasticsearch, Github, GithubCredential, Jira, Loki, ProbeTarget, Runbooks};
+pub use mcp::{McpPeer, McpWay};
 pub use secret::resolve as resolve_secret;
 pub use tree::Place;
 pub use units::{Size, Span};
@@ -79,6 +82,8 @@ pub struct Config {
     pub tool_secrets: BTreeMap<(String, String), Secret>,
     /// The Jira to look at and to write into, if one is configured.
     pub jira: Option<Jira>,
+    /// MCP servers, and what of them is offered.
+    pub mcp: Vec<McpPeer>,
     /// Who is told of reports.
     pub notify: Vec<Notify>,
     /// How log lines look.
@@ -315,7 +320,7 @@ impl Config {
         let kubernetes = self.kubernetes.iter().filter_map(|k| k.bearer.as_ref());
         let github =
             self.github.iter().flat_map(|g| g.write.iter().chain([&g.credential]).map(GithubCredential::secret));
-        let tools = self.tool_secrets.values();
+        let tools = self.tool_secrets.values().chain(self.mcp.iter().flat_map(McpPeer::secrets));
         let peers = peers.chain(probes).chain(kubernetes).chain(github).chain(tools);
         access.chain(intake).chain(models).chain(peers).chain(notify).collect()
     }

@@ -5,6 +5,7 @@
 //! - [`alertmanager`]: Alertmanager and its silences
 //! - [`jira`]: Jira, its projects, and what our account may write there
 //! - [`looking`]: Loki, Elasticsearch, what may be probed, runbooks, repositories
+//! - [`mcp`]: MCP servers, and what is listed of them
 //! - [`writing`]: who changes the cluster
 //! - [`custom`]: commands of one's own tools
 //! - [`judge`]: what their answers mean; pure
@@ -14,6 +15,7 @@ mod custom;
 mod jira;
 pub mod judge;
 mod looking;
+mod mcp;
 mod peers;
 mod writing;
 

@@ -1,7 +1,7 @@
 //! Asking, all at once, each within its own time.
 
 use super::judge::{self, NEEDED, TOO_MUCH};
-use super::{Cause, Finding, alertmanager, custom, jira, looking, writing};
+use super::{Cause, Finding, alertmanager, custom, jira, looking, mcp, writing};
 use crate::app;
 use crate::config::{Config, Model, Places, Provider};
 use crate::domain::Clock;
@@ -36,6 +36,7 @@ pub async fn examine(config: &Config, clock: &dyn Clock) -> Vec<Finding> {
         ("github".into(), Box::pin(looking::github(config))),
         ("github writer".into(), Box::pin(looking::github_writer(config))),
         ("jira".into(), Box::pin(jira::jira(config))),
+        ("mcp".into(), Box::pin(mcp::servers(config))),
     ];
     for model in &config.models {
         let of = format!("model {}", model.name);

@@ -116,6 +116,13 @@ impl Request {
         if has_type { Ok(self) } else { self.header("content-type", "application/json") }
     }
 
+    /// The same by another method, which has to be one.
+    #[must_use]
+    pub(super) fn by(mut self, method: &'static str) -> Self {
+        self.method = Method::from_bytes(method.as_bytes()).unwrap_or(self.method);
+        self
+    }
+
     /// What it asks for, without the query, which may hold a key.
     pub fn shown(&self) -> String {
         let mut url = self.url.clone();
@@ -163,7 +170,7 @@ impl Caller {
     }
 
     /// The answer; or why there is none, and whether the request may have been sent.
-    async fn exchange(&self, request: &Request, bounds: Bounds) -> Result<Answer, (EdgeError, bool)> {
+    pub(super) async fn exchange(&self, request: &Request, bounds: Bounds) -> Result<Answer, (EdgeError, bool)> {
         let asked = Asked {
             peer: &request.peer,
             method: request.method.clone(),

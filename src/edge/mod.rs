@@ -14,6 +14,7 @@
 //! - [`kube`]: a reader of any kind that a Kubernetes API server knows, and the door through which
 //!   one is changed.
 //! - [`loki`]: a reader of the Loki HTTP API.
+//! - [`mcp`]: MCP servers, by command or HTTP.
 //! - [`pinned`]: one exchange with an address that was looked up once.
 //! - [`probe`]: probes of addresses that the configuration lists.
 //! - [`prometheus`]: a reader of the Prometheus HTTP API.
@@ -33,6 +34,7 @@ pub mod http;
 pub mod jira;
 pub mod kube;
 pub mod loki;
+pub mod mcp;
 pub mod pinned;
 pub mod probe;
 pub mod prometheus;
@@ -52,6 +54,7 @@ pub use http::{Auth, HttpPeer};
 pub use jira::{JiraReader, JiraWriter};
 pub use kube::{KubeReader, KubeWriter};
 pub use loki::LokiReader;
+pub use mcp::McpServer;
 pub use pinned::Pinned;
 pub use probe::{ProbeTarget, Probed, Prober};
 pub use prometheus::{MAX_SERIES, PrometheusReader};

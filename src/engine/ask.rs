@@ -353,7 +353,7 @@ pub fn offered(
         .into_iter()
         .map(|offer| {
             let spec = tools.spec(&offer.name);
-            let acts = spec.is_some_and(|spec| spec.effect != Effect::Read);
+            let acts = spec.as_ref().is_some_and(|spec| spec.effect != Effect::Read);
             Candidate { tags: spec.map(|spec| spec.tags.clone()).unwrap_or_default(), acts, offer }
         })
         .collect();

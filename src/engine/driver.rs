@@ -186,7 +186,20 @@ impl<'e> Session<'e> {
         self.inv.calls.iter().any(|c| c.call.id == call_id && c.progress == Progress::Planned)
     }
 
+    /// Servers whose tools `step` may need have had their time to greet.
+    async fn await_tools(&self, step: &Step) {
+        let tools = &self.engine.tools;
+        match step {
+            Step::Read(calls) | Step::Plan(calls) => {
+                tools.ready_for(calls.iter().map(|call| call.tool.as_str())).await;
+            }
+            Step::Ask { .. } | Step::Authorize(_) | Step::Reconcile(_) | Step::Verify(_) => tools.ready().await,
+            _ => {}
+        }
+    }
+
     async fn perform(&mut self, step: Step) -> Result<(), EngineError> {
+        self.await_tools(&step).await;
         match step {
             Step::Assess(phase) => self.assess(phase).await,
             Step::Decline => self.decline(),

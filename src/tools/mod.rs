@@ -2,7 +2,8 @@
 //!
 //! - [`spec`]: what a tool is ([`ToolSpec`], [`ReadTool`]) and how it fails ([`ToolError`]).
 //! - [`act`]: tools that change something ([`ActTool`]): plan, execute, look, watch.
-//! - [`custom`]: tools that a manifest describes whole: requests and commands.
+//! - [`custom`]: tools that are described whole: requests, commands, calls of MCP servers.
+//! - [`mcp`]: tools of MCP servers, as the configuration lists them.
 //! - [`manifest`]: `tools/*.yaml`, embedded and overridden by a directory.
 //! - [`sources`]: the peers of the tools; [`registry`]: the tools that exist here, and the one way to
 //!   call them.
@@ -29,6 +30,7 @@ pub mod kubernetes;
 pub mod log;
 pub mod loki;
 pub mod manifest;
+pub mod mcp;
 pub mod probe;
 pub mod prometheus;
 pub mod registry;

@@ -2,6 +2,7 @@
 
 use super::act::{ActError, ActTool, Observed, PREVIEW_BYTES, Plan, Setting};
 use super::manifest::{ManifestError, Manifests};
+use super::mcp::{self, Mcp};
 use super::sources::{Sources, builtins, fitting};
 use super::spec::{ReadTool, Seen, ToolError, ToolSpec};
 use super::{blank, bound, custom, evidence, gist};
@@ -21,26 +22,37 @@ use tokio::sync::Semaphore;
 /// cluster that is in trouble already.
 const AT_ONCE: usize = 32;
 
-struct Entry {
+/// A tool and what its calls are checked against.
+pub(super) struct Entry {
     tool: Tool,
+    spec: Arc<ToolSpec>,
     schema: jsonschema::Validator,
 }
 
 impl Entry {
-    fn of(tool: custom::Tool, params: &Value) -> Result<Self, String> {
-        let schema = jsonschema::validator_for(params).map_err(|e| format!("params: is no JSON Schema: {e}"))?;
-        let tool = match tool.into_kind() {
-            custom::Kind::Reads(tool) => Tool::Reads(tool),
-            custom::Kind::Acts(tool) => Tool::Acts(tool),
-        };
-        Ok(Self { tool, schema })
+    fn new(tool: Tool) -> Result<Self, String> {
+        // A tool may say more of its parameters than its manifest can.
+        let spec = Arc::new(tool.spec().clone());
+        let schema = jsonschema::validator_for(&spec.params).map_err(|e| format!("params: is no JSON Schema: {e}"))?;
+        Ok(Self { tool, spec, schema })
+    }
+
+    pub(super) fn spec(&self) -> &Arc<ToolSpec> {
+        &self.spec
+    }
+
+    pub(super) fn of(tool: custom::Tool) -> Result<Self, String> {
+        Self::new(match tool.into_kind() {
+            custom::Kind::Reads(tool) => Tool::Reads(tool.into()),
+            custom::Kind::Acts(tool) => Tool::Acts(tool.into()),
+        })
     }
 }
 
 /// A tool by what it does.
 pub(super) enum Tool {
-    Reads(Box<dyn ReadTool>),
-    Acts(Box<dyn ActTool>),
+    Reads(Arc<dyn ReadTool>),
+    Acts(Arc<dyn ActTool>),
 }
 
 impl Tool {
@@ -54,7 +66,9 @@ impl Tool {
 
 /// The tools that exist here.
 pub struct Registry {
-    tools: BTreeMap<String, Entry>,
+    tools: BTreeMap<String, Arc<Entry>>,
+    /// Tools that come and go with their servers.
+    mcp: Mcp,
     kubernetes: Option<KubeReader>,
     runbooks: Option<RunbookReader>,
     redactor: Arc<ArcSwap<Redactor>>,
@@ -82,7 +96,7 @@ impl Registry {
             let wrong = |text: String| ManifestError { file: file.to_owned(), text };
             if let Some(tool) = custom::Tool::new(spec, &sources.custom).map_err(wrong)? {
                 if spec.requires.iter().all(|peer| sources.has(peer)) {
-                    tools.insert(spec.name.clone(), Entry::of(tool, &spec.params).map_err(wrong)?);
+                    tools.insert(spec.name.clone(), Arc::new(Entry::of(tool).map_err(wrong)?));
                 }
                 continue;
             }
@@ -95,14 +109,18 @@ impl Registry {
                 continue;
             }
             if let Some(tool) = sources.tool(&Arc::new(spec.clone()), &redactor) {
-                // A tool may say more of its parameters than its manifest can.
-                let schema = jsonschema::validator_for(&tool.spec().params)
-                    .map_err(|e| wrong(format!("params: is no JSON Schema: {e}")))?;
-                tools.insert(spec.name.clone(), Entry { tool, schema });
+                tools.insert(spec.name.clone(), Arc::new(Entry::new(tool).map_err(wrong)?));
             }
         }
-        let Sources { kubernetes, runbooks, .. } = sources;
-        Ok(Self { tools, kubernetes, runbooks, redactor, slots: Semaphore::new(AT_ONCE) })
+        let Sources { kubernetes, runbooks, mcp, .. } = sources;
+        let mcp = Mcp::new(mcp);
+        // Nobody takes a name away from another tool, whether that one exists here or not.
+        let taken = |name: &String| manifests.specs().any(|(_, spec)| spec.name == *name);
+        if let Some(name) = mcp.names().find(taken) {
+            let text = format!("`{name}` is the name of another tool; call the server otherwise");
+            return Err(ManifestError { file: "tools.mcp".to_owned(), text });
+        }
+        Ok(Self { tools, mcp, kubernetes, runbooks, redactor, slots: Semaphore::new(AT_ONCE) })
     }
 
     /// Whether `runbook_fetch` can read pages, and whether files; `None` where there is no such tool.
@@ -112,21 +130,53 @@ impl Registry {
     }
 
     /// The tool called `name`.
-    pub fn get(&self, name: &str) -> Option<&dyn ReadTool> {
-        match &self.tools.get(name)?.tool {
-            Tool::Reads(tool) => Some(tool.as_ref()),
+    pub fn get(&self, name: &str) -> Option<Arc<dyn ReadTool>> {
+        match &self.found(name)?.tool {
+            Tool::Reads(tool) => Some(tool.clone()),
             Tool::Acts(_) => None,
         }
     }
 
     /// What the tool called `name` declares, whether it looks or acts.
-    pub fn spec(&self, name: &str) -> Option<&ToolSpec> {
-        self.tools.get(name).map(|entry| entry.tool.spec())
+    pub fn spec(&self, name: &str) -> Option<Arc<ToolSpec>> {
+        self.found(name).map(|entry| entry.spec.clone())
     }
 
     /// What the tools declare, sorted by name.
-    pub fn specs(&self) -> Vec<&ToolSpec> {
-        self.tools.values().map(|entry| entry.tool.spec()).collect()
+    pub fn specs(&self) -> Vec<Arc<ToolSpec>> {
+        let coming = self.mcp.tools();
+        let mut specs: Vec<Arc<ToolSpec>> =
+            self.tools.values().chain(coming.values()).map(|entry| entry.spec.clone()).collect();
+        specs.sort_by(|a, b| a.name.cmp(&b.name));
+        specs
+    }
+
+    /// How the tools of MCP servers stand that the configuration lists.
+    pub fn standing(&self) -> Vec<mcp::Standing> {
+        let redactor = self.redactor.load();
+        let clean = |of: mcp::Standing| mcp::Standing { why: redactor.text(&of.why).0.into_owned(), ..of };
+        self.mcp.standing().into_iter().map(clean).collect()
+    }
+
+    /// Waits until every MCP server was looked at once, as long as that may take.
+    pub async fn ready(&self) {
+        self.mcp.first().await;
+    }
+
+    /// The same, if one of `names` is of such a server.
+    pub async fn ready_for<'a>(&self, mut names: impl Iterator<Item = &'a str>) {
+        if names.any(|name| !self.tools.contains_key(name)) {
+            self.ready().await;
+        }
+    }
+
+    /// Keeps in touch with the MCP servers; never ends.
+    pub async fn keep(&self) {
+        self.mcp.keep().await;
+    }
+
+    fn found(&self, name: &str) -> Option<Arc<Entry>> {
+        self.tools.get(name).cloned().or_else(|| self.mcp.tools().get(name).cloned())
     }
 
     /// The tools to offer to a model at `level`, sorted by name: those with a name or tag in `chosen`,
@@ -145,23 +195,27 @@ impl Registry {
 
     /// Whether the tool called `name` is among those that [`Self::offers`] gives for `chosen`.
     pub fn offered<T: AsRef<str>>(&self, name: &str, chosen: &[T]) -> bool {
-        self.spec(name).is_some_and(|spec| is_chosen(spec, chosen))
+        self.spec(name).is_some_and(|spec| is_chosen(&spec, chosen))
     }
 
     /// Digest over all that the tools declare: two registries with one digest offer the same.
     pub fn digest(&self) -> Digest {
-        Digest::of_parts(self.specs().into_iter().map(|s| serde_json_canonicalizer::to_vec(s).unwrap_or_default()))
+        Digest::of_parts(self.specs().into_iter().map(|s| serde_json_canonicalizer::to_vec(&*s).unwrap_or_default()))
     }
 
-    /// Learns what kinds the cluster serves, so that [`ReadTool::target`] resolves them all.
+    /// Learns what kinds the cluster serves, so that [`ReadTool::target`] resolves them all, and what MCP
+    /// servers offer.
     ///
     /// # Errors
     /// When the cluster does not tell; targets of kinds that are not built in then stand as written.
     pub async fn warm(&self) -> Result<(), ToolError> {
-        match &self.kubernetes {
-            Some(cluster) => cluster.discover().await.map_err(ToolError::from),
-            None => Ok(()),
-        }
+        let discovered = async {
+            match &self.kubernetes {
+                Some(cluster) => cluster.discover().await.map_err(ToolError::from),
+                None => Ok(()),
+            }
+        };
+        tokio::join!(discovered, self.ready()).0
     }
 
     /// What a call would touch, for the policy; see [`ReadTool::target`].
@@ -179,7 +233,7 @@ impl Registry {
     /// [`ToolError::Invalid`], in words that tell what to send instead.
     pub fn validate(&self, name: &str, args: &Value) -> Result<(), ToolError> {
         let entry = self.entry(name)?;
-        let takes = || takes(&entry.tool.spec().params);
+        let takes = || takes(&entry.spec.params);
         if !args.is_object() {
             return Err(ToolError::invalid(format!("{name} takes its arguments as one JSON object: {}", takes())));
         }
@@ -208,7 +262,7 @@ impl Registry {
         let call = pass.redeem();
         self.validate(&call.tool, &call.args)?;
         let seen = evidence::read(&call.args, kept).map_err(|e| self.clean(e))?;
-        Ok(self.observed(self.reading(&call.tool)?, &call.args, seen))
+        Ok(self.observed(self.reading(&call.tool)?.as_ref(), &call.args, seen))
     }
 
     pub(super) async fn look(&self, name: &str, args: &Value) -> Result<Observation, ToolError> {
@@ -223,7 +277,7 @@ impl Registry {
                 true,
             ))
         });
-        Ok(self.observed(tool, args, seen.map_err(|e| self.clean(e))?))
+        Ok(self.observed(tool.as_ref(), args, seen.map_err(|e| self.clean(e))?))
     }
 
     /// Tries a change without making it.
@@ -292,16 +346,16 @@ impl Registry {
         looked.unwrap_or_else(|_| Err(slow(&action.tool, limit))).map_err(|e| self.clean(e))
     }
 
-    fn reading(&self, name: &str) -> Result<&dyn ReadTool, ToolError> {
+    fn reading(&self, name: &str) -> Result<Arc<dyn ReadTool>, ToolError> {
         match &self.entry(name)?.tool {
-            Tool::Reads(tool) => Ok(tool.as_ref()),
+            Tool::Reads(tool) => Ok(tool.clone()),
             Tool::Acts(_) => Err(ToolError::invalid(format!("{name} does not look, it changes something"))),
         }
     }
 
-    fn acting(&self, name: &str) -> Result<&dyn ActTool, ToolError> {
+    fn acting(&self, name: &str) -> Result<Arc<dyn ActTool>, ToolError> {
         match &self.entry(name)?.tool {
-            Tool::Acts(tool) => Ok(tool.as_ref()),
+            Tool::Acts(tool) => Ok(tool.clone()),
             Tool::Reads(_) => Err(ToolError::invalid(format!("{name} only looks"))),
         }
     }
@@ -339,9 +393,14 @@ impl Registry {
         Observation { data: seen.data, text, whole, truncated: seen.truncated || cut, redacted }
     }
 
-    fn entry(&self, name: &str) -> Result<&Entry, ToolError> {
-        self.tools.get(name).ok_or_else(|| {
-            let known: Vec<&str> = self.tools.keys().map(String::as_str).collect();
+    fn entry(&self, name: &str) -> Result<Arc<Entry>, ToolError> {
+        self.found(name).ok_or_else(|| {
+            // One that is listed and not offered says why: whoever calls it may have seen it before.
+            if let Some(gone) = self.standing().into_iter().find(|of| of.name == name) {
+                return ToolError::failed(format!("{name} is not offered: {}", gone.why), false);
+            }
+            let specs = self.specs();
+            let known: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
             let shown: String = name.chars().take(64).collect();
             ToolError::invalid(format!("there is no tool `{shown}`; there are {}", known.join(", ")))
         })

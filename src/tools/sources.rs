@@ -4,7 +4,7 @@ use super::act::ActTool;
 use super::registry::Tool;
 use super::spec::{ReadTool, ToolSpec};
 use super::{
-    alertmanager, custom, elasticsearch, evidence, github, jira, kubernetes, loki, probe, prometheus, runbooks,
+    alertmanager, custom, elasticsearch, evidence, github, jira, kubernetes, loki, mcp, probe, prometheus, runbooks,
 };
 use crate::domain::{Clock, Effect, Redactor};
 use crate::edge::{
@@ -43,6 +43,8 @@ pub struct Sources {
     pub jira: Option<JiraReader>,
     /// Where issues are written.
     pub jira_writer: Option<JiraWriter>,
+    /// MCP servers, and what is listed of them.
+    pub mcp: Vec<mcp::Peer>,
     /// What tools of one's own reach the world through.
     pub custom: custom::Doors,
     /// What "now" and "an hour ago" mean.
@@ -66,6 +68,7 @@ impl Sources {
             github_write: None,
             jira: None,
             jira_writer: None,
+            mcp: vec![],
             custom: custom::Doors::default(),
             clock,
         }
@@ -93,8 +96,8 @@ impl Sources {
     /// The tool that `spec` runs, if its peer is there.
     pub(super) fn tool(&self, spec: &Arc<ToolSpec>, redactor: &Arc<ArcSwap<Redactor>>) -> Option<Tool> {
         match own_effect(&spec.builtin) {
-            Effect::Read => self.reading(spec, redactor).map(Tool::Reads),
-            _ => self.acting(spec, redactor).map(Tool::Acts),
+            Effect::Read => self.reading(spec, redactor).map(|tool| Tool::Reads(tool.into())),
+            _ => self.acting(spec, redactor).map(|tool| Tool::Acts(tool.into())),
         }
     }
 

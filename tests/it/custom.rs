@@ -2,7 +2,7 @@
 //! every way there is, and never two effects.
 
 use crate::support::chain::{assert_sound, count, entries};
-use crate::support::http::eventually;
+use crate::support::http::{eventually, is_whole};
 use crate::support::model::{Model, Script};
 use crate::support::site::{SOON, Site};
 use firewarden::journal::Entry;
@@ -131,14 +131,8 @@ impl Cache {
     }
 }
 
-fn is_whole(request: &str) -> bool {
-    let Some((head, body)) = request.split_once("\r\n\r\n") else { return false };
-    let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
-    body.len() >= length.unwrap_or(0usize)
-}
-
 /// Everything may happen: what is tested here is not the policy.
-fn policies(dir: &Path) {
+pub fn policies(dir: &Path) {
     let dir = dir.join("policies");
     for folder in ["risk", "action"] {
         std::fs::create_dir_all(dir.join(folder)).unwrap();
@@ -202,7 +196,7 @@ fn envelope(n: usize) -> Value {
 }
 
 /// One incident from the alert to its end.
-async fn incident(site: &Site, n: usize) -> Vec<Entry> {
+pub async fn incident(site: &Site, n: usize) -> Vec<Entry> {
     let taken = site.deliver(&envelope(n)).await;
     let id = taken["events"][0]["job_id"].as_str().unwrap().to_owned();
     ended(site, &id).await
@@ -216,7 +210,7 @@ async fn ended(site: &Site, id: &str) -> Vec<Entry> {
 }
 
 /// What the journal says became of the one change.
-fn outcome(entries: &[Entry]) -> &'static str {
+pub fn outcome(entries: &[Entry]) -> &'static str {
     let last = entries.iter().rev().map(|entry| entry.body.kind()).find(|kind| {
         ["ActionFinished", "ActionReconciled", "ActionFailed", "ActionDoubted", "ActionDropped"].contains(kind)
     });

@@ -10,6 +10,7 @@
 //! - [`conversation`]: what a model is told, request after request
 //! - [`summaries`]: what a cheap model condenses for a conversation
 //! - [`custom`]: tools that a manifest describes whole: never two effects, and nothing leaves the sandbox
+//! - [`mcp`]: tools of MCP servers: only what was listed, and never two effects
 //! - [`doctor`]: what is missing, how good a model is, and what it was told
 //! - [`jira`]: what is written into Jira is there once, whatever goes wrong on the way
 //! - [`silences`]: an alert is silenced once, and no longer than was agreed
@@ -52,6 +53,7 @@ mod github_acts;
 mod hostile;
 mod jira;
 mod layers;
+mod mcp;
 mod peers;
 mod replayed;
 mod scenarios;

@@ -1,7 +1,7 @@
 //! From a well-formed file to a [`Config`]: well-known variables, paths, secrets, names.
 //!
-//! - [`alertmanager`], [`budgets`], [`custom`], [`github`], [`jira`], [`looking`], [`models`], [`places`]: those parts that take most
-//!   words
+//! - [`alertmanager`], [`budgets`], [`custom`], [`github`], [`jira`], [`looking`], [`mcp`], [`models`], [`places`]: those parts
+//!   that take most words
 
 mod alertmanager;
 mod budgets;
@@ -9,6 +9,7 @@ mod custom;
 mod github;
 mod jira;
 mod looking;
+mod mcp;
 mod models;
 mod places;
 
@@ -85,6 +86,7 @@ impl Loaded {
             runbooks: r.runbooks(),
             github: r.github(),
             jira: r.jira(),
+            mcp: r.mcp(),
             notify: r.notify(),
             log: file.telemetry.log,
         };

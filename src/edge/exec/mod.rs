@@ -4,14 +4,17 @@
 //! - [`kept`]: the beginning and the end of what a command writes.
 //! - [`folder`]: the empty folder that it works in.
 //! - [`group`]: ending all that a command began.
+//! - [`lasting`]: a command that stays, and is talked to.
 //! - [`sandbox`]: how a process confines itself before it becomes the command.
 
 mod folder;
 mod group;
 pub mod kept;
+pub mod lasting;
 pub mod sandbox;
 
 pub use kept::Kept;
+pub use lasting::{Lasting, Life};
 pub use sandbox::Confinement;
 
 use crate::domain::{Secret, Target};
@@ -212,6 +215,7 @@ fn told(status: ExitStatus) -> Status {
 }
 
 /// One output that is being read.
+#[derive(Debug)]
 struct Reading {
     kept: Arc<Mutex<Kept>>,
     task: Option<tokio::task::JoinHandle<()>>,
@@ -234,6 +238,11 @@ impl Reading {
     }
 
     async fn end(mut self) -> Kept {
+        self.read().await
+    }
+
+    /// What was kept by the time that everybody who writes is gone, or is given up.
+    async fn read(&mut self) -> Kept {
         if let Some(task) = self.task.as_mut() {
             let _ = tokio::time::timeout(DRAIN, task).await;
         }

@@ -1,7 +1,7 @@
 //! A tool of one's own that changes something.
 
 use super::read::looked;
-use super::{Does, Plans, Tool, command, given, http, named, words};
+use super::{Does, Plans, Tool, command, given, http, mcp, named, words};
 use crate::domain::{Action, BlastRadius, Marker, Preview, Receipt, Reconciled, Target};
 use crate::edge::call::Unanswered;
 use crate::edge::exec::Status;
@@ -65,6 +65,10 @@ impl ActTool for Acting {
         let tool = &self.0;
         let (permit, action) = warrant.redeem(&tool.spec.name, now)?;
         let refused = |e: ToolError| ActError::refused(e.for_reader());
+        // Hints of a server may have made it graver since somebody agreed to it.
+        if action.effect < tool.spec.effect {
+            return Err(ActError::stale(format!("{} is `{}` by now", tool.spec.name, tool.spec.effect)));
+        }
         let given = given(&tool.spec.params, &action.args);
         // Worked out anew from the arguments: the permit has to name exactly this.
         let target = tool.custom.target(&given).map_err(refused)?;
@@ -81,6 +85,16 @@ impl ActTool for Acting {
                 }
             }
             Does::Command(call) => ran(tool, call, &permit, &target, &given, now).await?,
+            Does::Mcp(call) => {
+                let server = mcp::server(tool, call).map_err(refused)?;
+                let order = mcp::call(tool, call, &given).map_err(refused)?;
+                let answer = server.change(&permit, &target, &order, now).await?;
+                match answer.failed {
+                    false => format!("{}: {}", call.tool, mcp::said(&answer)),
+                    // A tool that failed may have got halfway.
+                    true => return Err(ActError::unknown(format!("it says that it failed: {}", mcp::said(&answer)))),
+                }
+            }
         };
         Ok(Receipt { reference: marker, summary, detail: Value::Null })
     }
@@ -109,6 +123,10 @@ impl ActTool for Acting {
                     Status::Exited(1) => (false, String::new()),
                     _ => return Err(ToolError::failed(command::said(&ended), true)),
                 }
+            }
+            Some(Does::Mcp(call)) => {
+                let answer = mcp::looked(tool, call, &given).await?;
+                (http::applied(call.applied.as_ref(), &answer.data, &given)?, format!("{} shows it", call.tool))
             }
         };
         Ok(match found {
@@ -159,12 +177,17 @@ fn described(tool: &Tool, given: &Value) -> Result<(String, Value), ToolError> {
             let argv = command::argv(call, given)?;
             Ok((command::shown(&argv), json!({"argv": argv})))
         }
+        Does::Mcp(call) => {
+            let arguments = mcp::arguments(call, given)?;
+            let facts = json!({"mcp": {"server": call.server, "tool": call.tool, "arguments": arguments}});
+            Ok((mcp::shown(call, &arguments), facts))
+        }
     }
 }
 
 fn text(data: &Value) -> String {
-    let said = if data["body"].is_null() { &data["stdout"] } else { &data["body"] };
-    match said {
+    let said = ["body", "stdout", "answer"].iter().map(|key| &data[*key]).find(|said| !said.is_null());
+    match said.unwrap_or(&Value::Null) {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),
         other => serde_json::to_string_pretty(other).unwrap_or_default(),

@@ -1,11 +1,11 @@
 //! What is wrong with the description of a tool, told when it is loaded: each text names the key.
 
-use super::{Aim, CommandCall, Custom, Does, HttpCall, Plans, given, is_reference, named, reference};
+use super::{Aim, CommandCall, Custom, Does, HttpCall, McpCall, Plans, given, is_reference, named, reference};
 use crate::domain::{Effect, Retry};
 use crate::edge::call::check_header;
 use crate::template::places::{self, PlaceError};
 use crate::tools::spec::Example;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::{Component, Path};
@@ -35,10 +35,11 @@ pub struct WrittenPlan {
 }
 
 /// What a manifest says of retrying.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WrittenRetry {
     /// Not without a person.
+    #[default]
     Never,
     /// When a look shows that it is not there, and no copy can be on its way any more.
     Probe,
@@ -73,6 +74,23 @@ impl Written {
         ];
         there.into_iter().find_map(|(key, is)| is.then_some(key))
     }
+}
+
+/// What is said of a tool beside its name, effect and parameters, wherever it is said.
+#[derive(Debug)]
+pub struct Parts {
+    /// What it does.
+    pub run: Does,
+    /// What it touches.
+    pub target: Option<Aim>,
+    /// How it is tried.
+    pub plan: Option<Plans>,
+    /// How one looks for it.
+    pub reconcile: Option<Does>,
+    /// What may happen after doubt.
+    pub retry: WrittenRetry,
+    /// It can be taken back.
+    pub reversible: bool,
 }
 
 /// What the tool is declared as.
@@ -111,10 +129,20 @@ pub fn checked(run: Does, written: Written, declared: &Declared<'_>) -> Result<C
         return Err("plan: say what would be changed, in words (`{text: …}`) or by a dry run".into());
     }
     let reconcile = written.reconcile.map(|written| one("reconcile", written.http, written.command)).transpose()?;
-    let retry = retry(&run, reconcile.is_some(), written.retry.unwrap_or(WrittenRetry::Never))?;
+    let retry = written.retry.unwrap_or(WrittenRetry::Never);
     let reversible = written.reversible.unwrap_or(false);
-    let custom = Custom { run, target: written.target, plan, reconcile, retry, reversible };
-    check(&custom, acts, declared)?;
+    whole(Parts { run, target: written.target, plan, reconcile, retry, reversible }, declared)
+}
+
+/// The description that `parts` make, if nothing is wrong with it.
+///
+/// # Errors
+/// The first thing that is.
+pub fn whole(parts: Parts, declared: &Declared<'_>) -> Result<Custom, String> {
+    let Parts { run, target, plan, reconcile, retry: wanted, reversible } = parts;
+    let retry = retry(&run, reconcile.is_some(), wanted)?;
+    let custom = Custom { run, target, plan, reconcile, retry, reversible };
+    check(&custom, declared.effect != Effect::Read, declared)?;
     Ok(custom)
 }
 
@@ -150,12 +178,18 @@ fn retry(run: &Does, can_look: bool, written: WrittenRetry) -> Result<Retry, Str
         }
         // Every command has them in its environment.
         Does::Command(_) => true,
+        // Its server is told them, and nobody knows what it does with them.
+        Does::Mcp(_) => false,
     };
     match (written, can_look) {
         (WrittenRetry::Never, _) => Ok(Retry::Never),
         (_, false) => Err("retry: without `reconcile` nothing tells whether it was done; write `never`".into()),
         (WrittenRetry::Probe, true) => Ok(Retry::Probe),
         (WrittenRetry::Keyed, true) if carries => Ok(Retry::Keyed),
+        (WrittenRetry::Keyed, true) if matches!(run, Does::Mcp(_)) => {
+            Err("retry: of an MCP server nobody knows whether it refuses a second copy; write `probe` or `never`"
+                .into())
+        }
         (WrittenRetry::Keyed, true) => {
             Err("retry: `keyed` needs a name that the server refuses a second time; add `idempotency_header`".into())
         }
@@ -186,14 +220,20 @@ fn check(custom: &Custom, acts: bool, declared: &Declared<'_>) -> Result<(), Str
     }
     let Some(does) = &custom.reconcile else { return Ok(()) };
     exchange("reconcile", does, &full, false)?;
-    let Does::Http(call) = does else { return Ok(()) };
-    let Some(applied) = &call.applied else {
-        return Err("reconcile.http.applied: say what shows that it was done, `{pointer: /last, equals: \"{{ marker }}\"}` for instance".into());
+    let (key, applied) = match does {
+        Does::Http(call) => ("reconcile.http.applied", &call.applied),
+        Does::Mcp(call) => ("reconcile.applied", &call.applied),
+        Does::Command(_) => return Ok(()),
+    };
+    let Some(applied) = applied else {
+        return Err(format!(
+            "{key}: say what shows that it was done, `{{pointer: /last, equals: \"{{{{ marker }}}}\"}}` for instance"
+        ));
     };
     if !applied.pointer.is_empty() && !applied.pointer.starts_with('/') {
-        return Err("reconcile.http.applied.pointer: a JSON Pointer begins with `/`".into());
+        return Err(format!("{key}.pointer: a JSON Pointer begins with `/`"));
     }
-    full.json("reconcile.http.applied.equals", &applied.equals)
+    full.json(&format!("{key}.equals"), &applied.equals)
 }
 
 /// What templates of one place may name, and what they are tried with.
@@ -252,7 +292,13 @@ fn exchange(key: &str, does: &Does, scope: &Scope<'_>, may_change: bool) -> Resu
     match does {
         Does::Http(call) => http(&format!("{key}.http"), call, scope, may_change),
         Does::Command(call) => command(&format!("{key}.command"), call, scope, may_change),
+        Does::Mcp(call) => mcp(key, call, scope),
     }
+}
+
+fn mcp(key: &str, call: &McpCall, scope: &Scope<'_>) -> Result<(), String> {
+    let written = call.arguments.iter().flatten();
+    written.into_iter().try_for_each(|(name, source)| scope.json(&format!("{key}.arguments.{name}"), source))
 }
 
 fn http(key: &str, call: &HttpCall, scope: &Scope<'_>, may_change: bool) -> Result<(), String> {
@@ -308,13 +354,8 @@ fn command(key: &str, call: &CommandCall, scope: &Scope<'_>, may_change: bool) -
         }
         scope.tried(&key, source, |given| places::argument(source, given))?;
     }
-    for name in call.env.keys().chain(call.secrets.keys()) {
-        let is_name = !name.is_empty()
-            && !name.starts_with(|c: char| c.is_ascii_digit())
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        if !is_name || RESERVED.contains(&name.as_str()) || name.starts_with("LD_") || name.starts_with("DYLD_") {
-            return Err(format!("{key}.env: `{name}` cannot be set"));
-        }
+    if let Some(name) = call.env.keys().chain(call.secrets.keys()).find(|name| !may_be_set(name)) {
+        return Err(format!("{key}.env: `{name}` cannot be set"));
     }
     if let Some(name) = call.env.keys().find(|name| call.secrets.contains_key(*name)) {
         return Err(format!("{key}.env: `{name}` stands under `secrets`, too"));
@@ -346,7 +387,16 @@ fn secrets<'a>(key: &str, mut written: impl Iterator<Item = (&'a String, &'a Str
     }
 }
 
-fn is_plain_path(path: &str) -> bool {
+/// Whether a command may be given the variable `name`.
+pub fn may_be_set(name: &str) -> bool {
+    let is_name = !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    is_name && !RESERVED.contains(&name) && !name.starts_with("LD_") && !name.starts_with("DYLD_")
+}
+
+/// Whether `path` is absolute, and no template.
+pub fn is_plain_path(path: &str) -> bool {
     let plain = |part: Component<'_>| matches!(part, Component::RootDir | Component::Normal(_));
     places::is_literal(path) && Path::new(path).is_absolute() && Path::new(path).components().all(plain)
 }

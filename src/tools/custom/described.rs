@@ -1,7 +1,8 @@
-//! What a manifest says of one exchange: a request or a command.
+//! What is said of one exchange: a request, a command, or a call of an MCP server's tool.
 
+use crate::edge::mcp::Pin;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// One exchange with the world.
@@ -12,6 +13,8 @@ pub enum Does {
     Http(HttpCall),
     /// A command.
     Command(CommandCall),
+    /// A call of an MCP server's tool. Manifests have none: the configuration lists them.
+    Mcp(McpCall),
 }
 
 /// How a change is tried without making it.
@@ -123,6 +126,21 @@ pub struct CommandCall {
     pub refused: Vec<u8>,
 }
 
+/// One call of an MCP server's tool.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct McpCall {
+    /// Our name for the server.
+    pub server: String,
+    /// Its name for the tool.
+    pub tool: String,
+    /// What the tool has to be.
+    pub pin: Pin,
+    /// What it is given, as templates; `None` is what the call is given.
+    pub arguments: Option<Map<String, Value>>,
+    /// For looking after doubt: what says that it was done.
+    pub applied: Option<Applied>,
+}
+
 /// Whether a command runs where the kernel cannot confine it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -175,15 +193,18 @@ impl Does {
         match self {
             Self::Http(call) => call.method.as_str().to_ascii_lowercase(),
             Self::Command(_) => "run".to_owned(),
+            Self::Mcp(_) => "call".to_owned(),
         }
     }
 
     /// The references to secrets in it.
     pub(super) fn references(&self) -> impl Iterator<Item = &str> {
         let secrets = match self {
-            Self::Http(call) => &call.secrets,
-            Self::Command(call) => &call.secrets,
+            Self::Http(call) => Some(&call.secrets),
+            Self::Command(call) => Some(&call.secrets),
+            // They are the server's, not the tool's.
+            Self::Mcp(_) => None,
         };
-        secrets.values().map(String::as_str)
+        secrets.into_iter().flatten().map(|(_, written)| written.as_str())
     }
 }

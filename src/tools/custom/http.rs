@@ -1,6 +1,6 @@
 //! From the description of a request and arguments to one exchange, and what its answer means.
 
-use super::{HttpCall, Tool, words};
+use super::{Applied, HttpCall, Tool, words};
 use crate::edge::call::{Bounds, Request};
 use crate::edge::pinned::Answer;
 use crate::edge::{EdgeError, EdgeErrorKind};
@@ -102,9 +102,14 @@ pub(super) fn wrong(tool: &Tool, answer: &Answer) -> ToolError {
 
 /// Whether the answer shows that the change was made.
 pub(super) fn shows(call: &HttpCall, answer: &Answer, given: &Value) -> Result<bool, ToolError> {
-    let Some(applied) = &call.applied else { return Ok(false) };
-    let wanted = places::json(&applied.equals, given).map_err(|e| ToolError::invalid(format!("applied: {e}")))?;
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    applied(call.applied.as_ref(), &body, given)
+}
+
+/// Whether what is wanted stands in `body`.
+pub(super) fn applied(wanted: Option<&Applied>, body: &Value, given: &Value) -> Result<bool, ToolError> {
+    let Some(applied) = wanted else { return Ok(false) };
+    let wanted = places::json(&applied.equals, given).map_err(|e| ToolError::invalid(format!("applied: {e}")))?;
     Ok(match body.pointer(&applied.pointer) {
         Some(Value::Array(items)) => items.contains(&wanted) || wanted == json!(items),
         Some(found) => *found == wanted,

@@ -1,9 +1,10 @@
-//! Tools that a manifest describes whole: an HTTP request or a command, without Rust.
+//! Tools that are described whole, without Rust: an HTTP request or a command by a manifest, a call of
+//! an MCP server's tool by the configuration.
 //!
-//! - here: what a manifest says of such a tool, and the tool that it becomes.
-//! - [`described`]: one request, one command.
+//! - here: what is said of such a tool, and the tool that it becomes.
+//! - [`described`]: one request, one command, one call.
 //! - [`check`]: what is wrong with it, told when it is loaded.
-//! - [`http`], [`command`]: from a description and arguments to one exchange, and what came of it.
+//! - [`http`], [`command`], [`mcp`]: from a description and arguments to one exchange, and what came of it.
 //! - [`read`], [`act`]: the tools.
 
 pub mod act;
@@ -11,14 +12,15 @@ pub mod check;
 pub mod command;
 pub mod described;
 pub mod http;
+pub mod mcp;
 pub mod read;
 
-pub use described::{Aim, Applied, CommandCall, Confine, Does, HttpCall, Method, Plans};
+pub use described::{Aim, Applied, CommandCall, Confine, Does, HttpCall, McpCall, Method, Plans};
 
 use super::act::ActTool;
 use super::spec::{ReadTool, ToolError, ToolSpec};
 use crate::domain::{Effect, Retry, Secret, Target};
-use crate::edge::{Caller, Runner};
+use crate::edge::{Caller, McpServer, Runner};
 use crate::template::places;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -60,7 +62,7 @@ impl Custom {
     pub fn commands(&self) -> impl Iterator<Item = &CommandCall> {
         self.exchanges().filter_map(|does| match does {
             Does::Command(call) => Some(call),
-            Does::Http(_) => None,
+            Does::Http(_) | Does::Mcp(_) => None,
         })
     }
 
@@ -92,8 +94,10 @@ impl Custom {
         let (system, kind, name) = match &self.run {
             Does::Http(call) => ("http", "Address", call.url.split(['?', '{']).next().unwrap_or_default()),
             Does::Command(call) => ("command", "Program", call.argv.first().map_or("", String::as_str)),
+            Does::Mcp(call) => ("mcp", "Tool", call.tool.as_str()),
         };
-        Target { system: system.into(), kind: kind.into(), name: name.into(), ..Target::default() }
+        let cluster = if let Does::Mcp(call) = &self.run { call.server.clone() } else { String::new() };
+        Target { system: system.into(), cluster, kind: kind.into(), name: name.into(), ..Target::default() }
     }
 }
 
@@ -121,6 +125,8 @@ pub struct Doors {
     pub runner: Runner,
     /// Values of secrets, by tool and reference.
     pub secrets: BTreeMap<(String, String), Secret>,
+    /// MCP servers, by name.
+    pub mcp: BTreeMap<String, McpServer>,
 }
 
 /// A tool and what it needs.

@@ -1,6 +1,6 @@
 //! A tool of one's own that looks.
 
-use super::{Does, Tool, command, given, http};
+use super::{Does, Tool, command, given, http, mcp};
 use crate::edge::exec::Status;
 use crate::tools::gist::{counted, name, quoted};
 use crate::tools::spec::{ReadTool, Seen, ToolError, ToolSpec};
@@ -27,7 +27,7 @@ impl ReadTool for Reading {
     fn argv(&self, args: &Value) -> Vec<String> {
         match &self.0.custom.run {
             Does::Command(call) => command::argv(call, &given(&self.0.spec.params, args)).unwrap_or_default(),
-            Does::Http(_) => Vec::new(),
+            Does::Http(_) | Does::Mcp(_) => Vec::new(),
         }
     }
 
@@ -40,11 +40,15 @@ impl ReadTool for Reading {
         if let Some(status) = seen.data["status"].as_u64() {
             return format!("{tool} was answered with {status}{}", outline(&seen.data["body"]));
         }
+        if let Some(answer) = seen.data.get("answer") {
+            return format!("{tool} answered{}", outline(answer));
+        }
         format!("{tool} ran{}", outline(&seen.data["stdout"]))
     }
 
     fn text(&self, _: &Value, seen: &Seen) -> String {
-        let mut out = shown(&seen.data["body"]).or_else(|| shown(&seen.data["stdout"])).unwrap_or_default();
+        let told = ["body", "stdout", "answer"].iter().find_map(|key| shown(&seen.data[*key]));
+        let mut out = told.unwrap_or_default();
         if let Some(complaint) = seen.data["stderr"].as_str().filter(|text| !text.trim().is_empty()) {
             out.push_str(&format!("\nand on stderr:\n{complaint}"));
         }
@@ -71,12 +75,27 @@ pub(super) async fn looked(tool: &Tool, does: &Does, given: &Value) -> Result<Se
                 status => Err(ToolError::failed(command::said(&ended), status == Status::TimedOut)),
             }
         }
+        Does::Mcp(call) => {
+            let answer = mcp::looked(tool, call, given).await?;
+            let mut seen = seen(mcp::data(&answer), answer.cut);
+            if !answer.left_out.is_empty() {
+                seen.notes.push(format!("left out, for it is no text: {}", listed(&answer.left_out)));
+            }
+            Ok(seen)
+        }
     }
 }
 
 fn seen(data: Value, truncated: bool) -> Seen {
     let notes = if truncated { vec!["only a part of the answer was kept".to_owned()] } else { vec![] };
     Seen { data, notes, truncated }
+}
+
+/// Each kind once, with how often it was there.
+fn listed(kinds: &[String]) -> String {
+    let mut counts = std::collections::BTreeMap::<&str, usize>::new();
+    kinds.iter().for_each(|kind| *counts.entry(kind).or_default() += 1);
+    counts.iter().take(10).map(|(kind, n)| format!("{n} {kind}")).collect::<Vec<_>>().join(", ")
 }
 
 fn outline(value: &Value) -> String {

@@ -41,7 +41,7 @@ async fn a_call_names_a_target_and_gets_steps_status_and_body() {
         network.clone(),
         "2026-11-21T00:00:00Z",
     );
-    let spec = registry.get("http_probe").unwrap().spec();
+    let spec = registry.spec("http_probe").unwrap();
     assert_eq!(spec.params["properties"]["target"]["enum"], json!(["shop"]));
     let seen = registry.look("http_probe", &json!({"target": "shop"})).await.unwrap();
     assert!(seen.text.starts_with("shop answers 503 instead of 200 in "), "{}", seen.text);

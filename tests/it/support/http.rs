@@ -54,3 +54,10 @@ pub async fn eventually<T>(what: &str, limit: Duration, mut look: impl AsyncFnMu
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
+
+/// Whether all of an HTTP request was read.
+pub fn is_whole(request: &str) -> bool {
+    let Some((head, body)) = request.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    body.len() >= length.unwrap_or(0usize)
+}

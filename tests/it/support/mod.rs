@@ -4,6 +4,7 @@
 //! - [`whole`]: the whole program in the test's own process, on a clock that is put forward by hand
 //! - [`alertmanager`]: an Alertmanager with a memory, and with faults
 //! - [`jira`]: a Jira with a memory, and with faults
+//! - [`mcp`]: an MCP server, on stdio and by HTTP, with faults
 //! - [`http`]: a small client, and waiting with a deadline
 //! - [`model`]: a scripted language model
 //! - [`world`]: a recorded world, served here and seen there
@@ -20,6 +21,7 @@ pub mod cluster;
 pub mod github;
 pub mod http;
 pub mod jira;
+pub mod mcp;
 pub mod model;
 pub mod sinks;
 pub mod site;
