@@ -100,11 +100,17 @@ pub(super) fn wrong(tool: &Tool, answer: &Answer) -> ToolError {
     EdgeError::new(&tool.spec.name, kind, said(answer)).into()
 }
 
-/// Whether the answer shows that the change was made.
+/// Whether the answer shows that the change was made. What is no whole JSON shows neither that it was
+/// nor that it was not: a proxy's page, a part of a list.
 pub(super) fn shows(call: &HttpCall, answer: &Answer, given: &Value) -> Result<bool, ToolError> {
     let Some(applied) = &call.applied else { return Ok(false) };
     let wanted = places::json(&applied.equals, given).map_err(|e| ToolError::invalid(format!("applied: {e}")))?;
-    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    if answer.cut {
+        let text = format!("whether it was done cannot be seen: the answer is larger than {BODY_BYTES} bytes");
+        return Err(ToolError::failed(text, true));
+    }
+    let body: Value = serde_json::from_slice(&answer.body)
+        .map_err(|_| ToolError::failed("whether it was done cannot be seen: the answer is no JSON", true))?;
     Ok(match body.pointer(&applied.pointer) {
         Some(Value::Array(items)) => items.contains(&wanted) || wanted == json!(items),
         Some(found) => *found == wanted,

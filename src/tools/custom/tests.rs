@@ -147,6 +147,8 @@ fn what_is_wrong_with_a_manifest_is_told_exactly() {
         (HTTP, "    method: POST\n", "    method: GET\n", "run.http.method: GET only looks; this tool is declared to change something".into()),
         (HTTP, "    applied: {pointer: /done, equals: \"{{ marker }}\"}\n", "",
             "reconcile.http.applied: say what shows that it was done, `{pointer: /last, equals: \"{{ marker }}\"}` for instance".into()),
+        (HTTP, "    method: GET\n", "    method: HEAD\n",
+            "reconcile.http.method: what HEAD answers has no body that could show it; write GET".into()),
         (HTTP, "pointer: /done", "pointer: done", "reconcile.http.applied.pointer: a JSON Pointer begins with `/`".into()),
         (HTTP, "X-Asked-By:", "Host:", "run.http.headers: the header `Host` cannot be set".into()),
         (HTTP, "X-Asked-By:", "idempotency-key:", "run.http.headers: `Idempotency-Key` stands there twice".into()),
@@ -434,4 +436,18 @@ async fn a_tool_that_looks_gives_evidence_without_secrets() {
     assert_eq!((seen.data["body"].clone(), seen.data["status"].clone()), (json!([1, 2, 3]), json!(200)));
     assert!(seen.text.starts_with("queue_depth was answered with 200: 3 items\n"), "{}", seen.text);
     assert!(looked(&registry, "queue_depth", json!({"queue": "other"})).await.unwrap_err().is_transient());
+#[tokio::test]
+async fn a_look_that_shows_nothing_is_no_sign_that_nothing_was_done() {
+    // Whole as JSON where it is cut, so that only the cut tells.
+    let long = [b"{}".to_vec(), vec![b' '; 1 << 20]].concat();
+    for body in [b"<html>sign in</html>".to_vec(), b"".to_vec(), b"{\"done\": \"fw-".to_vec(), long] {
+        let (said, length) = (body.clone(), body.len());
+        let (address, _) = peer(move |_| answer(200, "text/html", &said));
+        let registry = registry(&HTTP.replace("http://127.0.0.1:1", &address));
+        let action = planned(&registry, "cache_flush", json!({"cache": "a"})).await.unwrap();
+        let looked = registry.reconcile(&action, &marker()).await;
+        assert!(looked.clone().is_err_and(|error| error.is_transient()), "{length} bytes: {looked:?}");
+    }
+}
+
 }
