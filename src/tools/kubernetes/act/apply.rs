@@ -80,7 +80,10 @@ impl ActTool for Apply {
             carries: Value::Null,
             undo: None,
             reversible: false,
-            retry: Retry::Probe,
+            retry: match existing.is_none() && !stays(&kind) {
+                true => Retry::Settle,
+                false => Retry::Probe,
+            },
             blast_radius: self.suffers(&kind, existing.as_ref()).await,
             facts: Value::Null,
         })
