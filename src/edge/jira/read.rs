@@ -100,8 +100,9 @@ impl JiraReader {
         Ok(Found { issues, more })
     }
 
-    /// The issue `key` with `fields`; `expand` as Jira calls it. One that moved to a project that does not
-    /// count is not ours to see.
+    /// The issue `key` with `fields`; `expand` as Jira calls it. Jira gives an issue that moved by its old
+    /// key, too: it is in another project by now than the key says, so it is not taken for this one, and
+    /// one in a project that does not count is not ours to see.
     ///
     /// # Errors
     /// See [`EdgeErrorKind`].
@@ -113,8 +114,15 @@ impl JiraReader {
             let text = format!("there is no issue {key}, or its account may not see it");
             return Err(self.peer.error(EdgeErrorKind::NotFound, &text));
         };
-        self.project_of(issue["key"].as_str().unwrap_or_default())?;
-        Ok(issue)
+        let stands = issue["key"].as_str().unwrap_or_default();
+        self.project_of(stands)?;
+        match stands == key {
+            true => Ok(issue),
+            false => {
+                let text = format!("{key} was moved and is {stands} by now; name it so");
+                Err(self.peer.error(EdgeErrorKind::Invalid, &text))
+            }
+        }
     }
 
     /// The last comments of an issue, oldest first, and how many there are.

@@ -82,6 +82,7 @@ impl ActTool for Comment {
         if !first && claimed.is_none() {
             return Err(ActError::unknown("another attempt at this comment came first by a moment"));
         }
+        self.0.still(&key).await?;
         let body = json!({"body": action.carries["body"], "properties": properties(marker)});
         let id = self.0.writer.comment(&permit, &target, &key, &body, now).await?;
         Ok(self.receipt(&key, &id))

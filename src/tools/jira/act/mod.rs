@@ -53,6 +53,12 @@ impl Scribe {
         self.writer.reader()
     }
 
+    /// Looks once more, right before something is written there, whether the issue `key` is still where
+    /// policy saw it.
+    async fn still(&self, key: &str) -> Result<(), ActError> {
+        self.reader().issue(key, &["status"], "").await.map(|_| ()).map_err(|error| not_looked(&error))
+    }
+
     /// Without secrets.
     fn clean(&self, text: &str) -> String {
         self.redactor.load().text(text).0.into_owned()
