@@ -10,7 +10,7 @@ pub mod write;
 pub use silence::{Held, Matcher, State, Wanted};
 pub use write::{AlertmanagerWriter, Unmade};
 
-use super::error::{EdgeError, EdgeErrorKind};
+use super::error::{EdgeError, EdgeErrorKind, shorten};
 use super::http::{Auth, HttpAnswer, HttpPeer, Limits, Unanswered, Verb};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -163,9 +163,9 @@ fn said(answer: &HttpAnswer) -> String {
     let text = match serde_json::from_slice::<Value>(&answer.body) {
         Ok(Value::String(text)) => text,
         Ok(other) => other["message"].as_str().unwrap_or_default().to_owned(),
-        Err(_) => String::from_utf8_lossy(&answer.body[..answer.body.len().min(WORDS)]).into_owned(),
+        Err(_) => String::from_utf8_lossy(&answer.body).into_owned(),
     };
-    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(WORDS).collect()
+    shorten(&text.split_whitespace().collect::<Vec<_>>().join(" "), WORDS).into_owned()
 }
 
 /// Whether `text` can be the name of a silence.

@@ -1,6 +1,7 @@
 //! From the description of a command and arguments to one run, and what its end means.
 
 use super::{CommandCall, Confine, Tool};
+use crate::edge::error::shorten;
 use crate::edge::exec::{Confinement, Ended, Order, Status};
 use crate::template::places;
 use crate::tools::gist;
@@ -103,7 +104,7 @@ pub(super) fn said(ended: &Ended) -> String {
     let last = last[last.len().saturating_sub(3)..].join(" ");
     match last.is_empty() {
         true => ended.status.to_string(),
-        false => format!("{}: {}", ended.status, gist::quoted(&last, 300)),
+        false => format!("{}: {}", ended.status, gist::quoted(&shorten(&last, 300), 300)),
     }
 }
 

@@ -2,13 +2,14 @@
 
 use super::{HttpCall, Tool};
 use crate::edge::call::{Bounds, Request};
+use crate::edge::error::shorten;
 use crate::edge::pinned::Answer;
 use crate::edge::{EdgeError, EdgeErrorKind};
 use crate::template::places;
 use crate::tools::spec::ToolError;
 use serde_json::{Value, json};
-
 use url::Url;
+
 /// Bytes of an answer that are read.
 const BODY_BYTES: usize = 1 << 20;
 /// Bytes of an answer that stand in an error.
@@ -103,7 +104,8 @@ pub(super) fn data(answer: &Answer) -> Value {
 /// What the answer says, in short.
 pub(super) fn said(answer: &Answer) -> String {
     let text = String::from_utf8_lossy(&answer.body);
-    let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(SAID).collect();
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = shorten(&text, SAID);
     match text.is_empty() {
         true => format!("it answered {}", answer.status),
         false => format!("it answered {}: {text}", answer.status),

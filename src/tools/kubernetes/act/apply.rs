@@ -1,6 +1,6 @@
 //! `kubernetes_apply`: one manifest, by server-side apply. What others own is shown and never taken.
 
-use super::super::object::items;
+use super::super::object::{holds_a_copy, items};
 use super::patch::found;
 use super::{
     Hands, absent, after, alive, blast, forbidden, gains, identified, job, marks, meta, place, precondition, preview,
@@ -211,7 +211,7 @@ fn told(object: &Value) -> Value {
         map.remove("status");
         let metadata = &object["metadata"];
         let mut annotations = metadata["annotations"].as_object().cloned().unwrap_or_default();
-        annotations.retain(|key, _| !key.starts_with(marks::PREFIX) && !key.contains("last-applied"));
+        annotations.retain(|key, _| !key.starts_with(marks::PREFIX) && !holds_a_copy(key));
         map.insert("metadata".to_owned(), json!({"labels": metadata["labels"], "annotations": annotations}));
     }
     told
