@@ -59,6 +59,7 @@ async fn what_should_not_be_done_is_refused_with_what_to_do_instead() {
     for (tool, args, says) in [
         ("kubernetes_rollout_restart", workload("Pod", "api-1"), "only Deployment, StatefulSet, DaemonSet"),
         ("kubernetes_rollout_restart", workload("StatefulSet", "db"), "OnDelete"),
+        ("kubernetes_rollout_restart", workload("StatefulSet", "held"), "holds back every Pod"),
         ("kubernetes_rollout_restart", workload("Deployment", "halted"), "paused"),
         ("kubernetes_rollout_restart", workload("Deployment", "absent"), "not found"),
         ("kubernetes_scale", scaled("web", 5), "HorizontalPodAutoscaler web-hpa decides"),
@@ -103,7 +104,6 @@ async fn what_should_not_be_done_is_refused_with_what_to_do_instead() {
             "would gain the namespaces of its node",
         ),
         (
-        (
             "kubernetes_apply",
             object(
                 json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j", "namespace": "shop"}, "spec": {"template": {"spec": {
@@ -111,6 +111,7 @@ async fn what_should_not_be_done_is_refused_with_what_to_do_instead() {
             ),
             "would gain the Secret db",
         ),
+        (
             "kubernetes_apply",
             object(
                 json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "shop", "annotations": {"firewarden.io/action": "x"}}}),

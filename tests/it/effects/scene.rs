@@ -89,6 +89,8 @@ pub fn objects() -> Vec<Value> {
         pod("bare", Value::Null),
         json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "db", "namespace": "shop"},
                "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "db"}}, "template": {"spec": {}}, "updateStrategy": {"type": "OnDelete"}}}),
+        json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "held", "namespace": "shop"},
+               "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "held"}}, "template": {"spec": {}}, "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}}}),
         json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "shop"},
                "spec": {"replicas": 4, "selector": {"matchLabels": {"app": "web"}}, "template": {"spec": {}}}}),
         json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "halted", "namespace": "shop"},
