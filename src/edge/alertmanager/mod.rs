@@ -8,7 +8,7 @@ pub mod silence;
 pub mod write;
 
 pub use silence::{Held, Matcher, State, Wanted};
-pub use write::{AlertmanagerWriter, Unmade};
+pub use write::AlertmanagerWriter;
 
 use super::error::{EdgeError, EdgeErrorKind, shorten};
 use super::http::{Auth, HttpAnswer, HttpPeer, Limits, Unanswered, Verb};
@@ -142,7 +142,11 @@ impl AlertmanagerReader {
         query: &[(&str, &str)],
         body: Option<&Value>,
     ) -> Result<HttpAnswer, Unanswered> {
-        self.peer.json(verb, &format!("/api/v2/{rest}"), query, body, self.limits).await
+        self.peer.json(verb, &Self::path(rest), query, body, self.limits).await
+    }
+
+    fn path(rest: &str) -> String {
+        format!("/api/v2/{rest}")
     }
 
     fn refused(&self, answer: &HttpAnswer) -> EdgeError {

@@ -4,7 +4,7 @@ use super::{HttpCall, Tool};
 use crate::edge::call::{Bounds, Request};
 use crate::edge::error::shorten;
 use crate::edge::pinned::Answer;
-use crate::edge::{EdgeError, EdgeErrorKind};
+use crate::edge::{Certainty, EdgeError, EdgeErrorKind, certainty};
 use crate::template::places;
 use crate::tools::spec::ToolError;
 use serde_json::{Value, json};
@@ -82,14 +82,11 @@ pub(super) fn is_ok(call: &HttpCall, answer: &Answer) -> bool {
     }
 }
 
-/// Whether the server said that it did nothing. Of 408 nobody knows, and a server that is given a name
-/// for the change answers 409 while a first copy is under way.
+/// Whether the server said that it did nothing. One that is given a name for the change answers 409 while
+/// a first copy is under way.
 pub(super) fn is_refusal(call: &HttpCall, answer: &Answer) -> bool {
-    match answer.status {
-        408 => false,
-        409 => call.idempotency_header.is_none(),
-        status => (400..500).contains(&status),
-    }
+    let named = call.idempotency_header.is_some();
+    certainty(answer.status) == Certainty::Refused && !(answer.status == 409 && named)
 }
 
 /// What the answer holds: JSON where it is some, else text.
