@@ -46,6 +46,15 @@ approve contains {"id": "model-weak", "groups": data.org.approvers.default, "rea
 	reason := sprintf("the model's profile is %v", [object.get(input.investigation, "model_profile", "absent")])
 }
 
+# Code that a manifest brings runs beside whatever its Pods may read: a person looks at it first. The
+# tool names each such container among the targets.
+approve contains {"id": "code", "groups": data.org.approvers.default, "reason": reason} if {
+	input.call.effect in changing
+	some target in input.call.targets
+	lower(target.verb) == "run"
+	reason := sprintf("%s would run other code than now", [substring(target.name, 0, 120)])
+}
+
 deny contains {"id": "unknown-posture", "reason": "data.org.posture names no posture"} if {
 	not data.org.posture in postures
 }

@@ -136,3 +136,21 @@ test_without_a_model_nobody_is_asked_for_it if {
 		denies_of("write", profile) == set()
 	}
 }
+
+touching(effect, targets) := ids if {
+	called := object.union(call(effect, "LOW"), {"call": {"effect": effect, "targets": targets}})
+	ids := {given.id | some given in effects.approve} with input as called
+}
+
+test_a_person_looks_at_code_that_a_manifest_brings if {
+	every effect in ["propose", "write", "destroy"] {
+		touching(effect, [{"kind": "Deployment", "name": "api", "verb": "patch"}, {"kind": "Container", "name": "api/side", "verb": "run"}]) == {"code"}
+	}
+	reasons := {given.reason | some given in effects.approve} with input as object.union(call("write", "LOW"), {"call": {"effect": "write", "targets": [{"name": "api/side", "verb": "run"}]}})
+	reasons == {"api/side would run other code than now"}
+}
+
+test_what_brings_no_code_needs_nobody_for_it if {
+	touching("write", [{"kind": "Deployment", "name": "api", "verb": "patch"}]) == set()
+	touching("read", [{"kind": "Container", "name": "api/side", "verb": "run"}]) == set()
+}

@@ -116,3 +116,15 @@ test_admission_is_not_changed if {
 }
 
 test_admission_may_be_looked_at if denies("read", {"kind": "ValidatingWebhookConfiguration"}) == set()
+
+test_a_secret_among_further_targets_is_denied if {
+	targets := [{"kind": "Deployment", "name": "api"}, {"kind": "Secret", "name": "db", "verb": "use"}]
+	ids := {given.id | some given in secrets.deny} with input as {"call": object.union(ordinary, {"effect": "write", "targets": targets})}
+	ids == {"secret"}
+}
+
+test_a_container_among_further_targets_is_left_alone if {
+	targets := [{"kind": "Deployment", "name": "api"}, {"kind": "Container", "name": "api/side", "verb": "run"}]
+	ids := {given.id | some given in secrets.deny} with input as {"call": object.union(ordinary, {"effect": "write", "targets": targets})}
+	ids == set()
+}

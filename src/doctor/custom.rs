@@ -28,7 +28,9 @@ fn command(spec: &ToolSpec, call: &CommandCall) -> Finding {
     }
     let confinement = confinement(call);
     match (confinement.gap(), confinement.required) {
-        (None, _) => Finding::ok(&of, "command", format!("{program}, confined by the kernel")),
+        (None, _) => {
+            Finding::ok(&of, "command", format!("{program}, confined by the kernel, but for Unix sockets and UDP"))
+        }
         (Some(gap), false) => Finding::warn(
             &of,
             "command",

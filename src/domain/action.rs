@@ -97,13 +97,17 @@ pub struct Preview {
     pub changes: u64,
     /// That would go.
     pub removes: u64,
+    /// Names the whole redacted text, where `text` is only its beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole: Option<Digest>,
 }
 
 impl Preview {
-    /// What an approval is bound to.
+    /// What an approval is bound to: all of the text, what was cut from it, too.
     pub fn digest(&self) -> Digest {
         let figures = [self.adds, self.changes, self.removes].map(|n| n.to_string());
-        Digest::of_parts([self.kind.as_str(), &self.text, &figures[0], &figures[1], &figures[2]])
+        let parts = [self.kind.as_str(), &self.text, &figures[0], &figures[1], &figures[2]];
+        Digest::of_parts(parts.into_iter().chain(self.whole.as_ref().map(Digest::as_str)))
     }
 }
 
@@ -327,13 +331,14 @@ mod tests {
     fn an_approval_is_bound_to_all_that_the_approver_saw() {
         let inv = |n| InvestigationId::new(Uuid::from_u128(n));
         let before = action().digest(inv(1), Risk::Medium);
-        let changed: [(&str, fn(&mut Action)); 7] = [
+        let changed: [(&str, fn(&mut Action)); 8] = [
             ("tool", |a| a.tool.push('x')),
             ("args", |a| a.args["name"] = json!("api2")),
             ("identity", |a| a.targets[0].uid = Some("u-2".into())),
             ("a further object", |a| a.targets.push(Target::default())),
             ("facts", |a| a.facts = json!({})),
             ("preview", |a| a.preview.text.push('x')),
+            ("what was cut from the preview", |a| a.preview.whole = Some(Digest::of("x"))),
             ("nonce", |a| a.nonce.push('x')),
         ];
         for (what, change) in changed {

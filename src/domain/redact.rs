@@ -1,12 +1,14 @@
 //! The one door for text from outside: secrets are blanked out before anything is stored, hashed,
 //! shown or sent.
 
+mod forms;
 mod key_material;
 
 use key_material::KeyMaterial;
 use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// What stands where a secret stood.
@@ -20,7 +22,8 @@ pub struct Redactor {
     values: Option<Regex>,
 }
 
-/// One alternation, compiled once. Group `keep` stays visible: the name of a secret is no secret.
+/// One alternation, compiled once. Groups of [`KEPT`] stay visible: the name of a secret is no secret.
+/// `NAME` is the name of one, `LAST` the last word of a variable's.
 const PATTERNS: &str = r#"(?x)
   (?-u:\b)eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}
 | (?-u:\b)(?:AKIA|ASIA)[0-9A-Z]{16}(?-u:\b)
@@ -29,27 +32,49 @@ const PATTERNS: &str = r#"(?x)
 | (?-u:\b)glpat-[A-Za-z0-9_-]{16,}
 | (?-u:\b)xox[abprs]-[A-Za-z0-9-]{10,}
 | (?-u:\b)sk-[A-Za-z0-9_-]{16,}
+| LS0tLS1CRUdJTiB(?:SU0EgUFJJ|FQyBQUkl|QUklWQV|PUEVO|FTkNS|EU0EgUFJ|QR1AgUFJ)[A-Za-z0-9+/=_-]*
 | (?P<keep_url>[a-zA-Z][a-zA-Z0-9+.-]{1,20}://[^\s/:@"']{0,128}:)[^\s/@"']{1,256}(?P<at>@)
 | (?P<keep_auth>(?i:authorization|proxy-authorization)["']?\s{0,4}[:=]\s{0,4}["']?(?i:bearer|basic|token)\s{1,4})[^\s"',;]+
 | (?P<keep_bearer>(?-u:\b)(?i:bearer)\s{1,4})[A-Za-z0-9._~+/-]{12,}=*
-| (?P<keep_pair>(?i:password|passwd|passphrase|secret|api[_-]?key|apikey|access[_-]?key|private[_-]?key|client[_-]?secret|auth[_-]?token|access[_-]?token|refresh[_-]?token|session[_-]?token|(?-u:\b)token|(?-u:\b)pwd)[A-Za-z0-9_-]{0,16}["']?\s{0,4}(?:=|:)\s{0,4}["']?)[^\s"',;&}\])<>\[{(]{4,}
+| (?P<keep_variable>(?-u:\b)(?i:name)\\{0,7}["']?\s{0,4}[:=]\s{0,4}\\{0,7}["']?[A-Za-z0-9_.-]{0,64}LAST\\{0,7}["']?,?
+    (?:\\{1,7}[rn])*\s{0,200}\\{0,7}["']?(?i:value)\\{0,7}["']?\s{0,4}[:=]\s{0,4})
+    (?:(?P<open_variable>\\{0,7}["'])(?:[^"'\\\r\n]|\\{1,7}[^"'\\\r\n])+|[^\s"'\\}][^\r\n"'\\}]*)
+| (?P<keep_escaped>NAME\\{1,7}["']\s{0,4}[:=]\s{0,4}\\{1,7}["'])(?:[^"'\\\r\n]|\\{1,7}[^"'\\\r\n]){4,}
+| (?P<keep_double>NAME["']?\s{0,4}[:=]\s{0,4}")(?:[^"\\\r\n]|\\[^\r\n]){4,}
+| (?P<keep_single>NAME["']?\s{0,4}[:=]\s{0,4}')[^'\r\n]{4,}
+| (?P<keep_pair>NAME\\{0,7}["']?\s{0,4}[:=]\s{0,4}["']?)[^\s"',;&}\])<>\[{(]{4,}
 "#;
+const NAME: &str = r"(?:(?i:password|passwd|passphrase|secret|api[_-]?key|apikey|access[_-]?key|private[_-]?key|client[_-]?secret|auth[_-]?token|access[_-]?token|refresh[_-]?token|session[_-]?token|(?-u:\b)token|(?-u:\b)pwd)[A-Za-z0-9_-]{0,16}|(?i:(?:(?-u:\b)(?:tls|ca|server|client|private)\.key|\.docker(?:configjson|cfg))))";
+const LAST: &str = r"(?i:password|passwd|passphrase|pwd|secret|token|credentials?|(?:api|access|private|secret|signing|encryption)[_-]?key|connection[_-]?string|database[_-]?url|dsn)";
+/// What stays of what is found.
+const KEPT: [&str; 8] = [
+    "keep_url",
+    "keep_auth",
+    "keep_bearer",
+    "keep_variable",
+    "keep_escaped",
+    "keep_double",
+    "keep_single",
+    "keep_pair",
+];
 
 impl Redactor {
-    /// Knows the shapes of secrets, and `values` by heart. Values shorter than four characters are
-    /// left out: blanking them would blank ordinary words.
+    /// Knows the shapes of secrets, and `values` by heart, longer ones in each form in which programs write
+    /// them. Values shorter than four characters are left out: blanking them would blank ordinary words.
     ///
     /// # Errors
     /// When the alternation of all values is too large to compile.
     pub fn new<'a>(values: impl IntoIterator<Item = &'a str>) -> Result<Self, regex::Error> {
-        let mut values: Vec<String> = values.into_iter().filter(|v| v.len() >= 4).map(regex::escape).collect();
+        let forms: BTreeSet<String> = values.into_iter().filter(|v| v.len() >= 4).flat_map(forms::of).collect();
+        let mut values: Vec<String> = forms.iter().map(|form| regex::escape(form)).collect();
         // Longest first: a secret that starts with another is blanked as a whole.
         values.sort_by_key(|v| std::cmp::Reverse(v.len()));
         let values = match values.is_empty() {
             true => None,
             false => Some(RegexBuilder::new(&values.join("|")).size_limit(64 << 20).build()?),
         };
-        Ok(Self { patterns: Regex::new(PATTERNS)?, keys: KeyMaterial::new()?, values })
+        let patterns = Regex::new(&PATTERNS.replace("NAME", NAME).replace("LAST", LAST))?;
+        Ok(Self { patterns, keys: KeyMaterial::new()?, values })
     }
 
     /// `text` without secrets, and how many were blanked out.
@@ -73,15 +98,15 @@ impl Redactor {
             };
         }
         let shaped = self.patterns.replace_all(&known, |found: &regex::Captures<'_>| {
-            let keep = ["keep_url", "keep_auth", "keep_bearer", "keep_pair"].iter().find_map(|name| found.name(name));
+            let part = |name: &str| found.name(name).map_or("", |m| m.as_str());
             let whole = found.get(0).map_or("", |m| m.as_str());
-            let keep = keep.map_or("", |m| m.as_str());
+            let kept = KEPT.map(part).concat() + part("open_variable");
             // What is blank already stays as it is, and is not counted twice.
-            if whole[keep.len()..].starts_with(&BLANK[1..]) || whole.contains(BLANK) {
+            if whole[kept.len()..].starts_with(&BLANK[1..]) || whole.contains(BLANK) {
                 return whole.to_owned();
             }
             blanked += 1;
-            format!("{keep}{BLANK}{}", found.name("at").map_or("", |m| m.as_str()))
+            format!("{kept}{BLANK}{}", part("at"))
         });
         match shaped {
             Cow::Borrowed(_) if blanked == 0 => (Cow::Borrowed(text), 0),
@@ -274,8 +299,76 @@ mod tests {
 
     #[test]
     fn redacting_twice_changes_nothing_more() {
-        let once = redactor().text("token: abcdefgh1234 and s3cr3t-value").0.into_owned();
-        assert_eq!(redactor().text(&once), (Cow::Borrowed(once.as_str()), 0));
+        for text in [
+            "token: abcdefgh1234 and s3cr3t-value",
+            "- name: DB_PASSWORD\n  value: hunter22\n",
+            r#"{"name":"DB_PASSWORD","value":"correct horse"}"#,
+            r#"{"a":"{\"db_password\":\"correct horse\"}"}"#,
+            "password: \"correct horse\" tls.key: abcdef",
+        ] {
+            let once = redactor().text(text).0.into_owned();
+            assert_ne!(once, text);
+            assert_eq!(redactor().text(&once), (Cow::Borrowed(once.as_str()), 0));
+        }
+    }
+
+    #[test]
+    fn a_secret_goes_as_a_whole_however_it_is_written_down() {
+        let key = "LS0tLS1CRUdJTiBSU0EgUFJJVkFURSBLRVktLS0tLQpNSUlFb3dJQkFBS0NBUUVB";
+        for (dirty, clean) in [
+            (
+                "- name: DB_PASSWORD\n  value: hunter22\n- name: A",
+                "- name: DB_PASSWORD\n  value: [redacted]\n- name: A",
+            ),
+            ("- name: db.token\n  value: x y z\n  b: 1", "- name: db.token\n  value: [redacted]\n  b: 1"),
+            ("- name: \"API_KEY\"\n  value: \"x y\"", "- name: \"API_KEY\"\n  value: \"[redacted]\""),
+            (r#"{"name":"DB_PASSWORD","value":"x y"}"#, r#"{"name":"DB_PASSWORD","value":"[redacted]"}"#),
+            (
+                r#"{\"name\": \"DB_PASSWORD\", \"value\": \"x y\"}"#,
+                r#"{\"name\": \"DB_PASSWORD\", \"value\": \"[redacted]\"}"#,
+            ),
+            (r"name: DB_PASSWORD\n  value: hunter22\n", r"name: DB_PASSWORD\n  value: [redacted]\n"),
+            ("tls.key: LS0tLS1CRUdJTi", "tls.key: [redacted]"),
+            (".dockerconfigjson: eyJhdXRocyI6e30=", ".dockerconfigjson: [redacted]"),
+            (&format!("key.pem={key}"), "key.pem=[redacted]"),
+            (r#"{\"db_password\":\"hunter22\",\"a\":1}"#, r#"{\"db_password\":\"[redacted]\",\"a\":1}"#),
+            (r#"{\\\"db_password\\\": \\\"hunter 22\\\"}"#, r#"{\\\"db_password\\\": \\\"[redacted]\\\"}"#),
+            ("password: \"correct horse battery\" next", "password: \"[redacted]\" next"),
+            ("password='correct horse battery' next", "password='[redacted]' next"),
+            (r#"password: "quo\"te it" next"#, r#"password: "[redacted]" next"#),
+        ] {
+            let (told, count) = redactor().text(dirty);
+            assert_eq!((told.as_ref(), count), (clean, 1), "{dirty}");
+        }
+        for text in [
+            "- name: DB_PASSWORD\n  valueFrom:\n    secretKeyRef: {name: db, key: pw}",
+            "- name: DB_PASSWORD_FILE\n  value: /run/secrets/db",
+            "- name: LOG_LEVEL\n  value: debug",
+            "name: max_tokens value: 5",
+            "cert: LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t and LS0tLS1CRUdJTiBQVUJMSUMgS0VZLS0t",
+            "cache.key: users-2026",
+        ] {
+            assert_eq!(redactor().text(text), (Cow::Borrowed(text), 0));
+        }
+    }
+
+    #[test]
+    fn a_known_value_disappears_in_each_form() {
+        use base64::Engine as _;
+        use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+        let redactor = Redactor::new(["p/ss w\"rd~?>1"]).unwrap();
+        for before in ["", "a", "ab", "user:"] {
+            let whole = format!("{before}p/ss w\"rd~?>1!");
+            for text in [BASE64_STANDARD.encode(&whole), BASE64_URL_SAFE_NO_PAD.encode(&whole)] {
+                assert_eq!(redactor.text(&text).1, 1, "{before} {text}");
+            }
+        }
+        for text in
+            ["q=p%2Fss+w%22rd~%3F%3E1&x", "p%2fss%20w%22rd~%3f%3e1", "702f737320772272647e3f3e31", r#"p/ss w\"rd~?>1"#]
+        {
+            let (clean, count) = redactor.text(text);
+            assert!(count == 1 && !clean.contains("ss"), "{text}: {clean}");
+        }
     }
 
     proptest::proptest! {

@@ -83,17 +83,19 @@ impl EdgeError {
     }
 }
 
-/// `text` on one line and in at most `bytes` bytes, with a mark where it was cut.
+/// `text` in at most `bytes` bytes, with a mark where it was cut. It is cut between words: the head of a
+/// secret is none that would be known for one later.
 pub fn shorten(text: &str, bytes: usize) -> std::borrow::Cow<'_, str> {
     let text = text.trim();
     if text.len() <= bytes {
         return text.into();
     }
-    let mut end = bytes.saturating_sub('…'.len_utf8());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}…", &text[..end]).into()
+    let end = text.floor_char_boundary(bytes.saturating_sub('…'.len_utf8()));
+    let between = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';' | '<' | '>' | '(' | ')' | '`');
+    // What stands right behind the cut may end a word there.
+    let whole = text[end..].starts_with(between);
+    let end = if whole { end } else { text[..end].rfind(between).map_or(0, |at| text.ceil_char_boundary(at + 1)) };
+    format!("{}…", text[..end].trim_end()).into()
 }
 
 #[cfg(test)]
@@ -123,6 +125,13 @@ mod tests {
         #[test]
         fn a_shortened_text_fits(text in ".{0,200}", bytes in 3usize..80) {
             proptest::prop_assert!(shorten(&text, bytes).len() <= bytes);
+        }
+
+        #[test]
+        fn no_part_of_a_word_is_kept(before in "[a-z \"]{0,40}", bytes in 3usize..80) {
+            let text = format!("{before} \"s3cr3t-value\" rest of it all");
+            let short = shorten(&text, bytes);
+            proptest::prop_assert!(!short.contains("s3") || short.contains("s3cr3t-value"), "{}", short);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A small HTTP client: every call has an end, every answer a size.
 
-use super::error::{EdgeError, EdgeErrorKind};
+use super::error::{EdgeError, EdgeErrorKind, shorten};
 use crate::domain::Secret;
 use reqwest::{Method, StatusCode, Url, header, redirect};
 use serde_json::Value;
@@ -330,10 +330,11 @@ impl HttpPeer {
                 &format!("it answers {} {reason}; check the credential that is configured for it", answer.status),
             ),
             code => {
-                let said = String::from_utf8_lossy(&answer.body[..answer.body.len().min(200)]).into_owned();
+                let said = String::from_utf8_lossy(&answer.body);
+                let said = shorten(&said, 200);
                 self.error(
                     EdgeErrorKind::Status { code, reason: String::new() },
-                    &format!("it answers {code} {reason}: {}", said.trim()),
+                    &format!("it answers {code} {reason}: {said}"),
                 )
             }
         }

@@ -4,6 +4,7 @@
 //! - [`ambient`]: the real clock and real chance.
 //! - [`call`]: one HTTP request that an operator wrote down.
 //! - [`certificate`]: what a certificate says of itself.
+//! - [`change`]: a change at a peer that speaks JSON, and what a status says of one.
 //! - [`elasticsearch`]: a reader of the search API of Elasticsearch and OpenSearch.
 //! - [`error`]: what goes wrong at a door, in words that hold no secret.
 //! - [`exec`]: commands, confined and ended.
@@ -25,6 +26,7 @@ pub mod alertmanager;
 pub mod ambient;
 pub mod call;
 pub mod certificate;
+pub mod change;
 pub mod elasticsearch;
 pub mod error;
 pub mod exec;
@@ -45,6 +47,7 @@ pub mod stream;
 pub use alertmanager::{AlertmanagerReader, AlertmanagerWriter};
 pub use ambient::{SystemClock, SystemEntropy};
 pub use call::Caller;
+pub use change::{Certainty, Unmade, UnmadeKind, certainty};
 pub use elasticsearch::ElasticsearchReader;
 pub use error::{EdgeError, EdgeErrorKind};
 pub use exec::Runner;

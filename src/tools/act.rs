@@ -3,6 +3,7 @@
 use super::spec::{ToolError, ToolSpec};
 use crate::domain::{Action, BlastRadius, Digest, Marker, Preview, Receipt, Reconciled, Report, Retry, Target, Undo};
 use crate::edge::error::shorten;
+use crate::edge::{EdgeError, EdgeErrorKind, Unmade, UnmadeKind};
 use crate::gate::{Refused, Warrant};
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -125,6 +126,16 @@ impl ActError {
         Self::Unknown { text: shorten(text.as_ref(), super::spec::ERROR_BYTES).into_owned() }
     }
 
+    /// Nothing was sent, for a look at `peer` right before came to nothing: an earlier copy may be there.
+    /// Where time mends that, it is planned anew.
+    pub fn not_looked(peer: &str, error: &EdgeError) -> Self {
+        let text = format!("nothing was sent, for {peer} could not be looked at first: {error}");
+        match error.is_transient() && !matches!(error.kind(), EdgeErrorKind::Status { code: 429, .. }) {
+            true => Self::stale(text),
+            false => Self::refused(text),
+        }
+    }
+
     /// The same error with its text passed through `change`.
     #[must_use]
     pub fn map(self, change: impl FnOnce(&str) -> String) -> Self {
@@ -132,6 +143,17 @@ impl ActError {
             Self::Refused { text } => Self::refused(change(&text)),
             Self::Stale { text } => Self::stale(change(&text)),
             Self::Unknown { text } => Self::unknown(change(&text)),
+        }
+    }
+}
+
+impl From<Unmade> for ActError {
+    fn from(unmade: Unmade) -> Self {
+        match unmade.kind() {
+            // Nobody was reached: it may be tried again at once.
+            UnmadeKind::Unsent => Self::stale(unmade.to_string()),
+            UnmadeKind::Refused(_) => Self::refused(unmade.to_string()),
+            UnmadeKind::Unknown => Self::unknown(unmade.to_string()),
         }
     }
 }

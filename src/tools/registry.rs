@@ -300,8 +300,13 @@ impl Registry {
         });
         let mut plan = planned.map_err(|e| self.clean(e))?;
         let redactor = self.redactor.load();
-        let (text, cut) = bound::text(redactor.text(&plan.preview.text).0.into_owned(), PREVIEW_BYTES);
-        plan.preview.text = if cut { format!("{text}\n[the rest is not shown]") } else { text };
+        let whole = redactor.text(&plan.preview.text).0.into_owned();
+        let named = Digest::of(&whole);
+        let (text, cut) = bound::text(whole, PREVIEW_BYTES);
+        (plan.preview.text, plan.preview.whole) = match cut {
+            true => (format!("{text}\n[the rest is not shown]"), Some(named)),
+            false => (text, None),
+        };
         plan.title = redactor.text(&gist::line(&plan.title)).0.into_owned();
         Ok(plan)
     }

@@ -86,7 +86,7 @@ impl Stand {
         let memory = self.jira.memory();
         match tool {
             "jira_create_issue" => memory.made().len(),
-            "jira_comment" => memory.issue("OPS-1").comments.len(),
+            "jira_comment" => memory.comments("OPS-1"),
             "jira_transition" => memory.issue("OPS-1").moves.len(),
             _ => memory.issue("OPS-1").links.len(),
         }
@@ -181,6 +181,23 @@ async fn a_comment_is_written_once_whatever_goes_wrong() {
         (1, Some(HangAfter), 0, "done"),
     ];
     never_twice("jira_comment", json!({"key": "OPS-1", "note": "it is the disk"}), cases).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_comment_is_found_behind_many_others_and_is_not_absent_where_there_are_too_many() {
+    let mut stand = Stand::new(true, Some(("jira_comment", json!({"key": "OPS-1"})))).await;
+    for (crowd, expected) in [(150, "done"), (250, "done"), (1200, "unknown")] {
+        stand.jira.reset();
+        {
+            let mut memory = stand.jira.memory();
+            memory.crowd = crowd;
+            memory.faults.push_back((1, DropAfter));
+        }
+        let (view, _) = stand.incident(&format!("Crowded{crowd}"), "info").await;
+        assert_eq!(view.actions[0].state, expected, "{crowd}: {:#?}", view.actions);
+        assert_eq!(stand.effects("jira_comment"), 1, "{crowd}");
+    }
+    stand.whole.take().unwrap().end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

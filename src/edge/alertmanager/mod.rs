@@ -8,9 +8,9 @@ pub mod silence;
 pub mod write;
 
 pub use silence::{Held, Matcher, State, Wanted};
-pub use write::{AlertmanagerWriter, Unmade};
+pub use write::AlertmanagerWriter;
 
-use super::error::{EdgeError, EdgeErrorKind};
+use super::error::{EdgeError, EdgeErrorKind, shorten};
 use super::http::{Auth, HttpAnswer, HttpPeer, Limits, Unanswered, Verb};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -89,15 +89,22 @@ impl AlertmanagerReader {
         self.look("silences", matchers).await
     }
 
-    /// One silence.
+    /// One silence; `None` when Alertmanager does not know it. It says so with a 404 without a word:
+    /// any other 404 is from whoever stands before it, and says nothing of the silence.
     ///
     /// # Errors
     /// See [`EdgeErrorKind`].
     pub async fn silence(&self, id: &str) -> Result<Option<Held>, EdgeError> {
-        let path = self.path_of(id)?;
-        match self.look(&path, &[]).await {
-            Err(error) if *error.kind() == EdgeErrorKind::NotFound => Ok(None),
-            other => other.map(Some),
+        let answer = self.answer(&self.path_of(id)?, &[]).await?;
+        match answer.status {
+            404 if answer.body.is_empty() => Ok(None),
+            404 => {
+                let words = said(&answer);
+                let text =
+                    format!("404 is not its own answer, but that of a proxy before it: {words}; try again later");
+                Err(self.peer.error(EdgeErrorKind::Unreachable, &text))
+            }
+            _ => self.parsed(&answer).map(Some),
         }
     }
 
@@ -109,11 +116,18 @@ impl AlertmanagerReader {
     }
 
     async fn look<T: DeserializeOwned>(&self, rest: &str, matchers: &[Matcher]) -> Result<T, EdgeError> {
+        self.parsed(&self.answer(rest, matchers).await?)
+    }
+
+    async fn answer(&self, rest: &str, matchers: &[Matcher]) -> Result<HttpAnswer, EdgeError> {
         let filters: Vec<String> = matchers.iter().map(Matcher::to_string).collect();
         let query: Vec<(&str, &str)> = filters.iter().map(|filter| ("filter", filter.as_str())).collect();
-        let answer = self.ask(Verb::Get, rest, &query, None).await.map_err(|unanswered| unanswered.error)?;
+        self.ask(Verb::Get, rest, &query, None).await.map_err(|unanswered| unanswered.error)
+    }
+
+    fn parsed<T: DeserializeOwned>(&self, answer: &HttpAnswer) -> Result<T, EdgeError> {
         if answer.status != 200 {
-            return Err(self.refused(&answer));
+            return Err(self.refused(answer));
         }
         serde_json::from_slice(&answer.body).map_err(|error| {
             let text = format!("what {} answers is none of Alertmanager's ({error})", self.address());
@@ -128,7 +142,11 @@ impl AlertmanagerReader {
         query: &[(&str, &str)],
         body: Option<&Value>,
     ) -> Result<HttpAnswer, Unanswered> {
-        self.peer.json(verb, &format!("/api/v2/{rest}"), query, body, self.limits).await
+        self.peer.json(verb, &Self::path(rest), query, body, self.limits).await
+    }
+
+    fn path(rest: &str) -> String {
+        format!("/api/v2/{rest}")
     }
 
     fn refused(&self, answer: &HttpAnswer) -> EdgeError {
@@ -149,9 +167,9 @@ fn said(answer: &HttpAnswer) -> String {
     let text = match serde_json::from_slice::<Value>(&answer.body) {
         Ok(Value::String(text)) => text,
         Ok(other) => other["message"].as_str().unwrap_or_default().to_owned(),
-        Err(_) => String::from_utf8_lossy(&answer.body[..answer.body.len().min(WORDS)]).into_owned(),
+        Err(_) => String::from_utf8_lossy(&answer.body).into_owned(),
     };
-    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(WORDS).collect()
+    shorten(&text.split_whitespace().collect::<Vec<_>>().join(" "), WORDS).into_owned()
 }
 
 /// Whether `text` can be the name of a silence.
@@ -209,9 +227,18 @@ mod tests {
             let (reader, _) = answering(status, body);
             let error = reader.silences(&[]).await.unwrap_err();
             assert_eq!(*error.kind(), kind, "{status} {body}: {error}");
-            if status == 404 {
-                assert_eq!(reader.silence("a-1").await, Ok(None));
-            }
+        }
+        for (body, known) in [
+            ("", Some(false)),
+            ("404 page not found", None),
+            ("<html>", None),
+            ("default backend - 404", None),
+            (r#"{"message":"no Route matched"}"#, None),
+        ] {
+            let (reader, _) = answering(404, body);
+            let told = reader.silence("a-1").await;
+            assert_eq!(told.clone().ok().map(|held| held.is_some()), known, "{body}: {told:?}");
+            assert!(known.is_some() || told.unwrap_err().is_transient(), "{body}");
         }
         let (reader, asked) = answering(200, "{}");
         for id in ["", "../alerts", "a b", "a?b"] {

@@ -1,61 +1,20 @@
 //! The one door through which something is silenced, or heard again: one silence, with a [`Permit`] that
 //! names it. Nothing is silenced for longer than the configuration lets.
 
-use super::{AlertmanagerReader, Unanswered, Verb, Wanted, is_id};
+use super::{AlertmanagerReader, PEER, Verb, Wanted, is_id};
 use crate::domain::Target;
-use crate::edge::error::shorten;
+use crate::edge::change::{Sending, Unmade};
 use crate::edge::http::HttpAnswer;
 use crate::gate::Permit;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use std::time::Duration;
 
-/// Most bytes of what an error says.
-const WORDS: usize = 500;
-
 /// Makes silences and ends them. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct AlertmanagerWriter {
     reader: AlertmanagerReader,
     longest: Duration,
-}
-
-/// Why nothing was silenced or ended, or something may have been.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unmade {
-    /// Alertmanager said no, or was never reached: nothing happened.
-    #[error("alertmanager: {text}")]
-    Refused {
-        /// The HTTP status; 0 when nothing was sent.
-        code: u16,
-        /// What it said and what to do.
-        text: String,
-    },
-    /// No clear answer: it may have happened.
-    #[error("alertmanager: {text}")]
-    Unknown {
-        /// What went wrong.
-        text: String,
-    },
-}
-
-impl Unmade {
-    fn refused(code: u16, text: &str) -> Self {
-        Self::Refused { code, text: shorten(text, WORDS).into_owned() }
-    }
-
-    fn unknown(text: &str) -> Self {
-        Self::Unknown { text: shorten(text, WORDS).into_owned() }
-    }
-}
-
-impl From<Unanswered> for Unmade {
-    fn from(unanswered: Unanswered) -> Self {
-        match unanswered.may_have_arrived {
-            true => Self::unknown(unanswered.error.text()),
-            false => Self::refused(0, unanswered.error.text()),
-        }
-    }
 }
 
 impl AlertmanagerWriter {
@@ -87,12 +46,12 @@ impl AlertmanagerWriter {
     ) -> Result<String, Unmade> {
         let longest = SignedDuration::try_from(self.longest).unwrap_or(SignedDuration::ZERO);
         if wanted.matchers.is_empty() || wanted.length() > longest || wanted.ends_at.duration_since(now) > longest {
-            return Err(Unmade::refused(422, "that silence is wider or longer than any may be"));
+            return Err(Unmade::refused(PEER, 422, "that silence is wider or longer than any may be"));
         }
         let answer = self.send(permit, target, now, Verb::Post, "silences", Some(&wanted.body())).await?;
         let made: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         let id = made["silenceID"].as_str().filter(|id| is_id(id)).map(str::to_owned);
-        id.ok_or_else(|| Unmade::unknown("it took the silence and does not say which it is"))
+        id.ok_or_else(|| Unmade::unknown(PEER, "it took the silence and does not say which it is"))
     }
 
     /// Ends the silence `id`.
@@ -100,7 +59,7 @@ impl AlertmanagerWriter {
     /// # Errors
     /// As [`Self::create`].
     pub async fn expire(&self, permit: &Permit, target: &Target, id: &str, now: Timestamp) -> Result<(), Unmade> {
-        let path = self.reader.path_of(id).map_err(|error| Unmade::refused(0, error.text()))?;
+        let path = self.reader.path_of(id).map_err(|error| Unmade::unsent(PEER, error.text()))?;
         self.send(permit, target, now, Verb::Delete, &path, None).await.map(|_| ())
     }
 
@@ -113,15 +72,10 @@ impl AlertmanagerWriter {
         rest: &str,
         body: Option<&Value>,
     ) -> Result<HttpAnswer, Unmade> {
-        permit.covers(target, now).map_err(|refused| Unmade::refused(0, &refused.to_string()))?;
-        let answer = self.reader.ask(verb, rest, &[], body).await?;
-        match answer.status {
-            200..=299 => Ok(answer),
-            // The server gave up waiting for the request, or whoever stands before it did.
-            code @ (408 | 499) => Err(Unmade::unknown(&format!("it answers {code}"))),
-            code @ 400..=498 => Err(Unmade::refused(code, self.reader.refused(&answer).text())),
-            _ => Err(Unmade::unknown(self.reader.refused(&answer).text())),
-        }
+        let path = AlertmanagerReader::path(rest);
+        let limits = self.reader.limits;
+        let sending = Sending { permit, target, now, verb, path: &path, body, limits };
+        self.reader.peer.change(PEER, sending, |answer| self.reader.refused(answer)).await
     }
 }
 
@@ -154,8 +108,7 @@ mod tests {
     fn told<T>(made: &Result<T, Unmade>) -> String {
         match made {
             Ok(_) => "made".to_owned(),
-            Err(Unmade::Refused { code, .. }) => format!("refused {code}"),
-            Err(Unmade::Unknown { .. }) => "unknown".to_owned(),
+            Err(unmade) => format!("{:?}", unmade.kind()),
         }
     }
 
@@ -164,15 +117,15 @@ mod tests {
         let now = Timestamp::UNIX_EPOCH;
         for (status, body, expected) in [
             (200, r#"{"silenceID":"a-1"}"#, "made"),
-            (200, "<html>", "unknown"),
-            (200, r#"{"silenceID":"../x"}"#, "unknown"),
-            (400, r#""bad silence: end time can't be in the past""#, "refused 400"),
-            (401, "", "refused 401"),
-            (429, "", "refused 429"),
-            (302, "", "refused 0"),
-            (408, "", "unknown"),
-            (500, r#""oops""#, "unknown"),
-            (502, "<html>", "unknown"),
+            (200, "<html>", "Unknown"),
+            (200, r#"{"silenceID":"../x"}"#, "Unknown"),
+            (400, r#""bad silence: end time can't be in the past""#, "Refused(400)"),
+            (401, "", "Refused(401)"),
+            (429, "", "Refused(429)"),
+            (302, "", "Unsent"),
+            (408, "", "Unknown"),
+            (500, r#""oops""#, "Unknown"),
+            (502, "<html>", "Unknown"),
         ] {
             let (writer, asked) = answering(status, body);
             let permit = Permit::for_test(vec![target("x")], now);

@@ -1,5 +1,10 @@
 //! How a process confines itself before it becomes the command: the program calls itself as
 //! `firewarden __sandbox …`, gives up what the command does not need, and is the command from then on.
+//!
+//! What it does not hold: Landlock knows no Unix sockets that have a path, so whoever may write to
+//! `/run/docker.sock` by its own modes may speak to it; and a process that leaves its group and empties
+//! its environment (`setsid env -i`) is not found when the call ends. How many processes there may be is
+//! not bounded either: the kernel counts them by user, ours and those of other calls among them.
 
 use super::{Kept, Status};
 use std::ffi::OsString;
@@ -7,6 +12,9 @@ use std::path::{Path, PathBuf};
 
 /// The hidden command.
 pub const COMMAND: &str = "__sandbox";
+/// Most bytes of a file that it writes.
+#[cfg(target_os = "linux")]
+const FILE_BYTES: u64 = 4 << 30;
 /// The exit code of who never became the command.
 const NEVER_BEGUN: i32 = 125;
 
@@ -133,7 +141,9 @@ fn become_command(argv: &[OsString]) -> String {
 
 #[cfg(target_os = "linux")]
 fn confine(entry: &Entry) -> Result<(), String> {
-    use rustix::process::{Pid, Resource, Rlimit, Signal, getppid, set_parent_process_death_signal, setrlimit};
+    use rustix::process::{
+        Pid, Resource, Rlimit, Signal, getppid, getrlimit, set_parent_process_death_signal, setrlimit,
+    };
     // Whoever waits for the end of the command is its only witness: it does not outlive them.
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(|e| e.to_string())?;
     if getppid().map(Pid::as_raw_pid) != Some(entry.parent) {
@@ -141,12 +151,21 @@ fn confine(entry: &Entry) -> Result<(), String> {
     }
     // A core file would hold its secrets.
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).map_err(|e| e.to_string())?;
+    // One that writes without end does not fill the disk that the store is on.
+    setrlimit(Resource::Fsize, lower(getrlimit(Resource::Fsize), FILE_BYTES)).map_err(|e| e.to_string())?;
     let program = entry.argv.first().map(PathBuf::from);
     landlock(&entry.confinement, program.as_deref()).map_err(|e| format!("it cannot be confined: {e}"))?;
     match entry.confinement.gap().filter(|_| entry.confinement.required) {
         Some(gap) => Err(format!("`confine: required`, and {gap}")),
         None => Ok(()),
     }
+}
+
+/// `most`, or what holds already where that is less.
+#[cfg(target_os = "linux")]
+fn lower(held: rustix::process::Rlimit, most: u64) -> rustix::process::Rlimit {
+    let maximum = Some(held.maximum.map_or(most, |held| held.min(most)));
+    rustix::process::Rlimit { current: maximum.min(held.current.or(maximum)), maximum }
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -223,6 +242,20 @@ mod tests {
             (7, None, None),
         ] {
             assert_eq!((told(abi, true), told(abi, false)), (with_network, without), "{abi}");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_limit_is_only_lowered() {
+        let held = |current, maximum| rustix::process::Rlimit { current, maximum };
+        for (given, expected) in [
+            (held(None, None), held(Some(9), Some(9))),
+            (held(Some(5), None), held(Some(5), Some(9))),
+            (held(Some(5), Some(7)), held(Some(5), Some(7))),
+            (held(Some(50), Some(70)), held(Some(9), Some(9))),
+        ] {
+            assert_eq!(lower(given.clone(), 9), expected, "{given:?}");
         }
     }
 

@@ -107,9 +107,10 @@ pub(super) fn refused(
 /// GitHub's own words, and its word for programs where it gives one.
 fn words(body: &[u8]) -> (String, String) {
     let Ok(told) = serde_json::from_slice::<Value>(body) else {
-        let said = String::from_utf8_lossy(&body[..body.len().min(WORDS)]).into_owned();
+        let said = String::from_utf8_lossy(body);
         let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
-        return (if said.is_empty() { "no reason given".to_owned() } else { said }, String::new());
+        let said = if said.is_empty() { "no reason given" } else { &said };
+        return (shorten(said, WORDS).into_owned(), String::new());
     };
     let mut said = told["message"].as_str().unwrap_or("no reason given").to_owned();
     let mut code = String::new();

@@ -7,6 +7,7 @@ use super::answers::{Comment, GitCommit, Issue, Parent, Pull};
 use super::client::{Asked, Client, Permissions, WRITE_COMMENTS, WRITE_ISSUES, WRITE_PULLS};
 use super::names::Repo;
 use crate::domain::Target;
+use crate::edge::change::{Certainty, certainty};
 use crate::edge::error::{EdgeError, EdgeErrorKind};
 use crate::gate::{Permit, Refused};
 use base64::Engine as _;
@@ -51,7 +52,7 @@ impl Unmade {
                 EdgeErrorKind::Denied | EdgeErrorKind::NotFound | EdgeErrorKind::Invalid | EdgeErrorKind::Unserved => {
                     true
                 }
-                EdgeErrorKind::Status { code, .. } => matches!(code, 300..=407 | 409..=424 | 426..=499),
+                EdgeErrorKind::Status { code, .. } => certainty(*code) == Certainty::Refused,
                 EdgeErrorKind::Unreachable
                 | EdgeErrorKind::Timeout
                 | EdgeErrorKind::TooLarge

@@ -10,7 +10,7 @@ pub mod read;
 pub mod write;
 
 pub use read::{Found, Who};
-pub use write::{JiraWriter, Unmade};
+pub use write::JiraWriter;
 
 use super::error::{EdgeError, EdgeErrorKind};
 use super::http::{Auth, HttpAnswer, HttpPeer, Limits, Unanswered, Verb};

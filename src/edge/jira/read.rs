@@ -100,11 +100,12 @@ impl JiraReader {
         Ok(Found { issues, more })
     }
 
-    /// The issue `key` with `fields`; `expand` as Jira calls it. One that moved to a project that does not
-    /// count is not ours to see.
+    /// The issue `key` with `fields`; `expand` as Jira calls it. Jira gives an issue that moved by its old
+    /// key, too: it is in another project by now than the key says, so it is not taken for this one, and
+    /// one in a project that does not count is not ours to see.
     ///
     /// # Errors
-    /// See [`EdgeErrorKind`].
+    /// See [`EdgeErrorKind`]; [`EdgeErrorKind::Invalid`] when it moved.
     pub async fn issue(&self, key: &str, fields: &[&str], expand: &str) -> Result<Value, EdgeError> {
         self.project_of(key)?;
         let query = [("fields", fields.join(",")), ("expand", expand.to_owned())];
@@ -113,8 +114,15 @@ impl JiraReader {
             let text = format!("there is no issue {key}, or its account may not see it");
             return Err(self.peer.error(EdgeErrorKind::NotFound, &text));
         };
-        self.project_of(issue["key"].as_str().unwrap_or_default())?;
-        Ok(issue)
+        let stands = issue["key"].as_str().unwrap_or_default();
+        self.project_of(stands)?;
+        match stands == key {
+            true => Ok(issue),
+            false => {
+                let text = format!("{key} was moved and is {stands} by now; name it so");
+                Err(self.peer.error(EdgeErrorKind::Invalid, &text))
+            }
+        }
     }
 
     /// The last comments of an issue, oldest first, and how many there are.
@@ -122,21 +130,25 @@ impl JiraReader {
     /// # Errors
     /// See [`EdgeErrorKind`].
     pub async fn comments(&self, key: &str) -> Result<(Vec<Value>, u64), EdgeError> {
-        self.project_of(key)?;
-        let mut start = 0;
-        loop {
-            let query = [("startAt", start.to_string()), ("maxResults", COMMENTS.to_string())];
-            let query: Vec<(&str, &str)> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
-            let told = self.look(&format!("issue/{key}/comment"), &query).await?.unwrap_or_default();
-            let total = told["total"].as_u64().unwrap_or_default();
-            let last = total.saturating_sub(COMMENTS);
-            // Both Jiras give the oldest first: of many comments the last ones are asked for apart.
-            if start == 0 && last > 0 {
-                start = last;
-                continue;
-            }
-            return Ok((told["comments"].as_array().cloned().unwrap_or_default(), total));
+        let (first, total) = self.comments_from(key, 0, COMMENTS).await?;
+        // Both Jiras give the oldest first: of many comments the last ones are asked for apart.
+        match total.saturating_sub(COMMENTS) {
+            0 => Ok((first, total)),
+            start => self.comments_from(key, start, COMMENTS).await,
         }
+    }
+
+    /// At most `most` comments of an issue behind the first `start`, oldest first, and how many there are.
+    ///
+    /// # Errors
+    /// See [`EdgeErrorKind`].
+    pub async fn comments_from(&self, key: &str, start: u64, most: u64) -> Result<(Vec<Value>, u64), EdgeError> {
+        self.project_of(key)?;
+        let query = [("startAt", start.to_string()), ("maxResults", most.to_string())];
+        let query: Vec<(&str, &str)> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let told = self.look(&format!("issue/{key}/comment"), &query).await?.unwrap_or_default();
+        let total = told["total"].as_u64().unwrap_or_default();
+        Ok((told["comments"].as_array().cloned().unwrap_or_default(), total))
     }
 
     /// The ways on from an issue's status, as the account may take them.

@@ -1,60 +1,19 @@
 //! The one door through which something is written into Jira: one entry of one issue, with a
 //! [`Permit`] that names it.
 
-use super::{JiraReader, Unanswered, Verb};
+use super::{JiraReader, PEER, Verb};
 use crate::domain::Target;
-use crate::edge::error::shorten;
+use crate::edge::change::{Sending, Unmade};
 use crate::edge::http::HttpAnswer;
 use crate::gate::Permit;
 use jiff::Timestamp;
 use serde_json::Value;
-
-/// Most bytes of what an error says.
-const WORDS: usize = 500;
 
 /// Writes into Jira. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct JiraWriter {
     reader: JiraReader,
     issue_type: String,
-}
-
-/// Why nothing was written, or something may have been.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unmade {
-    /// Jira said no, or was never reached: nothing happened.
-    #[error("jira: {text}")]
-    Refused {
-        /// The HTTP status; 0 when nothing was sent.
-        code: u16,
-        /// What it said and what to do.
-        text: String,
-    },
-    /// No clear answer: it may have happened.
-    #[error("jira: {text}")]
-    Unknown {
-        /// What went wrong.
-        text: String,
-    },
-}
-
-impl Unmade {
-    fn refused(code: u16, text: &str) -> Self {
-        Self::Refused { code, text: shorten(text, WORDS).into_owned() }
-    }
-
-    fn unknown(text: &str) -> Self {
-        Self::Unknown { text: shorten(text, WORDS).into_owned() }
-    }
-}
-
-impl From<Unanswered> for Unmade {
-    fn from(unanswered: Unanswered) -> Self {
-        match unanswered.may_have_arrived {
-            true => Self::unknown(unanswered.error.text()),
-            false => Self::refused(0, unanswered.error.text()),
-        }
-    }
 }
 
 impl JiraWriter {
@@ -88,7 +47,7 @@ impl JiraWriter {
         let answer = self.send(permit, target, now, Verb::Post, "issue", body).await?;
         let made: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         let key = made["key"].as_str().filter(|key| self.reader.project_of(key).is_ok());
-        key.map(str::to_owned).ok_or_else(|| Unmade::unknown("it took the issue and does not say which it is"))
+        key.map(str::to_owned).ok_or_else(|| Unmade::unknown(PEER, "it took the issue and does not say which it is"))
     }
 
     /// Sets the property `name` of the issue `key`; true for whoever comes first.
@@ -124,7 +83,7 @@ impl JiraWriter {
         let answer = self.send(permit, target, now, Verb::Post, &format!("issue/{key}/comment"), body).await?;
         let made: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         let id = made["id"].as_str().map(str::to_owned);
-        id.ok_or_else(|| Unmade::unknown("it took the comment and does not say which it is"))
+        id.ok_or_else(|| Unmade::unknown(PEER, "it took the comment and does not say which it is"))
     }
 
     /// Moves the issue `key` on.
@@ -160,11 +119,11 @@ impl JiraWriter {
     }
 
     fn listed(&self, project: &str) -> Result<(), Unmade> {
-        self.reader.listed(project).map(|_| ()).map_err(|error| Unmade::refused(0, error.text()))
+        self.reader.listed(project).map(|_| ()).map_err(|error| Unmade::unsent(PEER, error.text()))
     }
 
     fn known(&self, key: &str) -> Result<(), Unmade> {
-        self.reader.project_of(key).map(|_| ()).map_err(|error| Unmade::refused(0, error.text()))
+        self.reader.project_of(key).map(|_| ()).map_err(|error| Unmade::unsent(PEER, error.text()))
     }
 
     async fn send(
@@ -176,15 +135,10 @@ impl JiraWriter {
         rest: &str,
         body: &Value,
     ) -> Result<HttpAnswer, Unmade> {
-        permit.covers(target, now).map_err(|refused| Unmade::refused(0, &refused.to_string()))?;
-        let answer = self.reader.ask(verb, rest, &[], Some(body)).await?;
-        match answer.status {
-            200..=299 => Ok(answer),
-            // The server gave up waiting for the request, or whoever stands before it did.
-            code @ (408 | 499) => Err(Unmade::unknown(&format!("it answers {code}"))),
-            code @ 400..=498 => Err(Unmade::refused(code, self.reader.refused(&answer).text())),
-            _ => Err(Unmade::unknown(self.reader.refused(&answer).text())),
-        }
+        let path = self.reader.path(rest);
+        let limits = self.reader.limits;
+        let sending = Sending { permit, target, now, verb, path: &path, body: Some(body), limits };
+        self.reader.peer.change(PEER, sending, |answer| self.reader.refused(answer)).await
     }
 }
 
@@ -194,6 +148,7 @@ mod tests {
     use super::super::Deployment;
     use super::*;
     use crate::domain::{Action, Digest, Marker, Secret};
+    use crate::edge::change::UnmadeKind;
     use crate::edge::http::Auth;
     use crate::gate::Warrant;
     use serde_json::json;
@@ -231,23 +186,22 @@ mod tests {
     async fn an_answer_is_a_yes_a_no_or_a_doubt() {
         for (status, body, expected) in [
             (201, r#"{"id":"1","key":"OPS-7"}"#, "made OPS-7"),
-            (201, "<html>", "unknown"),
-            (201, r#"{"key":"HR-7"}"#, "unknown"),
-            (400, r#"{"errorMessages":[],"errors":{"priority":"Priority is required."}}"#, "refused 400"),
-            (401, "", "refused 401"),
-            (404, "{}", "refused 404"),
-            (429, "{}", "refused 429"),
-            (302, "", "refused 0"),
-            (408, "", "unknown"),
-            (500, "{}", "unknown"),
-            (502, "<html>", "unknown"),
+            (201, "<html>", "Unknown"),
+            (201, r#"{"key":"HR-7"}"#, "Unknown"),
+            (400, r#"{"errorMessages":[],"errors":{"priority":"Priority is required."}}"#, "Refused(400)"),
+            (401, "", "Refused(401)"),
+            (404, "{}", "Refused(404)"),
+            (429, "{}", "Refused(429)"),
+            (302, "", "Unsent"),
+            (408, "", "Unknown"),
+            (500, "{}", "Unknown"),
+            (502, "<html>", "Unknown"),
         ] {
             let (writer, asked) = answering(status, body);
             let made = writer.create(&permit(), &target("OPS"), &json!({}), Timestamp::UNIX_EPOCH).await;
             let told = match &made {
                 Ok(key) => format!("made {key}"),
-                Err(Unmade::Refused { code, .. }) => format!("refused {code}"),
-                Err(Unmade::Unknown { .. }) => "unknown".to_owned(),
+                Err(unmade) => format!("{:?}", unmade.kind()),
             };
             assert_eq!(told, expected, "{status} {body}: {made:?}");
             let asked = asked.lock().unwrap();
@@ -261,10 +215,10 @@ mod tests {
         }
         let absent = writer("http://127.0.0.1:1");
         let made = absent.create(&permit(), &target("OPS"), &json!({}), Timestamp::UNIX_EPOCH).await;
-        assert!(matches!(made, Err(Unmade::Refused { code: 0, .. })), "{made:?}");
+        assert!(made.as_ref().is_err_and(|unmade| unmade.kind() == UnmadeKind::Unsent), "{made:?}");
         let (address, _) = peer(|_| Vec::new());
         let made = writer(&address).create(&permit(), &target("OPS"), &json!({}), Timestamp::UNIX_EPOCH).await;
-        assert!(matches!(made, Err(Unmade::Unknown { .. })), "{made:?}");
+        assert!(made.as_ref().is_err_and(|unmade| unmade.kind() == UnmadeKind::Unknown), "{made:?}");
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@
 //! same request, however late, is refused by the server. [`KubeWriter::try_out`] lets the server try a
 //! change without keeping it; that needs no permit, for nothing changes.
 
+use super::super::change::{Certainty, certainty};
 use super::super::error::shorten;
 use super::super::http::causes;
 use super::read::segment;
@@ -362,9 +363,12 @@ fn said(what: &str, change: &Change, code: u16, answer: &Value) -> Unmade {
         }
         (403, _) => Unmade::refused(code, reason, format!("forbidden: {message}; see docs/tools.md, Changing tools")),
         (401, _) => Unmade::refused(code, reason, "the API server does not accept the writer's credential"),
-        (408 | 429, _) | (500.., _) => Unmade::unknown(format!("{what} was answered {code} {reason}: {message}")),
-        (400.., _) => Unmade::refused(code, reason, message),
-        _ => Unmade::unknown(format!("{what} was answered {code} {reason}: {message}")),
+        _ => match certainty(code) {
+            Certainty::Refused => Unmade::refused(code, reason, message),
+            Certainty::Made | Certainty::Unknown => {
+                Unmade::unknown(format!("{what} was answered {code} {reason}: {message}"))
+            }
+        },
     }
 }
 

@@ -166,23 +166,24 @@ async fn ran(
     }
 }
 
-/// What will be done, for a person and for the policy.
+/// What will be done, for a person, and for the policy and whoever agrees: all that is sent or run, with
+/// what it may touch, but no value of a secret.
 fn described(tool: &Tool, given: &Value) -> Result<(String, Value), ToolError> {
-    match &tool.custom.run {
+    Ok(match &tool.custom.run {
         Does::Http(call) => {
-            let shown = http::shown(call, given)?;
-            Ok((shown.clone(), json!({"request": shown})))
+            let call = http::filled(call, given)?;
+            (http::shown(&call, UNNAMED.0), json!({"request": call}))
         }
         Does::Command(call) => {
-            let argv = command::argv(call, given)?;
-            Ok((command::shown(&argv), json!({"argv": argv})))
+            let call = command::filled(call, given)?;
+            (command::shown(&call), json!({"argv": call.argv, "command": call}))
         }
         Does::Mcp(call) => {
             let arguments = mcp::arguments(call, given)?;
             let facts = json!({"mcp": {"server": call.server, "tool": call.tool, "arguments": arguments}});
-            Ok((mcp::shown(call, &arguments), facts))
+            (mcp::shown(call, &arguments), facts)
         }
-    }
+    })
 }
 
 fn text(data: &Value) -> String {

@@ -1,6 +1,6 @@
 //! What is wrong with the description of a tool, told when it is loaded: each text names the key.
 
-use super::{Aim, CommandCall, Custom, Does, HttpCall, McpCall, Plans, given, is_reference, named, reference};
+use super::{Aim, CommandCall, Custom, Does, HttpCall, McpCall, Method, Plans, given, is_reference, named, reference};
 use crate::domain::{Effect, Retry};
 use crate::edge::call::check_header;
 use crate::template::places::{self, PlaceError};
@@ -230,6 +230,9 @@ fn check(custom: &Custom, acts: bool, declared: &Declared<'_>) -> Result<(), Str
             "{key}: say what shows that it was done, `{{pointer: /last, equals: \"{{{{ marker }}}}\"}}` for instance"
         ));
     };
+    if matches!(does, Does::Http(call) if call.method == Method::Head) {
+        return Err("reconcile.http.method: what HEAD answers has no body that could show it; write GET".into());
+    }
     if !applied.pointer.is_empty() && !applied.pointer.starts_with('/') {
         return Err(format!("{key}.pointer: a JSON Pointer begins with `/`"));
     }

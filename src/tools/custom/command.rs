@@ -1,6 +1,7 @@
 //! From the description of a command and arguments to one run, and what its end means.
 
 use super::{CommandCall, Confine, Tool};
+use crate::edge::error::shorten;
 use crate::edge::exec::{Confinement, Ended, Order, Status};
 use crate::template::places;
 use crate::tools::gist;
@@ -22,11 +23,8 @@ pub(super) fn argv(call: &CommandCall, given: &Value) -> Result<Vec<String>, Too
 
 /// The command that `call` describes for what is `given`.
 pub(super) fn order(tool: &Tool, call: &CommandCall, given: &Value) -> Result<Order, ToolError> {
-    let mut env = vec![];
-    for (name, source) in &call.env {
-        let value = places::argument(source, given).map_err(|e| ToolError::invalid(format!("env.{name}: {e}")))?;
-        env.push((name.clone(), value));
-    }
+    let call = &filled(call, given)?;
+    let mut env: Vec<(String, String)> = call.env.clone().into_iter().collect();
     for (name, key) in NAMES {
         env.extend(given[key].as_str().map(|value| (name.to_owned(), value.to_owned())));
     }
@@ -35,7 +33,7 @@ pub(super) fn order(tool: &Tool, call: &CommandCall, given: &Value) -> Result<Or
         secrets.push((name.clone(), tool.secret(written)?.1.clone()));
     }
     Ok(Order {
-        argv: argv(call, given)?,
+        argv: call.argv.clone(),
         env,
         secrets,
         confinement: confinement(call),
@@ -54,9 +52,37 @@ pub fn confinement(call: &CommandCall) -> Confinement {
     }
 }
 
-/// What a person reads of the command before it runs: one argument in each pair of quotes.
-pub(super) fn shown(argv: &[String]) -> String {
-    argv.iter().map(|word| json!(word).to_string()).collect::<Vec<_>>().join(" ")
+/// The call with every template filled in, secrets still as references: what is run, and what it may
+/// touch, follow from it alone.
+pub(super) fn filled(call: &CommandCall, given: &Value) -> Result<CommandCall, ToolError> {
+    let variable = |(name, source): (&String, &String)| {
+        let value = places::argument(source, given).map_err(|e| ToolError::invalid(format!("env.{name}: {e}")))?;
+        Ok((name.clone(), value))
+    };
+    let env = call.env.iter().map(variable).collect::<Result<_, ToolError>>()?;
+    Ok(CommandCall { argv: argv(call, given)?, env, ..call.clone() })
+}
+
+/// What a person reads of a command that is [`filled`] before it runs: one argument in each pair of
+/// quotes, then what it is given and what it may touch.
+pub(super) fn shown(call: &CommandCall) -> String {
+    let mut out = call.argv.iter().map(|word| json!(word).to_string()).collect::<Vec<_>>().join(" ");
+    for (name, value) in &call.env {
+        out.push_str(&format!("\n{name}={}", json!(value)));
+    }
+    for (name, written) in &call.secrets {
+        out.push_str(&format!("\n(the variable {name} is the secret of {written})"));
+    }
+    for (what, paths) in [("reads", &call.read), ("writes", &call.write)] {
+        if !paths.is_empty() {
+            out.push_str(&format!("\n({what} {})", paths.join(", ")));
+        }
+    }
+    out.push_str(if call.network { "\n(with the network)" } else { "\n(without the network)" });
+    if call.confine == Confine::Required {
+        out.push_str("\n(only where the kernel confines it)");
+    }
+    out
 }
 
 /// What it wrote: JSON where it is some, else text.
@@ -78,7 +104,7 @@ pub(super) fn said(ended: &Ended) -> String {
     let last = last[last.len().saturating_sub(3)..].join(" ");
     match last.is_empty() {
         true => ended.status.to_string(),
-        false => format!("{}: {}", ended.status, gist::quoted(&last, 300)),
+        false => format!("{}: {}", ended.status, gist::quoted(&shorten(&last, 300), 300)),
     }
 }
 

@@ -147,6 +147,8 @@ fn what_is_wrong_with_a_manifest_is_told_exactly() {
         (HTTP, "    method: POST\n", "    method: GET\n", "run.http.method: GET only looks; this tool is declared to change something".into()),
         (HTTP, "    applied: {pointer: /done, equals: \"{{ marker }}\"}\n", "",
             "reconcile.http.applied: say what shows that it was done, `{pointer: /last, equals: \"{{ marker }}\"}` for instance".into()),
+        (HTTP, "    method: GET\n", "    method: HEAD\n",
+            "reconcile.http.method: what HEAD answers has no body that could show it; write GET".into()),
         (HTTP, "pointer: /done", "pointer: done", "reconcile.http.applied.pointer: a JSON Pointer begins with `/`".into()),
         (HTTP, "X-Asked-By:", "Host:", "run.http.headers: the header `Host` cannot be set".into()),
         (HTTP, "X-Asked-By:", "idempotency-key:", "run.http.headers: `Idempotency-Key` stands there twice".into()),
@@ -262,7 +264,7 @@ async fn what_is_shown_is_what_is_sent() {
     for part in ["\n\nflush a/../b? in eu", &format!("POST {address}{path}"), "\"deep\": 3", "(marker)"] {
         assert!(action.preview.text.contains(part), "{part}: {}", action.preview.text);
     }
-    assert!(action.facts["request"].as_str().unwrap().contains(path));
+    assert!(action.facts["request"]["url"].as_str().unwrap().ends_with(path));
     let receipt = registry.execute(warrant(&action), Timestamp::UNIX_EPOCH).await.unwrap();
     let asked = asked.lock().unwrap()[0].clone();
     let lower = asked.to_lowercase();
@@ -273,6 +275,82 @@ async fn what_is_shown_is_what_is_sent() {
     assert!(lower.contains(&format!("x-asked-by: firewarden {}", action.id)), "{asked}");
     assert_eq!(receipt.reference, marker().to_string());
     assert!(!format!("{action:?} {receipt:?}").contains("hunter2"));
+}
+
+#[tokio::test]
+async fn who_agrees_agrees_to_all_that_is_sent_run_and_may_be_touched() {
+    let other = |text: &str, from: &str, to: &str| {
+        assert!(text.contains(from), "{from}");
+        text.replace(from, to)
+    };
+    let command = |from: &str, to: &str| (other(COMMAND, from, to), "ledger_add", json!({"line": "x"}));
+    let request = |from: &str, to: &str| (other(HTTP, from, to), "cache_flush", json!({"cache": "a"}));
+    let digest = async |(text, tool, args): (String, &str, Value)| {
+        let action = planned(&registry(&text), tool, args).await.unwrap();
+        assert!(!format!("{action:?}").contains("hunter2"), "{action:?}");
+        let id = crate::domain::InvestigationId::new(uuid::Uuid::nil());
+        (action.digest(id, crate::domain::Risk::Low), action.preview.text)
+    };
+    for (was, cases) in [
+        (
+            command("", ""),
+            vec![
+                (command("write: [/var/lib/ledger]", "write: [/var]"), "(writes /var)"),
+                (command("write: [/var/lib/ledger]", "write: [/var/lib/ledger]\n    read: [/etc/x]"), "(reads /etc/x)"),
+                (
+                    command("write: [/var/lib/ledger]", "write: [/var/lib/ledger]\n    network: true"),
+                    "(with the network)",
+                ),
+                (
+                    command("write: [/var/lib/ledger]", "write: [/var/lib/ledger]\n    confine: required"),
+                    "(only where the kernel confines it)",
+                ),
+                (
+                    command("env: {LEDGER: /ledger}\n    secrets", "env: {LEDGER: /other}\n    secrets"),
+                    "LEDGER=\"/other\"",
+                ),
+                (
+                    command("env: {LEDGER: /ledger}\n    secrets", "env: {BASH_ENV: /ledger}\n    secrets"),
+                    "BASH_ENV=\"/ledger\"",
+                ),
+                (
+                    command("TOKEN: \"env:LEDGER_TOKEN\"", "OTHER: \"env:LEDGER_TOKEN\""),
+                    "(the variable OTHER is the secret of env:LEDGER_TOKEN)",
+                ),
+            ],
+        ),
+        (
+            request("", ""),
+            vec![
+                (request("method: POST", "method: DELETE"), "DELETE http://127.0.0.1:1/api/a/flush"),
+                (request("flush?region", "drop?region"), "/api/a/drop"),
+                (
+                    request("    secrets: {Authorization", "    secrets: {X-Key"),
+                    "(the header X-Key is the secret of Bearer env:CACHE_TOKEN)",
+                ),
+                (request("Idempotency-Key", "X-Once"), "X-Once: (marker)"),
+                (request("ok: [200, 202]", "ok: [200]"), ""),
+            ],
+        ),
+    ] {
+        let before = digest(was).await;
+        for (case, shown) in cases {
+            let after = digest(case).await;
+            assert!(after.1.contains(shown), "{shown}: {}", after.1);
+            assert_ne!(before.0, after.0, "{shown}: {}", after.1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_agrees_agrees_to_what_is_not_shown_any_more() {
+    let long = |end: &str| HTTP.replace("flush {{ cache }} in {{ region }}", &format!("{}{end}", "long ".repeat(4000)));
+    let one = planned(&registry(&long("a")), "cache_flush", json!({"cache": "a"})).await.unwrap();
+    let other = planned(&registry(&long("b")), "cache_flush", json!({"cache": "a"})).await.unwrap();
+    assert_eq!(one.preview.text, other.preview.text);
+    assert!(one.preview.text.ends_with("[the rest is not shown]") && one.preview.digest() != other.preview.digest());
+    let short = planned(&registry(HTTP), "cache_flush", json!({"cache": "a"})).await.unwrap();
+    assert_eq!(short.preview.whole, None);
 }
 
 #[tokio::test]
@@ -356,6 +434,20 @@ async fn looking_after_doubt_believes_the_marker_alone() {
     }
     *said.lock().unwrap() = json!({"status": status, "done": marker()});
     assert!(registry.reconcile(&action, &marker()).await.unwrap_err().is_transient());
+}
+
+#[tokio::test]
+async fn a_look_that_shows_nothing_is_no_sign_that_nothing_was_done() {
+    // Whole as JSON where it is cut, so that only the cut tells.
+    let long = [b"{}".to_vec(), vec![b' '; 1 << 20]].concat();
+    for body in [b"<html>sign in</html>".to_vec(), b"".to_vec(), b"{\"done\": \"fw-".to_vec(), long] {
+        let (said, length) = (body.clone(), body.len());
+        let (address, _) = peer(move |_| answer(200, "text/html", &said));
+        let registry = registry(&HTTP.replace("http://127.0.0.1:1", &address));
+        let action = planned(&registry, "cache_flush", json!({"cache": "a"})).await.unwrap();
+        let looked = registry.reconcile(&action, &marker()).await;
+        assert!(looked.clone().is_err_and(|error| error.is_transient()), "{length} bytes: {looked:?}");
+    }
 }
 
 #[tokio::test]

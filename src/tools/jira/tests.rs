@@ -2,15 +2,16 @@
 
 use super::document::{Block, Span, comment, fitted, issue};
 use super::{adf, wiki};
-use crate::domain::{Clock, Redactor, Report};
+use crate::domain::{Action, ActionId, Clock, Effect, Marker, Redactor, Report};
 use crate::edge::http::Auth;
 use crate::edge::http::tests::{Asked, http, peer};
 use crate::edge::jira::Deployment;
 use crate::edge::{JiraReader, JiraWriter};
-use crate::tools::{CaseText, Manifests, Registry, Setting, Sources};
+use crate::gate::Warrant;
+use crate::tools::{ActError, CaseText, Manifests, Registry, Setting, Sources};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// A report in which every text from outside tries to be markup.
 fn report() -> Report {
@@ -215,7 +216,12 @@ impl Clock for Recorded {
 }
 
 fn registry(deployment: Deployment, write: bool) -> (Registry, Asked) {
-    let (address, asked) = peer(|request| {
+    registry_of(deployment, write, Arc::new(Mutex::new("OPS-12")))
+}
+
+/// `stands` is the key of the issue by now.
+fn registry_of(deployment: Deployment, write: bool, stands: Arc<Mutex<&'static str>>) -> (Registry, Asked) {
+    let (address, asked) = peer(move |request| {
         let line = request.lines().next().unwrap_or_default();
         let fields = json!({"summary": "Disk full\u{202e}", "description": "has s3cr3t-value", "status": {"id": "1", "name": "Open"},
             "issuetype": {"name": "Task"}, "priority": {"name": "High"}, "labels": ["storage"], "assignee": null,
@@ -235,7 +241,7 @@ fn registry(deployment: Deployment, write: bool) -> (Registry, Asked) {
             () if line.contains("/project/") => {
                 json!({"key": "OPS", "issueTypes": [{"name": "Task"}, {"name": "Sub", "subtask": true}]})
             }
-            () => json!({"key": "OPS-12", "fields": fields}),
+            () => json!({"key": *stands.lock().unwrap(), "fields": fields}),
         };
         http(200, "application/json", body.to_string().as_bytes())
     });
@@ -349,4 +355,51 @@ async fn plans_are_the_same_for_the_same_world_and_carry_what_is_written() {
     let nowhere = CaseText { url: None, ..case.clone() };
     assert!(registry.plan("jira_link", &json!({"key": "OPS-12"}), &setting(&nowhere)).await.is_err());
     assert!(asked.lock().unwrap().iter().all(|request| request.starts_with("GET ")), "planning changes nothing");
+}
+
+#[tokio::test]
+async fn an_issue_that_moved_is_left_alone() {
+    let case = case();
+    let (incident, now) = (crate::domain::Digest::of("incident"), Timestamp::UNIX_EPOCH);
+    let setting = Setting { incident: &incident, began: now, now, case: &case };
+    for (tool, args) in [
+        ("jira_comment", json!({"key": "OPS-12"})),
+        ("jira_transition", json!({"key": "OPS-12", "to": "Start"})),
+        ("jira_link", json!({"key": "OPS-12"})),
+    ] {
+        for (stands, says) in [("WEB-9", "OPS-12 was moved and is WEB-9 by now"), ("HR-1", "only these projects count")]
+        {
+            let key = Arc::new(Mutex::new("OPS-12"));
+            let (registry, asked) = registry_of(Deployment::Server, true, key.clone());
+            let plan = registry.plan(tool, &args, &setting).await.unwrap();
+            let action = Action {
+                id: ActionId::new(uuid::Uuid::nil()),
+                tool: tool.into(),
+                effect: Effect::Record,
+                reversible: plan.reversible,
+                args: args.clone(),
+                title: plan.title,
+                targets: plan.targets,
+                preview: plan.preview,
+                precondition: plan.precondition,
+                carries: plan.carries,
+                undo: plan.undo,
+                retry: plan.retry,
+                blast_radius: plan.blast_radius,
+                facts: plan.facts,
+                nonce: String::new(),
+            };
+            // Somebody moves it between the plan, which policy judged, and the change.
+            *key.lock().unwrap() = stands;
+            let error = registry.plan(tool, &args, &setting).await.unwrap_err();
+            assert!(error.for_reader().contains(says), "{tool} {stands}: {error}");
+            let warrant = Warrant::for_test(action, Marker::sign(&incident, b"key"), now);
+            let error = registry.execute(warrant, now).await.unwrap_err();
+            assert!(matches!(&error, ActError::Refused { text } if text.contains(says)), "{tool} {stands}: {error:?}");
+            assert!(
+                asked.lock().unwrap().iter().all(|request| request.starts_with("GET ")),
+                "{tool}: nothing was sent"
+            );
+        }
+    }
 }

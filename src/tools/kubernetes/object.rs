@@ -3,8 +3,9 @@
 use serde_json::{Map, Value, json};
 
 /// Takes out what only machines need: field ownership down to who changed what when, the copies
-/// that appliers leave behind in annotations, and the data of Secrets should any ever be there.
+/// that appliers leave behind in annotations, and data and annotations of Secrets should any ever be there.
 pub fn trim(mut object: Value) -> Value {
+    let secret = object["kind"] == "Secret";
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         if let Some(fields) = metadata.get_mut("managedFields").and_then(Value::as_array_mut) {
             for field in fields {
@@ -18,20 +19,24 @@ pub fn trim(mut object: Value) -> Value {
             }
         }
         if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
-            // `kubectl apply` leaves the whole object here, of a Secret with its data.
-            annotations.retain(|key, _| !key.contains("last-applied"));
+            annotations.retain(|key, _| !secret && !holds_a_copy(key));
             if annotations.is_empty() {
                 metadata.remove("annotations");
             }
         }
     }
-    if object["kind"] == "Secret"
-        && let Some(secret) = object.as_object_mut()
-    {
-        secret.remove("data");
-        secret.remove("stringData");
+    if let Some(object) = object.as_object_mut().filter(|_| secret) {
+        object.remove("data");
+        object.remove("stringData");
     }
     object
+}
+
+/// Whether an annotation of this name holds a copy of the object, as whoever applied it left it there: of
+/// a Secret with its data, packed at times.
+pub fn holds_a_copy(annotation: &str) -> bool {
+    const COPIES: [&str; 3] = ["last-applied", "kapp.k14s.io/original", "objectset.rio.cattle.io/applied"];
+    COPIES.iter().any(|known| annotation.contains(known))
 }
 
 /// Gives an item of a list the kind that the list has for all.
@@ -72,4 +77,31 @@ pub fn meta<'o>(object: &'o Value, key: &str) -> &'o str {
 /// The items of a list below `value`, empty when it is none.
 pub fn items(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_of_objects_and_what_secrets_hold_are_left_out() {
+        let annotated = |kind: &str, keys: &[&str]| {
+            let annotations: Map<String, Value> = keys.iter().map(|key| ((*key).to_owned(), json!("x"))).collect();
+            json!({"kind": kind, "metadata": {"name": "n", "annotations": annotations}, "data": {"a": "b"}})
+        };
+        let copies = [
+            "kubectl.kubernetes.io/last-applied-configuration",
+            "kapp.k14s.io/original",
+            "kapp.k14s.io/original-diff",
+            "kapp.k14s.io/original-diff-md5",
+            "objectset.rio.cattle.io/applied",
+        ];
+        assert_eq!(
+            trim(annotated("ConfigMap", &copies)),
+            json!({"kind": "ConfigMap", "metadata": {"name": "n"}, "data": {"a": "b"}})
+        );
+        let kept = trim(annotated("ConfigMap", &["kapp.k14s.io/identity", "objectset.rio.cattle.io/id"]));
+        assert_eq!(kept["metadata"]["annotations"].as_object().map(Map::len), Some(2));
+        assert_eq!(trim(annotated("Secret", &["note"])), json!({"kind": "Secret", "metadata": {"name": "n"}}));
+    }
 }

@@ -50,6 +50,8 @@ pub struct Fold {
     wanted: Wanted,
     redactor: Arc<Redactor>,
     pending: Vec<u8>,
+    /// The rest of a line that is longer than any is left out.
+    skipping: bool,
     kept: VecDeque<String>,
     kept_bytes: usize,
     left_out: u64,
@@ -85,6 +87,7 @@ impl Fold {
             wanted,
             redactor,
             pending: Vec::new(),
+            skipping: false,
             kept: VecDeque::new(),
             kept_bytes: 0,
             left_out: 0,
@@ -98,12 +101,20 @@ impl Fold {
     }
 
     /// Takes the next bytes; lines may be cut anywhere.
-    pub fn bytes(&mut self, chunk: &[u8]) {
+    pub fn bytes(&mut self, mut chunk: &[u8]) {
+        if self.skipping {
+            let Some(at) = chunk.iter().position(|byte| *byte == b'\n') else { return };
+            self.skipping = false;
+            chunk = &chunk[at + 1..];
+        }
         self.pending.extend_from_slice(chunk);
         if self.pending.len() >= BLOCK {
             match self.pending.iter().rposition(|byte| *byte == b'\n') {
                 Some(at) => self.block(at + 1),
-                None if self.pending.len() >= LINE_BYTES => self.block(self.pending.len()),
+                None if self.pending.len() >= LINE_BYTES => {
+                    self.block(self.pending.len());
+                    self.skipping = true;
+                }
                 None => {}
             }
         }
@@ -147,7 +158,11 @@ impl Fold {
             None => redactor.keys(&text).0,
         };
         for line in clean.lines() {
-            self.take(&plain(line));
+            match self.wanted.filter.is_none() && line.len() > LINE {
+                // Before it is cut: the head of a secret is none that is known for one later.
+                true => self.take(&plain(&redactor.text(line).0)),
+                false => self.take(&plain(line)),
+            }
         }
         drop(clean);
         drop(text);
@@ -258,6 +273,28 @@ mod tests {
         assert_eq!(plain("\u{1b}[31mERROR\u{1b}[0m\t\u{7}done\r"), "ERROR\tdone");
         assert_eq!(plain(&"x".repeat(9000)).chars().count(), LINE);
         assert_eq!(plain("a\u{85}b ü"), "ab ü");
+    }
+
+    #[test]
+    fn a_secret_on_the_cut_of_a_line_leaves_no_head() {
+        for filter in [None, Some("x")] {
+            for before in LINE - 24..LINE + 2 {
+                let mut folded = fold(Keep::Last, 9, filter, 0);
+                folded.line(&format!("{}horse.battery.staple1 and more", "x".repeat(before)));
+                let line = folded.finish().lines.remove(0);
+                assert!(!line.contains("hors"), "{before}: {}", &line[before.min(line.len() - 9)..]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_one_line_and_its_rest_is_not_shown() {
+        let mut folded = fold(Keep::Last, 9, None, 0);
+        let long = format!("{}horse.battery.staple1\nnext\n", "x".repeat(LINE_BYTES - 10));
+        long.as_bytes().chunks(1000).for_each(|chunk| folded.bytes(chunk));
+        folded.line("last");
+        let folded = folded.finish();
+        assert_eq!((folded.total, &folded.lines[1..]), (3, &["next".to_owned(), "last".to_owned()][..]));
     }
 
     #[test]

@@ -59,6 +59,7 @@ async fn what_should_not_be_done_is_refused_with_what_to_do_instead() {
     for (tool, args, says) in [
         ("kubernetes_rollout_restart", workload("Pod", "api-1"), "only Deployment, StatefulSet, DaemonSet"),
         ("kubernetes_rollout_restart", workload("StatefulSet", "db"), "OnDelete"),
+        ("kubernetes_rollout_restart", workload("StatefulSet", "held"), "holds back every Pod"),
         ("kubernetes_rollout_restart", workload("Deployment", "halted"), "paused"),
         ("kubernetes_rollout_restart", workload("Deployment", "absent"), "not found"),
         ("kubernetes_scale", scaled("web", 5), "HorizontalPodAutoscaler web-hpa decides"),
@@ -105,6 +106,14 @@ async fn what_should_not_be_done_is_refused_with_what_to_do_instead() {
         (
             "kubernetes_apply",
             object(
+                json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j", "namespace": "shop"}, "spec": {"template": {"spec": {
+                    "containers": [{"name": "a", "image": "a", "envFrom": [{"secretRef": {"name": "db"}}]}]}}}}),
+            ),
+            "would gain the Secret db",
+        ),
+        (
+            "kubernetes_apply",
+            object(
                 json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "shop", "annotations": {"firewarden.io/action": "x"}}}),
             ),
             "set by the program alone",
@@ -134,4 +143,41 @@ async fn an_eviction_that_a_budget_forbids_is_not_even_planned() {
     let refused = plan(&registry, "kubernetes_delete_pod", &json!({"namespace": "shop", "name": "api-1"})).await;
     let refused = refused.unwrap_err();
     assert!(refused.for_reader().contains("a disruption budget forbids it now"), "{refused}");
+}
+
+#[tokio::test]
+async fn code_that_a_manifest_brings_is_something_that_it_touches() {
+    let cluster = Cluster::serve(objects()).await;
+    let registry = registry(&cluster, Arc::new(SystemClock));
+    let workload = |kind: &str, api: &str, name: &str, containers: Value| {
+        let mut object = json!({"apiVersion": api, "kind": kind, "metadata": {"name": name, "namespace": "shop"}});
+        match kind {
+            "Pod" => object["spec"]["containers"] = containers,
+            _ => object["spec"]["template"]["spec"]["containers"] = containers,
+        }
+        json!({"object": object})
+    };
+    let one = |image: &str| json!([{"name": "api", "image": image}]);
+    for (args, touched, known) in [
+        (workload("Pod", "v1", "p", one("a")), &["p/api"][..], false),
+        (workload("Job", "batch/v1", "j", one("a")), &["j/api"], false),
+        (workload("Deployment", "apps/v1", "new", one("a")), &["new/api"], false),
+        (workload("Deployment", "apps/v1", "api", one("api:3")), &[], true),
+        (workload("Deployment", "apps/v1", "api", one("evil/api:2")), &["api/api"], true),
+        (
+            workload(
+                "Deployment",
+                "apps/v1",
+                "api",
+                json!([{"name": "api", "image": "api:2"}, {"name": "side", "image": "s"}]),
+            ),
+            &["api/side"],
+            true,
+        ),
+    ] {
+        let plan = plan(&registry, "kubernetes_apply", &args).await.unwrap();
+        let told: Vec<&str> = plan.targets[1..].iter().map(|target| target.name.as_str()).collect();
+        assert_eq!((told.as_slice(), plan.blast_radius.known), (touched, known), "{args}");
+        assert!(plan.targets[1..].iter().all(|target| target.kind == "Container" && target.verb == "run"));
+    }
 }

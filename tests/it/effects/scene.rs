@@ -11,6 +11,8 @@ pub struct Change {
     pub args: Value,
     /// The object whose ledger counts.
     pub on: &'static str,
+    /// What it makes passes: after doubt a look cannot tell, so it is left to a person.
+    pub passes: bool,
 }
 
 /// One for each tool, and both ways of an apply.
@@ -21,7 +23,9 @@ pub fn changes() -> Vec<Change> {
         args
     };
     let limits = |name: &str| json!({"object": {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "shop"}, "data": {"pool": "40"}}});
-    let change = |tool, args, on| Change { tool, args, on };
+    let change = |tool, args, on| Change { tool, args, on, passes: false };
+    let passing = |tool, args, on| Change { tool, args, on, passes: true };
+    let job = |name: &str, ttl: Value| json!({"object": {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name, "namespace": "shop"}, "spec": {"ttlSecondsAfterFinished": ttl, "template": {"spec": {"containers": [{"name": "b", "image": "mend:1"}]}}}}});
     vec![
         change("kubernetes_rollout_restart", api(), "deployments/api"),
         change("kubernetes_scale", with(api(), "replicas", json!(3)), "deployments/api"),
@@ -34,9 +38,11 @@ pub fn changes() -> Vec<Change> {
             json!({"namespace": "shop", "name": "data", "size": "20Gi"}),
             "persistentvolumeclaims/data",
         ),
-        change("kubernetes_run_cronjob", json!({"namespace": "shop", "name": "backup"}), ""),
+        passing("kubernetes_run_cronjob", json!({"namespace": "shop", "name": "backup"}), ""),
+        passing("kubernetes_run_cronjob", json!({"namespace": "shop", "name": "sweep"}), ""),
         change("kubernetes_apply", limits("limits"), "configmaps/limits"),
         change("kubernetes_apply", limits("fresh"), "configmaps/fresh"),
+        passing("kubernetes_apply", job("mend", json!(60)), "jobs/mend"),
         change("kubernetes_delete", json!({"kind": "Job", "namespace": "shop", "name": "stuck"}), "jobs/stuck"),
     ]
 }
@@ -83,6 +89,8 @@ pub fn objects() -> Vec<Value> {
         pod("bare", Value::Null),
         json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "db", "namespace": "shop"},
                "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "db"}}, "template": {"spec": {}}, "updateStrategy": {"type": "OnDelete"}}}),
+        json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "held", "namespace": "shop"},
+               "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "held"}}, "template": {"spec": {}}, "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}}}),
         json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "shop"},
                "spec": {"replicas": 4, "selector": {"matchLabels": {"app": "web"}}, "template": {"spec": {}}}}),
         json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "halted", "namespace": "shop"},
@@ -97,7 +105,9 @@ pub fn objects() -> Vec<Value> {
         json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "roomy"}, "allowVolumeExpansion": true}),
         json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "rigid"}}),
         json!({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "backup", "namespace": "shop"},
-               "spec": {"schedule": "0 3 * * *", "concurrencyPolicy": "Forbid", "jobTemplate": {"spec": job}}}),
+               "spec": {"schedule": "0 3 * * *", "concurrencyPolicy": "Forbid", "jobTemplate": {"spec": job.clone()}}}),
+        json!({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "sweep", "namespace": "shop"},
+               "spec": {"concurrencyPolicy": "Forbid", "jobTemplate": {"spec": {"ttlSecondsAfterFinished": 0, "template": job["template"]}}}}),
         json!({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "busy", "namespace": "shop"},
                "spec": {"concurrencyPolicy": "Forbid", "jobTemplate": {"spec": {}}}, "status": {"active": [{"name": "busy-1"}]}}),
         json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "stuck", "namespace": "shop"}, "spec": {"parallelism": 1}}),

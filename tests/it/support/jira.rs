@@ -81,6 +81,8 @@ pub struct Memory {
     pub faults: VecDeque<(usize, Fault)>,
     /// Somebody copies label and properties of every issue that we try to make.
     pub impostor: bool,
+    /// Behind each comment that we make, others write so many.
+    pub crowd: usize,
     /// Writing requests that arrived.
     pub writes: usize,
     /// A request that hangs arrived.
@@ -150,6 +152,11 @@ impl Memory {
     /// Issues that our account made.
     pub fn made(&self) -> Vec<&Issue> {
         self.issues.iter().filter(|issue| issue.creator == ME).collect()
+    }
+
+    /// Comments that our account wrote on an issue.
+    pub fn comments(&self, key: &str) -> usize {
+        self.issue(key).comments.iter().filter(|comment| comment.author == ME).count()
     }
 
     pub fn issue(&self, key: &str) -> &Issue {
@@ -324,6 +331,12 @@ impl Memory {
                     body: body["body"].clone(),
                     properties,
                 });
+                for _ in 0..self.crowd {
+                    let id = self.next.to_string();
+                    self.next += 1;
+                    let (author, body) = ("ann".to_owned(), json!("me too"));
+                    issue.comments.push(Comment { id, author, body, properties: BTreeMap::new() });
+                }
                 (201, json!({"id": id, "author": me}))
             }
             ("GET", ["transitions"]) => (200, json!({"transitions": ways(&issue.fields["status"])})),

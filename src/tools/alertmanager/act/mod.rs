@@ -10,8 +10,8 @@ mod silence;
 
 use super::shown;
 use crate::domain::{Effect, Marker, Redactor, Target};
-use crate::edge::alertmanager::{AlertmanagerReader, AlertmanagerWriter, Held, Matcher, Unmade};
-use crate::edge::{EdgeError, EdgeErrorKind};
+use crate::edge::EdgeError;
+use crate::edge::alertmanager::{AlertmanagerReader, AlertmanagerWriter, Held, Matcher};
 use crate::tools::act::{ActError, ActTool};
 use crate::tools::spec::ToolSpec;
 use arc_swap::ArcSwap;
@@ -97,22 +97,7 @@ fn mark_of(held: &Held) -> Option<&str> {
         .filter(|mark| mark.starts_with("fw-"))
 }
 
-impl From<Unmade> for ActError {
-    fn from(unmade: Unmade) -> Self {
-        match &unmade {
-            // Nobody was reached: it may be tried again at once.
-            Unmade::Refused { code: 0, .. } => Self::stale(unmade.to_string()),
-            Unmade::Refused { .. } => Self::refused(unmade.to_string()),
-            Unmade::Unknown { .. } => Self::unknown(unmade.to_string()),
-        }
-    }
-}
-
-/// A look before anything was sent that failed: nothing happened.
+/// A look before anything was sent that failed.
 fn not_looked(error: &EdgeError) -> ActError {
-    let text = format!("nothing was sent, for Alertmanager could not be looked at first: {error}");
-    match error.is_transient() && !matches!(error.kind(), EdgeErrorKind::Status { code: 429, .. }) {
-        true => ActError::stale(text),
-        false => ActError::refused(text),
-    }
+    ActError::not_looked("Alertmanager", error)
 }

@@ -154,6 +154,25 @@ fn bounds(changed: &[Changed]) -> Result<(), ToolError> {
     if changed.iter().map(|file| size(&file.after)).sum::<usize>() > ALL_BYTES {
         return Err(ToolError::invalid(format!("changes: more than {ALL_BYTES} bytes together; make it smaller")));
     }
+    if let Some((file, line)) = changed.iter().find_map(|file| Some((file, file.diff.unseen.as_ref()?))) {
+        return Err(ToolError::invalid(format!(
+            "changes: a line of {} holds what nobody can see (zero-width, bidirectional or control characters): `{}`",
+            file.path,
+            clip(line, 200)
+        )));
+    }
+    // On many disks two names that differ in their case are one file.
+    let mut names: HashMap<String, &str> = HashMap::new();
+    for file in changed.iter().filter(|file| file.after.is_some()) {
+        let ends = file.path.match_indices('/').map(|(at, _)| at).chain([file.path.len()]);
+        for name in ends.map(|end| &file.path[..end]) {
+            let other = *names.entry(name.to_lowercase()).or_insert(name);
+            if other != name {
+                let text = format!("changes: {name} differs from {other} only in upper and lower case");
+                return Err(ToolError::invalid(text));
+            }
+        }
+    }
     // One file cannot be another one's folder.
     for file in changed.iter().filter(|file| file.after.is_some()) {
         let below = format!("{}/", file.path);
@@ -395,6 +414,18 @@ mod tests {
         assert!(bounds(&many(FILES)).is_ok() && bounds(&many(FILES + 1)).is_err());
         assert!(bounds(&[changed("a", None, Some("x")), changed("a/b", None, Some("x"))]).is_err());
         assert!(bounds(&[changed("a", Some("x"), None), changed("a/b", None, Some("x"))]).is_ok());
+        let both = |a: &str, b: &str| bounds(&[changed(a, None, Some("x")), changed(b, None, Some("x"))]);
+        for (a, b, fine) in [
+            ("a/x", "a/y", true),
+            ("a/x", "a/X", false),
+            ("a/x", "A/y", false),
+            ("Ö", "ö", false),
+            ("a/b/x", "a/B/c/y", false),
+        ] {
+            assert_eq!(both(a, b).is_ok(), fine, "{a} {b}");
+        }
+        assert!(bounds(&[changed("a", Some("x"), None), changed("A", None, Some("x"))]).is_ok(), "a new name for it");
+        assert!(bounds(&one("a\u{202e}b")).unwrap_err().for_reader().contains("nobody can see"));
         assert_eq!(digest(&one("x")), digest(&one("x")));
         for other in [one("y"), vec![changed("b", None, Some("x"))], vec![changed("a", Some("x"), None)]] {
             assert_ne!(digest(&other), digest(&one("x")));

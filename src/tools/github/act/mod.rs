@@ -137,14 +137,9 @@ fn unmade(error: &Unmade) -> ActError {
     }
 }
 
-/// What a look that came to nothing means, right before something would have been sent: a copy that was
-/// sent earlier may be there.
+/// What a look that came to nothing means, right before something would have been sent.
 fn blind(error: &EdgeError) -> ActError {
-    let text = format!("it could not be looked for first, so nothing was sent: {error}");
-    match error.is_transient() {
-        true => ActError::unknown(text),
-        false => ActError::refused(text),
-    }
+    ActError::not_looked("GitHub", error)
 }
 
 /// What stands there.

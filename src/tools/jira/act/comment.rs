@@ -2,7 +2,8 @@
 
 use super::{PROPERTY, Scribe, not_looked, plan, properties};
 use crate::domain::{Action, Marker, Receipt, Reconciled, Retry};
-use crate::edge::EdgeError;
+use crate::edge::jira::read::COMMENTS;
+use crate::edge::{EdgeError, EdgeErrorKind};
 use crate::gate::Warrant;
 use crate::tools::act::{ActError, ActTool, Plan, Setting};
 use crate::tools::jira::document;
@@ -14,6 +15,9 @@ use serde_json::{Value, json};
 
 /// How long behind its last moment a request may still be on its way.
 const ON_ITS_WAY: SignedDuration = SignedDuration::from_secs(10);
+
+/// Pages of comments that are looked through for ours.
+const PAGES: usize = 10;
 
 /// `jira_comment`.
 #[derive(Debug, Clone)]
@@ -69,7 +73,8 @@ impl ActTool for Comment {
         let claimed =
             self.0.reader().issue_property(&key, marker.as_str()).await.map_err(|error| not_looked(&error))?;
         if let Some(claim) = &claimed {
-            if let Some(found) = self.find(&key, marker).await.map_err(|error| not_looked(&error))? {
+            // It was begun once: what cannot be looked at may be there.
+            if let Some(found) = self.find(&key, marker).await.map_err(|error| ActError::unknown(error.to_string()))? {
                 return Ok(found);
             }
             let until = claim["until"].as_str().and_then(|until| until.parse::<Timestamp>().ok());
@@ -77,6 +82,7 @@ impl ActTool for Comment {
                 return Err(ActError::unknown("another attempt at this comment may still be on its way"));
             }
         }
+        self.0.still(&key).await?;
         let claim = json!({"marker": marker.as_str(), "until": permit.not_after()});
         let first = self.0.writer.claim(&permit, &target, (&key, marker.as_str()), &claim, now).await?;
         if !first && claimed.is_none() {
@@ -96,19 +102,29 @@ impl ActTool for Comment {
 }
 
 impl Comment {
-    /// The comment with this marker that our account wrote.
+    /// The comment with this marker that our account wrote, the last comments first.
     async fn find(&self, key: &str, marker: &Marker) -> Result<Option<Receipt>, EdgeError> {
         let reader = self.0.reader();
         let who = reader.myself().await?;
-        let (comments, _) = reader.comments(key).await?;
-        for comment in comments.iter().rev().filter(|comment| who.is(&comment["author"])) {
-            let id = comment["id"].as_str().unwrap_or_default();
-            let property = reader.comment_property(id, PROPERTY).await?;
-            if Scribe::is_marked(property.as_ref(), marker) {
-                return Ok(Some(self.receipt(key, id)));
+        let (mut page, total) = reader.comments(key).await?;
+        let mut start = total.saturating_sub(page.len() as u64);
+        for _ in 0..PAGES {
+            for comment in page.iter().rev().filter(|comment| who.is(&comment["author"])) {
+                let id = comment["id"].as_str().unwrap_or_default();
+                let property = reader.comment_property(id, PROPERTY).await?;
+                if Scribe::is_marked(property.as_ref(), marker) {
+                    return Ok(Some(self.receipt(key, id)));
+                }
             }
+            if start == 0 {
+                return Ok(None);
+            }
+            let end = start;
+            start = end.saturating_sub(COMMENTS);
+            page = reader.comments_from(key, start, end - start).await?.0;
         }
-        Ok(None)
+        let text = format!("{key} has {total} comments, more than are looked through for ours");
+        Err(EdgeError::new("jira", EdgeErrorKind::TooLarge, text))
     }
 
     fn receipt(&self, key: &str, id: &str) -> Receipt {

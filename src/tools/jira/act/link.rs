@@ -50,6 +50,7 @@ impl ActTool for Link {
     async fn execute(&self, warrant: Warrant, now: Timestamp) -> Result<Receipt, ActError> {
         let (permit, action) = warrant.redeem(&self.0.spec.name, now)?;
         let target = action.target();
+        self.0.still(&target.name).await?;
         let body = json!({
             "globalId": permit.marker().as_str(),
             "application": {"type": "firewarden", "name": "firewarden"},

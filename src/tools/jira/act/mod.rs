@@ -13,8 +13,8 @@ pub mod transition;
 
 use super::{adf, wiki};
 use crate::domain::{BlastRadius, Marker, Preview, Redactor, Retry, Target};
-use crate::edge::jira::{Deployment, JiraReader, JiraWriter, Unmade, Who};
-use crate::edge::{EdgeError, EdgeErrorKind};
+use crate::edge::EdgeError;
+use crate::edge::jira::{Deployment, JiraReader, JiraWriter, Who};
 use crate::tools::act::{ActError, ActTool, Plan};
 use crate::tools::jira::document::Block;
 use crate::tools::spec::ToolSpec;
@@ -51,6 +51,12 @@ pub fn build(spec: Arc<ToolSpec>, writer: JiraWriter, redactor: &Arc<ArcSwap<Red
 impl Scribe {
     fn reader(&self) -> &JiraReader {
         self.writer.reader()
+    }
+
+    /// Looks once more, right before something is written there, whether the issue `key` is still where
+    /// policy saw it.
+    async fn still(&self, key: &str) -> Result<(), ActError> {
+        self.reader().issue(key, &["status"], "").await.map(|_| ()).map_err(|error| not_looked(&error))
     }
 
     /// Without secrets.
@@ -111,22 +117,7 @@ fn plan(title: String, target: Target, text: String, retry: Retry) -> Plan {
     }
 }
 
-impl From<Unmade> for ActError {
-    fn from(unmade: Unmade) -> Self {
-        match &unmade {
-            // Nobody was reached: it may be tried again at once.
-            Unmade::Refused { code: 0, .. } => Self::stale(unmade.to_string()),
-            Unmade::Refused { .. } => Self::refused(unmade.to_string()),
-            Unmade::Unknown { .. } => Self::unknown(unmade.to_string()),
-        }
-    }
-}
-
-/// A look before anything was sent that failed: nothing happened.
+/// A look before anything was sent that failed.
 fn not_looked(error: &EdgeError) -> ActError {
-    let text = format!("nothing was sent, for Jira could not be looked at first: {error}");
-    match error.is_transient() && !matches!(error.kind(), EdgeErrorKind::Status { code: 429, .. }) {
-        true => ActError::stale(text),
-        false => ActError::refused(text),
-    }
+    ActError::not_looked("Jira", error)
 }

@@ -2,7 +2,8 @@
 
 use super::{Scribe, not_looked, plan};
 use crate::domain::{Action, Marker, Receipt, Reconciled, Retry};
-use crate::edge::jira::{Unmade, Who};
+use crate::edge::UnmadeKind;
+use crate::edge::jira::Who;
 use crate::gate::Warrant;
 use crate::template::fence::inline;
 use crate::tools::act::{ActError, ActTool, Plan, Setting};
@@ -63,11 +64,11 @@ impl ActTool for Transition {
         match self.0.writer.transition(&permit, &target, key, &body, now).await {
             Ok(()) => Ok(receipt(key, &action.title)),
             // A copy that a proxy sent comes too late for the status that the first one left.
-            Err(Unmade::Refused { code: 400 | 409, .. }) if self.is_done(key, marker).await? => {
-                Ok(receipt(key, &action.title))
-            }
-            Err(Unmade::Refused { code: 409, text }) => Err(ActError::stale(text)),
-            Err(other) => Err(other.into()),
+            Err(unmade) => match unmade.kind() {
+                UnmadeKind::Refused(400 | 409) if self.is_done(key, marker).await? => Ok(receipt(key, &action.title)),
+                UnmadeKind::Refused(409) => Err(ActError::stale(unmade.to_string())),
+                _ => Err(unmade.into()),
+            },
         }
     }
 

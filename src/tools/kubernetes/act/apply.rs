@@ -1,9 +1,9 @@
 //! `kubernetes_apply`: one manifest, by server-side apply. What others own is shown and never taken.
 
-use super::super::object::items;
+use super::super::object::{holds_a_copy, items};
 use super::patch::found;
 use super::{
-    Hands, absent, after, alive, blast, forbidden, identified, job, marks, meta, place, precondition, preview,
+    Hands, absent, after, alive, blast, forbidden, gains, identified, job, marks, meta, place, precondition, preview,
 };
 use super::{receipt, rollout, untried};
 use crate::domain::{Action, BlastRadius, Marker, Preview, Receipt, Reconciled, Retry, Target};
@@ -28,6 +28,11 @@ struct Args {
 
 /// Parts of metadata that a manifest says; the others are the server's, or ours.
 const METADATA: [&str; 4] = ["name", "namespace", "labels", "annotations"];
+
+/// What is done with code that a manifest brings, in the word that policies read.
+const RUN: &str = "run";
+/// Kinds of the core group of which a new object changes nothing by itself.
+const QUIET: [&str; 2] = ["ConfigMap", "PersistentVolumeClaim"];
 
 #[async_trait]
 impl ActTool for Apply {
@@ -59,7 +64,7 @@ impl ActTool for Apply {
         let seen = existing.as_ref().map_or(Value::Null, precondition);
         let change = change(&object, &seen, marks::MARK);
         let tried = self.0.writer.try_out(&at, &change).await.map_err(|e| untried(&e))?;
-        if let Some(power) = forbidden::gains(existing.as_ref().unwrap_or(&Value::Null), &tried) {
+        if let Some(power) = gains::powers(existing.as_ref(), &tried, &object) {
             return Err(ToolError::invalid(format!("{what} would gain {power}, which nothing gets from here")));
         }
         let target = Target {
@@ -74,13 +79,16 @@ impl ActTool for Apply {
         }
         Ok(Plan {
             title: format!("{} {what}", if existing.is_some() { "apply" } else { "create" }),
-            targets: vec![target],
+            targets: std::iter::once(target).chain(self.run_by(&at, existing.as_ref(), &tried)).collect(),
             preview,
             precondition: seen,
             carries: Value::Null,
             undo: None,
             reversible: false,
-            retry: Retry::Probe,
+            retry: match existing.is_none() && !stays(&kind) {
+                true => Retry::Settle,
+                false => Retry::Probe,
+            },
             blast_radius: self.suffers(&kind, existing.as_ref()).await,
             facts: Value::Null,
         })
@@ -116,12 +124,32 @@ impl ActTool for Apply {
 impl Apply {
     async fn suffers(&self, kind: &ApiKind, existing: Option<&Value>) -> BlastRadius {
         match existing {
-            None => blast::measured(0),
+            // Nobody has it yet, and nothing runs by it.
+            None if kind.group.is_empty() && QUIET.contains(&kind.kind.as_str()) => blast::measured(0),
             Some(existing) if kind.group == "apps" => self.0.radius(existing).await,
-            // Who reads it is not known from here.
-            Some(_) => BlastRadius::default(),
+            // Who reads it, or what would run, is not known from here.
+            _ => BlastRadius::default(),
         }
     }
+
+    /// The containers that would run other code, each as something that is touched, for the policy.
+    fn run_by(&self, at: &Place<'_>, existing: Option<&Value>, tried: &Value) -> Vec<Target> {
+        let container = |name: String| Target {
+            kind: "Container".to_owned(),
+            name: format!("{}/{name}", at.name),
+            ..self.0.writer.target(at, RUN, None)
+        };
+        gains::code(existing, tried).into_iter().map(container).collect()
+    }
+}
+
+/// Whether what is made of this kind is there until somebody takes it away. Jobs and Pods are taken away
+/// when they are through, and of kinds that are not Kubernetes' own nobody knows: that none is found does
+/// not say that none was made.
+fn stays(kind: &ApiKind) -> bool {
+    const GROUPS: [&str; 6] = ["", "apps", "autoscaling", "batch", "networking.k8s.io", "policy"];
+    const PASSING: [&str; 3] = ["Pod", "Job", "Event"];
+    GROUPS.contains(&kind.group.as_str()) && !PASSING.contains(&kind.kind.as_str())
 }
 
 /// Whether a manifest says what a manifest may say.
@@ -183,7 +211,7 @@ fn told(object: &Value) -> Value {
         map.remove("status");
         let metadata = &object["metadata"];
         let mut annotations = metadata["annotations"].as_object().cloned().unwrap_or_default();
-        annotations.retain(|key, _| !key.starts_with(marks::PREFIX) && !key.contains("last-applied"));
+        annotations.retain(|key, _| !key.starts_with(marks::PREFIX) && !holds_a_copy(key));
         map.insert("metadata".to_owned(), json!({"labels": metadata["labels"], "annotations": annotations}));
     }
     told

@@ -75,7 +75,9 @@ impl ActTool for RunCronJob {
             carries: Value::Null,
             undo: None,
             reversible: false,
-            retry: Retry::Probe,
+            // A Job that ran may be gone again, by its time to live or its CronJob's limits: that none is
+            // found does not say that none ran.
+            retry: Retry::Settle,
             blast_radius: blast::measured(0),
             facts: json!({"cron_job": name, "suspended": cron["spec"]["suspend"] == true}),
         })

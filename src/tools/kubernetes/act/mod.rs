@@ -5,7 +5,7 @@
 //! - [`gone`]: the same for what takes an object away.
 //! - [`marks`]: what a change leaves on an object, so that it is recognised.
 //! - [`preview`], [`blast`], [`rollout`]: what would change, what would suffer, how it fares.
-//! - [`forbidden`]: kinds that nothing here touches.
+//! - [`forbidden`], [`gains`]: kinds that nothing here touches; what a manifest would give to what runs.
 //! - [`restart`], [`scale`], [`pod`], [`node`], [`undo`], [`volume`], [`job`], [`apply`], [`delete`]:
 //!   the tools.
 
@@ -13,6 +13,7 @@ mod apply;
 mod blast;
 mod delete;
 mod forbidden;
+mod gains;
 mod gone;
 mod job;
 pub mod marks;

@@ -51,6 +51,9 @@ fn stands_still(workload: &Value) -> Option<&'static str> {
         () if spec["updateStrategy"]["type"] == "OnDelete" => {
             Some("its strategy is OnDelete: Pods change only when they are deleted; delete the one that is ill")
         }
+        () if workload["kind"] == "StatefulSet" && spec["replicas"] != 0 && rollout::renewed(workload) == 0 => Some(
+            "its partition (updateStrategy.rollingUpdate.partition) holds back every Pod, so nothing would be restarted",
+        ),
         () if spec["replicas"] == 0 => Some("it wants no Pods (0 replicas), so there is nothing to restart"),
         () => None,
     }

@@ -23,24 +23,36 @@ pub(super) fn of(workload: &Value) -> Observed {
             if workload["spec"]["paused"] == true {
                 return Observed::Nothing("its rollout is paused".to_owned());
             }
-            counted(wanted, said("updatedReplicas"), said("availableReplicas"), said("replicas"))
+            counted(wanted, (said("updatedReplicas"), wanted), said("availableReplicas"), said("replicas"))
         }
         Some("StatefulSet") => {
             let is_rolling = status["updateRevision"] != status["currentRevision"];
-            let updated = if is_rolling { said("updatedReplicas") } else { wanted };
-            counted(wanted, updated, said("readyReplicas"), said("replicas"))
+            let renewed = renewed(workload);
+            let updated = if is_rolling { said("updatedReplicas") } else { renewed };
+            counted(wanted, (updated, renewed), said("readyReplicas"), said("replicas"))
         }
         Some("DaemonSet") => {
             let wanted = said("desiredNumberScheduled");
-            counted(wanted, said("updatedNumberScheduled"), said("numberAvailable"), wanted)
+            counted(wanted, (said("updatedNumberScheduled"), wanted), said("numberAvailable"), wanted)
         }
         _ => Observed::Nothing("nothing tells how it fares".to_owned()),
     }
 }
 
-fn counted(wanted: u64, updated: u64, ready: u64, there: u64) -> Observed {
+/// How many Pods of a StatefulSet a new template renews: those from the ordinal of its partition on.
+pub(super) fn renewed(set: &Value) -> u64 {
+    let spec = &set["spec"];
+    let number = |value: &Value| value.as_u64().unwrap_or(0);
+    let first = number(&spec["ordinals"]["start"]);
+    let end = first.saturating_add(spec["replicas"].as_u64().unwrap_or(1));
+    end.saturating_sub(first.max(number(&spec["updateStrategy"]["rollingUpdate"]["partition"])))
+}
+
+/// `updated` holds how many Pods are new, and how many are to be.
+fn counted(wanted: u64, updated: (u64, u64), ready: u64, there: u64) -> Observed {
+    let (updated, renewed) = updated;
     match () {
-        () if updated < wanted => Observed::Moving(format!("{updated} of {wanted} Pods are new")),
+        () if updated < renewed => Observed::Moving(format!("{updated} of {renewed} Pods are new")),
         () if there > wanted => Observed::Moving(format!("{} old Pods are still there", there - wanted)),
         () if ready < wanted => Observed::Moving(format!("{ready} of {wanted} Pods are ready")),
         () => Observed::Settled(format!("{ready} of {wanted} Pods are ready")),
@@ -147,6 +159,28 @@ mod tests {
             (json!({"kind": "CronJob"}), "nothing nothing tells how it fares"),
         ] {
             assert_eq!(word(of(&workload)), expected, "{workload}");
+        }
+    }
+
+    #[test]
+    fn a_partition_holds_pods_back_and_is_no_rollout_that_never_ends() {
+        let set = |partition: Value, start: u64, updated: u64| {
+            json!({"kind": "StatefulSet", "metadata": {"generation": 4},
+                   "spec": {"replicas": 3, "ordinals": {"start": start}, "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": partition}}},
+                   "status": {"observedGeneration": 4, "updateRevision": "b", "currentRevision": "a", "updatedReplicas": updated, "readyReplicas": 3, "replicas": 3}})
+        };
+        for (partition, start, updated, renews, expected) in [
+            (json!(null), 0, 2, 3, "moving 2 of 3 Pods are new"),
+            (json!(0), 0, 3, 3, "settled 3 of 3 Pods are ready"),
+            (json!(2), 0, 0, 1, "moving 0 of 1 Pods are new"),
+            (json!(2), 0, 1, 1, "settled 3 of 3 Pods are ready"),
+            (json!(3), 0, 0, 0, "settled 3 of 3 Pods are ready"),
+            (json!(9), 0, 0, 0, "settled 3 of 3 Pods are ready"),
+            (json!(2), 5, 2, 3, "moving 2 of 3 Pods are new"),
+            (json!(7), 5, 1, 1, "settled 3 of 3 Pods are ready"),
+        ] {
+            let set = set(partition.clone(), start, updated);
+            assert_eq!((renewed(&set), word(of(&set)).as_str()), (renews, expected), "{partition} {start}");
         }
     }
 

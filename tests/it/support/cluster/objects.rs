@@ -80,8 +80,14 @@ impl Objects {
         }
     }
 
+    /// A Job with a time to live is through and taken away before anybody looks at it.
+    fn collect(&mut self) {
+        self.by_path.retain(|_, object| object["spec"]["ttlSecondsAfterFinished"].is_null());
+    }
+
     /// GET of an object or a list.
-    pub fn look(&self, asked: &Asked) -> Answer {
+    pub fn look(&mut self, asked: &Asked) -> Answer {
+        self.collect();
         let path = asked.path.as_str();
         if let Some(object) = self.by_path.get(path) {
             return (200, object.clone());
