@@ -4,7 +4,6 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
 /// Values shorter than this are looked for as they are alone: their other forms are like ordinary words.
 const SHORTEST: usize = 8;
@@ -63,9 +62,9 @@ fn ascii_escaped(text: &str) -> String {
     let mut out = String::new();
     for c in escaped(text).chars() {
         match c {
-            '<' | '>' | '&' => drop(write!(out, "\\u{:04x}", u32::from(c))),
+            '<' | '>' | '&' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
             c if c.is_ascii() => out.push(c),
-            c => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| drop(write!(out, "\\u{unit:04x}"))),
+            c => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}"))),
         }
     }
     out

@@ -344,7 +344,8 @@ async fn who_agrees_agrees_to_all_that_is_sent_run_and_may_be_touched() {
 
 #[tokio::test]
 async fn who_agrees_agrees_to_what_is_not_shown_any_more() {
-    let long = |end: &str| HTTP.replace("flush {{ cache }} in {{ region }}", &format!("{}{end}", "long ".repeat(4000)));
+    let many = "long ".repeat(4000);
+    let long = |word: &str| HTTP.replace("flush {{ cache }} in {{ region }}", &format!("{many}{word}{many}"));
     let one = planned(&registry(&long("a")), "cache_flush", json!({"cache": "a"})).await.unwrap();
     let other = planned(&registry(&long("b")), "cache_flush", json!({"cache": "a"})).await.unwrap();
     assert_eq!(one.preview.text, other.preview.text);

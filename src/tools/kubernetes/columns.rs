@@ -1,5 +1,6 @@
 //! What a list shows of each kind.
 
+use super::figures::Figures;
 use super::object::{items, meta};
 use crate::tools::render::{age, clip};
 use jiff::Timestamp;
@@ -177,12 +178,8 @@ pub(super) fn node(node: &Value) -> [String; 3] {
 
 /// How many pods of a workload are ready, and how many are wanted.
 pub(super) fn replicas(kind: &str, object: &Value) -> (u64, u64) {
-    let (spec, status) = (&object["spec"], &object["status"]);
-    let count = |value: &Value| value.as_u64().unwrap_or(0);
-    match kind {
-        "DaemonSet" => (count(&status["numberReady"]), count(&status["desiredNumberScheduled"])),
-        _ => (count(&status["readyReplicas"]), spec["replicas"].as_u64().unwrap_or(1)),
-    }
+    let Figures { ready, wanted, .. } = Figures::of(kind, object);
+    (ready, wanted)
 }
 
 fn fraction((ready, wanted): (u64, u64)) -> String {

@@ -4,6 +4,7 @@
 //! - [`columns`]: what a list shows of each kind.
 //! - [`gist`]: what was seen, in a line.
 //! - [`template`]: what differs between two pod templates.
+//! - [`figures`], [`revisions`]: how many Pods a workload has; what its controller keeps of earlier ones.
 //! - [`amount`], [`selector`]: what pods ask for, and which labels they have.
 //! - [`unread`]: what could not be read, told and never hidden.
 //! - [`get`], [`list`], [`describe`], [`events`], [`logs`], [`rollout`], [`top`], [`node`], [`volume`],
@@ -14,6 +15,7 @@ mod amount;
 pub mod columns;
 pub mod describe;
 pub mod events;
+mod figures;
 pub mod get;
 mod gist;
 pub mod list;
@@ -21,6 +23,7 @@ pub mod logs;
 pub mod node;
 pub mod object;
 pub mod related;
+mod revisions;
 pub mod rollout;
 mod selector;
 mod template;

@@ -1,7 +1,7 @@
 //! The revisions of a workload, and what each changed.
 
 use super::object::{items, meta};
-use super::{Cluster, arguments, columns, given, selector, template};
+use super::{Cluster, arguments, columns, given, revisions, selector, template};
 use crate::edge::kube::ListQuery;
 use crate::tools::gist::{CHARS, counted, line, listed, name as short};
 use crate::tools::render::{age, table};
@@ -72,8 +72,12 @@ impl ReadTool for RolloutHistory {
             ..ListQuery::default()
         };
         let listing = reader.list(&kept, namespace.as_deref(), &query).await?;
-        let mut revisions: Vec<Value> =
-            listing.items.iter().filter(|item| owned(item, &workload)).map(|item| revision(item, &workload)).collect();
+        let mut revisions: Vec<Value> = listing
+            .items
+            .iter()
+            .filter(|item| revisions::controls(&workload, item))
+            .map(|item| revision(item, &workload))
+            .collect();
         revisions.sort_by_key(|r| std::cmp::Reverse(r["revision"].as_i64()));
         let total = revisions.len();
         let mut seen = Seen::all(Value::Null);
@@ -164,13 +168,7 @@ impl ReadTool for RolloutHistory {
         for r in items(&seen.data["revisions"]).filter(|r| !r["against"].is_null()) {
             let _ = writeln!(out, "\n{} against {}:", r["revision"], r["against"]);
             for change in items(&r["changes"]) {
-                let side = |key: &str| change[key].as_str().map(|t| t.split_whitespace().collect::<Vec<_>>().join(" "));
-                let told = match (side("before"), side("after")) {
-                    (Some(before), Some(after)) => format!("{before} -> {after}"),
-                    (Some(before), None) => format!("removed {before}"),
-                    (None, after) => format!("added {}", after.unwrap_or_default()),
-                };
-                let _ = writeln!(out, "  {}: {told}", text(&change["path"]));
+                let _ = writeln!(out, "  {}", template::line(change).0);
             }
             match r["more_changes"].as_u64() {
                 Some(more) if more > 0 => drop(writeln!(out, "  and {more} more differences")),
@@ -182,33 +180,14 @@ impl ReadTool for RolloutHistory {
     }
 }
 
-/// Whether `workload` is what controls `item`.
-fn owned(item: &Value, workload: &Value) -> bool {
-    items(&item["metadata"]["ownerReferences"]).any(|owner| {
-        let same = |key: &str| owner[key] == workload["metadata"][key] && owner[key].is_string();
-        same("uid") && owner["controller"] == true
-    })
-}
-
 /// `{revision, name, at, current, ready, wanted, change_cause, images, template}`.
 fn revision(item: &Value, workload: &Value) -> Value {
-    const NUMBER: &str = "deployment.kubernetes.io/revision";
-    let number =
-        |object: &Value| object["metadata"]["annotations"][NUMBER].as_str().and_then(|n| n.parse::<i64>().ok());
     let replicas = item["spec"]["template"].is_object();
-    let mut template =
-        if replicas { item["spec"]["template"].clone() } else { item["data"]["spec"]["template"].clone() };
-    if let Some(map) = template.as_object_mut() {
-        // How the controller patches it back, and what it adds of its own.
-        map.remove("$patch");
-    }
-    if let Some(labels) = template["metadata"]["labels"].as_object_mut() {
-        labels.remove("pod-template-hash");
-    }
-    let told = if replicas { number(item) } else { item["revision"].as_i64() };
+    let template = revisions::template(item);
+    let told = if replicas { revisions::number(item) } else { item["revision"].as_i64() };
     let status = &workload["status"];
     let current = match (replicas, status["updateRevision"].as_str()) {
-        (true, _) => number(workload).map(|n| Some(n) == told),
+        (true, _) => revisions::number(workload).map(|n| Some(n) == told),
         (false, Some(name)) => Some(name == meta(item, "name")),
         (false, None) => None,
     };

@@ -54,6 +54,28 @@ pub(super) fn diff(before: &Value, after: &Value) -> (Vec<Value>, usize) {
     (changes, more)
 }
 
+/// How one field differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Differs {
+    /// It comes.
+    Added,
+    /// It is another one.
+    Changed,
+    /// It goes.
+    Removed,
+}
+
+/// One of the differences of [`diff`], in a line.
+pub(super) fn line(change: &Value) -> (String, Differs) {
+    let side = |key: &str| change[key].as_str().map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "));
+    let path = change["path"].as_str().unwrap_or_default();
+    match (side("before"), side("after")) {
+        (Some(before), Some(after)) => (format!("{path}: {before} -> {after}"), Differs::Changed),
+        (Some(before), None) => (format!("{path}: removed {before}"), Differs::Removed),
+        (None, after) => (format!("{path}: added {}", after.unwrap_or_default()), Differs::Added),
+    }
+}
+
 fn walk(path: &str, before: Option<Side<'_>>, after: Option<Side<'_>>, changes: &mut Vec<Value>) {
     if let (Some(b), Some(a)) = (before, after) {
         if b.raw == a.raw {

@@ -290,8 +290,8 @@ mod tests {
     #[test]
     fn a_line_without_an_end_is_one_line_and_its_rest_is_not_shown() {
         let mut folded = fold(Keep::Last, 9, None, 0);
-        let long = format!("{}horse.battery.staple1\nnext\n", "x".repeat(LINE_BYTES - 10));
-        long.as_bytes().chunks(1000).for_each(|chunk| folded.bytes(chunk));
+        let long = format!("{}horse.battery.staple1{}\nnext\n", "x".repeat(LINE_BYTES - 10), "y".repeat(5000));
+        long.as_bytes().chunks(64).for_each(|chunk| folded.bytes(chunk));
         folded.line("last");
         let folded = folded.finish();
         assert_eq!((folded.total, &folded.lines[1..]), (3, &["next".to_owned(), "last".to_owned()][..]));

@@ -1,6 +1,7 @@
 //! `kubernetes_apply`: one manifest, by server-side apply. What others own is shown and never taken.
 
-use super::super::object::{holds_a_copy, items};
+use super::super::object::holds_a_copy;
+use super::super::revisions::is_controlled;
 use super::patch::found;
 use super::{
     Hands, absent, after, alive, blast, forbidden, gains, identified, job, marks, meta, place, precondition, preview,
@@ -184,10 +185,6 @@ fn change(object: &Value, seen: &Value, mark: &str) -> Change {
     metadata["uid"] = seen["uid"].clone();
     metadata["resourceVersion"] = seen["resource_version"].clone();
     Change::Apply(body)
-}
-
-fn is_controlled(object: &Value) -> bool {
-    items(&object["metadata"]["ownerReferences"]).any(|owner| owner["controller"] == true)
 }
 
 /// What would come, or what would be other than it is.

@@ -2,6 +2,7 @@
 //! of a subresource, so that the change and its mark arrive together or not at all; it holds the version
 //! that was read, so that of two copies the server takes one.
 
+use super::super::revisions::is_controlled;
 use super::{Hands, after, alive, identified, marks, meta, place, precondition, preview, receipt, untried};
 use crate::domain::{Action, BlastRadius, Marker, Receipt, Reconciled, Retry, Target, Undo};
 use crate::edge::kube::{ApiKind, Change, Place};
@@ -102,8 +103,7 @@ impl<P: Patching> ActTool for Patches<P> {
         let target = Target {
             resource_version: Some(meta(object, "resourceVersion").to_owned()),
             stateful: sketch.stateful,
-            controlled: super::super::object::items(&object["metadata"]["ownerReferences"])
-                .any(|o| o["controller"] == true),
+            controlled: is_controlled(object),
             ..self.hands.writer.target(&at, "patch", Some(uid))
         };
         let mut carries = sketch.instead.unwrap_or_else(|| json!({"patch": sketch.patch}));

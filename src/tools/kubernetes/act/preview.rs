@@ -1,6 +1,6 @@
 //! What would change, in lines that a person reads before saying yes.
 
-use super::super::template;
+use super::super::template::{self, Differs};
 use crate::domain::Preview;
 use serde_json::{Value, json};
 
@@ -10,22 +10,13 @@ pub(super) fn of(root: &str, before: &Value, after: &Value) -> Preview {
     let mut preview = Preview { kind: "server_dry_run".to_owned(), ..Preview::default() };
     let mut lines = vec![];
     for change in &changes {
-        let side = |key: &str| change[key].as_str().map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "));
-        let path = change["path"].as_str().unwrap_or_default();
-        lines.push(match (side("before"), side("after")) {
-            (Some(before), Some(after)) => {
-                preview.changes += 1;
-                format!("{path}: {before} -> {after}")
-            }
-            (Some(before), None) => {
-                preview.removes += 1;
-                format!("{path}: removed {before}")
-            }
-            (None, after) => {
-                preview.adds += 1;
-                format!("{path}: added {}", after.unwrap_or_default())
-            }
-        });
+        let (line, change) = template::line(change);
+        *match change {
+            Differs::Added => &mut preview.adds,
+            Differs::Changed => &mut preview.changes,
+            Differs::Removed => &mut preview.removes,
+        } += 1;
+        lines.push(line);
     }
     if more > 0 {
         preview.changes += more as u64;

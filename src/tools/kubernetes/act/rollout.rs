@@ -1,21 +1,20 @@
 //! How a workload fares, by what its controller says.
 
+use super::super::figures::Figures;
 use super::super::object::items;
 use crate::tools::act::Observed;
 use serde_json::Value;
 
 /// How far the rollout of a Deployment, StatefulSet or DaemonSet is.
 pub(super) fn of(workload: &Value) -> Observed {
-    let number = |value: &Value| value.as_u64();
     let status = &workload["status"];
-    let said = |key: &str| number(&status[key]).unwrap_or(0);
-    let generation = number(&workload["metadata"]["generation"]).unwrap_or(0);
-    if said("observedGeneration") < generation {
+    let generation = workload["metadata"]["generation"].as_u64().unwrap_or(0);
+    if status["observedGeneration"].as_u64().unwrap_or(0) < generation {
         return Observed::Moving("its controller has not noticed the change yet".to_owned());
     }
-    let wanted = number(&workload["spec"]["replicas"]).unwrap_or(1);
-    match workload["kind"].as_str() {
-        Some("Deployment") => {
+    let kind = workload["kind"].as_str().unwrap_or_default();
+    match kind {
+        "Deployment" => {
             let progressing = items(&status["conditions"]).find(|condition| condition["type"] == "Progressing");
             if progressing.is_some_and(|condition| condition["reason"] == "ProgressDeadlineExceeded") {
                 return Observed::Broken("the deadline of its rollout has passed".to_owned());
@@ -23,57 +22,37 @@ pub(super) fn of(workload: &Value) -> Observed {
             if workload["spec"]["paused"] == true {
                 return Observed::Nothing("its rollout is paused".to_owned());
             }
-            counted(wanted, (said("updatedReplicas"), wanted), said("availableReplicas"), said("replicas"))
         }
-        Some("StatefulSet") => {
-            let is_rolling = status["updateRevision"] != status["currentRevision"];
-            let renewed = renewed(workload);
-            let updated = if is_rolling { said("updatedReplicas") } else { renewed };
-            counted(wanted, (updated, renewed), said("readyReplicas"), said("replicas"))
-        }
-        Some("DaemonSet") => {
-            let wanted = said("desiredNumberScheduled");
-            counted(wanted, (said("updatedNumberScheduled"), wanted), said("numberAvailable"), wanted)
-        }
-        _ => Observed::Nothing("nothing tells how it fares".to_owned()),
+        "StatefulSet" | "DaemonSet" => {}
+        _ => return Observed::Nothing("nothing tells how it fares".to_owned()),
     }
-}
-
-/// How many Pods of a StatefulSet a new template renews: those from the ordinal of its partition on.
-pub(super) fn renewed(set: &Value) -> u64 {
-    let spec = &set["spec"];
-    let number = |value: &Value| value.as_u64().unwrap_or(0);
-    let first = number(&spec["ordinals"]["start"]);
-    let end = first.saturating_add(spec["replicas"].as_u64().unwrap_or(1));
-    end.saturating_sub(first.max(number(&spec["updateStrategy"]["rollingUpdate"]["partition"])))
-}
-
-/// `updated` holds how many Pods are new, and how many are to be.
-fn counted(wanted: u64, updated: (u64, u64), ready: u64, there: u64) -> Observed {
-    let (updated, renewed) = updated;
+    let Figures { wanted, renewed, updated, available, there, .. } = Figures::of(kind, workload);
     match () {
         () if updated < renewed => Observed::Moving(format!("{updated} of {renewed} Pods are new")),
         () if there > wanted => Observed::Moving(format!("{} old Pods are still there", there - wanted)),
-        () if ready < wanted => Observed::Moving(format!("{ready} of {wanted} Pods are ready")),
-        () => Observed::Settled(format!("{ready} of {wanted} Pods are ready")),
+        () => ready_of(available, wanted),
     }
+}
+
+/// How many Pods of a StatefulSet, Deployment or DaemonSet a new template renews.
+pub(super) fn renewed(workload: &Value) -> u64 {
+    Figures::of(workload["kind"].as_str().unwrap_or_default(), workload).renewed
 }
 
 /// How many of an owner's Pods are ready, where it counts them.
 pub(super) fn readiness(owner: &Value) -> Observed {
-    let status = &owner["status"];
-    let said = |key: &str| status[key].as_u64().unwrap_or(0);
-    let (wanted, ready) = match owner["kind"].as_str() {
-        Some("ReplicaSet" | "StatefulSet" | "ReplicationController") => {
-            (owner["spec"]["replicas"].as_u64().unwrap_or(1), said("readyReplicas"))
+    match owner["kind"].as_str() {
+        Some(kind @ ("ReplicaSet" | "StatefulSet" | "ReplicationController" | "DaemonSet")) => {
+            let Figures { wanted, ready, .. } = Figures::of(kind, owner);
+            ready_of(ready, wanted)
         }
-        Some("DaemonSet") => (said("desiredNumberScheduled"), said("numberReady")),
-        _ => return Observed::Nothing("its owner does not count its Pods".to_owned()),
-    };
-    match ready < wanted {
-        true => Observed::Moving(format!("{ready} of {wanted} Pods are ready")),
-        false => Observed::Settled(format!("{ready} of {wanted} Pods are ready")),
+        _ => Observed::Nothing("its owner does not count its Pods".to_owned()),
     }
+}
+
+fn ready_of(ready: u64, wanted: u64) -> Observed {
+    let told = format!("{ready} of {wanted} Pods are ready");
+    if ready < wanted { Observed::Moving(told) } else { Observed::Settled(told) }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `kubernetes_rollout_undo`: the pod template of an earlier revision.
 
-use super::super::object::{items, meta};
+use super::super::object::meta;
+use super::super::revisions::{controls, number, template};
 use super::super::{columns, selector};
 use super::patch::{Patching, Sketch};
 use super::{Hands, blast, marks, rollout};
@@ -17,8 +18,6 @@ pub(super) struct RolloutUndo;
 
 /// Revisions that are looked through.
 const REVISIONS: usize = 200;
-/// Where the number of a revision stands.
-const REVISION: &str = "deployment.kubernetes.io/revision";
 /// Annotations of a template that only say that it was restarted.
 const RESTARTS: [&str; 2] = [marks::RESTARTED, "kubectl.kubernetes.io/restartedAt"];
 
@@ -93,11 +92,7 @@ async fn revisions(hands: &Hands, deployment: &Value) -> Result<Vec<Value>, Tool
     let label_selector = selector::query(&deployment["spec"]["selector"]);
     let query = ListQuery { label_selector, limit: REVISIONS, ..ListQuery::default() };
     let listing = hands.reader.list(&kind, deployment["metadata"]["namespace"].as_str(), &query).await?;
-    let owned = |item: &Value| {
-        items(&item["metadata"]["ownerReferences"])
-            .any(|owner| owner["controller"] == true && owner["uid"] == deployment["metadata"]["uid"])
-    };
-    Ok(listing.items.into_iter().filter(owned).collect())
+    Ok(listing.items.into_iter().filter(|item| controls(deployment, item)).collect())
 }
 
 /// The revision to go back to: the one that was asked for, else the newest before the current one that
@@ -122,19 +117,6 @@ fn chosen<'r>(kept: &'r [Value], deployment: &Value, current: i64, asked: Option
             newest.ok_or_else(|| "no earlier revision that differs is kept".to_owned())
         }
     }
-}
-
-fn number(object: &Value) -> Option<i64> {
-    object["metadata"]["annotations"][REVISION].as_str()?.parse().ok()
-}
-
-/// The pod template of a ReplicaSet, as its Deployment had it.
-fn template(replica_set: &Value) -> Value {
-    let mut template = replica_set["spec"]["template"].clone();
-    if let Some(labels) = template["metadata"]["labels"].as_object_mut() {
-        labels.remove("pod-template-hash");
-    }
-    template
 }
 
 fn without_restarts(template: &Value) -> Value {
@@ -187,6 +169,7 @@ fn text(value: impl Into<Value>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::revisions::REVISION;
     use super::*;
 
     fn revision(n: i64, image: &str) -> Value {
