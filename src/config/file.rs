@@ -2,6 +2,7 @@
 //! test holds the two together.
 
 use super::forge::Github;
+use super::keeping::{Audit, Retention};
 use super::secret::Reference;
 use super::silences::Alertmanager;
 use super::units::{Size, Span};
@@ -27,6 +28,8 @@ pub(super) struct File {
     pub policies: Directory,
     pub prompts: Directory,
     pub notify: Vec<Notify>,
+    pub audit: Audit,
+    pub retention: Retention,
     pub telemetry: Telemetry,
 }
 

@@ -1,6 +1,6 @@
 //! From a well-formed file to a [`Config`]: well-known variables, paths, secrets, names.
 //!
-//! - [`alertmanager`], [`budgets`], [`custom`], [`github`], [`jira`], [`looking`], [`models`], [`places`]: those parts that take most
+//! - [`alertmanager`], [`budgets`], [`custom`], [`github`], [`jira`], [`keeping`], [`looking`], [`models`], [`places`]: those parts that take most
 //!   words
 
 mod alertmanager;
@@ -8,6 +8,7 @@ mod budgets;
 mod custom;
 mod github;
 mod jira;
+mod keeping;
 mod looking;
 mod models;
 mod places;
@@ -86,6 +87,8 @@ impl Loaded {
             github: r.github(),
             jira: r.jira(),
             notify: r.notify(),
+            checkpoint_every: r.checkpoint_every(),
+            retention: r.retention(),
             log: file.telemetry.log,
         };
         r.finish(config)

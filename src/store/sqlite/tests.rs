@@ -3,6 +3,7 @@
 mod append;
 mod approvals;
 mod deeds;
+mod log;
 mod usage;
 
 use super::*;
