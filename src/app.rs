@@ -1,8 +1,11 @@
 //! L8: the only place that names concrete adapters. A configuration becomes a working whole here.
 
+mod access;
+mod keeping;
 mod models;
 mod peers;
 mod rotation;
+pub mod signing;
 mod sinks;
 
 pub use peers::{
@@ -14,18 +17,19 @@ use crate::analysis;
 use crate::config::{Config, Kubernetes, Provider, RouteModel};
 use crate::domain::{Clock, Digest, Entropy, Redactor, Secret};
 use crate::edge::{EdgeError, KubeReader, KubeWriter, SystemClock, SystemEntropy};
+use crate::engine::checkpoints::{Checkpoints, CheckpointsError};
 use crate::engine::intake::Intake;
 use crate::engine::ledger::Ledger;
 use crate::engine::notify::{LogSink, Sink};
 use crate::engine::routes::{Route, RouteError, Routes};
 use crate::engine::{Engine, PricedModel, check_branch, worker};
 use crate::gate::Gate;
-use crate::http::{self, Access, AccessToken, Gates, IntakeToken, Limits, Status, Web};
-use crate::journal::{Body, Draft};
+use crate::http::{self, Access, Gates, Limits, Status, Web};
+use crate::journal::{Body, Draft, Started};
 use crate::model::ModelError;
 use crate::policy::{Bundle, Policy, PolicyError, RegoPolicy};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Journal, Store, StoreError};
+use crate::store::{Journal, Log, Store, StoreError};
 use crate::telemetry;
 use crate::template::{TemplateError, Templates};
 use crate::tools::custom::Doors;
@@ -69,6 +73,12 @@ pub enum AppError {
     /// A peer's settings.
     #[error(transparent)]
     Edge(#[from] EdgeError),
+    /// The key that signs the journal.
+    #[error(transparent)]
+    SigningKey(#[from] signing::SigningKeyError),
+    /// The journal as it was signed.
+    #[error(transparent)]
+    Checkpoints(#[from] CheckpointsError),
     /// Secrets that cannot be looked for.
     #[error("the configured secrets cannot be looked for in texts: {0}")]
     Redactor(#[from] regex::Error),
@@ -98,6 +108,8 @@ pub enum AppError {
 pub struct Parts {
     /// The policy in force.
     pub policy: Arc<RegoPolicy>,
+    /// The same as text.
+    pub bundle: Bundle,
     /// Prompts.
     pub templates: Arc<Templates>,
     /// Routes.
@@ -119,6 +131,7 @@ pub struct App {
     pub intake: Arc<Intake>,
     /// The concrete store, for what only it can do.
     store: Arc<SqliteStore>,
+    checkpoints: Arc<Checkpoints>,
     access: Access,
     config: Config,
     metrics: Option<PrometheusHandle>,
@@ -249,8 +262,10 @@ impl Parts {
                 check_branch(&templates, template).map_err(wrong)?;
             }
         }
+        let bundle = bundle(config.places.policies.as_deref())?;
         Ok(Self {
-            policy: Arc::new(RegoPolicy::load(&bundle(config.places.policies.as_deref())?)?),
+            policy: Arc::new(RegoPolicy::load(&bundle)?),
+            bundle,
             templates: Arc::new(templates),
             routes: routes(config)?,
             models: models::models(config)?,
@@ -289,14 +304,28 @@ impl App {
         for notify in &config.notify {
             sinks.push(Arc::new(sinks::WebhookSink::new(&notify.name, notify.webhook.expose())?));
         }
-        let started = Body::Started {
+        let dynamic: Arc<dyn Store> = store.clone();
+        let is_missed = store.last_checkpoint().await?.is_some();
+        let public_url = config.server.public_url.as_deref();
+        let signer = signing::read_or_make(&config.places.signing_key(), public_url, is_missed, entropy.as_ref())?;
+        let checkpoints = Arc::new(Checkpoints::new(dynamic.clone(), signer, clock.clone()));
+        let policy = parts.policy.reference();
+        let bundle = keeping::kept(&parts.bundle, &policy);
+        let started = Body::Started(Started {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            policy: parts.policy.reference(),
+            policy,
             prompts: parts.templates.digest(),
             tools: parts.tools.digest(),
-        };
-        store.append_system(vec![Draft::engine(started)], vec![], clock.now()).await?;
-        let dynamic: Arc<dyn Store> = store.clone();
+            bundle: Some(bundle.reference.clone()),
+        });
+        store.append_system(vec![Draft::engine(started)], vec![bundle], clock.now()).await?;
+        match checkpoints.make().await {
+            Ok(_) => {}
+            // Whoever signs with another key would break what strangers rely on.
+            Err(error @ CheckpointsError::Foreign { .. }) => return Err(error.into()),
+            // What is damaged is no reason to let an incident pass; `audit verify` tells.
+            Err(error) => tracing::error!(%error, "no checkpoint could be made"),
+        }
         let engine = Arc::new(Engine {
             marker_key: marker_key(&store),
             store: dynamic.clone(),
@@ -318,7 +347,7 @@ impl App {
         // What was spent today bounds what comes; without knowing it nothing is begun.
         engine.ledger.today(engine.store.as_ref(), engine.clock.now()).await?;
         let intake = Arc::new(Intake::new(dynamic, routes, clock, entropy));
-        Ok(Self { engine, intake, store, access: access(&config), config, metrics })
+        Ok(Self { engine, intake, store, checkpoints, access: access::access(&config), config, metrics })
     }
 
     /// The configuration that it was made from.
@@ -375,6 +404,7 @@ impl App {
             self.store.announce(&format!("http://{address}"));
         }
         let workers = self.work(stop.clone());
+        let keeping = self.keep(&stop);
         let stopped = async move {
             let _ = stop.wait_for(|stop| *stop).await;
         };
@@ -383,10 +413,14 @@ impl App {
         let served = http::serve(listener, web, stopped).await;
         rotating.abort();
         let _ = workers.await;
+        for task in keeping {
+            let _ = task.await;
+        }
         let goodbye = vec![Draft::engine(Body::Stopped {})];
         if let Err(error) = self.store.append_system(goodbye, vec![], self.engine.clock.now()).await {
             tracing::warn!(%error, "the end could not be noted");
         }
+        self.checkpoint().await;
         served
     }
 
@@ -394,6 +428,7 @@ impl App {
         let engine = self.engine.clone();
         let ollama = self.config.models.iter().find(|model| model.provider == Provider::Ollama);
         let ollama = ollama.map(|model| model.base_url.clone());
+        let audit_key = self.checkpoints.key().to_string();
         Arc::new(Web {
             intake: self.intake.clone(),
             store: self.engine.store.clone(),
@@ -404,6 +439,7 @@ impl App {
                 policies_loaded: true,
                 model_name: engine.models.first().map(|model| model.provider.model().to_owned()),
                 ollama_url: ollama.clone(),
+                audit_key: Some(audit_key.clone()),
                 llm_connected: engine.models.first().and_then(|model| model.pulse.answered()),
             }),
             live: self.engine.live.clone(),
@@ -425,29 +461,6 @@ impl App {
             entropy: self.engine.entropy.clone(),
             gates: Gates::default(),
         })
-    }
-}
-
-fn access(config: &Config) -> Access {
-    use crate::config::Role as Configured;
-    use crate::http::Role;
-    let intake = config.intake.tokens.iter();
-    let tokens = config.access.iter();
-    Access {
-        intake: intake.map(|t| IntakeToken { source: t.source.clone(), token: t.token.clone() }).collect(),
-        tokens: tokens
-            .map(|t| AccessToken {
-                name: t.name.clone(),
-                role: match t.role {
-                    Configured::Viewer => Role::Viewer,
-                    Configured::Operator => Role::Operator,
-                    Configured::Approver => Role::Approver,
-                    Configured::Admin => Role::Admin,
-                },
-                groups: t.groups.clone(),
-                token: t.token.clone(),
-            })
-            .collect(),
     }
 }
 
@@ -479,6 +492,7 @@ pub fn revision(parts: &Parts) -> Digest {
     let policy = parts.policy.reference().digest;
     Digest::of_parts([policy.as_str(), parts.templates.digest().as_str(), parts.tools.digest().as_str()])
 }
+
 /// What changes carry into the world is signed with a key of the store's own.
 fn marker_key(store: &SqliteStore) -> Secret {
     let derived = Digest::of_parts([b"firewarden/marker-key".as_slice(), store.hmac_key()]);

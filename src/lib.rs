@@ -6,6 +6,7 @@
 
 pub mod analysis; // L2  findings, topology, ranking, report; pure
 pub mod app; // L8  the only place that names concrete adapters
+pub mod audit; // L2  checkpoints, proofs, what is exported; pure
 pub mod cli; // L9  one file per command
 pub mod config; // L8  firewarden.yaml
 pub mod doctor; // L8  is everything there

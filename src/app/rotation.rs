@@ -160,7 +160,7 @@ mod tests {
     fn what_cannot_be_read_stays_and_all_values_are_blanked_out() {
         let folder = tempfile::tempdir().unwrap();
         let config = config(folder.path());
-        let mut rotation = Rotation::new(super::super::access(&config), &config);
+        let mut rotation = Rotation::new(super::super::access::access(&config), &config);
         assert!(rotation.refresh().is_none());
         std::fs::remove_file(folder.path().join("token")).unwrap();
         std::fs::write(folder.path().join("intake"), "intake-1").unwrap();

@@ -1,29 +1,83 @@
-//! `firewarden audit verify`: were all chains written as they stand, and may what they say happen?
+//! `firewarden audit`: is the journal as it was written, and may what it says happen?
+//!
+//! - [`verify`](mod@verify): the walk over all of it; [`found`]: what it found
+//! - [`ledger`]: where it is read from: a store, or an export ([`offline`], of [`files`])
+//! - [`export`]: writes one; [`show`]: entries for people; [`checkpoint`]: the last one
+
+mod checkpoint;
+mod export;
+mod files;
+mod found;
+mod ledger;
+mod offline;
+mod show;
+mod verify;
+
+pub use ledger::OfStore;
 
 use super::output::{Format, Output};
 use super::session::Session;
 use super::{Exit, Failure, Written, logging};
 use crate::app;
-use crate::domain::BlobRef;
-use crate::journal::chain::{SYSTEM, follow};
-use crate::journal::{Entry, Head, semantics};
-use crate::store::{Store, StoreError};
-use async_trait::async_trait;
-use serde::Serialize;
+use crate::audit::checkpoint::witnessed;
+use crate::audit::note::NoteError;
+use crate::audit::{Format as Words, VerifierKey};
+use crate::config::Places;
+use crate::store::Store;
+use files::Folder;
+use jiff::Timestamp;
+use ledger::Ledger;
+use std::path::{Path, PathBuf};
+use verify::Terms;
 
-/// Rows that are read at once.
-const PAGE: u32 = 500;
-/// Failures that are listed.
-const MOST: usize = 100;
-
-/// Verify the journal
+/// Verify, read and export the journal
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Check every chain, every payload and what the entries say; beside a running server, too
+    /// Check signatures, tree, every chain, every payload and what the entries say; beside a running server, too
     Verify {
+        /// An export instead of the store: no database and no configuration is needed
+        #[arg(long, value_name = "DIR", requires = "key")]
+        export: Option<PathBuf>,
+        /// Whose signature counts, NAME+HASH+BASE64 [default for the store: the configured key]
+        #[arg(long, value_name = "KEY")]
+        key: Option<String>,
+        /// A text that names checkpoints, of Jira, pull requests or a mailbox for instance
+        #[arg(long, value_name = "FILE")]
+        witness: Vec<PathBuf>,
+        /// The export may leave chains out
+        #[arg(long, requires = "export")]
+        partial: bool,
         #[command(flatten)]
         written: Written,
     },
+    /// Show an investigation, a decision or a change as the journal has it
+    Show {
+        /// inv_…, dec_… or act_…
+        id: String,
+        #[command(flatten)]
+        written: Written,
+    },
+    /// Write the journal into a folder, to be verified elsewhere or read by other systems
+    Export {
+        /// A folder that is not there yet, or empty
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// Only chains with an entry at or after this time (RFC 3339)
+        #[arg(long, value_name = "TIME")]
+        since: Option<Timestamp>,
+        /// jsonl can be verified; cloudevents and ocsf are for other systems
+        #[arg(long, value_parser = words, default_value = "jsonl", value_name = "FORMAT")]
+        format: Words,
+    },
+    /// Print the last checkpoint and the key that knows its signature
+    Checkpoint {
+        #[command(flatten)]
+        written: Written,
+    },
+}
+
+fn words(word: &str) -> Result<Words, String> {
+    Words::named(word).ok_or_else(|| "expected jsonl, cloudevents or ocsf".into())
 }
 
 impl Command {
@@ -32,238 +86,93 @@ impl Command {
     /// # Errors
     /// When there is no store, it does not answer, or nobody reads.
     pub async fn run(self, session: &Session) -> Result<Exit, Failure> {
-        let Self::Verify { written } = self;
-        let loaded = session.loaded()?;
-        logging::begin(loaded.log(), logging::COMMAND);
-        let store = app::reader(&loaded.places()?.store).await?;
-        report(&OfStore(&store), written.output, &session.out).await
-    }
-}
-
-/// What is read to verify; nothing is changed.
-#[async_trait]
-pub trait Ledger: Sync {
-    /// Names and heads of the chains after `after`.
-    async fn chains(&self, after: &str, limit: u32) -> Result<Vec<(String, Head)>, StoreError>;
-    /// Entries of `chain` after `after`.
-    async fn entries(&self, chain: &str, after: u64, limit: u32) -> Result<Vec<Entry>, StoreError>;
-    /// The payload, if it is still there.
-    async fn blob(&self, reference: &BlobRef) -> Result<Option<Vec<u8>>, StoreError>;
-}
-
-/// A store is a ledger.
-#[derive(Debug)]
-pub struct OfStore<'a>(pub &'a dyn Store);
-
-#[async_trait]
-impl Ledger for OfStore<'_> {
-    async fn chains(&self, after: &str, limit: u32) -> Result<Vec<(String, Head)>, StoreError> {
-        crate::store::StoreReader::chains(self.0, after, limit).await
-    }
-
-    async fn entries(&self, chain: &str, after: u64, limit: u32) -> Result<Vec<Entry>, StoreError> {
-        crate::store::Journal::entries(self.0, chain, after, limit).await
-    }
-
-    async fn blob(&self, reference: &BlobRef) -> Result<Option<Vec<u8>>, StoreError> {
-        crate::store::Blobs::blob(self.0, reference).await
-    }
-}
-
-/// Something that does not hold.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// `chains`, `payloads` or `semantics`.
-    pub check: &'static str,
-    /// The chain.
-    pub chain: String,
-    /// The entry at which it was noticed, where it concerns one.
-    pub entry: Option<u64>,
-    /// What is wrong.
-    pub what: String,
-}
-
-/// What the verification found.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Audit {
-    /// Nothing is wrong.
-    pub pass: bool,
-    /// Chains that were read.
-    pub chains: u64,
-    /// Of those, investigations.
-    pub investigations: u64,
-    /// Entries that were read.
-    pub entries: u64,
-    /// Payloads that are what was committed to.
-    pub payloads_match: u64,
-    /// Payloads that are gone.
-    pub payloads_missing: u64,
-    /// Calls that were made, each behind an allowing ruling.
-    pub reads: u64,
-    /// What does not hold, the first hundred.
-    pub failures: Vec<Finding>,
-    /// How many there are, by check.
-    pub failed: std::collections::BTreeMap<&'static str, u64>,
-    /// Investigations whose semantics could not be checked because their chain is broken.
-    pub unchecked: u64,
-}
-
-impl Audit {
-    fn fail(&mut self, check: &'static str, chain: &str, entry: Option<u64>, what: impl Into<String>) {
-        *self.failed.entry(check).or_default() += 1;
-        if self.failures.len() < MOST {
-            self.failures.push(Finding { check, chain: chain.to_owned(), entry, what: what.into() });
-        }
-    }
-
-    /// For people.
-    pub fn lines(&self) -> Vec<String> {
-        let row = |check: &str, figures: String, holds: &str| match self.failed.get(check) {
-            Some(n) => format!("{check:<14} FAIL {figures}, {n} wrong"),
-            None => format!("{check:<14} ok   {figures}{holds}"),
-        };
-        let unchecked = match self.unchecked {
-            0 => String::new(),
-            n => format!(", {n} not checked: the chain is broken"),
-        };
-        let n = |n: u64, word: &str| super::text::plural(n, word);
-        let semantics = format!("{}, {}{unchecked}", n(self.investigations, "investigation"), n(self.reads, "read"));
-        let chains = format!("{}, {}", n(self.chains, "chain"), n(self.entries, "entry"));
-        let mut lines = vec![
-            row("chains", chains, ", no gaps"),
-            row("payloads", format!("{} match · {} missing", self.payloads_match, self.payloads_missing), ""),
-            row("semantics", semantics, ": each allowed by a ruling, one result each"),
-        ];
-        lines.extend(self.failures.iter().map(|f| {
-            let entry = f.entry.map_or(String::new(), |n| format!(" entry {n}"));
-            format!("  {}{entry}: {}", super::text::line(&f.chain, 60), super::text::line(&f.what, 300))
-        }));
-        let failed: u64 = self.failed.values().sum();
-        if failed > self.failures.len() as u64 {
-            lines.push(format!("  and {} more", failed - self.failures.len() as u64));
-        }
-        lines.push(if self.pass { "PASS" } else { "FAIL" }.to_owned());
-        lines
-    }
-}
-
-/// Walks every chain: links, payloads, semantics.
-///
-/// # Errors
-/// When the store does not answer. What is damaged is no error but a finding.
-pub async fn verify(ledger: &dyn Ledger) -> Result<Audit, StoreError> {
-    let mut audit = Audit::default();
-    let mut after = String::new();
-    loop {
-        let page = ledger.chains(&after, PAGE).await?;
-        let Some((last, _)) = page.last() else { break };
-        after.clone_from(last);
-        for (chain, head) in &page {
-            verify_chain(ledger, chain, head, &mut audit).await?;
-        }
-    }
-    audit.pass = audit.failed.is_empty();
-    Ok(audit)
-}
-
-async fn verify_chain(ledger: &dyn Ledger, chain: &str, listed: &Head, audit: &mut Audit) -> Result<(), StoreError> {
-    audit.chains += 1;
-    let mut head = Head::genesis(chain);
-    let mut entries: Vec<Entry> = vec![];
-    let mut whole = true;
-    'chain: loop {
-        let page = match ledger.entries(chain, head.seq, PAGE).await {
-            Ok(page) => page,
-            Err(StoreError::Corrupt { what, why, .. }) => {
-                audit.fail("chains", chain, Some(head.seq + 1), format!("{what} cannot be read: {why}"));
-                whole = false;
-                break;
-            }
-            Err(error) => return Err(error),
-        };
-        if page.is_empty() {
-            break;
-        }
-        for entry in page {
-            match follow(&head, chain, &entry) {
-                Ok(next) => head = next,
-                Err(broken) => {
-                    audit.fail("chains", chain, Some(broken.seq), broken.what);
-                    whole = false;
-                    break 'chain;
+        match self {
+            Self::Verify { export: Some(dir), key: Some(key), witness, partial, written } => {
+                let key = parsed(&key)?;
+                let terms = Terms { witnessed: remembered(&witness, Some(&key))?, key: Some(key.clone()), partial };
+                if !dir.is_dir() {
+                    return Err(Failure::usage(format!("{} is no folder", dir.display()), "name an export"));
                 }
+                let folder = Folder(dir);
+                report(&offline::Export::new(&folder, key.to_string()), &terms, written.output, &session.out).await
             }
-            if entry.seq == listed.seq && entry.hash != listed.hash {
-                let what = "is not the head that the store lists";
-                audit.fail("chains", chain, Some(entry.seq), what);
-                whole = false;
+            Self::Verify { key, witness, written, .. } => {
+                let (store, places) = opened(session).await?;
+                let key = match key {
+                    Some(key) => Some(parsed(&key)?),
+                    None => configured(&places)?,
+                };
+                let terms = Terms { witnessed: remembered(&witness, key.as_ref())?, key, partial: false };
+                report(&OfStore(&store), &terms, written.output, &session.out).await
             }
-            audit.entries += 1;
-            payloads(ledger, &entry, audit).await?;
-            entries.push(entry);
+            Self::Show { id, written } => {
+                let (store, _) = opened(session).await?;
+                show::run(&store, &id, written.output, &session.out).await
+            }
+            Self::Export { out, since, format } => {
+                let (store, places) = opened(session).await?;
+                export::run(&store, configured(&places)?, &out, since, format, &session.out).await
+            }
+            Self::Checkpoint { written } => {
+                let (store, places) = opened(session).await?;
+                checkpoint::run(&store, configured(&places)?, written.output, &session.out).await
+            }
         }
-    }
-    // A server may have appended since the list was read; less than listed is a missing tail.
-    if whole && head.seq < listed.seq {
-        let what = format!("is missing: the chain ends at {}, the store lists {}", head.seq, listed.seq);
-        audit.fail("chains", chain, Some(head.seq + 1), what);
-    }
-    if chain != SYSTEM {
-        audit.investigations += 1;
-        let reads = |e: &&Entry| matches!(e.body, crate::journal::Body::ReadStarted { .. });
-        audit.reads += entries.iter().filter(reads).count() as u64;
-        if whole {
-            for violation in semantics::violations(chain, &entries) {
-                let what = violation.strip_prefix(chain).unwrap_or(&violation).trim_start_matches(':').trim();
-                let (entry, what) = numbered(what);
-                audit.fail("semantics", chain, entry, what);
-            }
-        } else {
-            audit.unchecked += 1;
-        }
-    }
-    Ok(())
-}
-
-/// `entry 7: text` apart.
-fn numbered(text: &str) -> (Option<u64>, &str) {
-    let split = text.strip_prefix("entry ").and_then(|rest| rest.split_once(": "));
-    match split.and_then(|(n, what)| n.parse().ok().map(|n| (n, what))) {
-        Some((n, what)) => (Some(n), what),
-        None => (None, text),
     }
 }
 
-async fn payloads(ledger: &dyn Ledger, entry: &Entry, audit: &mut Audit) -> Result<(), StoreError> {
-    for reference in entry.body.payloads() {
-        let name = reference.commitment.short(12);
-        match ledger.blob(reference).await {
-            Ok(Some(bytes)) if bytes.len() as u64 == reference.bytes => audit.payloads_match += 1,
-            Ok(Some(bytes)) => {
-                let what =
-                    format!("its payload {name}… has {} bytes, {} were committed to", bytes.len(), reference.bytes);
-                audit.fail("payloads", &entry.chain, Some(entry.seq), what);
-            }
-            Ok(None) => {
-                audit.payloads_missing += 1;
-                let what = format!("its payload {name}… is missing, and no entry says that it was deleted");
-                audit.fail("payloads", &entry.chain, Some(entry.seq), what);
-            }
-            Err(StoreError::Corrupt { why, .. }) => {
-                audit.fail("payloads", &entry.chain, Some(entry.seq), format!("its payload {name}… is damaged: {why}"));
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
+async fn opened(session: &Session) -> Result<(impl Store + use<>, Places), Failure> {
+    let loaded = session.loaded()?;
+    logging::begin(loaded.log(), logging::COMMAND);
+    let places = loaded.places()?;
+    Ok((app::reader(&places.store).await?, places))
 }
 
-/// Verifies and prints.
+/// What knows the signatures of the configured key; `None` when there is no such file.
+fn configured(places: &Places) -> Result<Option<VerifierKey>, Failure> {
+    app::signing::verifier(&places.signing_key())
+        .map_err(|error| Failure::does_not_load(error, "`--key` names its public part, where the command takes one"))
+}
+
+fn parsed(key: &str) -> Result<VerifierKey, Failure> {
+    let help =
+        "`firewarden audit checkpoint` prints it beside the store; keep it where the store's host cannot change it";
+    key.parse().map_err(|error: NoteError| Failure::usage(format!("--key: {error}"), help))
+}
+
+/// What others remember, in files that the caller names.
+fn remembered(files: &[PathBuf], key: Option<&VerifierKey>) -> Result<Vec<crate::audit::Witnessed>, Failure> {
+    let mut all = vec![];
+    for file in files {
+        let origin = key.map_or("", VerifierKey::name);
+        let found = witnessed(&text_of(file)?, origin);
+        if found.is_empty() {
+            let what = format!("{} names no checkpoint of {origin}", file.display());
+            return Err(Failure::usage(what, "a checkpoint is a line `NAME SIZE ROOT`, or a signed note"));
+        }
+        all.extend(found);
+    }
+    Ok(all)
+}
+
+fn text_of(file: &Path) -> Result<String, Failure> {
+    let bytes = std::fs::read(file);
+    let bytes = bytes.map_err(|e| Failure::usage(format!("{} cannot be read: {e}", file.display()), "name a text"))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Verifies the store at `places` and prints.
 ///
 /// # Errors
 /// When the store does not answer or nobody reads.
-pub async fn report(ledger: &dyn Ledger, format: Format, out: &Output) -> Result<Exit, Failure> {
-    let audit = verify(ledger).await?;
+pub async fn report_of_store(places: &Places, format: Format, out: &Output) -> Result<Exit, Failure> {
+    let store = app::reader(&places.store).await?;
+    let terms = Terms { key: configured(places)?, ..Terms::default() };
+    report(&OfStore(&store), &terms, format, out).await
+}
+
+async fn report(ledger: &dyn Ledger, terms: &Terms, format: Format, out: &Output) -> Result<Exit, Failure> {
+    let audit = verify::verify(ledger, terms).await?;
     out.value(format, &audit, || audit.lines())?;
     Ok(if audit.pass { Exit::Fine } else { Exit::Found })
 }

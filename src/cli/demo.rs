@@ -12,7 +12,7 @@ use super::status::Status;
 use super::text::{Style, line, wrap};
 use super::{Exit, Failure, Written, audit, logging, markdown};
 use crate::analysis;
-use crate::app::{self, App};
+use crate::app::App;
 use crate::config::{Config, Sources};
 use crate::domain::Analysis;
 use crate::journal::{Body, Entry};
@@ -149,8 +149,8 @@ impl Demo {
         }
         out.line("")?;
         out.line(&out.colour.paint(Style::Bold, "firewarden audit verify"))?;
-        let store = app::reader(&stage.store()).await?;
-        let exit = audit::report(&audit::OfStore(&store), Format::Table, out).await?;
+        app.checkpoint().await;
+        let exit = audit::report_of_store(&stage.config.places, Format::Table, out).await?;
         out.line("")?;
         Ok(exit)
     }

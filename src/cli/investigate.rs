@@ -220,6 +220,7 @@ async fn here(
         }
         stop.send_replace(true);
         let _ = working.await;
+        app.checkpoint().await;
         Ok(reports)
     };
     tokio::select! {

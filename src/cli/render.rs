@@ -208,7 +208,11 @@ impl Watcher {
                 self.text("closed", how)
             }
             Body::Reopened { reason } => self.text("reopened", &line(reason, 300)),
-            Body::Started { version, .. } => self.text("started", &format!("firewarden {}", line(version, 40))),
+            Body::Started(with) => self.text("started", &format!("firewarden {}", line(&with.version, 40))),
+            Body::PayloadsDeleted(deleted) => self.text(
+                "deleted",
+                &format!("{} {} of {}", deleted.commitments.len(), deleted.kind.as_str(), line(&deleted.chain, 60)),
+            ),
             Body::Stopped {} => self.text("stopped", ""),
             Body::Abandoned { investigation, reason } => {
                 self.text("given up", &format!("{investigation}: {}", line(reason, 300)))

@@ -89,8 +89,12 @@ impl From<AppError> for Failure {
             | AppError::Model(_)
             | AppError::Edge(_)
             | AppError::Redactor(_)
+            | AppError::SigningKey(_)
             | AppError::Branch { .. }
             | AppError::Prompts(_) => Self::does_not_load(error, "`firewarden check` tells everything that is wrong"),
+            AppError::Checkpoints(_) => {
+                Self::does_not_load(error, "`audit.signing_key` in the configuration names the key")
+            }
             AppError::Listen { .. } => Self::internal_without_report(error),
         }
     }

@@ -31,8 +31,9 @@ pub(super) struct Stage {
     pub(super) world: Arc<World>,
     /// What the whole is to be built from.
     pub(super) config: Config,
-    folder: Folder,
     served: Served,
+    /// Goes with the stage.
+    _folder: Folder,
 }
 
 impl Stage {
@@ -51,6 +52,8 @@ impl Stage {
         let served = served.with_desks(loopback().await?, loopback().await?)?;
         let folder = Folder::new()?;
         config.places.store = folder.0.join("firewarden.db");
+        // What is only played is never signed with a key that counts.
+        config.places.signing_key = None;
         let write = acts.then(KubernetesWriter::default);
         config.kubernetes = Some(Kubernetes { url: Some(served.kube_url.clone()), write, ..Kubernetes::default() });
         config.github = github(&world, &served).map(|github| Github { write: github.write.filter(|_| acts), ..github });
@@ -61,17 +64,12 @@ impl Stage {
         config.access.clear();
         config.intake.tokens.clear();
         config.server.public_url = None;
-        Ok(Self { world, config, folder, served })
+        Ok(Self { world, config, served, _folder: folder })
     }
 
     /// The world as it is served, with what was changed in it.
     pub(super) fn served(&self) -> &Served {
         &self.served
-    }
-
-    /// The store's file.
-    pub(super) fn store(&self) -> PathBuf {
-        self.folder.0.join("firewarden.db")
     }
 }
 

@@ -34,6 +34,10 @@ fn what_is_typed_is_understood() {
         "approvals grant apr_1 --yes --comment c --digest sha256:0",
         "approvals deny apr_1 --reason r --server http://h:1",
         "audit verify -o json",
+        "audit verify --export DIR --key KEY --witness FILE --partial",
+        "audit show inv_1",
+        "audit export --out DIR --since 2026-11-20T00:00:00Z --format ocsf",
+        "audit checkpoint -o json",
         "version",
         "completions bash",
     ] {
@@ -52,6 +56,10 @@ fn what_is_typed_is_understood() {
         "approvals grant",
         "events list --limit 0",
         "events list -o xml",
+        "audit verify --export DIR",
+        "audit verify --partial",
+        "audit export",
+        "audit export --out DIR --format xml",
     ] {
         let words = std::iter::once("firewarden").chain(typed.split_whitespace());
         let told = Cli::try_parse_from(words).unwrap_err();

@@ -2,6 +2,7 @@
 //! test holds the two together.
 
 use super::forge::Github;
+use super::keeping::{Audit, Retention};
 use super::mcp;
 use super::secret::Reference;
 use super::silences::Alertmanager;
@@ -28,6 +29,8 @@ pub(super) struct File {
     pub policies: Directory,
     pub prompts: Directory,
     pub notify: Vec<Notify>,
+    pub audit: Audit,
+    pub retention: Retention,
     pub telemetry: Telemetry,
 }
 

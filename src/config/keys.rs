@@ -171,6 +171,10 @@ pub const KEYS: &[Key] = &[
     key("prompts.dir", "path", "null", "prompts", "null is ./prompts beside this file if it is there, over the embedded ones"),
     key("notify[].name", "name", "", "chat", "unique; `log` always exists"),
     key("notify[].webhook", "address or secret", "", "env:CHAT_WEBHOOK_URL", "where each revision of a report is sent as JSON"),
+    key("audit.signing_key", "path", "null", "/var/lib/firewarden/signing-key", "the Ed25519 key that signs checkpoints of the journal, in the form PRIVATE+KEY+NAME+HASH+BASE64; null is the store's path with `.signing-key` behind it; made at the first start where it is missing"),
+    key("audit.checkpoint_every", "duration", "10s", "1m", "how often what was appended to the journal is signed, 1s to 1h; 256 entries do not wait for it"),
+    key("retention.payloads", "duration", "400d", "90d", "how long alerts as received, observations, inputs of decisions and reports are kept once their investigation is closed; the journal stays and says what was deleted; null keeps them"),
+    key("retention.transcripts", "duration", "30d", "7d", "how long what models were told and answered is kept, likewise"),
     key("telemetry.log", "text or json", "text", "json", "how log lines on stderr look; RUST_LOG says which"),
 ];
 

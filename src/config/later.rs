@@ -16,11 +16,7 @@ pub(super) const LATER: &[(&str, &str, &str)] = &[
     ("routes[].max_concurrency", "2", "leave it out"),
     ("routes[].max_total", "null", "leave it out"),
     ("policies.shadow", "null", "leave it out"),
-    ("audit.signing_key", "null", "leave it out: chains are hashed, not signed"),
-    ("audit.checkpoint_every", "10s", "leave it out: chains are hashed, not signed"),
     ("memory.runbooks", "null", "leave it out"),
-    ("retention.payloads", "400d", "leave it out: everything is kept"),
-    ("retention.transcripts", "30d", "leave it out: everything is kept"),
     ("telemetry.otlp_endpoint", "null", "scrape /metrics"),
 ];
 
@@ -45,9 +41,7 @@ pub(super) fn take_out(tree: &mut Node) -> Vec<Problem> {
         }
     }
     // What only held such keys is gone, too.
-    for section in ["audit", "memory", "retention"] {
-        drop_if_empty(tree, &[Step::Key(section.into())]);
-    }
+    drop_if_empty(tree, &[Step::Key("memory".into())]);
     for (outer, inner) in [("intake", "storm"), ("intake", "coalesce")] {
         drop_if_empty(tree, &[Step::Key(outer.into()), Step::Key(inner.into())]);
     }
@@ -96,7 +90,7 @@ mod tests {
     fn defaults_are_accepted_and_anything_else_is_named() {
         let mut tree = Node::parse(
             "access: {tokens: [], oidc: null}\nintake: {storm: {per_source_per_minute: 120}, coalesce: {wait: 0s, at_most: 2m}}\n\
-             pollers: []\naudit: {signing_key: null, checkpoint_every: 10s}\nmemory:\nretention: {payloads: 400d}\n\
+             pollers: []\nmemory:\n\
              policies: {shadow: null}\nroutes: [{name: a, runner: in_process}]\n",
         )
         .unwrap();

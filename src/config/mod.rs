@@ -6,11 +6,13 @@
 //! - [`resolve`]: paths, secrets and names checked
 //! - [`keys`]: what each key means, for docs/configuration.md and for suggestions
 //! - [`looking`]: the peers of the reading tools beside cluster and Prometheus
+//! - [`keeping`]: what is signed, and how long payloads are kept
 //! - [`mcp`]: MCP servers
 //! - [`units`], [`secret`]: durations, sizes, references to secrets
 
 mod file;
 mod forge;
+mod keeping;
 pub mod keys;
 mod later;
 mod load;
@@ -34,6 +36,7 @@ pub use units::{Size, Span};
 
 use crate::domain::{Budget, DayBudget, Secret, Severity};
 use crate::engine::Summaries;
+use crate::engine::retention::Retention;
 use crate::journal::PullPlace;
 use crate::model::{CacheMarks, Structured};
 use std::collections::BTreeMap;
@@ -86,6 +89,10 @@ pub struct Config {
     pub mcp: Vec<McpPeer>,
     /// Who is told of reports.
     pub notify: Vec<Notify>,
+    /// How often what was appended is signed.
+    pub checkpoint_every: Duration,
+    /// How long payloads are kept.
+    pub retention: Retention,
     /// How log lines look.
     pub log: LogFormat,
 }
@@ -137,12 +144,25 @@ pub struct IntakeToken {
 pub struct Places {
     /// The SQLite database.
     pub store: PathBuf,
+    /// The key that signs checkpoints, where one is configured.
+    pub signing_key: Option<PathBuf>,
     /// Rego policies.
     pub policies: Option<PathBuf>,
     /// Prompts, over the embedded ones.
     pub prompts: Option<PathBuf>,
     /// Manifests of tools, over the embedded ones.
     pub tools: Option<PathBuf>,
+}
+
+impl Places {
+    /// The key that signs checkpoints: the configured one, or that beside the store.
+    pub fn signing_key(&self) -> PathBuf {
+        self.signing_key.clone().unwrap_or_else(|| {
+            let mut beside = self.store.clone().into_os_string();
+            beside.push(".signing-key");
+            beside.into()
+        })
+    }
 }
 
 /// Which alerts take which way.

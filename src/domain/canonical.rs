@@ -14,6 +14,8 @@ enum Large {
     Rounded,
     /// They are texts of their digits.
     SpelledOut,
+    /// Every number stays as the plain writer has it.
+    AsWritten,
 }
 
 /// The canonical text of `value`.
@@ -31,6 +33,15 @@ pub fn json(value: &Value) -> serde_json::Result<Vec<u8>> {
 /// As [`json`].
 pub fn json_spelled_out(value: &Value) -> serde_json::Result<Vec<u8>> {
     written(value, Large::SpelledOut)
+}
+
+/// One text for `value` that is read back as the same value: keys in canonical order, every number as it
+/// was written.
+///
+/// # Errors
+/// As [`json`].
+pub fn json_to_read_back(value: &Value) -> serde_json::Result<Vec<u8>> {
+    written(value, Large::AsWritten)
 }
 
 fn written(value: &Value, large: Large) -> serde_json::Result<Vec<u8>> {
@@ -90,6 +101,7 @@ fn write_number(out: &mut Vec<u8>, number: &Number, large: Large) -> serde_json:
     let size = number.as_u64().or_else(|| number.as_i64().map(i64::unsigned_abs));
     match (size, large) {
         (Some(0..=EXACT), _) => write!(out, "{number}").map_err(serde_json::Error::io),
+        (_, Large::AsWritten) => write!(out, "{number}").map_err(serde_json::Error::io),
         (Some(_), Large::SpelledOut) => write!(out, "\"integer {number}\"").map_err(serde_json::Error::io),
         (Some(_) | None, _) => serde_json_canonicalizer::to_writer(number, out),
     }
@@ -166,6 +178,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn any_value_is_read_back_as_it_was(value in any_json()) {
+            let text = json_to_read_back(&value).unwrap();
+            let read: Value = serde_json::from_slice(&text).unwrap();
+            prop_assert_eq!(&read, &value);
+            prop_assert_eq!(json_to_read_back(&read).unwrap(), text);
+            prop_assert_eq!(json_spelled_out(&read).unwrap(), json_spelled_out(&value).unwrap());
+        }
+
         #[test]
         fn any_value_is_written_by_the_book(value in any_json()) {
             agrees(&value)?;

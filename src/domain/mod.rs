@@ -34,6 +34,7 @@ pub use class::{Class, classify};
 pub use duties::{Duties, VerifyAfter};
 pub use event::{AlertStatus, Link, Resource, ResourceType, Severity, SreEvent};
 pub use finding::{Analysis, Change, Entity, Finding, Hypothesis};
+pub(crate) use id::hex;
 pub use id::{ActionId, ApprovalId, BlobRef, DecisionId, Digest, EventId, InvestigationId, UnknownId};
 pub use ladder::{Case as LadderCase, Choice, Left, NO_MODEL, Offer, Rung, Standing, choose};
 pub use observation::Observation;

@@ -10,11 +10,13 @@
 //! - [`summary`]: what a cheap model condenses for the conversation
 //! - [`ledger`], [`spend`]: what it may cost, set aside before and settled after
 //! - [`propose`]: what a model is told and what is made of its answers
+//! - [`checkpoints`]: what was appended is signed; [`retention`]: what is due is deleted
 //! - [`transcript`]: what it was told and answered, as the journal has it; [`trial`]: how good it is
 
 mod act;
 mod ask;
 mod assess;
+pub mod checkpoints;
 mod context;
 mod document;
 pub mod driver;
@@ -27,6 +29,7 @@ pub mod notify;
 pub mod propose;
 mod read;
 mod report;
+pub mod retention;
 pub mod routes;
 mod spend;
 mod summary;

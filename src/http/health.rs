@@ -22,6 +22,8 @@ pub struct Status {
     pub ollama_url: Option<String>,
     /// Whether the model answered the last time it was asked; `None` while nobody has asked.
     pub llm_connected: Option<bool>,
+    /// What knows the signatures of the journal's checkpoints.
+    pub audit_key: Option<String>,
 }
 
 /// `GET /healthz`: the process answers.
@@ -65,6 +67,7 @@ pub(super) async fn health(State(web): State<Arc<Web>>, headers: HeaderMap) -> J
         "graph_compiled": true,
     });
     if let (Ok(_), Some(fields)) = (web.access.load().caller(&headers), answer.as_object_mut()) {
+        fields.insert("audit_key".into(), status.audit_key.into());
         fields.insert("model_name".into(), status.model_name.into());
         fields.insert("ollama_url".into(), status.ollama_url.into());
         fields.insert("llm_connected".into(), (status.llm_connected == Some(true)).into());

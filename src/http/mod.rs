@@ -5,6 +5,7 @@
 //! - [`api`]: what came in and what was done with it
 //! - [`approvals`]: questions to people, and their answers
 //! - [`usage`]: what was spent, and what is left
+//! - [`audit`]: checkpoints, the log, and what other systems keep of it
 //! - [`stream`]: an investigation as it happens
 //! - [`health`]: alive, ready, well, and the figures
 //! - [`problem`]: faults become statuses, in that one place
@@ -12,6 +13,7 @@
 
 pub mod api;
 pub mod approvals;
+pub mod audit;
 pub mod auth;
 mod body;
 pub mod health;
@@ -133,6 +135,9 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/api/fleet/approvals", get(approvals::fleet_list))
         .route("/api/fleet/approvals/grant", post(approvals::fleet_answer))
         .route("/api/v1/usage", get(usage::usage))
+        .route("/api/v1/audit/checkpoint", get(audit::checkpoint))
+        .route("/api/v1/audit/entries", get(audit::entries))
+        .route("/api/v1/audit/export", get(audit::export))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/health", get(health::health))

@@ -6,10 +6,10 @@ use super::outcome::{Outcome, Phase};
 use super::proposal::{Call, Proposal};
 use super::spending::{is_zero, is_zero_usd};
 use super::summary::SummaryOf;
+use super::system::{Deleted, Started};
 use crate::domain::{
     Action, ActionId, ApprovalId, ApprovalState, BlobRef, DecisionId, Digest, EffectKeys, EventId, InvestigationId,
-    Marker, Person, PolicyRef, Receipt, Reconciled, ReportVerdict, Requirement, Risk, RiskDecision, Ruling, Rung,
-    SreEvent, Usage,
+    Marker, Person, Receipt, Reconciled, ReportVerdict, Requirement, Risk, RiskDecision, Ruling, Rung, SreEvent, Usage,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -478,16 +478,7 @@ pub enum Body {
     },
     // What belongs to no investigation; in the `system` chain.
     /// The process began to work.
-    Started {
-        /// The program's version.
-        version: String,
-        /// The policy that is in force.
-        policy: PolicyRef,
-        /// Digest of all prompts.
-        prompts: Digest,
-        /// Digest of all tools.
-        tools: Digest,
-    },
+    Started(Started),
     /// The process stopped in good order.
     Stopped {},
     /// An investigation could not be continued and was given up.
@@ -497,6 +488,8 @@ pub enum Body {
         /// Why.
         reason: String,
     },
+    /// Payloads of a chain were deleted with their salts, as retention demands.
+    PayloadsDeleted(Deleted),
     /// One alert of a body could not be mapped; it is kept with its reason.
     Quarantined {
         /// The sender.

@@ -3,6 +3,30 @@
 use super::body::Body;
 use super::proposal::Proposal;
 use crate::domain::BlobRef;
+use serde::{Deserialize, Serialize};
+
+/// What retention tells apart. The word of the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Retained {
+    /// Alerts as received, observations, inputs of decisions, reports.
+    Payloads,
+    /// What models were told and answered.
+    Transcripts,
+}
+
+impl Retained {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Payloads, Self::Transcripts];
+
+    /// The word of the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Payloads => "payloads",
+            Self::Transcripts => "transcripts",
+        }
+    }
+}
 
 impl Body {
     /// The word for lists and metrics, `RiskAssessed` for instance.
@@ -54,6 +78,7 @@ impl Body {
             Self::Started { .. } => "Started",
             Self::Stopped {} => "Stopped",
             Self::Abandoned { .. } => "Abandoned",
+            Self::PayloadsDeleted { .. } => "PayloadsDeleted",
             Self::Quarantined { .. } => "Quarantined",
         }
     }
@@ -78,7 +103,22 @@ impl Body {
             Self::ReadFinished { observation, .. } => vec![observation],
             Self::Reported { report, .. } => vec![report],
             Self::Quarantined { payload, .. } => vec![payload],
+            Self::Started(started) => started.bundle.iter().collect(),
             _ => vec![],
+        }
+    }
+
+    /// How long the payloads of this entry are kept; `None` is for ever.
+    pub const fn retained(&self) -> Option<Retained> {
+        match self {
+            Self::ModelAsked { .. }
+            | Self::ModelReplied { .. }
+            | Self::ModelFailed { .. }
+            | Self::SummaryAsked { .. }
+            | Self::SummaryWritten { .. } => Some(Retained::Transcripts),
+            // Old decisions are judged anew by the policies of their time.
+            Self::Started { .. } => None,
+            _ => Some(Retained::Payloads),
         }
     }
 }

@@ -12,6 +12,7 @@
 //! - [`spending`]: the fold's money
 //! - [`outbox`]: the fold's notices
 //! - [`summary`]: the fold's summaries
+//! - [`system`]: what belongs to no investigation
 //! - [`step`]: [`next`], what comes next; [`changing`]: what comes next of changes
 //! - [`view`]: the investigation as the API shows it; [`asked`]: its questions
 //! - [`semantics`]: what must hold in any chain that we wrote; [`lawful`]: of changes
@@ -34,6 +35,7 @@ pub mod spending;
 pub mod state;
 pub mod step;
 pub mod summary;
+pub mod system;
 pub mod view;
 
 #[cfg(test)]
@@ -45,6 +47,7 @@ pub use body::Body;
 pub use call::{CallState, Progress};
 pub use chain::{Broken, Entry, Head};
 pub use frozen::{Frozen, PullPlace};
+pub use kinds::Retained;
 pub use outbox::{Debt, Outbox};
 pub use outcome::{Outcome, Phase};
 pub use parts::{LastReport, Survey, Turn};
@@ -53,6 +56,7 @@ pub use spending::{Ladder, reserved_of};
 pub use state::{Investigation, Misfit};
 pub use step::{Step, next};
 pub use summary::{MAX_SUMMARIES, Summary, SummaryOf};
+pub use system::{Deleted, Started};
 pub use view::View;
 
 use serde::{Deserialize, Serialize};

@@ -423,7 +423,11 @@ impl Investigation {
                 self.last_reserved = Reservation::default();
                 self.first_turn = self.turns.last().map_or(1, |turn| turn.number + 1);
             }
-            Body::Started { .. } | Body::Stopped {} | Body::Abandoned { .. } | Body::Quarantined { .. } => {
+            Body::Started(_)
+            | Body::Stopped {}
+            | Body::PayloadsDeleted(_)
+            | Body::Abandoned { .. }
+            | Body::Quarantined { .. } => {
                 return Err("it belongs to the system chain".into());
             }
         }

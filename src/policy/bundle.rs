@@ -99,6 +99,11 @@ impl Bundle {
         &self.digest
     }
 
+    /// The bundle as JSON, with all that its digest is made of.
+    pub fn to_json(&self) -> String {
+        serde_json::json!({"engine": ENGINE, "contract": CONTRACT, "files": self.files}).to_string()
+    }
+
     /// Every file by its path.
     pub fn files(&self) -> impl Iterator<Item = (&str, &str)> {
         self.files.iter().map(|(path, text)| (path.as_str(), text.as_str()))

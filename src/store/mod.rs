@@ -1,4 +1,4 @@
-//! L2: what survives a crash. Five small traits, one implementation in [`sqlite`].
+//! L2: what survives a crash. Six small traits, one implementation in [`sqlite`].
 //!
 //! Rules that every implementation keeps:
 //! - what a call has answered is on disk (`synchronous=FULL`); what it has not answered may be;
@@ -10,12 +10,14 @@
 
 pub(crate) mod deeds;
 mod list;
+mod log;
 mod signal;
 pub mod sqlite;
 mod usage;
 
 pub use deeds::{BegunDeed, DeedCounts};
 pub use list::{ApprovalFilter, EventFilter, InvestigationFilter, Page};
+pub use log::{Due, KeptCheckpoint, Log, Logged};
 pub use signal::{Signal, Waiting};
 pub use usage::{Figures, OpenRequest, Usage, UsageFilter, UsageRow, day_of};
 
@@ -285,6 +287,12 @@ pub trait Blobs: Send + Sync {
     /// # Errors
     /// When the store does not answer, or the payload is not what was committed to.
     async fn blob(&self, reference: &BlobRef) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// The same with its salt, for whoever checks the commitment himself.
+    ///
+    /// # Errors
+    /// As [`Blobs::blob`].
+    async fn opening(&self, reference: &BlobRef) -> Result<Option<([u8; 16], Vec<u8>)>, StoreError>;
 }
 
 /// An alert as it is kept.
@@ -427,8 +435,8 @@ pub trait StoreReader: Send + Sync {
 }
 
 /// A whole store.
-pub trait Store: Journal + Blobs + Events + StoreReader + std::fmt::Debug {}
-impl<T: Journal + Blobs + Events + StoreReader + std::fmt::Debug> Store for T {}
+pub trait Store: Journal + Blobs + Events + StoreReader + Log + std::fmt::Debug {}
+impl<T: Journal + Blobs + Events + StoreReader + Log + std::fmt::Debug> Store for T {}
 
 impl StoredEvent {
     /// Whether somebody has looked at it: pending until its investigation has judged the risk.

@@ -42,6 +42,8 @@ pub struct CaseText {
     pub url: Option<String>,
     /// The investigation and the head of its chain.
     pub chain: String,
+    /// The last checkpoint of the journal in one line: whoever reads it there is a witness.
+    pub checkpoint: Option<String>,
     /// Why it may happen, once that is known.
     pub decision: Option<String>,
     /// What the route says of pull requests.

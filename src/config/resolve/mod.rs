@@ -1,13 +1,14 @@
 //! From a well-formed file to a [`Config`]: well-known variables, paths, secrets, names.
 //!
-//! - [`alertmanager`], [`budgets`], [`custom`], [`github`], [`jira`], [`looking`], [`mcp`], [`models`], [`places`]: those parts
-//!   that take most words
+//! - [`alertmanager`], [`budgets`], [`custom`], [`github`], [`jira`], [`keeping`], [`looking`], [`mcp`], [`models`], [`places`]:
+//!   those parts that take most words
 
 mod alertmanager;
 mod budgets;
 mod custom;
 mod github;
 mod jira;
+mod keeping;
 mod looking;
 mod mcp;
 mod models;
@@ -88,6 +89,8 @@ impl Loaded {
             jira: r.jira(),
             mcp: r.mcp(),
             notify: r.notify(),
+            checkpoint_every: r.checkpoint_every(),
+            retention: r.retention(),
             log: file.telemetry.log,
         };
         r.finish(config)

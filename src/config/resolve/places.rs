@@ -11,7 +11,9 @@ impl Resolver<'_> {
         let prompts = self.folder(at!["prompts", "dir"], file.prompts.dir.as_deref(), Some("prompts"));
         // No folder of this name by chance: many projects have one.
         let tools = self.folder(at!["tools", "dir"], file.tools.dir.as_deref(), None);
-        Places { store: self.store(), policies, prompts, tools }
+        let signing_key = self.loaded.file.audit.signing_key.as_deref();
+        let signing_key = signing_key.map(|path| self.absolute(at!["audit", "signing_key"], path));
+        Places { store: self.store(), signing_key, policies, prompts, tools }
     }
 
     fn folder(&mut self, key: &[Step], configured: Option<&str>, usual: Option<&str>) -> Option<PathBuf> {

@@ -4,6 +4,7 @@ use super::super::EngineError;
 use super::super::driver::Session;
 use super::super::propose::incident_slug;
 use crate::analysis::markdown;
+use crate::audit::Checkpoint;
 use crate::domain::{Action, ActionId, ApprovalState, Digest, Effect, EffectKeys, Marker, Report, SreEvent};
 use crate::gate::{Answer, is_possible};
 use crate::journal::{Actor, Body, Call, Deed, Draft, Question, RulingPhase};
@@ -141,9 +142,16 @@ impl Session<'_> {
             report,
             url: base.map(|base| format!("{base}/investigations/{}", self.inv.chain)),
             chain: format!("{} {}@{}", self.inv.chain, self.inv.head.seq, self.inv.head.hash.short(16)),
+            checkpoint: self.last_checkpoint().await,
             decision: None,
             pull: self.pull_route(),
         }
+    }
+
+    /// The last checkpoint in one line. Without one, what is written names the chain alone.
+    async fn last_checkpoint(&self) -> Option<String> {
+        let kept = self.engine.store.last_checkpoint().await.ok().flatten()?;
+        Checkpoint::read(&kept.note).ok().map(|checkpoint| checkpoint.line())
     }
 
     /// Where this investigation's pull requests go: as the route said when it opened.

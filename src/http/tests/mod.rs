@@ -1,6 +1,7 @@
 //! The router as a client sees it, over a real store.
 
 mod approvals;
+mod audit;
 mod intake;
 mod reading;
 mod stage;

@@ -4,7 +4,7 @@ use crate::domain::{ApprovalId, BlobRef, Clock, DayBudget, Entropy, EventId, Inv
 use crate::engine::intake::Intake;
 use crate::engine::routes::Routes;
 use crate::http::{Access, AccessToken, Gates, IntakeToken, Limits, Role, Status, Web, router};
-use crate::journal::{ApprovalView, Body, Draft, Entry, Head, Outcome, View};
+use crate::journal::{ApprovalView, Body, Deleted, Draft, Entry, Head, Outcome, Retained, View};
 use crate::store::sqlite::SqliteStore;
 use crate::store::*;
 use arc_swap::ArcSwap;
@@ -118,9 +118,45 @@ impl Journal for Breakable {
 }
 
 #[async_trait]
+impl Log for Breakable {
+    async fn log(&self, after: u64, limit: u32) -> Result<Vec<Logged>, StoreError> {
+        self.inner.log(after, limit).await
+    }
+    async fn log_before(&self, before: u64, limit: u32) -> Result<Vec<Logged>, StoreError> {
+        self.inner.log_before(before, limit).await
+    }
+    async fn checkpoints(&self, after: u64, limit: u32) -> Result<Vec<KeptCheckpoint>, StoreError> {
+        self.inner.checkpoints(after, limit).await
+    }
+    async fn last_checkpoint(&self) -> Result<Option<KeptCheckpoint>, StoreError> {
+        self.inner.last_checkpoint().await
+    }
+    async fn keep_checkpoint(&self, checkpoint: KeptCheckpoint) -> Result<(), StoreError> {
+        self.check()?;
+        self.inner.keep_checkpoint(checkpoint).await
+    }
+    async fn due(&self, kind: Retained, ended_before: Timestamp, limit: u32) -> Result<Vec<Due>, StoreError> {
+        self.inner.due(kind, ended_before, limit).await
+    }
+    async fn retired(&self, kind: Retained, chain: &str) -> Result<u64, StoreError> {
+        self.inner.retired(kind, chain).await
+    }
+    async fn retire(&self, deleted: Deleted, until: u64, now: Timestamp) -> Result<(), StoreError> {
+        self.check()?;
+        self.inner.retire(deleted, until, now).await
+    }
+    async fn mentions(&self, text: &str, limit: u32) -> Result<Vec<(String, u64)>, StoreError> {
+        self.inner.mentions(text, limit).await
+    }
+}
+
+#[async_trait]
 impl Blobs for Breakable {
     async fn blob(&self, reference: &BlobRef) -> Result<Option<Vec<u8>>, StoreError> {
         self.inner.blob(reference).await
+    }
+    async fn opening(&self, reference: &BlobRef) -> Result<Option<([u8; 16], Vec<u8>)>, StoreError> {
+        self.inner.opening(reference).await
     }
 }
 
@@ -264,6 +300,7 @@ impl Stage {
                 model_name: Some("m".into()),
                 ollama_url: None,
                 llm_connected: Some(true),
+                audit_key: Some("log.example/a+0+A".into()),
             }),
             metrics: Some(recorder.handle()),
             live: Arc::default(),

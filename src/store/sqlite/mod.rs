@@ -7,6 +7,7 @@
 //! - [`read`]: everything that only reads, on a pool of its own
 //! - [`approvals`]: questions to people
 //! - [`deeds`]: changes that were begun
+//! - [`log`]: the log over all chains, its checkpoints, and what retention deletes
 //! - [`usage`]: what was spent, counted from entries as they are written
 
 mod admit;
@@ -15,6 +16,7 @@ mod approvals;
 mod chain;
 mod deeds;
 mod lock;
+mod log;
 mod read;
 mod usage;
 mod writer;
@@ -247,6 +249,7 @@ impl SqliteStore {
             migration(4, "approvals", include_str!("../../../migrations/sqlite/0004_approvals.sql")),
             migration(5, "deeds", include_str!("../../../migrations/sqlite/0005_deeds.sql")),
             migration(6, "attempts", include_str!("../../../migrations/sqlite/0006_attempts.sql")),
+            migration(7, "log", include_str!("../../../migrations/sqlite/0007_log.sql")),
         ];
         Migrator::with_migrations(migrations).run_direct(None, connection, false).await.map_err(|error| {
             StoreError::Unusable {

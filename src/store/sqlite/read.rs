@@ -61,16 +61,20 @@ impl SqliteStore {
 #[async_trait]
 impl Blobs for SqliteStore {
     async fn blob(&self, reference: &BlobRef) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.opening(reference).await?.map(|(_, bytes)| bytes))
+    }
+
+    async fn opening(&self, reference: &BlobRef) -> Result<Option<([u8; 16], Vec<u8>)>, StoreError> {
         let row: Option<(Vec<u8>, Vec<u8>)> = sqlx::query_as("SELECT salt, bytes FROM blobs WHERE commitment = ?")
             .bind(reference.commitment.as_str())
             .fetch_optional(&self.readers)
             .await
             .map_err(unavailable(&self.path, "read a payload"))?;
         let Some((salt, bytes)) = row else { return Ok(None) };
-        let opens = <[u8; 16]>::try_from(salt.as_slice()).is_ok_and(|salt| reference.opens_with(&salt, &bytes));
-        match opens {
-            true => Ok(Some(bytes)),
-            false => Err(StoreError::Corrupt {
+        let salt = <[u8; 16]>::try_from(salt.as_slice()).ok().filter(|salt| reference.opens_with(salt, &bytes));
+        match salt {
+            Some(salt) => Ok(Some((salt, bytes))),
+            None => Err(StoreError::Corrupt {
                 what: format!("payload {}", reference.commitment),
                 place: self.path.display().to_string(),
                 why: "it is not what the journal committed to".into(),

@@ -4,6 +4,7 @@ mod append;
 mod approvals;
 mod claims;
 mod deeds;
+mod log;
 mod usage;
 
 use super::*;

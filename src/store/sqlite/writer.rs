@@ -2,10 +2,10 @@
 //! transaction and answered when that is on disk, so many callers share one `fsync`.
 
 use super::append::{self, Appended};
-use super::{SqliteStore, admit, chain, unavailable};
+use super::{SqliteStore, admit, chain, log, unavailable};
 use crate::domain::InvestigationId;
-use crate::journal::{Draft, Head};
-use crate::store::{Admitted, Append, Arrival, Blob, DeadLetter, Lease, Signal, StoreError};
+use crate::journal::{Deleted, Draft, Head};
+use crate::store::{Admitted, Append, Arrival, Blob, DeadLetter, KeptCheckpoint, Lease, Signal, StoreError};
 use jiff::Timestamp;
 use sqlx::{Connection, SqliteConnection};
 use std::path::{Path, PathBuf};
@@ -32,6 +32,8 @@ pub(super) enum Command {
     Signal { investigation: InvestigationId, from: String, signal: Signal, now: Timestamp, reply: Reply<bool> },
     Abandon { lease: Lease, reason: String, now: Timestamp, reply: Reply<()> },
     DeadLetter { letter: DeadLetter, reply: Reply<()> },
+    Checkpoint { checkpoint: KeptCheckpoint, reply: Reply<()> },
+    Retire { deleted: Deleted, until: u64, now: Timestamp, reply: Reply<()> },
     Ping { reply: Reply<()> },
 }
 
@@ -215,6 +217,7 @@ fn refuse(command: Command) -> Finish {
         Command::Append { reply, .. } | Command::Signal { reply, .. } => untried(reply),
         Command::Abandon { reply, .. } => untried(reply),
         Command::DeadLetter { reply, .. } | Command::Ping { reply } => untried(reply),
+        Command::Checkpoint { reply, .. } | Command::Retire { reply, .. } => untried(reply),
     }
 }
 
@@ -284,6 +287,10 @@ async fn perform(
         }
         Command::Abandon { lease, reason, now, reply } => {
             sort(reply, chain::abandon(tx, path, &lease, reason, now, news).await)
+        }
+        Command::Checkpoint { checkpoint, reply } => sort(reply, log::keep(tx, path, &checkpoint).await),
+        Command::Retire { deleted, until, now, reply } => {
+            sort(reply, log::retire(tx, path, deleted, until, now, news).await)
         }
         Command::DeadLetter { letter, reply } => sort(reply, chain::dead_letter(tx, path, &letter).await),
         Command::Ping { reply } => sort(reply, chain::ping(tx, path).await),

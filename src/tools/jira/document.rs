@@ -225,9 +225,13 @@ fn claim(blocks: &mut Vec<Block>, note: Option<&str>) {
     blocks.extend(note.lines().map(str::trim).filter(|line| !line.is_empty()).map(text));
 }
 
-/// The last line: which investigation, and the end of its chain.
+/// The last line: which investigation, the end of its chain, and the last checkpoint.
 fn head(case: &CaseText) -> Block {
-    Block::Paragraph(vec![Span::Text("firewarden ".into()), Span::Code(case.chain.clone())])
+    let mut spans = vec![Span::Text("firewarden ".into()), Span::Code(case.chain.clone())];
+    if let Some(checkpoint) = &case.checkpoint {
+        spans.extend([Span::Text(", checkpoint ".into()), Span::Code(checkpoint.clone())]);
+    }
+    Block::Paragraph(spans)
 }
 
 fn sentences<'a>(blocks: &mut Vec<Block>, heading: &str, texts: impl Iterator<Item = &'a str>) {

@@ -31,6 +31,7 @@ fn case() -> CaseText {
         report: Some(report()),
         url: Some("https://fw.example.org/investigations/inv_1".into()),
         chain: "inv_1 17@0123456789abcdef".into(),
+        checkpoint: Some("log.example/a 7 AAAA".into()),
         decision: None,
         pull: None,
     }
@@ -99,7 +100,10 @@ fn nothing_from_outside_becomes_wiki_markup() {
     assert!(text.contains("[The whole investigation|https://fw.example.org/investigations/inv_1]"));
     assert_eq!(text.matches("://").count(), 1, "our page: {text}");
     assert!(!text.contains(['!', '~', '^', '+', '\\', '<']));
-    assert!(text.ends_with("firewarden {{inv_1 17@0123456789abcdef}}"), "a machine finds the chain's end: {text}");
+    assert!(
+        text.ends_with("firewarden {{inv_1 17@0123456789abcdef}}, checkpoint {{log.example/a 7 AAAA}}"),
+        "a machine finds the chain's end: {text}"
+    );
     let begins = |line: &&str| ["h1.", "h2.", "h4.", "bq.", "- ", "----"].iter().any(|mark| line.starts_with(mark));
     assert_eq!(text.lines().find(begins), None);
 }
@@ -165,7 +169,7 @@ proptest::proptest! {
         proptest::prop_assert!(document.to_string().chars().count() <= adf::MOST);
         assert_sound(&document, "");
         let last = document["content"].as_array().unwrap().last().unwrap();
-        proptest::prop_assert!(adf::text_of(last) == "firewarden inv_1 17@0123456789abcdef");
+        proptest::prop_assert!(adf::text_of(last) == "firewarden inv_1 17@0123456789abcdef, checkpoint log.example/a 7 AAAA");
         let text = wiki::text(issue(&case, Some(&notes)));
         proptest::prop_assert!(text.chars().count() <= wiki::MOST);
         proptest::prop_assert!(text.lines().last().unwrap().starts_with("firewarden {{inv"));

@@ -36,7 +36,7 @@ pub const CONFINED: &[Confined] = &[
 ];
 
 /// Modules that are synchronous and take time as an argument.
-const PURE: &[&str] = &["domain", "journal", "analysis"];
+const PURE: &[&str] = &["domain", "journal", "analysis", "audit"];
 
 /// What a pure module may not say.
 const IMPURE: &[&str] = &[

@@ -5,6 +5,7 @@
 //! - [`stand`]: the two programs with their configurations and rules
 //! - [`adf`]: Atlassian's schema of documents
 //! - [`aimock`]: a scripted model of independent make, in two dialects and with faults
+//! - [`audit`]: the journal, verified by a second implementation in Python
 //! - [`everything`]: MCP's own reference server
 //! - [`github`]: GitHub as others emulate it, beside that of our own
 //! - [`llama`]: llama-server with a model that calls tools for ever
@@ -18,6 +19,7 @@
 
 mod adf;
 mod aimock;
+mod audit;
 mod everything;
 mod exporter;
 mod github;

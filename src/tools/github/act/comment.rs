@@ -1,6 +1,6 @@
 //! `github_comment`: one comment on an issue or a pull request.
 
-use super::{Desk, blind, body, harmless, object, receipt, text, unmade};
+use super::{Desk, blind, body, harmless, object, receipt, unmade};
 use crate::domain::{Action, Marker, Preview, Receipt, Reconciled, Retry, Target};
 use crate::edge::github::Repo;
 use crate::edge::github::answers::Comment;
@@ -56,7 +56,7 @@ impl ActTool for Write {
             targets: vec![target(&repo, "Comment", args.number.to_string())],
             preview: Preview { kind: "rendered".to_owned(), text: said.clone(), adds: 1, ..Preview::default() },
             precondition: Value::Null,
-            carries: json!({"said": said, "chain": setting.case.chain}),
+            carries: json!({"said": said, "chain": setting.case.chain, "checkpoint": setting.case.checkpoint}),
             undo: None,
             reversible: true,
             retry: Retry::Probe,
@@ -72,7 +72,7 @@ impl ActTool for Write {
         if let Some(there) = self.found(&repo, &action, marker).await.map_err(|error| blind(&error))? {
             return Ok(written(&repo, &target, &there));
         }
-        let said = body(text(&action.carries, "said"), marker, text(&action.carries, "chain"));
+        let said = body(marker, &action.carries);
         let errand = Errand { permit: &permit, target: &target };
         let made = self.0.writer.create_comment(errand, is_pull(&action), &said).await;
         Ok(written(&repo, &target, &made.map_err(|error| unmade(&error))?))

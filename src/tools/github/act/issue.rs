@@ -59,7 +59,7 @@ impl ActTool for Open {
             precondition: Value::Null,
             carries: json!({
                 "title": title, "said": format!("{said}\n\n{}", about(setting.case)), "labels": labels,
-                "chain": setting.case.chain,
+                "chain": setting.case.chain, "checkpoint": setting.case.checkpoint,
             }),
             undo: None,
             reversible: true,
@@ -82,7 +82,7 @@ impl ActTool for Open {
             return Ok(opened(&repo, &there));
         }
         let carries = &action.carries;
-        let said = body(text(carries, "said"), marker, text(carries, "chain"));
+        let said = body(marker, carries);
         let labels: Vec<String> = serde_json::from_value(carries["labels"].clone()).unwrap_or_default();
         let errand = Errand { permit: &permit, target: &target };
         let made = self.0.writer.create_issue(errand, text(carries, "title"), &said, &labels).await;

@@ -90,11 +90,15 @@ impl Desk {
     }
 }
 
-/// The text of a body: what is said, the mark, and where the journal stood.
-fn body(said: &str, marker: &Marker, chain: &str) -> String {
-    let said = words::bounded(said, words::BODY);
-    let chain = if chain.is_empty() { String::new() } else { format!("\n\nJournal: `{chain}`") };
-    format!("{said}\n\n{}{chain}\n", words::mark(marker))
+/// The text of a body: what is said, the mark, where the chain stood, and the last checkpoint.
+fn body(marker: &Marker, carries: &Value) -> String {
+    let said = words::bounded(text(carries, "said"), words::BODY);
+    let line = |name: &str, key: &str| match text(carries, key) {
+        "" => String::new(),
+        text => format!("\n\n{name}: `{text}`"),
+    };
+    let (chain, checkpoint) = (line("Journal", "chain"), line("Checkpoint", "checkpoint"));
+    format!("{said}\n\n{}{chain}{checkpoint}\n", words::mark(marker))
 }
 
 /// Who tells people what: the incident, in the words of its report.

@@ -71,7 +71,7 @@ impl ActTool for OpenPull {
             precondition: json!({"base": place.base, "commit": commit, "tree": tree}),
             carries: json!({
                 "title": title, "said": format!("{said}{}", decision.unwrap_or_default()),
-                "chain": setting.case.chain, "date": setting.began,
+                "chain": setting.case.chain, "checkpoint": setting.case.checkpoint, "date": setting.began,
             }),
             undo: None,
             reversible: true,
@@ -290,7 +290,7 @@ impl OpenPull {
 
     async fn pull(&self, errand: Errand<'_>, repo: &Repo, action: &Action, commit: &str) -> Result<Receipt, ActError> {
         let (permit, target, carries) = (errand.permit, errand.target, &action.carries);
-        let said = body(text(carries, "said"), permit.marker(), text(carries, "chain"));
+        let said = body(permit.marker(), carries);
         let base = text(&action.precondition, "base");
         let error = match self.0.writer.create_pull(errand, base, text(carries, "title"), &said).await {
             Ok(pull) => return Ok(opened(repo, target, &pull)),

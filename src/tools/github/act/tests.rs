@@ -110,9 +110,11 @@ async fn what_a_failure_means_depends_on_whether_github_said_no() {
 
 #[test]
 fn a_body_is_marked_once_and_ends_with_the_journal() {
-    let said = body("It is so.", &marker(), "inv_1 12@abc");
+    let said = body(&marker(), &json!({"said": "It is so.", "chain": "inv_1 12@abc", "checkpoint": null}));
     assert!(words::is_marked(Some(&said), &marker()), "{said}");
     assert!(said.ends_with("\n\nJournal: `inv_1 12@abc`\n"), "{said}");
-    let long = body(&"line\n".repeat(50_000), &marker(), "c");
+    let long =
+        body(&marker(), &json!({"said": "line\n".repeat(50_000), "chain": "c", "checkpoint": "log.example/a 7 AAAA"}));
     assert!(long.len() < 60_000 && words::is_marked(Some(&long), &marker()));
+    assert!(long.ends_with("\n\nJournal: `c`\n\nCheckpoint: `log.example/a 7 AAAA`\n"));
 }
