@@ -50,10 +50,13 @@ impl Body {
             Self::NoticeFailed { .. } => "NoticeFailed",
             Self::Closed { .. } => "Closed",
             Self::Reopened { .. } => "Reopened",
-            Self::Started { .. } => "Started",
+            Self::Started(_) => "Started",
+            Self::PolicyActivated(_) => "PolicyActivated",
+            Self::PolicyRejected(_) => "PolicyRejected",
+            Self::ShadowDiffered(_) => "ShadowDiffered",
             Self::Stopped {} => "Stopped",
             Self::Abandoned { .. } => "Abandoned",
-            Self::Quarantined { .. } => "Quarantined",
+            Self::Quarantined(_) => "Quarantined",
         }
     }
 
@@ -76,7 +79,10 @@ impl Body {
             Self::SummaryWritten { reply, sent, .. } => std::iter::once(reply).chain(sent).collect(),
             Self::ReadFinished { observation, .. } => vec![observation],
             Self::Reported { report, .. } => vec![report],
-            Self::Quarantined { payload, .. } => vec![payload],
+            Self::ReadStarted { input, .. } | Self::CallRejected { input, .. } | Self::ActionObserved { input, .. } => {
+                input.iter().collect()
+            }
+            Self::Quarantined(alert) => vec![&alert.payload],
             _ => vec![],
         }
     }

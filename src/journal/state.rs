@@ -422,7 +422,13 @@ impl Investigation {
                 self.last_reserved = Reservation::default();
                 self.first_turn = self.turns.last().map_or(1, |turn| turn.number + 1);
             }
-            Body::Started { .. } | Body::Stopped {} | Body::Abandoned { .. } | Body::Quarantined { .. } => {
+            Body::Started(_)
+            | Body::PolicyActivated(_)
+            | Body::PolicyRejected(_)
+            | Body::ShadowDiffered(_)
+            | Body::Stopped {}
+            | Body::Abandoned { .. }
+            | Body::Quarantined(_) => {
                 return Err("it belongs to the system chain".into());
             }
         }

@@ -116,7 +116,7 @@ fn written(read: Verdict) -> Memory {
         need: serde_json::Value::Null,
     };
     memory.append(inv, Body::SurveyPlanned { round: 1, calls: vec![call.clone()] });
-    memory.append(inv, Body::ReadStarted { call, ruling: ruling(read) });
+    memory.append(inv, Body::ReadStarted { call, ruling: ruling(read), input: None });
     let observation = memory.blob_of("seen");
     memory.append(
         inv,
