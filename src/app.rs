@@ -2,6 +2,8 @@
 
 mod models;
 mod peers;
+mod policies;
+mod reload;
 mod rotation;
 mod sinks;
 
@@ -18,9 +20,9 @@ use crate::engine::routes::{Route, RouteError, Routes};
 use crate::engine::{Engine, PricedModel, check_branch, worker};
 use crate::gate::Gate;
 use crate::http::{self, Access, AccessToken, Gates, IntakeToken, Limits, Status, Web};
-use crate::journal::{Body, Draft};
+use crate::journal::{Begun, Body, Draft};
 use crate::model::ModelError;
-use crate::policy::{Bundle, Policy, PolicyError, RegoPolicy};
+use crate::policy::{LivePolicy, Policy, PolicyError, Tried};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Journal, Store, StoreError};
 use crate::telemetry;
@@ -31,12 +33,14 @@ use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, OnceLock};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub use models::{model, profile};
+pub use policies::{AuthorsPolicy, bundle, policy_of};
 
 /// Investigations that are worked on at once. Most of the time they wait for a model; how many calls
 /// are made of the cluster at once is bounded where the calls are made.
@@ -94,7 +98,9 @@ pub enum AppError {
 #[derive(Debug)]
 pub struct Parts {
     /// The policy in force.
-    pub policy: Arc<RegoPolicy>,
+    pub policy: Arc<LivePolicy>,
+    /// What is to be asked of the policy that is tried beside it, where one is.
+    tried: Option<Receiver<Tried>>,
     /// Prompts.
     pub templates: Arc<Templates>,
     /// Routes.
@@ -117,19 +123,9 @@ pub struct App {
     /// The concrete store, for what only it can do.
     store: Arc<SqliteStore>,
     access: Access,
+    policy: Arc<LivePolicy>,
     config: Config,
     metrics: Option<PrometheusHandle>,
-}
-
-/// The bundle that `dir` holds, or the embedded one.
-///
-/// # Errors
-/// When the folder cannot be read.
-pub fn bundle(dir: Option<&Path>) -> Result<Bundle, PolicyError> {
-    match dir {
-        Some(dir) => Bundle::from_dir(dir),
-        None => Ok(Bundle::embedded()),
-    }
 }
 
 /// The manifests of `dir` over the embedded ones.
@@ -238,8 +234,10 @@ impl Parts {
                 check_branch(&templates, template).map_err(wrong)?;
             }
         }
+        let (policy, tried) = policies::governing(&config.places)?;
         Ok(Self {
-            policy: Arc::new(RegoPolicy::load(&bundle(config.places.policies.as_deref())?)?),
+            policy: Arc::new(policy),
+            tried,
             templates: Arc::new(templates),
             routes: routes(config)?,
             models: models::models(config)?,
@@ -278,18 +276,18 @@ impl App {
         for notify in &config.notify {
             sinks.push(Arc::new(sinks::WebhookSink::new(&notify.name, notify.webhook.expose())?));
         }
-        let started = Body::Started {
+        let started = Body::Started(Begun {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             policy: parts.policy.reference(),
             prompts: parts.templates.digest(),
             tools: parts.tools.digest(),
-        };
+        });
         store.append_system(vec![Draft::engine(started)], vec![], clock.now()).await?;
         let dynamic: Arc<dyn Store> = store.clone();
         let engine = Arc::new(Engine {
             marker_key: marker_key(&store),
             store: dynamic.clone(),
-            gate: Gate::new(parts.policy),
+            gate: Gate::new(parts.policy.clone()),
             tools: parts.tools,
             templates: parts.templates,
             models: parts.models,
@@ -307,7 +305,11 @@ impl App {
         // What was spent today bounds what comes; without knowing it nothing is begun.
         engine.ledger.today(engine.store.as_ref(), engine.clock.now()).await?;
         let intake = Arc::new(Intake::new(dynamic, routes, clock, entropy));
-        Ok(Self { engine, intake, store, access: access(&config), config, metrics })
+        let policy = parts.policy;
+        if let Some(tried) = parts.tried {
+            reload::try_beside(policy.clone(), tried, engine.store.clone(), engine.clock.clone());
+        }
+        Ok(Self { engine, intake, store, access: access(&config), policy, config, metrics })
     }
 
     /// The configuration that it was made from.
@@ -362,8 +364,10 @@ impl App {
         };
         let web = self.web();
         let rotating = rotation::Rotation::new(self.access.clone(), &self.config).begin(web.clone());
+        let reloading: Vec<_> = self.reloads().into_iter().map(reload::Reload::begin).collect();
         let served = http::serve(listener, web, stopped).await;
         rotating.abort();
+        reloading.iter().for_each(JoinHandle::abort);
         let _ = workers.await;
         let goodbye = vec![Draft::engine(Body::Stopped {})];
         if let Err(error) = self.store.append_system(goodbye, vec![], self.engine.clock.now()).await {
@@ -388,6 +392,7 @@ impl App {
                 ollama_url: ollama.clone(),
                 llm_connected: engine.models.first().and_then(|model| model.pulse.answered()),
             }),
+            policies: self.policies(),
             live: self.engine.live.clone(),
             metrics: self.metrics.clone(),
             render_markdown: analysis::markdown,

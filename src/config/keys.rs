@@ -147,6 +147,7 @@ pub const KEYS: &[Key] = &[
     key("tools.jira.issue_type", "text", "Task", "Incident", "the type of new issues"),
     key("tools.jira.write", "true or false", "true", "false", "offer the tools that write: issues, comments, transitions, links; policy judges each call, and a HIGH incident is documented in an issue"),
     key("policies.dir", "path", "null", "policies", "null is ./policies beside this file if it is there, else the embedded policies"),
+    key("policies.shadow", "path", "null", "policies-next", "policies that are tried beside the active ones: they decide nothing, and what they would have decided otherwise is recorded"),
     key("prompts.dir", "path", "null", "prompts", "null is ./prompts beside this file if it is there, over the embedded ones"),
     key("notify[].name", "name", "", "chat", "unique; `log` always exists"),
     key("notify[].webhook", "address or secret", "", "env:CHAT_WEBHOOK_URL", "where each revision of a report is sent as JSON"),

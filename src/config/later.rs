@@ -16,7 +16,6 @@ pub(super) const LATER: &[(&str, &str, &str)] = &[
     ("routes[].max_concurrency", "2", "leave it out"),
     ("routes[].max_total", "null", "leave it out"),
     ("tools.mcp", "[]", "leave it out"),
-    ("policies.shadow", "null", "leave it out"),
     ("audit.signing_key", "null", "leave it out: chains are hashed, not signed"),
     ("audit.checkpoint_every", "10s", "leave it out: chains are hashed, not signed"),
     ("memory.runbooks", "null", "leave it out"),
@@ -98,19 +97,19 @@ mod tests {
         let mut tree = Node::parse(
             "access: {tokens: [], oidc: null}\nintake: {storm: {per_source_per_minute: 120}, coalesce: {wait: 0s, at_most: 2m}}\n\
              pollers: []\naudit: {signing_key: null, checkpoint_every: 10s}\nmemory:\nretention: {payloads: 400d}\n\
-             tools: {mcp: []}\npolicies: {shadow: null}\nroutes: [{name: a, runner: in_process}]\n",
+             tools: {mcp: []}\nroutes: [{name: a, runner: in_process}]\n",
         )
         .unwrap();
         assert_eq!(take_out(&mut tree), []);
         assert_eq!(
             tree.json(),
-            serde_json::json!({"access": {"tokens": []}, "intake": {}, "tools": {}, "policies": {}, "routes": [{"name": "a"}]})
+            serde_json::json!({"access": {"tokens": []}, "intake": {}, "tools": {}, "routes": [{"name": "a"}]})
         );
         let mut tree =
-            Node::parse("policies:\n  dir: null\n  shadow: next\nroutes:\n- name: a\n- name: b\n  max_total: 3\n")
+            Node::parse("memory:\n  dir: null\n  runbooks: next\nroutes:\n- name: a\n- name: b\n  max_total: 3\n")
                 .unwrap();
         let found = take_out(&mut tree);
         let shown: Vec<_> = found.iter().map(|p| (p.path.as_str(), p.at.clone())).collect();
-        assert_eq!(shown, [("routes[1].max_total", Place::Line(7)), ("policies.shadow", Place::Line(3))]);
+        assert_eq!(shown, [("routes[1].max_total", Place::Line(7)), ("memory.runbooks", Place::Line(3))]);
     }
 }

@@ -4,6 +4,7 @@
 //! - [`auth`]: who may; handlers name the privilege in their signature
 //! - [`api`]: what came in and what was done with it
 //! - [`approvals`]: questions to people, and their answers
+//! - [`policies`]: the policies as data
 //! - [`usage`]: what was spent, and what is left
 //! - [`stream`]: an investigation as it happens
 //! - [`health`]: alive, ready, well, and the figures
@@ -16,6 +17,7 @@ pub mod auth;
 mod body;
 pub mod health;
 mod params;
+pub mod policies;
 pub mod problem;
 pub mod serve;
 pub mod stream;
@@ -27,6 +29,7 @@ mod tests;
 
 pub use auth::{Access, AccessToken, Approver, Caller, IntakeToken, Operator, Role, Viewer};
 pub use health::Status;
+pub use policies::Policies;
 pub use problem::Problem;
 pub use serve::serve;
 pub use usage::Limits;
@@ -63,6 +66,8 @@ pub struct Web {
     pub hmac_key: Vec<u8>,
     /// How the rest of the program is.
     pub status: Arc<dyn Fn() -> Status + Send + Sync>,
+    /// The policies.
+    pub policies: Policies,
     /// Who waits for a model right now.
     pub live: Arc<Live>,
     /// The figures, if they are collected.
@@ -132,6 +137,8 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/api/v1/approvals/{id}/deny", post(approvals::deny))
         .route("/api/fleet/approvals", get(approvals::fleet_list))
         .route("/api/fleet/approvals/grant", post(approvals::fleet_answer))
+        .route("/api/v1/policies", get(policies::status))
+        .route("/api/v1/policies/evaluate", post(policies::evaluate))
         .route("/api/v1/usage", get(usage::usage))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))

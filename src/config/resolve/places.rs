@@ -8,10 +8,11 @@ impl Resolver<'_> {
     pub(super) fn places(&mut self) -> Places {
         let file = &self.loaded.file;
         let policies = self.folder(at!["policies", "dir"], file.policies.dir.as_deref(), Some("policies"));
+        let shadow = self.folder(at!["policies", "shadow"], file.policies.shadow.as_deref(), None);
         let prompts = self.folder(at!["prompts", "dir"], file.prompts.dir.as_deref(), Some("prompts"));
         // No folder of this name by chance: many projects have one.
         let tools = self.folder(at!["tools", "dir"], file.tools.dir.as_deref(), None);
-        Places { store: self.store(), policies, prompts, tools }
+        Places { store: self.store(), policies, shadow, prompts, tools }
     }
 
     fn folder(&mut self, key: &[Step], configured: Option<&str>, usual: Option<&str>) -> Option<PathBuf> {

@@ -2,6 +2,7 @@
 
 mod approvals;
 mod intake;
+mod policies;
 mod reading;
 mod stage;
 mod usage;
