@@ -6,6 +6,7 @@
 //! - [`jira`]: a Jira with a memory, and with faults
 //! - [`http`]: a small client, and waiting with a deadline
 //! - [`model`]: a scripted language model
+//! - [`policies`]: the shipped policies in a folder, changed where a test is not about them
 //! - [`world`]: a recorded world, served here and seen there
 //! - [`running`]: the whole engine in this process, with a clock that is put forward by hand
 //! - [`cluster`]: an API server that changes, and answers as badly as it is told to
@@ -21,6 +22,7 @@ pub mod github;
 pub mod http;
 pub mod jira;
 pub mod model;
+pub mod policies;
 pub mod running;
 pub mod site;
 pub mod whole;
