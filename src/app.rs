@@ -4,6 +4,8 @@ mod access;
 mod keeping;
 mod models;
 mod peers;
+mod policies;
+mod reload;
 mod rotation;
 pub mod signing;
 mod sinks;
@@ -27,7 +29,7 @@ use crate::gate::Gate;
 use crate::http::{self, Access, Gates, Limits, Status, Web};
 use crate::journal::{Body, Draft, Started};
 use crate::model::ModelError;
-use crate::policy::{Bundle, Policy, PolicyError, RegoPolicy};
+use crate::policy::{Bundle, LivePolicy, Policy, PolicyError, Tried};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Journal, Log, Store, StoreError};
 use crate::telemetry;
@@ -38,12 +40,14 @@ use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, OnceLock};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub use models::{model, profile};
+pub use policies::{AuthorsPolicy, bundle, policy_of};
 
 /// Investigations that are worked on at once. Most of the time they wait for a model; how many calls
 /// are made of the cluster at once is bounded where the calls are made.
@@ -107,9 +111,11 @@ pub enum AppError {
 #[derive(Debug)]
 pub struct Parts {
     /// The policy in force.
-    pub policy: Arc<RegoPolicy>,
+    pub policy: Arc<LivePolicy>,
     /// The same as text.
     pub bundle: Bundle,
+    /// What is to be asked of the policy that is tried beside it, where one is.
+    tried: Option<Receiver<Tried>>,
     /// Prompts.
     pub templates: Arc<Templates>,
     /// Routes.
@@ -133,19 +139,9 @@ pub struct App {
     store: Arc<SqliteStore>,
     checkpoints: Arc<Checkpoints>,
     access: Access,
+    policy: Arc<LivePolicy>,
     config: Config,
     metrics: Option<PrometheusHandle>,
-}
-
-/// The bundle that `dir` holds, or the embedded one.
-///
-/// # Errors
-/// When the folder cannot be read.
-pub fn bundle(dir: Option<&Path>) -> Result<Bundle, PolicyError> {
-    match dir {
-        Some(dir) => Bundle::from_dir(dir),
-        None => Ok(Bundle::embedded()),
-    }
 }
 
 /// The manifests of `dir` over the embedded ones.
@@ -262,10 +258,11 @@ impl Parts {
                 check_branch(&templates, template).map_err(wrong)?;
             }
         }
-        let bundle = bundle(config.places.policies.as_deref())?;
+        let (policy, tried, bundle) = policies::governing(&config.places)?;
         Ok(Self {
-            policy: Arc::new(RegoPolicy::load(&bundle)?),
+            policy: Arc::new(policy),
             bundle,
+            tried,
             templates: Arc::new(templates),
             routes: routes(config)?,
             models: models::models(config)?,
@@ -329,7 +326,7 @@ impl App {
         let engine = Arc::new(Engine {
             marker_key: marker_key(&store),
             store: dynamic.clone(),
-            gate: Gate::new(parts.policy),
+            gate: Gate::new(parts.policy.clone()),
             tools: parts.tools,
             templates: parts.templates,
             models: parts.models,
@@ -347,7 +344,11 @@ impl App {
         // What was spent today bounds what comes; without knowing it nothing is begun.
         engine.ledger.today(engine.store.as_ref(), engine.clock.now()).await?;
         let intake = Arc::new(Intake::new(dynamic, routes, clock, entropy));
-        Ok(Self { engine, intake, store, checkpoints, access: access::access(&config), config, metrics })
+        let policy = parts.policy;
+        if let Some(tried) = parts.tried {
+            reload::try_beside(policy.clone(), tried, engine.store.clone(), engine.clock.clone());
+        }
+        Ok(Self { engine, intake, store, checkpoints, access: access::access(&config), policy, config, metrics })
     }
 
     /// The configuration that it was made from.
@@ -410,8 +411,10 @@ impl App {
         };
         let web = self.web();
         let rotating = rotation::Rotation::new(self.access.clone(), &self.config).begin(web.clone());
+        let reloading: Vec<_> = self.reloads().into_iter().map(reload::Reload::begin).collect();
         let served = http::serve(listener, web, stopped).await;
         rotating.abort();
+        reloading.iter().for_each(JoinHandle::abort);
         let _ = workers.await;
         for task in keeping {
             let _ = task.await;
@@ -442,6 +445,7 @@ impl App {
                 audit_key: Some(audit_key.clone()),
                 llm_connected: engine.models.first().and_then(|model| model.pulse.answered()),
             }),
+            policies: self.policies(),
             live: self.engine.live.clone(),
             metrics: self.metrics.clone(),
             render_markdown: analysis::markdown,

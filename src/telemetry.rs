@@ -126,6 +126,11 @@ pub fn policy_failed() {
     counter!("firewarden_policy_errors_total").increment(1);
 }
 
+/// A changed policy was refused; the last good one stays in force.
+pub fn policy_rejected() {
+    counter!("firewarden_policy_reload_failed_total").increment(1);
+}
+
 /// Work on an investigation began (+1) or ended (-1).
 pub fn running(change: f64) {
     gauge!("firewarden_investigations_running").increment(change);

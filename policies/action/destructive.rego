@@ -1,6 +1,8 @@
 # What cannot be brought back, and orders to destroy in whatever a call carries.
 package firewarden.action.destructive
 
+import data.firewarden.lib.kube
+
 changing := {"propose", "write", "destroy"}
 
 # Kinds whose removal takes data or many other things with it, in lower case.
@@ -48,7 +50,7 @@ deny contains {"id": "wording", "reason": reason, "remedy": remedy} if {
 	input.call.effect in changing
 	some text in said
 	some pattern in data.org.risk.destructive_patterns
-	regex.match(pattern, lower(text))
+	regex.match(pattern, text)
 	reason := "its arguments order destruction"
 }
 
@@ -58,15 +60,15 @@ removes if input.call.effect == "destroy"
 
 removes if {
 	some target in input.call.targets
-	lower(target.verb) in removals
+	lower(trim_space(target.verb)) in removals
 }
 
 kinds := {kind |
 	some target in input.call.targets
-	kind := lower(trim_space(target.kind))
+	some kind in kube.kinds(object.get(target, "kind", ""))
 }
 
 # Each text of the arguments, the command as one, and what the change would make of its object.
-said contains text.value if some text in input.call.texts
+said contains text.folded if some text in input.call.texts
 
-said contains concat(" ", input.call.argv)
+said contains lower(concat(" ", input.call.argv))

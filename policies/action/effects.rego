@@ -1,7 +1,9 @@
 # What each posture permits. The level of the incident limits it further, in the program itself.
 package firewarden.action.effects
 
-postures := {"locked_down", "supervised", "standard"}
+import data.firewarden.lib.when
+
+postures := {"locked_down", "supervised", "standard", "scoped_autonomous"}
 
 changing := {"propose", "write", "destroy"}
 
@@ -30,6 +32,37 @@ deny contains {"id": "locked-down", "reason": "nothing may be changed", "remedy"
 	input.call.effect in changing
 	data.org.posture == "locked_down"
 	remedy := "Nothing may be changed here. Describe the change in your report."
+}
+
+# At night, named services may be mended alone; that is all.
+allow contains {"id": "autonomous", "reason": "a named service may be mended alone at this hour"} if {
+	input.call.effect in changing
+	data.org.posture == "scoped_autonomous"
+	below_critical
+	autonomous
+}
+
+approve contains {"id": "scoped", "groups": data.org.approvers.default, "reason": reason} if {
+	input.call.effect in changing
+	data.org.posture == "scoped_autonomous"
+	not autonomous
+	reason := "only named services are mended alone, and only at night"
+}
+
+autonomous if {
+	input.call.effect == "write"
+	input.call.tool in data.org.autonomy.tools
+	count(input.call.targets) > 0
+	every target in input.call.targets {
+		named(target)
+	}
+	when.within(data.org.autonomy, input.now_ns)
+}
+
+named(target) if {
+	object.get(target, "system", "kubernetes") == "kubernetes"
+	some pattern in data.org.autonomy.services
+	glob.match(lower(pattern), ["/"], lower(sprintf("%s/%s", [target.namespace, target.name])))
 }
 
 # `firewarden doctor model` measures a model. One that failed may look and take notes.

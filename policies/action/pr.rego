@@ -47,6 +47,9 @@ deny contains {"id": "odd-path", "reason": "a path that is not a plain one", "re
 
 odd(path) if regex.match(`(?:^|/)\.{1,2}(?:/|$)|^/|//|\\|[\x00-\x1f]`, path)
 
+# Nor is one whose letters only look like others.
+odd(path) if not regex.match(`^[ -~]*$`, path)
+
 odd(path) if path == ""
 
 clean(path) := lower(path)

@@ -19,6 +19,18 @@ approve contains {"id": "kind", "groups": data.org.approvers.default, "reason": 
 	reason := sprintf("much depends on a %s", [kind])
 }
 
+# A name that no Kubernetes object can have hides another one from who reads it.
+deny contains {"id": "odd-name", "reason": "a name that no Kubernetes object can have", "remedy": remedy} if {
+	input.call.effect in proposing
+	some target in input.call.targets
+	object.get(target, "system", "kubernetes") == "kubernetes"
+	some part in ["namespace", "kind", "name"]
+	not regex.match(`^[A-Za-z0-9._:-]*$`, trim_space(object.get(target, part, "")))
+	remedy := "Write names as the cluster has them: letters, digits, dots and dashes."
+}
+
+proposing := {"propose", "write", "destroy"}
+
 # An alert about one namespace is no reason to change another one.
 approve contains {"id": "away", "groups": data.org.approvers.default, "reason": reason} if {
 	input.call.effect in changing

@@ -65,6 +65,13 @@ deny contains {"id": "path", "reason": "the path leads to Secrets or tokens", "r
 	remedy := "Secrets and tokens are never read, by any path."
 }
 
+# What is encoded may lead anywhere.
+deny contains {"id": "encoded-path", "reason": "a path of the API server is encoded", "remedy": remedy} if {
+	some value in addresses
+	regex.match(`^(?:https?://[^/]+)?/?apis?/.*%`, lower(value))
+	remedy := "Write paths of the API server without percent signs."
+}
+
 deny contains {"id": "unread", "reason": "the arguments are too large to be judged whole", "remedy": remedy} if {
 	input.call.texts_truncated
 	remedy := "Call it with shorter or fewer arguments."
@@ -96,7 +103,7 @@ kinds contains kind if {
 	some text in input.call.texts
 	some key in text.keys
 	key in {"kind", "kinds", "resource", "resources", "object", "objects", "subresource"}
-	some kind in kube.kinds(text.value)
+	some kind in kube.kinds(text.folded)
 }
 
 kinds contains kind if {
@@ -105,7 +112,7 @@ kinds contains kind if {
 }
 
 # Every address that the call names.
-addresses contains text.value if {
+addresses contains text.folded if {
 	some text in input.call.texts
 	some key in text.keys
 	key in {"path", "paths", "url", "urls", "uri", "href", "endpoint"}

@@ -7,7 +7,7 @@ target(changes) := object.union({"kind": "Deployment", "name": "api", "verb": "p
 call(effect, changes, texts) := {"call": {
 	"effect": effect,
 	"targets": [target(changes)],
-	"texts": [{"keys": ["x"], "value": text} | some text in texts],
+	"texts": [{"keys": ["x"], "value": text, "folded": lower(text)} | some text in texts],
 	"argv": [],
 }}
 

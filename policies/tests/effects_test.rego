@@ -154,3 +154,47 @@ test_what_brings_no_code_needs_nobody_for_it if {
 	touching("write", [{"kind": "Deployment", "name": "api", "verb": "patch"}]) == set()
 	touching("read", [{"kind": "Container", "name": "api/side", "verb": "run"}]) == set()
 }
+
+# Thursday, 24 December 2026.
+noon := 1798113600000000000
+
+late := 1798153200000000000
+
+scoped(effect, tool, name, now) := {
+	"now_ns": now,
+	"risk": {"level": "LOW"},
+	"investigation": {"model_profile": "ok"},
+	"call": {"effect": effect, "tool": tool, "targets": [{"system": "kubernetes", "namespace": "shop", "name": name}]},
+}
+
+alone(effect, tool, name, now) := ids if {
+	ids := {given.id | some given in effects.allow} with input as scoped(effect, tool, name, now)
+		with data.org.posture as "scoped_autonomous"
+		with data.org.autonomy.services as ["shop/api*"]
+}
+
+asked(effect, tool, name, now) := ids if {
+	ids := {given.id | some given in effects.approve} with input as scoped(effect, tool, name, now)
+		with data.org.posture as "scoped_autonomous"
+		with data.org.autonomy.services as ["shop/api*"]
+}
+
+test_named_service_is_mended_alone_at_night if {
+	alone("write", "kubernetes_rollout_restart", "api", late) == {"autonomous"}
+	asked("write", "kubernetes_rollout_restart", "api", late) == set()
+}
+
+test_by_day_it_asks if {
+	alone("write", "kubernetes_rollout_restart", "api", noon) == set()
+	asked("write", "kubernetes_rollout_restart", "api", noon) == {"scoped"}
+}
+
+test_other_services_ask if asked("write", "kubernetes_rollout_restart", "db", late) == {"scoped"}
+
+test_other_tools_ask if asked("write", "kubernetes_apply", "api", late) == {"scoped"}
+
+test_removals_and_pull_requests_ask if {
+	every effect in ["propose", "destroy"] {
+		asked(effect, "kubernetes_rollout_restart", "api", late) == {"scoped"}
+	}
+}

@@ -67,3 +67,5 @@ test_looking_is_never_judged_by_files if {
 	ids := {given.id | some given in pr.deny} with input as object.union(of([".env"], 1), {"call": {"effect": "read"}})
 	ids == set()
 }
+
+test_look_alike_letters_are_odd if "odd-path" in denies([".gith\u0443b/workflows/x.yml"], 1)

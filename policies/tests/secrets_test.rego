@@ -5,7 +5,7 @@ import data.firewarden.action.secrets
 ordinary := {"effect": "read", "args": {}, "texts": [], "texts_truncated": false, "targets": [], "argv": []}
 
 call(effect, args) := {"call": object.union(ordinary, {"effect": effect, "args": args, "texts": texts})} if {
-	texts := [{"keys": [lower(key)], "value": value} | some key, value in args]
+	texts := [{"keys": [lower(key)], "value": value, "folded": lower(value)} | some key, value in args]
 }
 
 denies(effect, args) := ids if {
@@ -50,7 +50,7 @@ test_secret_is_denied_for_every_effect if {
 }
 
 test_secret_is_denied_deep_in_arguments if {
-	deep := {"call": object.union(ordinary, {"texts": [{"keys": ["query", "kinds", "x"], "value": "Secret"}]})}
+	deep := {"call": object.union(ordinary, {"texts": [{"keys": ["query", "kinds", "x"], "value": "Secret", "folded": "secret"}]})}
 	ids := {given.id | some given in secrets.deny} with input as deep
 	ids == {"secret"}
 }
@@ -128,3 +128,9 @@ test_a_container_among_further_targets_is_left_alone if {
 	ids := {given.id | some given in secrets.deny} with input as {"call": object.union(ordinary, {"effect": "write", "targets": targets})}
 	ids == set()
 }
+
+test_encoded_path_is_denied if {
+	denies("read", {"path": "/api/v1/namespaces/shop/%73ecrets/db"}) == {"encoded-path"}
+}
+
+test_encoded_path_of_another_server_is_left_alone if denies("read", {"url": "https://shop.example/a%20b"}) == set()

@@ -162,6 +162,16 @@ fn policies(places: &Places) -> Part {
             }
         }
     }
+    if part.problems.is_empty() {
+        let drilled = app::policy_of(&bundle).and_then(|policy| policy::drill(&policy, &bundle, false));
+        match drilled {
+            Err(error) => part.problems.push(Problem::new(error, "")),
+            Ok(report) => part.problems.extend(report.let_through.iter().map(|case| {
+                let what = format!("drill `{}` ({}) is {}", case.name, case.path, case.said);
+                Problem::new(what, "every policy has to refuse it; `firewarden policy drill` says more")
+            })),
+        }
+    }
     part
 }
 

@@ -94,7 +94,7 @@ enum Command {
     Check(check::Check),
     /// Ask every configured peer; tell what is missing and how to mend it
     Doctor(doctor::Doctor),
-    /// Check and test policies
+    /// Check, test and try policies
     #[command(subcommand)]
     Policy(policy::Policy),
     /// Show what a model is told
@@ -172,7 +172,7 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Init(command) => command.run(&session),
         Command::Check(command) => command.run(&session).await,
         Command::Doctor(command) => command.run(&session).await,
-        Command::Policy(command) => command.run(&session),
+        Command::Policy(command) => command.run(&session).await,
         Command::Prompt(command) => command.run(&session).await,
         Command::Tools(command) => command.run(&session).await,
         Command::Events(command) => command.run(&session).await,

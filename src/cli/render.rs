@@ -150,7 +150,7 @@ impl Watcher {
                 self.text("shorter", &format!("{what} in the conversation, {chars_before} to {chars_after} characters"))
             }
             Body::ModelFailed { turn, error, .. } => self.text("failed", &format!("turn {turn}: {}", line(error, 400))),
-            Body::ReadStarted { call, ruling } => {
+            Body::ReadStarted { call, ruling, .. } => {
                 self.remember(std::slice::from_ref(call));
                 // What is allowed shows when it is seen; anything else would be news.
                 match ruling.verdict {
@@ -209,6 +209,7 @@ impl Watcher {
             }
             Body::Reopened { reason } => self.text("reopened", &line(reason, 300)),
             Body::Started(with) => self.text("started", &format!("firewarden {}", line(&with.version, 40))),
+            Body::PolicyActivated(_) | Body::PolicyRejected(_) | Body::ShadowDiffered(_) => self.governing(entry),
             Body::PayloadsDeleted(deleted) => self.text(
                 "deleted",
                 &format!("{} {} of {}", deleted.commitments.len(), deleted.kind.as_str(), line(&deleted.chain, 60)),
@@ -217,8 +218,8 @@ impl Watcher {
             Body::Abandoned { investigation, reason } => {
                 self.text("given up", &format!("{investigation}: {}", line(reason, 300)))
             }
-            Body::Quarantined { source, reason, .. } => {
-                self.text("aside", &format!("an alert of {}: {}", line(source, 40), line(reason, 300)))
+            Body::Quarantined(alert) => {
+                self.text("aside", &format!("an alert of {}: {}", line(&alert.source, 40), line(&alert.reason, 300)))
             }
         }
     }
@@ -368,5 +369,6 @@ fn clock(started: Timestamp, at: Timestamp) -> String {
 
 mod acting;
 mod evidence;
+mod governing;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -26,7 +26,7 @@ pub(super) struct File {
     pub investigation: InvestigationKeys,
     pub budgets: Budgets,
     pub tools: Tools,
-    pub policies: Directory,
+    pub policies: Policies,
     pub prompts: Directory,
     pub notify: Vec<Notify>,
     pub audit: Audit,
@@ -462,6 +462,13 @@ pub(super) struct Basic {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Directory {
     pub dir: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Policies {
+    pub dir: Option<String>,
+    pub shadow: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -168,6 +168,7 @@ pub const KEYS: &[Key] = &[
     key("tools.mcp[].tools[].timeout", "duration", "30s", "10s", "how long a call may take, at most 5m"),
     key("tools.mcp[].tools[].max_output", "size", "32KiB", "8KiB", "most bytes of text that a reader gets, 1KiB to 1MiB"),
     key("policies.dir", "path", "null", "policies", "null is ./policies beside this file if it is there, else the embedded policies"),
+    key("policies.shadow", "path", "null", "policies-next", "policies that are tried beside the active ones: they decide nothing, and what they would have decided otherwise is recorded"),
     key("prompts.dir", "path", "null", "prompts", "null is ./prompts beside this file if it is there, over the embedded ones"),
     key("notify[].name", "name", "", "chat", "unique; `log` always exists"),
     key("notify[].webhook", "address or secret", "", "env:CHAT_WEBHOOK_URL", "where each revision of a report is sent as JSON"),

@@ -15,7 +15,6 @@ pub(super) const LATER: &[(&str, &str, &str)] = &[
     ("routes[].runner", "in_process", "leave it out: investigations run in this process"),
     ("routes[].max_concurrency", "2", "leave it out"),
     ("routes[].max_total", "null", "leave it out"),
-    ("policies.shadow", "null", "leave it out"),
     ("memory.runbooks", "null", "leave it out"),
     ("telemetry.otlp_endpoint", "null", "scrape /metrics"),
 ];
@@ -90,20 +89,16 @@ mod tests {
     fn defaults_are_accepted_and_anything_else_is_named() {
         let mut tree = Node::parse(
             "access: {tokens: [], oidc: null}\nintake: {storm: {per_source_per_minute: 120}, coalesce: {wait: 0s, at_most: 2m}}\n\
-             pollers: []\nmemory:\n\
-             policies: {shadow: null}\nroutes: [{name: a, runner: in_process}]\n",
+             pollers: []\nmemory:\nroutes: [{name: a, runner: in_process}]\n",
         )
         .unwrap();
         assert_eq!(take_out(&mut tree), []);
-        assert_eq!(
-            tree.json(),
-            serde_json::json!({"access": {"tokens": []}, "intake": {}, "policies": {}, "routes": [{"name": "a"}]})
-        );
+        assert_eq!(tree.json(), serde_json::json!({"access": {"tokens": []}, "intake": {}, "routes": [{"name": "a"}]}));
         let mut tree =
-            Node::parse("policies:\n  dir: null\n  shadow: next\nroutes:\n- name: a\n- name: b\n  max_total: 3\n")
+            Node::parse("memory:\n  dir: null\n  runbooks: next\nroutes:\n- name: a\n- name: b\n  max_total: 3\n")
                 .unwrap();
         let found = take_out(&mut tree);
         let shown: Vec<_> = found.iter().map(|p| (p.path.as_str(), p.at.clone())).collect();
-        assert_eq!(shown, [("routes[1].max_total", Place::Line(7)), ("policies.shadow", Place::Line(3))]);
+        assert_eq!(shown, [("routes[1].max_total", Place::Line(7)), ("memory.runbooks", Place::Line(3))]);
     }
 }

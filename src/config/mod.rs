@@ -148,6 +148,8 @@ pub struct Places {
     pub signing_key: Option<PathBuf>,
     /// Rego policies.
     pub policies: Option<PathBuf>,
+    /// Rego policies that are tried beside them and decide nothing.
+    pub shadow: Option<PathBuf>,
     /// Prompts, over the embedded ones.
     pub prompts: Option<PathBuf>,
     /// Manifests of tools, over the embedded ones.

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 /// How much would suffer. Meaningless while `known` is false.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct BlastRadius {
     /// The figures were measured.
     pub known: bool,

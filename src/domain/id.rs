@@ -26,6 +26,11 @@ macro_rules! id {
             pub const fn new(uuid: Uuid) -> Self {
                 Self(uuid)
             }
+
+            /// What it was named with.
+            pub const fn uuid(self) -> Uuid {
+                self.0
+            }
         }
 
         impl fmt::Display for $name {

@@ -6,10 +6,10 @@
 
 use super::assess::Known;
 use super::{Engine, EngineError, failpoint, propose};
-use crate::domain::{ApprovalId, ApprovalState, BlobRef, Digest, Effect, InvestigationId, Person, Risk};
+use crate::domain::{ActionId, ApprovalId, ApprovalState, BlobRef, Digest, Effect, InvestigationId, Person, Risk};
 use crate::gate::Pass;
 use crate::journal::{
-    Actor, ApprovalView, Body, Call, Deed, Draft, Head, Investigation, Progress, Step, View, chain, next,
+    Actor, ApprovalView, Body, Call, Deed, DeedState, Draft, Head, Investigation, Progress, Step, View, chain, next,
 };
 use crate::store::{Append, ApprovalFilter, BegunDeed, Blob, Lease, Signal, Waiting};
 use crate::telemetry;
@@ -88,7 +88,10 @@ pub async fn drive_undivided(engine: &Engine, lease: &Lease, undivided: &Mutex<(
         if session.signalled {
             session.take_signals().await?;
         }
-        let step = next(&session.inv, session.now());
+        let step = match session.judged_by_another_policy() {
+            Some(action) => Step::Authorize(action),
+            None => next(&session.inv, session.now()),
+        };
         tracing::debug!(investigation = %session.inv.chain, ?step, "next step");
         if session.leaves_the_process(&step) {
             session.flush().await?;
@@ -158,6 +161,22 @@ impl<'e> Session<'e> {
     /// The present moment.
     pub(super) fn now(&self) -> Timestamp {
         self.engine.clock.now()
+    }
+
+    /// A change that waits for people and was last judged by another policy than the one in force.
+    fn judged_by_another_policy(&self) -> Option<ActionId> {
+        let stopped =
+            self.inv.cancelled.is_some() || self.inv.declined.is_some() || self.inv.risk == Some(Risk::Critical);
+        if stopped || self.inv.deeds.iter().all(|deed| deed.questions.is_empty()) {
+            return None;
+        }
+        let (in_force, now) = (self.engine.gate.policy().reference().digest, self.now());
+        let outdated = self.inv.deeds.iter().find(|deed| {
+            let waits = deed.question().is_some_and(|q| q.state == ApprovalState::Pending && q.expires_at > now);
+            let judged = deed.ruling.as_ref().map(|(ruling, _)| &ruling.policy.digest);
+            deed.state == DeedState::Ruled && waits && judged != Some(&in_force)
+        });
+        outdated.map(|deed| deed.action.id)
     }
 
     /// Whether something outside may notice the step. Reads are judged first, which is thinking; a
@@ -359,6 +378,8 @@ impl<'e> Session<'e> {
                 Signal::Answer { approval, digest, granted, by, at, comment } => {
                     self.answered((approval, digest), granted, (by, at), comment)?;
                 }
+                // What it means is seen from the policy in force and the last ruling.
+                Signal::PolicyChanged {} => {}
                 Signal::Propose { by, tool, args, reason } => self.proposed(by, tool, args, reason)?,
                 Signal::Cancel { by, reason } => {
                     if self.inv.outcome.is_none() && self.inv.cancelled.is_none() {

@@ -3,7 +3,7 @@
 
 use super::routes::{Route, Routes};
 use crate::domain::{Clock, Digest, Entropy, EventId, InvestigationId, Severity, SreEvent};
-use crate::journal::{Actor, Body, Draft};
+use crate::journal::{Actor, Body, Draft, Quarantined};
 use crate::sources::{Mapped, Normalised};
 use crate::store::{Admitted, Arrival, Blob, Fate, Store, StoreError};
 use arc_swap::ArcSwap;
@@ -164,11 +164,11 @@ impl Intake {
                 }
                 Mapped::Quarantined { index, reason, payload } => {
                     let payload = Blob::new(self.entropy.salt(), payload.to_string().into_bytes());
-                    let body = Body::Quarantined {
+                    let body = Body::Quarantined(Quarantined {
                         source: source.to_owned(),
                         reason: format!("alert {index}: {reason}"),
                         payload: payload.reference.clone(),
-                    };
+                    });
                     drafts.push(Draft::new(Actor::Sender(source.to_owned()), body));
                     payloads.push(payload);
                     rows.push(Row {

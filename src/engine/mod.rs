@@ -9,6 +9,7 @@
 //! - [`live`]: who waits for a model right now
 //! - [`summary`]: what a cheap model condenses for the conversation
 //! - [`ledger`], [`spend`]: what it may cost, set aside before and settled after
+//! - [`recorded`]: decisions as the journal has them
 //! - [`propose`]: what a model is told and what is made of its answers
 //! - [`checkpoints`]: what was appended is signed; [`retention`]: what is due is deleted
 //! - [`transcript`]: what it was told and answered, as the journal has it; [`trial`]: how good it is
@@ -28,6 +29,7 @@ pub mod live;
 pub mod notify;
 pub mod propose;
 mod read;
+pub mod recorded;
 mod report;
 pub mod retention;
 pub mod routes;

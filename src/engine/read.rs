@@ -2,9 +2,9 @@
 
 use super::EngineError;
 use super::driver::{Session, corrupt};
-use crate::domain::{DecisionId, Observation, Ruling, Verdict};
+use crate::domain::{BlobRef, DecisionId, Observation, Ruling, Verdict};
 use crate::gate::Pass;
-use crate::journal::{Actor, Body, Call, Draft, Progress};
+use crate::journal::{Actor, Asked, Body, Call, Draft, Progress};
 use crate::policy::{ActionInput, Background, CallFacts, InvestigationFacts, Spend};
 use crate::telemetry;
 use crate::tools::{ToolError, evidence};
@@ -16,6 +16,17 @@ const AT_ONCE: usize = 8;
 /// Characters of an excerpt.
 const EXCERPT: usize = 300;
 
+/// A call that was judged.
+#[derive(Debug)]
+pub(super) struct Judged {
+    /// The answer.
+    pub(super) ruling: Ruling,
+    /// The permission, if it allows.
+    pub(super) pass: Option<Pass>,
+    /// What was asked.
+    pub(super) input: Box<ActionInput>,
+}
+
 /// What a call that reads on in earlier evidence reads in; `None` for all other calls.
 type Kept = Option<Result<Observation, ToolError>>;
 
@@ -24,25 +35,47 @@ impl Session<'_> {
     pub(super) async fn judge(&mut self, calls: Vec<Call>) -> Result<(), EngineError> {
         let background = self.background().await?;
         let spend = self.spend().await?;
+        let mut judged = vec![];
         for call in calls {
+            let answer = self.ruling(&call, background.as_deref(), &spend);
+            judged.push((call, answer));
+        }
+        let input = self.keep_asked(judged.iter().filter_map(|(call, answer)| Some((call, answer.as_ref().ok()?))))?;
+        for (call, answer) in judged {
             let actor = self.proposer_of(&call);
-            match self.ruling(&call, background.as_deref(), &spend) {
+            match answer {
                 Err(error) => {
                     let reason = format!("it is not a call that could be made: {}", error.for_reader());
                     let remedy = error.for_reader().to_owned();
-                    self.record(Draft::new(actor, Body::CallRejected { call, reason, remedy, ruling: None }))?;
+                    let body = Body::CallRejected { call, reason, remedy, ruling: None, input: None };
+                    self.record(Draft::new(actor, body))?;
                 }
-                Ok((ruling, Some(pass))) => {
+                Ok(Judged { ruling, pass: Some(pass), .. }) => {
                     self.passes.insert(call.id.clone(), pass);
-                    self.record(Draft::new(actor, Body::ReadStarted { call, ruling }))?;
+                    let input = input.clone();
+                    self.record(Draft::new(actor, Body::ReadStarted { call, ruling, input }))?;
                 }
-                Ok((ruling, None)) => self.refuse(actor, call, ruling)?,
+                Ok(Judged { ruling, pass: None, .. }) => self.refuse(actor, call, ruling, input.clone())?,
             }
         }
         Ok(())
     }
 
-    fn refuse(&mut self, actor: Actor, call: Call, ruling: Ruling) -> Result<(), EngineError> {
+    /// Keeps what the policy was asked with, once for calls that were judged together.
+    pub(super) fn keep_asked<'a>(
+        &mut self,
+        judged: impl Iterator<Item = (&'a Call, &'a Judged)>,
+    ) -> Result<Option<BlobRef>, EngineError> {
+        let asked: Result<Vec<(String, serde_json::Value)>, serde_json::Error> =
+            judged.map(|(call, judged)| Ok((call.id.clone(), serde_json::to_value(&judged.input)?))).collect();
+        let asked = asked.map_err(|e| corrupt(&self.inv.chain, e))?;
+        if asked.is_empty() {
+            return Ok(None);
+        }
+        self.keep(&Asked::of(asked)).map(Some)
+    }
+
+    fn refuse(&mut self, actor: Actor, call: Call, ruling: Ruling, input: Option<BlobRef>) -> Result<(), EngineError> {
         let reasons: Vec<String> =
             ruling.reasons.iter().map(|reason| format!("{} ({})", reason.reason, reason.rule)).collect();
         let remedy = match (&ruling.for_model, ruling.verdict) {
@@ -50,7 +83,7 @@ impl Session<'_> {
             (None, Verdict::Ask) => "this call needs a person's approval, which reading does not wait for".to_owned(),
             (None, _) => "policy does not allow this call".to_owned(),
         };
-        let body = Body::CallRejected { call, reason: reasons.join("; "), remedy, ruling: Some(ruling) };
+        let body = Body::CallRejected { call, reason: reasons.join("; "), remedy, ruling: Some(ruling), input };
         self.record(Draft::new(actor, body))
     }
 
@@ -70,7 +103,7 @@ impl Session<'_> {
         call: &Call,
         background: Option<&Background>,
         spend: &Spend,
-    ) -> Result<(Ruling, Option<Pass>), ToolError> {
+    ) -> Result<Judged, ToolError> {
         let tools = &self.engine.tools;
         tools.validate(&call.tool, &call.args)?;
         let tool = tools.get(&call.tool).ok_or_else(|| ToolError::invalid("there is no such tool"))?;
@@ -101,7 +134,7 @@ impl Session<'_> {
             telemetry::policy_failed();
             tracing::error!(investigation = %self.inv.chain, %error, "the policy failed, so the call is denied");
         }
-        Ok((ruling, pass))
+        Ok(Judged { ruling, pass, input: Box::new(input) })
     }
 
     pub(super) fn investigation_facts(&self, proposer: &Actor) -> InvestigationFacts {
@@ -150,15 +183,16 @@ impl Session<'_> {
             let pass = match self.passes.remove(&call.id) {
                 Some(pass) => Some(pass),
                 None => match self.ruling(call, background.as_deref(), &spend) {
-                    Ok((_, Some(pass))) => Some(pass),
-                    Ok((ruling, None)) => {
-                        self.refuse(self.proposer_of(call), call.clone(), ruling)?;
+                    Ok(Judged { pass: Some(pass), .. }) => Some(pass),
+                    Ok(judged) => {
+                        let input = self.keep_asked(std::iter::once((call, &judged)))?;
+                        self.refuse(self.proposer_of(call), call.clone(), judged.ruling, input)?;
                         None
                     }
                     Err(error) => {
                         let remedy = error.for_reader().to_owned();
                         let reason = format!("it can no longer be made: {remedy}");
-                        let body = Body::CallRejected { call: call.clone(), reason, remedy, ruling: None };
+                        let body = Body::CallRejected { call: call.clone(), reason, remedy, ruling: None, input: None };
                         self.record(Draft::engine(body))?;
                         None
                     }

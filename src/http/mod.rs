@@ -4,6 +4,7 @@
 //! - [`auth`]: who may; handlers name the privilege in their signature
 //! - [`api`]: what came in and what was done with it
 //! - [`approvals`]: questions to people, and their answers
+//! - [`policies`]: the policies as data
 //! - [`usage`]: what was spent, and what is left
 //! - [`audit`]: checkpoints, the log, and what other systems keep of it
 //! - [`stream`]: an investigation as it happens
@@ -18,6 +19,7 @@ pub mod auth;
 mod body;
 pub mod health;
 mod params;
+pub mod policies;
 pub mod problem;
 pub mod serve;
 pub mod stream;
@@ -29,6 +31,7 @@ mod tests;
 
 pub use auth::{Access, AccessToken, Approver, Caller, IntakeToken, Operator, Role, Viewer};
 pub use health::Status;
+pub use policies::Policies;
 pub use problem::Problem;
 pub use serve::serve;
 pub use usage::Limits;
@@ -65,6 +68,8 @@ pub struct Web {
     pub hmac_key: Vec<u8>,
     /// How the rest of the program is.
     pub status: Arc<dyn Fn() -> Status + Send + Sync>,
+    /// The policies.
+    pub policies: Policies,
     /// Who waits for a model right now.
     pub live: Arc<Live>,
     /// The figures, if they are collected.
@@ -134,6 +139,8 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/api/v1/approvals/{id}/deny", post(approvals::deny))
         .route("/api/fleet/approvals", get(approvals::fleet_list))
         .route("/api/fleet/approvals/grant", post(approvals::fleet_answer))
+        .route("/api/v1/policies", get(policies::status))
+        .route("/api/v1/policies/evaluate", post(policies::evaluate))
         .route("/api/v1/usage", get(usage::usage))
         .route("/api/v1/audit/checkpoint", get(audit::checkpoint))
         .route("/api/v1/audit/entries", get(audit::entries))

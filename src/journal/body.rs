@@ -6,7 +6,7 @@ use super::outcome::{Outcome, Phase};
 use super::proposal::{Call, Proposal};
 use super::spending::{is_zero, is_zero_usd};
 use super::summary::SummaryOf;
-use super::system::{Deleted, Started};
+use super::system::{Deleted, PolicyActivated, PolicyRejected, Quarantined, ShadowDiffered, Started};
 use crate::domain::{
     Action, ActionId, ApprovalId, ApprovalState, BlobRef, DecisionId, Digest, EffectKeys, EventId, InvestigationId,
     Marker, Person, Receipt, Reconciled, ReportVerdict, Requirement, Risk, RiskDecision, Ruling, Rung, SreEvent, Usage,
@@ -221,6 +221,9 @@ pub enum Body {
         call: Call,
         /// The policy's ruling.
         ruling: Ruling,
+        /// What it was asked with: [`super::asking::Asked`], shared by calls that were judged together.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        input: Option<BlobRef>,
     },
     /// A reading call gave an observation.
     ReadFinished {
@@ -263,6 +266,9 @@ pub enum Body {
         /// The policy's ruling, when it was the policy.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ruling: Option<Ruling>,
+        /// As of `ReadStarted`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        input: Option<BlobRef>,
     },
     /// Changes are proposed beside the model: by a playbook, a person, or us.
     CallsProposed {
@@ -414,6 +420,9 @@ pub enum Body {
         /// The ruling on asking for the alert itself.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ruling: Option<Ruling>,
+        /// As of `ReadStarted`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        input: Option<BlobRef>,
     },
     /// A change that was made was watched to the end.
     Verified {
@@ -479,6 +488,12 @@ pub enum Body {
     // What belongs to no investigation; in the `system` chain.
     /// The process began to work.
     Started(Started),
+    /// Another policy is in force from here on.
+    PolicyActivated(PolicyActivated),
+    /// A changed policy was not taken; the one before stays in force.
+    PolicyRejected(PolicyRejected),
+    /// The policy that is tried beside the one in force would have answered otherwise.
+    ShadowDiffered(ShadowDiffered),
     /// The process stopped in good order.
     Stopped {},
     /// An investigation could not be continued and was given up.
@@ -491,12 +506,5 @@ pub enum Body {
     /// Payloads of a chain were deleted with their salts, as retention demands.
     PayloadsDeleted(Deleted),
     /// One alert of a body could not be mapped; it is kept with its reason.
-    Quarantined {
-        /// The sender.
-        source: String,
-        /// Why.
-        reason: String,
-        /// The alert, redacted.
-        payload: BlobRef,
-    },
+    Quarantined(Quarantined),
 }

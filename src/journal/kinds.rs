@@ -75,11 +75,14 @@ impl Body {
             Self::NoticeFailed { .. } => "NoticeFailed",
             Self::Closed { .. } => "Closed",
             Self::Reopened { .. } => "Reopened",
-            Self::Started { .. } => "Started",
+            Self::Started(_) => "Started",
+            Self::PolicyActivated(_) => "PolicyActivated",
+            Self::PolicyRejected(_) => "PolicyRejected",
+            Self::ShadowDiffered(_) => "ShadowDiffered",
             Self::Stopped {} => "Stopped",
             Self::Abandoned { .. } => "Abandoned",
-            Self::PayloadsDeleted { .. } => "PayloadsDeleted",
-            Self::Quarantined { .. } => "Quarantined",
+            Self::PayloadsDeleted(_) => "PayloadsDeleted",
+            Self::Quarantined(_) => "Quarantined",
         }
     }
 
@@ -102,8 +105,12 @@ impl Body {
             Self::SummaryWritten { reply, sent, .. } => std::iter::once(reply).chain(sent).collect(),
             Self::ReadFinished { observation, .. } => vec![observation],
             Self::Reported { report, .. } => vec![report],
-            Self::Quarantined { payload, .. } => vec![payload],
+            Self::ReadStarted { input, .. } | Self::CallRejected { input, .. } | Self::ActionObserved { input, .. } => {
+                input.iter().collect()
+            }
+            Self::Quarantined(alert) => vec![&alert.payload],
             Self::Started(started) => started.bundle.iter().collect(),
+            Self::PolicyActivated(activated) => activated.bundle.iter().collect(),
             _ => vec![],
         }
     }

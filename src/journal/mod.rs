@@ -8,6 +8,7 @@
 //! - [`chain`]: canonical bytes, hash links, verification
 //! - [`state`]: [`Investigation`], the fold; [`parts`]: what it is made of
 //! - [`frozen`]: what an investigation may use; [`proposal`]: what a proposer wants
+//! - [`asking`]: what policy was asked with; [`system`]: what belongs to no investigation
 //! - [`call`]: the fold's calls; [`acting`]: the fold's changes and questions
 //! - [`spending`]: the fold's money
 //! - [`outbox`]: the fold's notices
@@ -19,6 +20,7 @@
 
 pub mod acting;
 pub mod asked;
+pub mod asking;
 pub mod body;
 pub mod call;
 pub mod chain;
@@ -43,6 +45,7 @@ mod tests;
 
 pub use acting::{Deed, DeedState, Question, RulingPhase, SETTLE_S, Watched};
 pub use asked::ApprovalView;
+pub use asking::Asked;
 pub use body::Body;
 pub use call::{CallState, Progress};
 pub use chain::{Broken, Entry, Head};
@@ -56,7 +59,7 @@ pub use spending::{Ladder, reserved_of};
 pub use state::{Investigation, Misfit};
 pub use step::{Step, next};
 pub use summary::{MAX_SUMMARIES, Summary, SummaryOf};
-pub use system::{Deleted, Started};
+pub use system::{Deleted, PolicyActivated, PolicyRejected, Quarantined, ShadowDiffered, Started};
 pub use view::View;
 
 use serde::{Deserialize, Serialize};

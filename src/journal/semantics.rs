@@ -46,7 +46,7 @@ pub fn violations(chain: &str, entries: &[Entry]) -> Vec<String> {
             Body::ModelReplied { proposal: Proposal::Calls { accepted, .. }, .. } => {
                 planned.extend(accepted.iter().map(|call| (call.id.as_str(), call)));
             }
-            Body::ReadStarted { call, ruling } => {
+            Body::ReadStarted { call, ruling, .. } => {
                 if planned.get(call.id.as_str()).is_none_or(|planned| *planned != call) {
                     broken(format!("{} was made otherwise than it was proposed", call.id));
                 }

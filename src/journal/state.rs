@@ -424,10 +424,13 @@ impl Investigation {
                 self.first_turn = self.turns.last().map_or(1, |turn| turn.number + 1);
             }
             Body::Started(_)
+            | Body::PolicyActivated(_)
+            | Body::PolicyRejected(_)
+            | Body::ShadowDiffered(_)
             | Body::Stopped {}
             | Body::PayloadsDeleted(_)
             | Body::Abandoned { .. }
-            | Body::Quarantined { .. } => {
+            | Body::Quarantined(_) => {
                 return Err("it belongs to the system chain".into());
             }
         }

@@ -1,12 +1,12 @@
-//! What belongs to no investigation.
+//! What belongs to no investigation: the entries of the `system` chain.
 
 use super::kinds::Retained;
-use crate::domain::{BlobRef, Digest, PolicyRef};
+use crate::domain::{BlobRef, DecisionId, Digest, PolicyRef};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// With what a process began to work.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Started {
     /// The program's version.
     pub version: String,
@@ -32,4 +32,80 @@ pub struct Deleted {
     pub ended_before: Timestamp,
     /// What was committed to.
     pub commitments: Vec<Digest>,
+}
+
+/// Another policy is in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyActivated {
+    /// The policy.
+    pub policy: PolicyRef,
+    /// The policy itself, so that its decisions can be made again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<BlobRef>,
+    /// The one before.
+    pub before: PolicyRef,
+    /// What made the program look: `watch` or `SIGHUP`.
+    pub trigger: String,
+    /// Who owns the files that changed, as the system names them: `uid 1000`.
+    pub by: Vec<String>,
+    /// Files that are not as they were, by their path in the bundle.
+    pub files: Vec<String>,
+    /// It is the one that is tried beside the active one, and decides nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shadow: bool,
+}
+
+/// A changed policy was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyRejected {
+    /// The bundle that was refused; `None` when not even its files could be read.
+    pub policy: Option<PolicyRef>,
+    /// The policy that stays in force.
+    pub kept: PolicyRef,
+    /// As of [`PolicyActivated`].
+    pub trigger: String,
+    /// As of [`PolicyActivated`].
+    pub by: Vec<String>,
+    /// As of [`PolicyActivated`].
+    pub files: Vec<String>,
+    /// What stands against it, one line each, the first twenty.
+    pub errors: Vec<String>,
+    /// As of [`PolicyActivated`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shadow: bool,
+}
+
+/// What a policy that is tried would have answered otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShadowDiffered {
+    /// The decision of the policy in force.
+    pub decision: DecisionId,
+    /// The investigation, where the question named one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub investigation: String,
+    /// What was judged: a tool, or `risk`.
+    pub about: String,
+    /// Verdict or level of the policy in force.
+    pub active: String,
+    /// Verdict or level of the one that is tried.
+    pub shadow: String,
+    /// The one that is tried.
+    pub policy: PolicyRef,
+    /// It would have been less strict.
+    pub widens: bool,
+    /// Rules that spoke only there.
+    pub gained: Vec<String>,
+    /// Rules that spoke only in the policy in force.
+    pub lost: Vec<String>,
+}
+
+/// One alert of a body could not be mapped; it is kept with its reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantined {
+    /// The sender.
+    pub source: String,
+    /// Why.
+    pub reason: String,
+    /// The alert, redacted.
+    pub payload: BlobRef,
 }

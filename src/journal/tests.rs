@@ -202,9 +202,10 @@ impl Life {
                             reason: "no".into(),
                             remedy: "no".into(),
                             ruling: None,
+                            input: None,
                         }),
                         1 => {
-                            self.write(Body::ReadStarted { call: call.clone(), ruling: allowing() });
+                            self.write(Body::ReadStarted { call: call.clone(), ruling: allowing(), input: None });
                             self.write(Body::ReadFailed {
                                 call_id: call.id,
                                 evidence_id: format!("E{}", self.state.evidence + 1),
@@ -213,7 +214,7 @@ impl Life {
                             });
                         }
                         _ => {
-                            self.write(Body::ReadStarted { call: call.clone(), ruling: allowing() });
+                            self.write(Body::ReadStarted { call: call.clone(), ruling: allowing(), input: None });
                             self.write(Body::ReadFinished {
                                 call_id: call.id,
                                 evidence_id: format!("E{}", self.state.evidence + 1),
@@ -461,7 +462,7 @@ fn what_may_not_happen_is_found_in_a_chain_whose_links_hold() {
     ruling.verdict = Verdict::Ask;
     let mut head = life.state.head.clone();
     for body in [
-        Body::ReadStarted { call: call("x", json!({})), ruling },
+        Body::ReadStarted { call: call("x", json!({})), ruling, input: None },
         Body::ReadFailed { call_id: "y".into(), evidence_id: "E1".into(), error: String::new(), duration_ms: 0 },
         Body::Closed { outcome: Outcome::Reported },
     ] {

@@ -3,7 +3,7 @@
 use super::contract::CONTRACT;
 use super::diagnostic::Diagnostic;
 use super::rego::{ENGINE, syntax::Place};
-use super::{PolicyError, org::Org};
+use super::{PolicyError, cases, org::Org, schema};
 use crate::domain::Digest;
 use include_dir::{Dir, include_dir};
 use serde::Deserialize;
@@ -15,6 +15,10 @@ static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/policies");
 
 /// Most files that a bundle may have.
 const MAX_FILES: usize = 500;
+/// Folders that hold something else than Rego.
+const FOLDERS: [&str; 5] = ["data", "cases", "drills", "postures", "schema"];
+/// What the organisation's data has to be, where a bundle says it.
+const ORG_SCHEMA: &str = "schema/org.schema.json";
 /// Largest file of a bundle, in bytes.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
@@ -39,7 +43,6 @@ struct Manifest {
     #[allow(dead_code)]
     owners: Vec<String>,
     #[serde(default)]
-    #[allow(dead_code)]
     coverage_min: u8,
 }
 
@@ -74,12 +77,18 @@ impl Bundle {
         files.retain(|path, _| is_bundle_file(path));
         let mut problems = Vec::new();
         let manifest = manifest(&files, &mut problems);
-        let data = data(&files, &mut problems);
+        let mut data = data(&files, &mut problems);
+        take_posture(&files, &mut data, &mut problems);
+        if let (Some(schema), Some(org)) = (files.get(ORG_SCHEMA), data.get("org")) {
+            let wrong = schema::org_mistakes(schema, org).into_iter();
+            problems.extend(wrong.map(|text| Diagnostic::of_file("bad-data", "data", format!("data.org: {text}"))));
+        }
         if let Err(wrong) = Org::read(&data) {
             problems.extend(wrong.into_iter().map(|text| Diagnostic::of_file("bad-data", "data", text)));
         }
         for path in files.keys().filter(|path| is_stray(path)) {
-            let help = "policies stand in risk/, action/ and lib/, tests in tests/, data in data/ as .yaml or .json";
+            let help = "policies stand in risk/, action/ and lib/, tests in tests/, data in data/ as .yaml or .json, \
+                        cases/, drills/ and postures/ hold .yaml, schema/ holds .schema.json";
             problems
                 .push(Diagnostic::of_file("stray-file", path, "this file has no place in a bundle").help(Some(help)));
         }
@@ -124,6 +133,16 @@ impl Bundle {
         self.files().filter(|(path, _)| path.ends_with(".rego") && path.starts_with("tests/"))
     }
 
+    /// The files below a folder, `drills/` for instance.
+    pub(super) fn folder<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.files().filter(move |(path, _)| path.starts_with(prefix))
+    }
+
+    /// Contribution coverage in percent below which the tests are not enough.
+    pub fn coverage_min(&self) -> u8 {
+        self.manifest.coverage_min
+    }
+
     /// `data`, with the one key `org`.
     pub(super) fn data(&self) -> &Value {
         &self.data
@@ -166,7 +185,8 @@ fn read_folder(dir: &Path, prefix: &str, files: &mut BTreeMap<String, String>) -
 
 /// Whether a file belongs to the bundle: what decides, what is decided from, and what tests it.
 fn is_bundle_file(path: &str) -> bool {
-    path == "bundle.yaml" || path.ends_with(".rego") || path.starts_with("data/")
+    let folder = path.split_once('/').map_or("", |(folder, _)| folder);
+    path == "bundle.yaml" || path.ends_with(".rego") || FOLDERS.contains(&folder)
 }
 
 /// Whether a file of the bundle stands where nobody reads it.
@@ -177,8 +197,14 @@ fn is_stray(path: &str) -> bool {
         "risk" | "action" | "lib" => !name.ends_with(".rego") || name.ends_with("_test.rego"),
         "tests" => !name.ends_with("_test.rego"),
         "data" => !is_data(path),
+        "cases" | "drills" | "postures" => !is_yaml(name),
+        "schema" => !name.ends_with(".schema.json"),
         _ => true,
     }
+}
+
+fn is_yaml(name: &str) -> bool {
+    name.ends_with(".yaml") || name.ends_with(".yml")
 }
 
 fn is_data(path: &str) -> bool {
@@ -250,6 +276,32 @@ fn data(files: &BTreeMap<String, String>, problems: &mut Vec<Diagnostic>) -> Val
     Value::Object(merged)
 }
 
+/// Lays the overlay of the posture that the data names over it. A bundle without overlays needs none.
+fn take_posture(files: &BTreeMap<String, String>, data: &mut Value, problems: &mut Vec<Diagnostic>) {
+    let Some(posture) = data.pointer("/org/posture").and_then(Value::as_str).map(str::to_owned) else { return };
+    let named = |path: &String| {
+        path.strip_prefix("postures/").and_then(|name| name.rsplit_once('.')).map(|(n, _)| n.to_owned())
+    };
+    let known: Vec<(String, &String)> = files.keys().filter_map(|path| Some((named(path)?, path))).collect();
+    if known.is_empty() {
+        return;
+    }
+    let Some((_, path)) = known.iter().find(|(name, _)| *name == posture) else {
+        let names: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
+        let what = format!("data.org.posture: `{posture}` is none of {}", names.join(", "));
+        problems.push(Diagnostic::of_file("bad-data", "data", what).help(Some("postures/ holds one file for each")));
+        return;
+    };
+    let text = files.get(*path).map(String::as_str).unwrap_or_default();
+    match serde_saphyr::from_str::<Value>(text) {
+        Ok(overlay) if overlay.as_object().is_some_and(|map| map.keys().all(|root| root == "org")) => {
+            cases::merge(data, &overlay);
+        }
+        Ok(_) => problems.push(Diagnostic::of_file("bad-data", path, "a posture holds one mapping with the key `org`")),
+        Err(error) => problems.push(yaml_problem(path, text, &error)),
+    }
+}
+
 fn merge(into: &mut Map<String, Value>, from: Map<String, Value>, path: &str, twice: &mut Vec<String>) {
     for (key, value) in from {
         let path = format!("{path}.{key}");
@@ -303,6 +355,32 @@ mod tests {
         assert_eq!(twice, ["data/b.yaml: error[duplicate-key]: data.org.name is defined by an earlier data file, too"]);
         assert!(problems(&[("data/a.yaml", "org:\n  name: a\n  name: b\n")])[0].contains("error[parse]"));
         assert!(problems(&[("data/a.json", r#"{"org": {"name": 1, "name": 2}}"#)])[0].contains("error[parse]"));
+    }
+
+    #[test]
+    fn a_posture_lies_over_the_data() {
+        let night = ("postures/night.yaml", "org: {posture: night, blast: {pods_approve: 1}}");
+        let bundle = Bundle::from_files(files(&[
+            ("data/a.yaml", "org: {posture: night, blast: {pods_approve: 10, pods_deny: 50}}"),
+            night,
+        ]));
+        assert!(bundle.problems.is_empty(), "{:?}", bundle.problems);
+        assert_eq!(bundle.data()["org"]["blast"], serde_json::json!({"pods_approve": 1, "pods_deny": 50}));
+        let unknown = problems(&[("data/a.yaml", "org: {posture: nigth}"), night]);
+        assert!(unknown[0].contains("`nigth` is none of night"), "{unknown:?}");
+        for overlay in ["firewarden: {}", "[]", "org: ["] {
+            assert_eq!(
+                problems(&[("data/a.yaml", "org: {posture: night}"), ("postures/night.yaml", overlay)]).len(),
+                1
+            );
+        }
+    }
+
+    #[test]
+    fn data_is_held_to_the_schema_that_the_bundle_carries() {
+        let schema = ("schema/org.schema.json", r#"{"properties": {"name": {"type": "string"}}}"#);
+        assert!(problems(&[("data/a.yaml", "org: {name: acme}"), schema]).is_empty());
+        assert!(problems(&[("data/a.yaml", "org: {name: 3}"), schema])[0].contains("data.org: /name: "));
     }
 
     #[test]

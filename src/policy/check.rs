@@ -9,6 +9,7 @@ use super::rego::{BANNED, Interpreter, RegoError, compile_pattern, is_builtin};
 use super::sample;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Time for one rule of the trial run; generous, for it is no decision.
@@ -31,7 +32,7 @@ pub(super) enum Area {
 }
 
 impl Area {
-    fn of(word: &str) -> Option<Self> {
+    pub(super) fn of(word: &str) -> Option<Self> {
         match word {
             "risk" => Some(Self::Risk),
             "action" => Some(Self::Action),
@@ -95,6 +96,25 @@ pub(super) struct Loaded {
     pub(super) sets: ContributingSets,
     /// `file:line` by full rule name.
     pub(super) positions: BTreeMap<String, String>,
+    /// What each file contains, tests left out.
+    pub(super) modules: Arc<Vec<Module>>,
+}
+
+impl Loaded {
+    /// The contributing rules with the set that each adds to and its full name, in the order of the files.
+    pub(super) fn rules(&self) -> impl Iterator<Item = (&Module, &Rule, ContributingSet, String)> {
+        self.modules.iter().flat_map(|module| {
+            let place = place_of(&module.package);
+            module.rules.iter().filter_map(move |rule| {
+                let (area, name) = place?;
+                let known = area.sets().contains(&rule.name.as_str());
+                let id = contribution(area, rule).ok().filter(|_| known)?;
+                let set = ContributingSet { area, module: name.to_owned(), set: rule.name.clone() };
+                let full = set.rule(id);
+                Some((module, rule, set, full))
+            })
+        })
+    }
 }
 
 /// Loads the policies of `bundle`, or says all that is wrong with them.
@@ -131,7 +151,7 @@ pub(super) fn load(bundle: &Bundle) -> Result<Loaded, Vec<Diagnostic>> {
         let code = if error.to_string().contains("unsafe") { "unsafe-var" } else { "analysis" };
         vec![Diagnostic::from_rego(code, "bundle", &error, text_of)]
     })?;
-    let loaded = Loaded { interpreter, sets, positions };
+    let loaded = Loaded { interpreter, sets, positions, modules: Arc::new(modules.clone()) };
     let problems = trial(&loaded, &modules, &lint, text_of);
     if problems.is_empty() { Ok(loaded) } else { Err(problems) }
 }

@@ -4,9 +4,9 @@ use super::bundle::Bundle;
 use super::check::{self, Area, Loaded};
 use super::combine::{self, Contribution};
 use super::org::Org;
-use super::rego::{Interpreter, RegoError};
+use super::rego::{Interpreter, RegoError, Session};
 use super::{ActionInput, Policy, PolicyError, RiskInput};
-use crate::domain::{DecisionId, Digest, PolicyRef, RiskDecision, Ruling, canonical};
+use crate::domain::{DecisionId, Digest, Effect, PolicyRef, Risk, RiskDecision, Ruling, canonical};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,6 +20,7 @@ const DECISION_LIMIT: Duration = Duration::from_millis(100);
 pub struct RegoPolicy {
     loaded: Loaded,
     org: Org,
+    data: Value,
     reference: PolicyRef,
     limit: Duration,
 }
@@ -35,7 +36,8 @@ impl RegoPolicy {
         // `load` has told everything that is wrong with the data.
         let org = Org::read(bundle.data()).unwrap_or_default();
         let reference = PolicyRef { digest: bundle.digest().clone(), bundle: bundle.name() };
-        Ok(Self { loaded, org, reference, limit: DECISION_LIMIT })
+        let data = bundle.data().clone();
+        Ok(Self { loaded, org, data, reference, limit: DECISION_LIMIT })
     }
 
     /// The same with another time for a decision: a machine that does ten things at once is no reason for
@@ -85,22 +87,80 @@ enum Failure {
     Malformed(String),
 }
 
-impl Policy for RegoPolicy {
-    fn assess(&self, id: DecisionId, input: &RiskInput) -> RiskDecision {
-        let (document, input_digest) = document(input);
+impl RegoPolicy {
+    /// Judges an incident as a document tells it. `environment` and `severity` choose the baseline.
+    pub(super) fn assess_document(
+        &self,
+        id: DecisionId,
+        (document, input_digest): (Result<Value, String>, Digest),
+        (environment, severity): (&str, &str),
+    ) -> RiskDecision {
         let evaluated = document.and_then(|document| self.contributions(Area::Risk, &document));
-        let baseline = self.org.baseline(&input.resource.environment, &input.event.severity);
+        let baseline = self.org.baseline(environment, severity);
         let combine::RiskOutcome { level, reasons, obligations, error } = combine::risk(evaluated, baseline);
         RiskDecision { id, level, reasons, obligations, policy: self.reference(), input_digest, error }
     }
 
-    fn rule(&self, id: DecisionId, input: &ActionInput) -> Ruling {
-        let (document, input_digest) = document(input);
+    /// Judges a call as a document tells it. `risk` and `effect` set the floor.
+    pub(super) fn rule_document(
+        &self,
+        id: DecisionId,
+        (document, input_digest): (Result<Value, String>, Digest),
+        (risk, effect): (Risk, Effect),
+    ) -> Ruling {
         let evaluated = document.and_then(|document| self.contributions(Area::Action, &document));
-        let outcome = combine::action(evaluated, input.risk.level, input.call.effect, &self.org.approvers.default);
+        let outcome = combine::action(evaluated, risk, effect, &self.org.approvers.default);
         let combine::ActionOutcome { verdict, reasons, requirements, expires_s, duties, for_model, error } = outcome;
         let policy = self.reference();
         Ruling { id, verdict, reasons, requirements, expires_s, duties, for_model, policy, input_digest, error }
+    }
+
+    /// Asks everything of an area and shows what was reached.
+    pub(super) fn watch(&self, area: Area, input: &Value, look: impl FnOnce(&Session<'_>)) {
+        let mut session = self.loaded.interpreter.session(Some(input), self.limit);
+        session.watch_lines();
+        for (set, _) in self.loaded.sets.iter().filter(|(set, _)| set.area == area) {
+            let _ = session.value(&set.path());
+        }
+        look(&session);
+    }
+
+    /// Wall time that one decision has.
+    pub(super) fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    /// How many modules it has.
+    pub fn modules(&self) -> usize {
+        self.loaded.modules.len()
+    }
+
+    /// The bundle as the tools for its authors look at it.
+    pub(super) fn loaded(&self) -> &Loaded {
+        &self.loaded
+    }
+
+    /// `data` as it decides.
+    pub(super) fn data(&self) -> &Value {
+        &self.data
+    }
+
+    /// The same rules over other data, for questions of the kind "what if".
+    pub(super) fn with_data(&self, data: Value) -> Result<Self, String> {
+        let org = Org::read(&data).map_err(|wrong| wrong.join("; "))?;
+        let interpreter = self.loaded.interpreter.with_data(&data).map_err(|e| e.to_string())?;
+        let loaded = Loaded { interpreter, ..self.loaded.clone() };
+        Ok(Self { loaded, org, data, reference: self.reference.clone(), limit: self.limit })
+    }
+}
+
+impl Policy for RegoPolicy {
+    fn assess(&self, id: DecisionId, input: &RiskInput) -> RiskDecision {
+        self.assess_document(id, document(input), (&input.resource.environment, &input.event.severity))
+    }
+
+    fn rule(&self, id: DecisionId, input: &ActionInput) -> Ruling {
+        self.rule_document(id, document(input), (input.risk.level, input.call.effect))
     }
 
     fn reference(&self) -> PolicyRef {
@@ -109,7 +169,7 @@ impl Policy for RegoPolicy {
 }
 
 /// An input as JSON, with the digest of its canonical form.
-fn document(input: &impl Serialize) -> (Result<Value, String>, Digest) {
+pub(super) fn document(input: &impl Serialize) -> (Result<Value, String>, Digest) {
     let unreadable =
         |e: &dyn std::fmt::Display| (Err(format!("the input cannot be written as JSON: {e}")), Digest::of(""));
     let document = match serde_json::to_value(input) {

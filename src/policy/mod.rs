@@ -4,29 +4,50 @@
 //! - [`Bundle`]: policies, data and tests as files; [`check`]: what is wrong with them,
 //! - [`RegoPolicy`]: a checked bundle that answers; the interpreter itself is known to `rego` alone,
 //! - `combine`: how the contributions of rules become one answer,
+//! - [`Decision`]: an answer as a document; [`schema`]: the inputs as JSON Schemas,
+//! - [`Explanation`]: why an answer is what it is,
+//! - [`LivePolicy`]: the one in force, exchanged while it is asked; [`prove`]: before that,
 //! - [`run_tests`]: the bundle's own tests.
 
 mod bundle;
+mod cases;
 mod check;
 mod combine;
 pub mod contract;
+mod coverage;
+mod decision;
 mod diagnostic;
+#[cfg(test)]
+mod docs;
+mod drill;
+mod explain;
 mod host;
+mod live;
 mod obligation;
 mod org;
 mod rego;
+mod replay;
 mod sample;
+pub mod schema;
+mod test_report;
 mod test_runner;
 mod text;
 
 pub use bundle::Bundle;
+pub use cases::case_of;
 pub use check::check;
 pub use contract::{ActionInput, Background, CallFacts, InvestigationFacts, RiskInput, Spend};
+pub use coverage::{Coverage, FileCoverage};
+pub use decision::{BadInput, Decision, InputKind, input_digest};
 pub use diagnostic::Diagnostic;
+pub use drill::{DrillReport, LetThrough, WeakField, drill};
+pub use explain::{Change, Counterfactual, Explanation, RuleTrace};
 pub use host::RegoPolicy;
+pub use live::{LivePolicy, Refusal, Tally, Tried, prove, refuses_all_drills};
+pub use replay::{Changed, Past, Replay};
 #[cfg(test)]
 pub(crate) use sample::event as sample_event;
-pub use test_runner::{Outcome, TestReport, TestResult, run_tests};
+pub use test_runner::{Outcome, TestOptions, TestReport, TestResult, run_tests, run_tests_with};
 
 use crate::domain::{DecisionId, PolicyRef, RiskDecision, Ruling};
 use std::fmt::Debug;

@@ -2,15 +2,16 @@
 //! that is not true is undefined, so the condition that stopped it is read from the lines reached.
 
 use super::bundle::Bundle;
-use super::check;
+use super::cases;
+use super::coverage::{Collector, Coverage};
+use super::explain::{probe::Prober, stop};
 use super::rego::syntax::{Module, Rule};
 use super::rego::{Interpreter, RegoError};
-use super::{Diagnostic, PolicyError};
+use super::{Diagnostic, PolicyError, RegoPolicy};
 use regex::Regex;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 /// Wall time that one test has.
@@ -46,7 +47,7 @@ pub struct TestResult {
 }
 
 /// All tests.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct TestReport {
     /// One row per test, by package and name.
     pub tests: Vec<TestResult>,
@@ -56,6 +57,18 @@ pub struct TestReport {
     pub fail: usize,
     /// How many were not run.
     pub todo: usize,
+    /// What they reached, where that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<Coverage>,
+}
+
+/// Which tests are run, and how.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TestOptions<'a> {
+    /// Only those whose `package.name` matches.
+    pub filter: Option<&'a Regex>,
+    /// Note what they reach.
+    pub coverage: bool,
 }
 
 impl TestReport {
@@ -63,39 +76,29 @@ impl TestReport {
     pub fn passed(&self) -> bool {
         self.fail == 0
     }
-
-    /// The report for a terminal.
-    pub fn render(&self) -> String {
-        let mut out = String::new();
-        let mut package = "";
-        for test in &self.tests {
-            if test.package != package {
-                package = &test.package;
-                let _ = writeln!(out, "{package}");
-            }
-            let name = &test.name;
-            let _ = match test.outcome {
-                Outcome::Ok => writeln!(out, "  ok    {name:<48} {:>6} µs", test.duration_us),
-                Outcome::Todo => writeln!(out, "  todo  {name}"),
-                Outcome::Fail => writeln!(out, "  FAIL  {name:<48} {}", test.at),
-            };
-            if let Some(detail) = &test.detail {
-                let _ = writeln!(out, "        {detail}");
-            }
-        }
-        let Self { ok, fail, todo, .. } = self;
-        let _ = writeln!(out, "todo {todo}   ok {ok}   FAIL {fail}");
-        out
-    }
 }
 
-/// Runs the tests of `bundle` whose `package.name` matches `filter`.
+/// Runs the tests of `bundle` whose `package.name` matches `filter`, its cases among them.
 ///
 /// # Errors
-/// The bundle does not load, or a test file names what does not exist.
+/// The bundle does not load, or a file of tests or cases makes no sense.
 pub fn run_tests(bundle: &Bundle, filter: Option<&Regex>) -> Result<TestReport, PolicyError> {
-    let loaded = check::load(bundle).map_err(|diagnostics| PolicyError::Load { diagnostics })?;
-    run_with(loaded.interpreter, bundle, filter)
+    run_tests_with(bundle, TestOptions { filter, coverage: false })
+}
+
+/// The same in other ways.
+///
+/// # Errors
+/// As of [`run_tests`].
+pub fn run_tests_with(bundle: &Bundle, options: TestOptions<'_>) -> Result<TestReport, PolicyError> {
+    let policy = RegoPolicy::load(bundle)?.with_limit(TEST_LIMIT);
+    let mut collector = options.coverage.then(Collector::default);
+    let loaded = policy.loaded();
+    let mut tests = run_rego(loaded.interpreter.clone(), bundle, options.filter, collector.as_mut())?;
+    tests.extend(run_cases(&policy, bundle, options.filter, collector.as_mut())?);
+    let mut report = counted(tests);
+    report.coverage = collector.map(|collector| collector.finish(loaded));
+    Ok(report)
 }
 
 /// Runs tests of a bundle that need not pass its check.
@@ -106,10 +109,22 @@ pub(super) fn run_unchecked(bundle: &Bundle, filter: &Regex) -> TestReport {
         interpreter.add_module(path, text).unwrap();
     }
     interpreter.add_data(bundle.data()).unwrap();
-    run_with(interpreter, bundle, Some(filter)).unwrap()
+    counted(run_rego(interpreter, bundle, Some(filter), None).unwrap())
 }
 
-fn run_with(mut interpreter: Interpreter, bundle: &Bundle, filter: Option<&Regex>) -> Result<TestReport, PolicyError> {
+fn counted(mut tests: Vec<TestResult>) -> TestReport {
+    tests.sort_by(|a, b| (&a.package, &a.name).cmp(&(&b.package, &b.name)));
+    let count = |outcome| tests.iter().filter(|t| t.outcome == outcome).count();
+    let (ok, fail, todo) = (count(Outcome::Ok), count(Outcome::Fail), count(Outcome::Todo));
+    TestReport { tests, ok, fail, todo, coverage: None }
+}
+
+fn run_rego(
+    mut interpreter: Interpreter,
+    bundle: &Bundle,
+    filter: Option<&Regex>,
+    mut collector: Option<&mut Collector>,
+) -> Result<Vec<TestResult>, PolicyError> {
     let text_of = |path: &str| bundle.text(path).map(str::to_owned);
     let refused = |path: &str, error: &RegoError| PolicyError::Load {
         diagnostics: vec![Diagnostic::from_rego("test", path, error, text_of)],
@@ -125,7 +140,7 @@ fn run_with(mut interpreter: Interpreter, bundle: &Bundle, filter: Option<&Regex
         modules.push(module);
     }
     interpreter.prepare().map_err(|e| refused("tests", &e))?;
-    let mut report = TestReport::default();
+    let mut results = vec![];
     let mut seen = BTreeSet::new();
     for module in &modules {
         for rule in module.rules.iter().filter(|r| r.name.starts_with("test_") || r.name.starts_with("todo_test_")) {
@@ -133,16 +148,13 @@ fn run_with(mut interpreter: Interpreter, bundle: &Bundle, filter: Option<&Regex
             if filter.is_some_and(|f| !f.is_match(&full)) || !seen.insert(full) {
                 continue;
             }
-            report.tests.push(run(&interpreter, module, rule));
+            results.push(run(&interpreter, module, rule, collector.as_deref_mut()));
         }
     }
-    report.tests.sort_by(|a, b| (&a.package, &a.name).cmp(&(&b.package, &b.name)));
-    let count = |outcome| report.tests.iter().filter(|t| t.outcome == outcome).count();
-    (report.ok, report.fail, report.todo) = (count(Outcome::Ok), count(Outcome::Fail), count(Outcome::Todo));
-    Ok(report)
+    Ok(results)
 }
 
-fn run(interpreter: &Interpreter, module: &Module, rule: &Rule) -> TestResult {
+fn run(interpreter: &Interpreter, module: &Module, rule: &Rule, collector: Option<&mut Collector>) -> TestResult {
     let mut result = TestResult {
         package: module.package.clone(),
         name: rule.name.clone(),
@@ -156,9 +168,15 @@ fn run(interpreter: &Interpreter, module: &Module, rule: &Rule) -> TestResult {
     }
     let path = format!("{}.{}", module.package, rule.name);
     let mut session = interpreter.session(None, TEST_LIMIT);
+    if collector.is_some() {
+        session.watch_lines();
+    }
     let started = Instant::now();
     let value = session.value(&path);
-    result.duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    result.duration_us = micros(started);
+    if let Some(collector) = collector {
+        collector.add(&session);
+    }
     result.outcome = Outcome::Fail;
     match value {
         Ok(Some(Value::Bool(true))) => result.outcome = Outcome::Ok,
@@ -167,10 +185,18 @@ fn run(interpreter: &Interpreter, module: &Module, rule: &Rule) -> TestResult {
             let mut session = interpreter.session(None, TEST_LIMIT);
             session.watch_lines();
             if session.value(&path) == Ok(None)
-                && let Some((line, text)) = stopped_at(rule, &session.reached_lines(&module.path))
+                && let Some(n) = stop(rule, &session.reached_lines(&module.path))
+                && let Some(condition) = rule.conditions.get(n)
             {
-                result.at = format!("{}:{line}", module.path);
-                result.detail = Some(format!("{text}     is not true"));
+                let prober = Prober { interpreter, module, rule, limit: TEST_LIMIT };
+                let reached = rule.conditions.get(..=n).unwrap_or_default();
+                let values = prober.values(None, reached).pop().filter(|values| !values.is_empty());
+                result.at = format!("{}:{}", module.path, condition.lines.start());
+                let text = &condition.text;
+                result.detail = Some(match values {
+                    Some(values) => format!("{text}     is not true: {values}"),
+                    None => format!("{text}     is not true"),
+                });
             }
         }
         Err(RegoError::Failed { at: Some(at), message }) => {
@@ -182,10 +208,44 @@ fn run(interpreter: &Interpreter, module: &Module, rule: &Rule) -> TestResult {
     result
 }
 
-/// The condition that stopped a rule: the last one whose lines were reached.
-fn stopped_at<'a>(rule: &'a Rule, reached: &BTreeSet<u32>) -> Option<(u32, &'a str)> {
-    let last = rule.conditions.iter().rev().find(|c| c.lines.clone().any(|line| reached.contains(&line)));
-    last.or(rule.conditions.first()).map(|c| (*c.lines.start(), c.text.as_str()))
+/// Runs `cases/*.yaml`; the package of a case is its file.
+fn run_cases(
+    policy: &RegoPolicy,
+    bundle: &Bundle,
+    filter: Option<&Regex>,
+    mut collector: Option<&mut Collector>,
+) -> Result<Vec<TestResult>, PolicyError> {
+    let mut results = vec![];
+    for (path, text) in bundle.folder("cases/") {
+        let wrong = |error| PolicyError::Load { diagnostics: vec![Diagnostic::of_file("bad-case", path, error)] };
+        for case in cases::read(path, text).map_err(wrong)? {
+            if filter.is_some_and(|f| !f.is_match(&format!("{path}.{}", case.name))) {
+                continue;
+            }
+            let started = Instant::now();
+            let objection = match case.decide(policy) {
+                Ok(decision) => case.objection(&decision),
+                Err(error) => Some(error),
+            };
+            let duration_us = micros(started);
+            if let Some(collector) = collector.as_deref_mut() {
+                policy.watch(case.area(), &case.input, |session| collector.add(session));
+            }
+            results.push(TestResult {
+                package: path.to_owned(),
+                name: case.name.clone(),
+                outcome: if objection.is_none() { Outcome::Ok } else { Outcome::Fail },
+                duration_us,
+                at: path.to_owned(),
+                detail: objection,
+            });
+        }
+    }
+    Ok(results)
+}
+
+fn micros(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -241,7 +301,7 @@ todo_test_later if false
         assert!(!report.passed());
         let find = |name: &str| report.tests.iter().find(|t| t.name == name).unwrap();
         assert_eq!(find("test_counts_wrong").at, "tests/m_test.rego:16");
-        assert_eq!(find("test_counts_wrong").detail.as_deref(), Some("count(writes) == 5     is not true"));
+        assert_eq!(find("test_counts_wrong").detail.as_deref(), Some("count(writes) == 5     is not true: 1 == 5"));
         assert_eq!(find("test_false").detail.as_deref(), Some("is false instead of true"));
         assert_eq!(find("test_error").at, "tests/m_test.rego:23");
         assert_eq!(find("todo_test_later").outcome, Outcome::Todo);

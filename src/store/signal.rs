@@ -43,6 +43,8 @@ pub enum Signal {
         /// What they wrote.
         comment: String,
     },
+    /// Another policy is in force: what waits for people is judged by it.
+    PolicyChanged {},
     /// Somebody beside the model proposes a change. It goes through the same gate.
     Propose {
         /// Who.

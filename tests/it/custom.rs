@@ -4,6 +4,7 @@
 use crate::support::chain::{assert_sound, count, entries};
 use crate::support::http::{eventually, is_whole};
 use crate::support::model::{Model, Script};
+use crate::support::policies::permissive;
 use crate::support::site::{SOON, Site};
 use firewarden::journal::Entry;
 use serde_json::{Value, json};
@@ -131,22 +132,9 @@ impl Cache {
     }
 }
 
-/// Everything may happen: what is tested here is not the policy.
+/// What is tested here is not the policy.
 pub fn policies(dir: &Path) {
-    let dir = dir.join("policies");
-    for folder in ["risk", "action"] {
-        std::fs::create_dir_all(dir.join(folder)).unwrap();
-    }
-    let write = |name: &str, text: &str| std::fs::write(dir.join(name), text).unwrap();
-    write("bundle.yaml", "name: open\nversion: \"1\"\ncontract: firewarden/v1\n");
-    write(
-        "risk/open.rego",
-        "package firewarden.risk.open\n\nlevel contains {\"id\": \"all\", \"level\": \"LOW\", \"reason\": \"a test\"}\n",
-    );
-    write(
-        "action/open.rego",
-        "package firewarden.action.open\n\nallow contains {\"id\": \"all\", \"reason\": \"a test\"}\n",
-    );
+    permissive(&dir.join("policies"));
 }
 
 fn manifest(dir: &Path, name: &str, rest: &str) {

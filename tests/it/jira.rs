@@ -4,6 +4,7 @@
 use crate::support::http::eventually;
 use crate::support::jira::{Fault, Jira};
 use crate::support::model::{Model, Script};
+use crate::support::policies::shipped;
 use crate::support::site::{SOON, Site};
 use crate::support::whole::{ByHand, Whole};
 use Fault::*;
@@ -317,18 +318,8 @@ async fn an_issue_of_a_life_that_nobody_remembers_is_found_before_a_second_one_i
 
 /// Every policy, and one that has transitions watched.
 fn watching(folder: &Path) -> String {
-    fn copy(from: &Path, to: &Path) {
-        std::fs::create_dir_all(to).unwrap();
-        for entry in std::fs::read_dir(from).unwrap() {
-            let entry = entry.unwrap();
-            match entry.file_type().unwrap().is_dir() {
-                true => copy(&entry.path(), &to.join(entry.file_name())),
-                false => std::fs::copy(entry.path(), to.join(entry.file_name())).map(|_| ()).unwrap(),
-            }
-        }
-    }
     let to = folder.join("policies");
-    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("policies"), &to);
+    shipped(&to);
     let rule = "package firewarden.action.watch\n\n\
         oblige contains {\"id\": \"watched\", \"kind\": \"verify_after\", \"within_s\": 60, \"reason\": \"watched\"} if {\n\
         \tinput.call.tool == \"jira_transition\"\n}\n";

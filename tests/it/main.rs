@@ -6,6 +6,7 @@
 //! - [`delivery`]: people are told in the end, though their chat is down
 //! - [`approvals`]: questions to people, from the notice to what became of the answer
 //! - [`cli`]: the commands as people type them
+//! - [`policies`]: the tools of policy authors, and policies that change while the server runs
 //! - [`budgets`]: what happens when the money runs out
 //! - [`conversation`]: what a model is told, request after request
 //! - [`summaries`]: what a cheap model condenses for a conversation
@@ -55,6 +56,7 @@ mod jira;
 mod layers;
 mod mcp;
 mod peers;
+mod policies;
 mod replayed;
 mod scenarios;
 mod secrets;

@@ -185,7 +185,7 @@ fn bodies(read: Verdict, mut keep: impl FnMut(&str) -> BlobRef) -> Vec<Body> {
         need: serde_json::Value::Null,
     };
     bodies.push(Body::SurveyPlanned { round: 1, calls: vec![call.clone()] });
-    bodies.push(Body::ReadStarted { call, ruling: ruling(read) });
+    bodies.push(Body::ReadStarted { call, ruling: ruling(read), input: None });
     let observation = keep("seen");
     bodies.push(Body::ReadFinished {
         call_id: "s1".into(),

@@ -8,12 +8,13 @@ impl Resolver<'_> {
     pub(super) fn places(&mut self) -> Places {
         let file = &self.loaded.file;
         let policies = self.folder(at!["policies", "dir"], file.policies.dir.as_deref(), Some("policies"));
+        let shadow = self.folder(at!["policies", "shadow"], file.policies.shadow.as_deref(), None);
         let prompts = self.folder(at!["prompts", "dir"], file.prompts.dir.as_deref(), Some("prompts"));
         // No folder of this name by chance: many projects have one.
         let tools = self.folder(at!["tools", "dir"], file.tools.dir.as_deref(), None);
         let signing_key = self.loaded.file.audit.signing_key.as_deref();
         let signing_key = signing_key.map(|path| self.absolute(at!["audit", "signing_key"], path));
-        Places { store: self.store(), signing_key, policies, prompts, tools }
+        Places { store: self.store(), signing_key, policies, shadow, prompts, tools }
     }
 
     fn folder(&mut self, key: &[Step], configured: Option<&str>, usual: Option<&str>) -> Option<PathBuf> {

@@ -59,13 +59,20 @@ impl Session<'_> {
         }
         let grants: Vec<Grant> = answered.map(|question| question.grants.clone()).unwrap_or_default();
         let agreed = answered.map(|question| (&question.digest, grants.as_slice()));
-        match self.rule(&fresh, agreed, RulingPhase::Execute, String::new).await? {
-            Answer::Denied => Ok(()),
-            Answer::Ask(_) => {
+        let waiting = deed.question().filter(|question| question.state == ApprovalState::Pending).cloned();
+        match (self.rule(&fresh, agreed, RulingPhase::Execute, String::new).await?, waiting) {
+            (Answer::Denied, _) => Ok(()),
+            // Another policy asks the same people: their question stands.
+            (Answer::Ask(requirements), Some(question)) if question.requirements == requirements => Ok(()),
+            // It asks nobody any more: the change is judged once more, without a question.
+            (Answer::Cleared(_), Some(_)) => {
+                self.withdraw(&deed, ApprovalState::Withdrawn, "policy does not ask for it any more")
+            }
+            (Answer::Ask(_), _) => {
                 self.withdraw(&deed, ApprovalState::Invalidated, "policy asks more than was answered")?;
                 self.question(id)
             }
-            Answer::Cleared(clearance) => self.make(&deed, *clearance).await,
+            (Answer::Cleared(clearance), None) => self.make(&deed, *clearance).await,
         }
     }
 

@@ -40,7 +40,10 @@ impl Session<'_> {
                     let remedy = error.for_reader().to_owned();
                     let reason = format!("it is not a change that could be made: {remedy}");
                     let actor = self.proposer_of(&call);
-                    self.record(Draft::new(actor, Body::CallRejected { call, reason, remedy, ruling: None }))?;
+                    self.record(Draft::new(
+                        actor,
+                        Body::CallRejected { call, reason, remedy, ruling: None, input: None },
+                    ))?;
                 }
             }
         }

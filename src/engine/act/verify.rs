@@ -2,7 +2,7 @@
 
 use super::super::EngineError;
 use super::super::driver::Session;
-use crate::domain::{ActionId, AlertStatus, Observation, Ruling, SreEvent};
+use crate::domain::{ActionId, AlertStatus, BlobRef, Observation, Ruling, SreEvent};
 use crate::journal::{Actor, Body, Call, Deed, DeedState, Draft, Progress, Watched};
 use crate::telemetry;
 use crate::tools::{Observed, ToolError};
@@ -14,16 +14,18 @@ impl Session<'_> {
         let Some(deed) = self.inv.deed(id).cloned() else { return Ok(()) };
         let DeedState::Done { receipt, .. } = &deed.state else { return Ok(()) };
         let seen = self.engine.tools.observe(&deed.action, receipt).await;
-        let (active, ruling) = self.alert_is_active(&deed).await?;
+        let (active, asked) = self.alert_is_active(&deed).await?;
         let alert = match active {
             Some(false) => AlertStatus::Resolved,
             Some(true) | None => self.inv.alert_status(),
         };
         let is_over = deed.watch_until().is_none_or(|until| until <= self.now());
         let (outcome, reason) = (judged(&seen, alert, is_over), in_words(&seen, alert, active));
-        if outcome.is_none() || ruling.is_some() {
+        if outcome.is_none() || asked.is_some() {
             let seen = reason.clone();
-            self.record(Draft::engine(Body::ActionObserved { action: id, seen, ruling }))?;
+            let (ruling, input) = asked.unzip();
+            let input = input.flatten();
+            self.record(Draft::engine(Body::ActionObserved { action: id, seen, ruling, input }))?;
         }
         match outcome {
             None => {}
@@ -46,7 +48,10 @@ impl Session<'_> {
     /// Whether Prometheus still has one of the alerts, by their own expression: a sender's word that they
     /// are over can take minutes. `None` where nobody can be asked, or the alert was never seen there; beside
     /// it the ruling on the question.
-    async fn alert_is_active(&mut self, deed: &Deed) -> Result<(Option<bool>, Option<Ruling>), EngineError> {
+    async fn alert_is_active(
+        &mut self,
+        deed: &Deed,
+    ) -> Result<(Option<bool>, Option<(Ruling, Option<BlobRef>)>), EngineError> {
         let (background, spend) = (self.background().await?, self.spend().await?);
         let call = Call {
             id: format!("watch_{}_{}", deed.action.id, deed.looks + 1),
@@ -55,16 +60,17 @@ impl Session<'_> {
             effect: None,
             need: Value::Null,
         };
-        let Ok((ruling, Some(pass))) = self.ruling(&call, background.as_deref(), &spend) else {
-            return Ok((None, None));
-        };
-        let Ok(seen) = self.engine.tools.call(pass).await else { return Ok((None, Some(ruling))) };
+        let Ok(mut judged) = self.ruling(&call, background.as_deref(), &spend) else { return Ok((None, None)) };
+        let Some(pass) = judged.pass.take() else { return Ok((None, None)) };
+        let input = self.keep_asked(std::iter::once((&call, &judged)))?;
+        let ruling = Some((judged.ruling, input));
+        let Ok(seen) = self.engine.tools.call(pass).await else { return Ok((None, ruling)) };
         let active = match self.has_any_alert(&seen) {
             true => Some(true),
             // What was cut off may have been it, and what was never there did not end.
             false => (!seen.truncated && self.had_alert().await?).then_some(false),
         };
-        Ok((active, Some(ruling)))
+        Ok((active, ruling))
     }
 
     /// Whether Prometheus had one of the alerts when it was asked earlier in this investigation. Another

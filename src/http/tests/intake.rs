@@ -85,7 +85,7 @@ async fn other_paths_answer_alike_and_webhook_alert_says_more() {
     assert_eq!(answer["events"][1]["reason"], json!("the alert is a number, not an object"));
     let system = stage.web.store.entries("system", 0, 10).await.unwrap();
     assert!(
-        matches!(&system[0].body, crate::journal::Body::Quarantined { reason, .. } if reason.starts_with("alert 1: "))
+        matches!(&system[0].body, crate::journal::Body::Quarantined(alert) if alert.reason.starts_with("alert 1: "))
     );
 }
 

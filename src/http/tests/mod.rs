@@ -3,6 +3,7 @@
 mod approvals;
 mod audit;
 mod intake;
+mod policies;
 mod reading;
 mod stage;
 mod usage;

@@ -3,7 +3,7 @@
 use crate::domain::{ApprovalId, BlobRef, Clock, DayBudget, Entropy, EventId, InvestigationId, Redactor, Secret};
 use crate::engine::intake::Intake;
 use crate::engine::routes::Routes;
-use crate::http::{Access, AccessToken, Gates, IntakeToken, Limits, Role, Status, Web, router};
+use crate::http::{Access, AccessToken, Gates, IntakeToken, Limits, Policies, Role, Status, Web, router};
 use crate::journal::{ApprovalView, Body, Deleted, Draft, Entry, Head, Outcome, Retained, View};
 use crate::store::sqlite::SqliteStore;
 use crate::store::*;
@@ -303,6 +303,13 @@ impl Stage {
                 audit_key: Some("log.example/a+0+A".into()),
             }),
             metrics: Some(recorder.handle()),
+            policies: Policies {
+                status: Arc::new(|| serde_json::json!({"active": {"bundle": "t@1"}})),
+                evaluate: Arc::new(|input| match input["schema"].as_str() {
+                    Some(schema) => Ok(serde_json::json!({"judged": schema})),
+                    None => Err("the input names no schema".into()),
+                }),
+            },
             live: Arc::default(),
             render_markdown: |report| format!("# {}\n", report.summary),
             limits: Arc::new(|| Limits {

@@ -104,7 +104,13 @@ impl Life {
                     let stands = |deed: &Deed| deed.keys.scope == keys.scope && deed.holds_scope();
                     if self.state.deeds.iter().any(stands) || self.roll(6) == 0 {
                         let no = "no".to_owned();
-                        self.write(Body::CallRejected { call, reason: no.clone(), remedy: no, ruling: None });
+                        self.write(Body::CallRejected {
+                            call,
+                            reason: no.clone(),
+                            remedy: no,
+                            ruling: None,
+                            input: None,
+                        });
                         continue;
                     }
                     let marker = Marker::sign(&keys.scope, b"k");
@@ -135,7 +141,12 @@ impl Life {
             Step::Verify(id) => {
                 let over = self.state.deed(id).unwrap().watch_until().unwrap() <= at(self.second);
                 match over || self.roll(4) == 0 {
-                    false => self.write(Body::ActionObserved { action: id, seen: "2 of 3".into(), ruling: None }),
+                    false => self.write(Body::ActionObserved {
+                        action: id,
+                        seen: "2 of 3".into(),
+                        ruling: None,
+                        input: None,
+                    }),
                     true => self.write(Body::Verified { action: id, outcome: Watched::Held, reason: "r".into() }),
                 }
             }
@@ -461,7 +472,7 @@ fn a_change_is_watched_less_and_less_often_until_its_window_ends() {
                 if looks.last() == Some(&300) {
                     break;
                 }
-                life.write(Body::ActionObserved { action: id, seen: "2 of 3".into(), ruling: None });
+                life.write(Body::ActionObserved { action: id, seen: "2 of 3".into(), ruling: None, input: None });
             }
             other => panic!("{other:?}"),
         }

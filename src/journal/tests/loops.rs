@@ -62,11 +62,11 @@ fn calls(life: &mut Life, made: &[(&str, Came)]) -> Step {
         match came {
             Refused => {}
             Failed(error) => {
-                life.write(Body::ReadStarted { call, ruling: allowing() });
+                life.write(Body::ReadStarted { call, ruling: allowing(), input: None });
                 life.write(Body::ReadFailed { call_id, evidence_id, error: error.into(), duration_ms });
             }
             Seen(text) => {
-                life.write(Body::ReadStarted { call, ruling: allowing() });
+                life.write(Body::ReadStarted { call, ruling: allowing(), input: None });
                 life.write(Body::ReadFinished {
                     call_id,
                     evidence_id,

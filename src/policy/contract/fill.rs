@@ -206,7 +206,10 @@ fn texts(args: &Map<String, Value>) -> (Vec<ArgumentText>, bool) {
             Value::String(text) => {
                 let end = text.floor_char_boundary(MAX_VALUE_BYTES);
                 cut |= end < text.len();
-                found.push(ArgumentText { keys, value: text[..end].to_owned() });
+                let value = text[..end].to_owned();
+                let folded = text::fold([value.as_str()]);
+                cut |= folded.truncated;
+                found.push(ArgumentText { keys, value, folded: folded.text });
             }
             Value::Array(items) => waiting.extend(items.iter().rev().map(|item| (keys.clone(), item))),
             Value::Object(map) => waiting.extend(map.iter().rev().map(|(key, value)| {

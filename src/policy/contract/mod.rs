@@ -14,6 +14,7 @@ pub const CONTRACT: &str = "firewarden/v1";
 
 /// What the risk modules are asked about: `firewarden.risk/v1`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RiskInput {
     /// Always `firewarden.risk/v1`.
     pub schema: String,
@@ -41,6 +42,7 @@ pub struct RiskInput {
 
 /// What the action modules are asked about: `firewarden.action/v1`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ActionInput {
     /// Always `firewarden.action/v1`.
     pub schema: String,
@@ -89,6 +91,7 @@ pub struct Background {
 
 /// An alert as policies see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct EventFacts {
     /// Our id.
     pub id: String,
@@ -105,6 +108,7 @@ pub struct EventFacts {
     /// `critical|error|warning|info`.
     pub severity: String,
     /// What the severity alone suggests.
+    #[cfg_attr(test, schemars(schema_with = "super::schema::made::risk_word"))]
     pub initial_level: Risk,
     /// At most 500 characters.
     pub summary: String,
@@ -126,6 +130,7 @@ pub struct EventFacts {
 
 /// A thing in the world as policies see it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ResourceFacts {
     /// It was looked up, not only named by the alert.
     pub resolved: bool,
@@ -160,6 +165,7 @@ pub struct ResourceFacts {
 
 /// Whose a thing is.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Owner {
     /// The team, else empty.
     pub team: String,
@@ -169,6 +175,7 @@ pub struct Owner {
 
 /// Where a thing's definition lives.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct GitOps {
     /// `argocd`, `flux`, else empty.
     pub managed_by: String,
@@ -180,6 +187,7 @@ pub struct GitOps {
 
 /// What happened to the resource before, counted from the journal.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct History {
     /// It fired in the last hour.
     pub firings_1h: u64,
@@ -199,6 +207,7 @@ pub struct History {
 
 /// What was done before, counted from the journal.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ActionHistory {
     /// Changes to the same resource in the last hour.
     pub resource_actions_1h: u64,
@@ -216,6 +225,7 @@ pub struct ActionHistory {
 
 /// The time as people live it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Calendar {
     /// IANA name of the time zone.
     pub tz: String,
@@ -231,6 +241,7 @@ pub struct Calendar {
 
 /// How fixes of this class fared.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TrackRecord {
     /// The class of incident; empty when not classified.
     pub class: String,
@@ -244,6 +255,7 @@ pub struct TrackRecord {
 
 /// Money spent on models, in US dollars.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Spend {
     /// Today, by all investigations.
     pub day_usd: f64,
@@ -253,8 +265,10 @@ pub struct Spend {
 
 /// The risk as it stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RiskFacts {
     /// The level.
+    #[cfg_attr(test, schemars(schema_with = "super::schema::made::risk_word"))]
     pub level: Risk,
     /// The rules that gave it.
     pub rules: Vec<String>,
@@ -262,6 +276,7 @@ pub struct RiskFacts {
 
 /// The investigation that wants to act.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct InvestigationFacts {
     /// Its id.
@@ -318,6 +333,7 @@ impl Default for InvestigationFacts {
 
 /// How much text was read that others wrote.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Taint {
     /// 0 none, 3 text that looks like instructions.
     pub level: u8,
@@ -327,6 +343,7 @@ pub struct Taint {
 
 /// The call that is to be judged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CallFacts {
     /// Its id.
     pub id: String,
@@ -336,6 +353,7 @@ pub struct CallFacts {
     #[serde(default = "builtin")]
     pub server: String,
     /// What the tool does to the world, from its manifest.
+    #[cfg_attr(test, schemars(schema_with = "super::schema::made::effect_word"))]
     pub effect: Effect,
     /// It can be undone.
     #[serde(default)]
@@ -378,11 +396,15 @@ pub struct CallFacts {
 
 /// A text among the arguments of a call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ArgumentText {
     /// The keys that lead to it, in lower case, outermost first; places in lists are left out.
     pub keys: Vec<String>,
     /// The text.
     pub value: String,
+    /// The text for patterns: one case, one kind of space, nothing invisible, no look-alike letters.
+    #[serde(default)]
+    pub folded: String,
 }
 
 fn builtin() -> String {
@@ -416,6 +438,7 @@ impl CallFacts {
 
 /// The pull request that a call would open.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PullRequest {
     /// `owner/name`.
     pub repo: Option<String>,

@@ -10,6 +10,7 @@ mod document;
 mod guard;
 mod patterns;
 pub(super) mod scan;
+mod shape;
 pub(super) mod syntax;
 
 pub(super) use builtins::{BANNED, builtins, is_builtin};
@@ -121,6 +122,15 @@ impl Interpreter {
         self.engine.add_data(document::read(data)).map_err(|e| RegoError::read(&e))
     }
 
+    /// The same rules over other data.
+    pub(super) fn with_data(&self, data: &serde_json::Value) -> Result<Self, RegoError> {
+        let mut other = self.clone();
+        other.engine.clear_data();
+        other.add_data(data)?;
+        other.prepare()?;
+        Ok(other)
+    }
+
     /// Analyses everything, so that copies start at once and mistakes are found here.
     pub(super) fn prepare(&mut self) -> Result<(), RegoError> {
         let outcome = self.engine.eval_query("true".into(), false);
@@ -173,6 +183,12 @@ impl Session<'_> {
     /// Notes from now on which lines are reached.
     pub(super) fn watch_lines(&mut self) {
         self.engine.set_enable_coverage(true);
+    }
+
+    /// Of each file the lines that were reached since [`Self::watch_lines`], and those that were not.
+    pub(super) fn coverage(&self) -> Vec<(String, BTreeSet<u32>, BTreeSet<u32>)> {
+        let report = self.engine.get_coverage_report().map(|r| r.files).unwrap_or_default();
+        report.into_iter().map(|file| (file.path, file.covered, file.not_covered)).collect()
     }
 
     /// The lines of `path` that were reached since [`Self::watch_lines`].

@@ -1,8 +1,8 @@
 //! What a module contains, read from its syntax tree: rules, the objects in their heads, the
 //! functions it calls and the documents it reads.
 
-use super::guard;
-use regorus::unstable::{Expr, Literal, Module as Tree, Query, Ref, Rule as RuleTree, RuleHead, Span};
+use super::{guard, shape};
+use regorus::unstable::{Expr, Literal, LiteralStmt, Module as Tree, Query, Ref, Rule as RuleTree, RuleHead, Span};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One parsed file.
@@ -24,6 +24,10 @@ pub(in crate::policy) struct Module {
     pub(in crate::policy) references: Vec<Reference>,
     /// Patterns written out in calls of `regex.…`.
     pub(in crate::policy) patterns: Vec<(String, Place)>,
+    /// Roots of all other references: variables, rules of the module, imports.
+    pub(in crate::policy) names: BTreeSet<String>,
+    /// Texts written out anywhere in it.
+    pub(in crate::policy) literals: BTreeSet<String>,
 }
 
 /// A reference into a document.
@@ -74,6 +78,12 @@ pub(in crate::policy) struct Rule {
     pub(in crate::policy) head_references: std::ops::Range<usize>,
     /// Statements of its body.
     pub(in crate::policy) conditions: Vec<Condition>,
+    /// References of its head and body that start with `input` or `data`.
+    pub(in crate::policy) references: Vec<Reference>,
+    /// Other names in it, as of [`Condition::names`].
+    pub(in crate::policy) names: BTreeSet<String>,
+    /// It has one body: its conditions follow each other.
+    pub(in crate::policy) one_body: bool,
     /// It says nothing of a call with another effect; `None` when that cannot be seen from its words.
     pub(in crate::policy) effects: Option<BTreeSet<String>>,
 }
@@ -90,8 +100,29 @@ impl Rule {
 pub(in crate::policy) struct Condition {
     /// First and last line.
     pub(in crate::policy) lines: std::ops::RangeInclusive<u32>,
-    /// Its text on one line.
+    /// Its text on one line, shortened.
     pub(in crate::policy) text: String,
+    /// Its whole text, as it is written, `with …` included.
+    pub(in crate::policy) source: String,
+    /// What its outcome rests on.
+    pub(in crate::policy) shape: Shape,
+    /// References that start with `input` or `data`, in it and in what it calls within its own text.
+    pub(in crate::policy) references: Vec<Reference>,
+    /// Other names in it: variables, functions, rules of the module.
+    pub(in crate::policy) names: BTreeSet<String>,
+}
+
+/// The parts of a condition whose values explain it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::policy) struct Shape {
+    /// The parts as they are written.
+    pub(in crate::policy) operands: Vec<String>,
+    /// What stands between two of them: `>`, `in`, …; empty when they are arguments of something else.
+    pub(in crate::policy) operator: String,
+    /// It is `not …`.
+    pub(in crate::policy) negated: bool,
+    /// `with …` behind it, as it is written.
+    pub(in crate::policy) with: String,
 }
 
 /// Reads a syntax tree.
@@ -120,11 +151,14 @@ pub(super) fn read(path: &str, tree: &Tree) -> Module {
 
 fn read_rule(rule: &RuleTree, constants: &guard::Constants, module: &mut Module) -> Rule {
     let references_before = module.references.len();
+    let calls_before = module.calls.len();
+    // A module's names are those of all its rules.
+    let names_before = std::mem::take(&mut module.names);
     let mut head_references = references_before..references_before;
-    let (refr, kind, object, conditions) = match rule {
+    let (refr, kind, object, conditions, bodies) = match rule {
         RuleTree::Default { refr, value, .. } => {
             walk(value, module);
-            (refr, RuleKind::Default, None, Vec::new())
+            (refr, RuleKind::Default, None, Vec::new(), 0)
         }
         RuleTree::Spec { head, bodies, .. } => {
             let (refr, kind, object) = match head {
@@ -147,11 +181,15 @@ fn read_rule(rule: &RuleTree, constants: &guard::Constants, module: &mut Module)
             for body in bodies {
                 body.assign.iter().for_each(|a| walk(&a.value, module));
                 walk_query(&body.query, module);
-                conditions.extend(body.query.stmts.iter().map(|s| condition(&s.span)));
+                conditions.extend(body.query.stmts.iter().map(condition));
             }
-            (refr, kind, object, conditions)
+            (refr, kind, object, conditions, bodies.len())
         }
     };
+    let calls = module.calls.get(calls_before..).unwrap_or_default().iter().map(|(name, _)| name.clone());
+    let names: BTreeSet<String> = module.names.iter().cloned().chain(calls).collect();
+    module.names.extend(names_before);
+    let references = module.references.get(references_before..).unwrap_or_default().to_vec();
     Rule {
         name: refr.span().text().into(),
         kind,
@@ -161,16 +199,41 @@ fn read_rule(rule: &RuleTree, constants: &guard::Constants, module: &mut Module)
         object,
         head_references,
         conditions,
+        references,
+        names,
+        one_body: bodies == 1,
         effects: guard::effects(rule, constants),
     }
 }
 
-fn condition(span: &Span) -> Condition {
-    let text = span.text();
+fn condition(statement: &LiteralStmt) -> Condition {
+    let span = &statement.span;
+    let source = whole(span).to_owned();
     let first = place(span).line;
-    let last = first + text.matches('\n').count() as u32;
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    Condition { lines: first..=last, text: text.chars().take(200).collect() }
+    let last = first + source.matches('\n').count() as u32;
+    let text = source.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut inner = Module::default();
+    walk_statement(statement, &mut inner);
+    let names = inner.calls.into_iter().map(|(name, _)| name).chain(inner.names).collect();
+    Condition {
+        lines: first..=last,
+        text: text.chars().take(200).collect(),
+        source,
+        shape: shape::of(statement),
+        references: inner.references,
+        names,
+    }
+}
+
+/// The text of a span with the quotes around it: those of a text at its beginning or end are not part of it.
+pub(super) fn whole(span: &Span) -> &str {
+    let contents = span.source.contents();
+    let (start, end) = (span.start as usize, span.end as usize);
+    let quoted =
+        |at: Option<usize>| at.and_then(|at| contents.as_bytes().get(at)).is_some_and(|b| matches!(b, b'"' | b'`'));
+    let start = if quoted(start.checked_sub(1)) { start - 1 } else { start };
+    let end = if quoted(Some(end)) { end + 1 } else { end };
+    contents.get(start..end).unwrap_or_else(|| span.text())
 }
 
 /// Where a span begins. The line and column of a reference's span are those of its last dot, so
@@ -223,30 +286,33 @@ pub(super) fn steps(expr: &Expr) -> (Vec<String>, bool) {
 }
 
 fn walk_query(query: &Query, module: &mut Module) {
-    for statement in &query.stmts {
-        match &statement.literal {
-            Literal::SomeVars { .. } => {}
-            Literal::SomeIn { key, value, collection, .. } => {
-                key.iter().for_each(|k| walk(k, module));
-                walk(value, module);
-                walk(collection, module);
-            }
-            Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } => walk(expr, module),
-            Literal::Every { domain, query, .. } => {
-                walk(domain, module);
-                walk_query(query, module);
-            }
+    query.stmts.iter().for_each(|statement| walk_statement(statement, module));
+}
+
+fn walk_statement(statement: &LiteralStmt, module: &mut Module) {
+    match &statement.literal {
+        Literal::SomeVars { .. } => {}
+        Literal::SomeIn { key, value, collection, .. } => {
+            key.iter().for_each(|k| walk(k, module));
+            walk(value, module);
+            walk(collection, module);
         }
-        for with in &statement.with_mods {
-            walk(&with.r#as, module);
+        Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } => walk(expr, module),
+        Literal::Every { domain, query, .. } => {
+            walk(domain, module);
+            walk_query(query, module);
         }
+    }
+    for with in &statement.with_mods {
+        walk(&with.r#as, module);
     }
 }
 
 /// Notes every call and every reference in `expr`.
 fn walk(expr: &Expr, module: &mut Module) {
     match expr {
-        Expr::String { .. } | Expr::RawString { .. } | Expr::Number { .. } | Expr::Bool { .. } | Expr::Null { .. } => {}
+        Expr::String { .. } | Expr::RawString { .. } => module.literals.extend(literal(expr)),
+        Expr::Number { .. } | Expr::Bool { .. } | Expr::Null { .. } => {}
         Expr::Var { span, .. } => note_reference(expr, span, module),
         Expr::RefDot { span, .. } | Expr::RefBrack { span, .. } => {
             note_reference(expr, span, module);
@@ -292,8 +358,14 @@ fn walk(expr: &Expr, module: &mut Module) {
 
 fn note_reference(expr: &Expr, span: &Span, module: &mut Module) {
     let (steps, complete) = steps(expr);
-    if steps.first().is_some_and(|root| root == "input" || root == "data") {
-        module.references.push(Reference { steps, complete, at: place(span) });
+    match steps.first() {
+        Some(root) if root == "input" || root == "data" => {
+            module.references.push(Reference { steps, complete, at: place(span) });
+        }
+        Some(name) => {
+            module.names.insert(name.clone());
+        }
+        None => {}
     }
 }
 

@@ -6,6 +6,7 @@ use crate::support::chain::{assert_sound, entries};
 use crate::support::cluster::Cluster;
 use crate::support::http::eventually;
 use crate::support::model::{Model, Script};
+use crate::support::policies::{edit, shipped};
 use crate::support::site::{SOON, Site};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -32,24 +33,9 @@ fn site(cluster: &Cluster, mut config: Value) -> Site {
 /// The shipped policies, which trust a model that nobody measured: the scripted one.
 fn trusting_policies(within: &Path) -> PathBuf {
     let policies = within.join("policies");
-    copy(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/policies")), &policies);
-    let effects = policies.join("action/effects.rego");
-    let text = std::fs::read_to_string(&effects).unwrap();
-    let trusting = text.replace(r#"in {"ok", "none"}"#, r#"in {"ok", "none", "unknown"}"#);
-    assert_ne!(text, trusting);
-    std::fs::write(&effects, trusting).unwrap();
+    shipped(&policies);
+    edit(&policies.join("action/effects.rego"), r#"in {"ok", "none"}"#, r#"in {"ok", "none", "unknown"}"#);
     policies
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        match entry.file_type().unwrap().is_dir() {
-            true => copy(&entry.path(), &to.join(entry.file_name())),
-            false => drop(std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap()),
-        }
-    }
 }
 
 fn alert() -> Value {

@@ -1,14 +1,17 @@
-//! What a decision of the shipped policies costs, in this process, its input made anew each time.
+//! What a decision of the shipped policies costs, in this process, its input made anew each time; and
+//! what it costs to judge those of the past again.
 
 use super::{percentile, row};
 use crate::support::chain::entries;
 use crate::support::site::SOON;
 use crate::support::world::{Stage, TYPEDB};
 use firewarden::domain::{DecisionId, Effect, Risk, Verdict};
+use firewarden::engine::recorded::{Input, Inputs, chain, decisions};
 use firewarden::journal::Body;
 use firewarden::policy::{
-    ActionInput, Background, Bundle, CallFacts, InvestigationFacts, Policy, RegoPolicy, RiskInput,
+    ActionInput, Background, Bundle, CallFacts, InvestigationFacts, Past, Policy, RegoPolicy, Replay, RiskInput,
 };
+use firewarden::store::sqlite::SqliteStore;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -58,4 +61,50 @@ async fn h_a_decision() {
         let what = format!("{what} by the shipped policies, input made and digested, median of {DECISIONS} (p99)");
         row(&what, &format!("{} ({})", micros(p50), micros(p99)), "≤ 250 µs");
     }
+}
+
+/// Decisions that are judged again.
+const REPLAYED: usize = 10_000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a figure: run tests/bench/run"]
+async fn h_b_replay() {
+    let stage = Stage::embedded(TYPEDB).await;
+    let site = stage.site(json!({}));
+    let server = site.up().await;
+    let id = site.deliver(stage.world.alert()).await["events"][0]["job_id"].as_str().unwrap().to_owned();
+    site.closed(&id, SOON).await;
+    drop(server);
+    let store = SqliteStore::open_to_read(&site.database()).await.unwrap();
+    let recorded = decisions(&chain(&store, &id).await.unwrap());
+    let policy = RegoPolicy::load(&Bundle::embedded()).unwrap().with_limit(Duration::from_secs(5));
+    let mut replay = Replay::default();
+    let begun = Instant::now();
+    // As many incidents one after the other; each reads its own payloads.
+    while replay.replayed < REPLAYED {
+        let mut inputs = Inputs::of(&store);
+        for decision in recorded.iter().take(REPLAYED - replay.replayed) {
+            let Input::Exact(input) = inputs.read(decision).await.unwrap() else { panic!("an input is gone") };
+            let past = Past {
+                id: decision.id,
+                investigation: &decision.investigation,
+                at: decision.at,
+                kind: decision.kind,
+                about: &decision.about,
+                word: &decision.word,
+                rules: decision.reasons.iter().map(|reason| reason.rule.as_str()).collect(),
+                is_fixed: decision.was_refused_by_the_gate(),
+                after: None,
+            };
+            replay.add(&policy, &past, &input);
+        }
+    }
+    let took = begun.elapsed();
+    assert_eq!((replay.widening, replay.narrowing), (0, 0));
+    let each = took.as_micros() / REPLAYED as u128;
+    row(
+        "replay of 10,000 recorded decisions, payloads read and digests compared",
+        &format!("{:.1} s ({each} µs each)", took.as_secs_f64()),
+        "",
+    );
 }

@@ -30,7 +30,7 @@ pub const CONFINED: &[Confined] = &[
     Confined { name: "ollama_rs", to: &["src/model/"] },
     Confined { name: "axum", to: &["src/http/", "src/scenario/"] },
     Confined { name: "rmcp", to: &["src/edge/mcp/", "src/edge/mcp.rs", "src/mcp.rs"] },
-    Confined { name: "jsonschema", to: &["src/tools/", "src/engine/propose/"] },
+    Confined { name: "jsonschema", to: &["src/tools/", "src/engine/propose/", "src/policy/"] },
     Confined { name: "anyhow", to: &["src/cli/", "src/main.rs"] },
     Confined { name: "chrono", to: &[] },
 ];

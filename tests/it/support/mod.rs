@@ -7,6 +7,7 @@
 //! - [`mcp`]: an MCP server, on stdio and by HTTP, with faults
 //! - [`http`]: a small client, and waiting with a deadline
 //! - [`model`]: a scripted language model
+//! - [`policies`]: the shipped policies in a folder, changed where a test is not about them
 //! - [`world`]: a recorded world, served here and seen there
 //! - [`sinks`]: where people are told
 //! - [`cluster`]: an API server that changes, and answers as badly as it is told to
@@ -23,6 +24,7 @@ pub mod http;
 pub mod jira;
 pub mod mcp;
 pub mod model;
+pub mod policies;
 pub mod sinks;
 pub mod site;
 pub mod whole;

@@ -72,7 +72,7 @@ fn allowed(id: &str) -> Body {
         }))
         .unwrap()
     };
-    Body::ReadStarted { call: call(id), ruling }
+    Body::ReadStarted { call: call(id), ruling, input: None }
 }
 
 impl World {

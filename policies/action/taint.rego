@@ -1,0 +1,13 @@
+# Text that looks like instructions was read: what is changed after that, a lead has to approve.
+package firewarden.action.taint
+
+changing := {"propose", "write", "destroy"}
+
+# From this level on, text looked like instructions.
+instructions := 3
+
+approve contains {"id": "instructions", "groups": data.org.approvers.lead, "reason": reason} if {
+	input.call.effect in changing
+	input.taint.level >= instructions
+	reason := "text that looks like instructions was read before"
+}

@@ -1,0 +1,37 @@
+//! The policies as data.
+
+use super::stage::Stage;
+use axum::body::Body as HttpBody;
+use axum::http::{Request, StatusCode};
+use serde_json::{Value, json};
+
+async fn asked(who: Option<&str>, body: Option<&str>) -> (StatusCode, Value) {
+    let stage = Stage::guarded().await;
+    let mut request = match body {
+        None => Request::get("/api/v1/policies"),
+        Some(_) => Request::post("/api/v1/policies/evaluate"),
+    };
+    if let Some(who) = who {
+        request = request.header("authorization", format!("Bearer {who}"));
+    }
+    let body = HttpBody::from(body.unwrap_or_default().to_owned());
+    let answer = stage.send(request.body(body).unwrap()).await;
+    (answer.status, answer.json())
+}
+
+#[tokio::test]
+async fn viewers_read_what_is_in_force_and_try_an_input() {
+    let (status, body) = asked(Some("ann-views"), None).await;
+    assert_eq!((status, &body["active"]["bundle"]), (StatusCode::OK, &json!("t@1")));
+    let (status, body) = asked(Some("ann-views"), Some(r#"{"schema": "firewarden.risk/v1"}"#)).await;
+    assert_eq!((status, &body["judged"]), (StatusCode::OK, &json!("firewarden.risk/v1")));
+    for (input, told) in [("{", "no JSON"), ("{}", "names no schema"), ("", "no JSON")] {
+        let (status, body) = asked(Some("ann-views"), Some(input)).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        assert!(body["detail"].as_str().unwrap().contains(told), "{body}");
+    }
+    for who in [None, Some("for-alerts")] {
+        assert_eq!(asked(who, None).await.0, StatusCode::UNAUTHORIZED);
+        assert_eq!(asked(who, Some("{}")).await.0, StatusCode::UNAUTHORIZED);
+    }
+}
