@@ -102,7 +102,8 @@ fn each_recipe_does_what_it_says_and_refuses_what_must_be_refused() {
                 *text = text.replace(&from, &to);
             }
         }
-        files.retain(|path, _| !path.starts_with("tests/"));
+        // What the shipped bundle promises of itself need not hold of an edited one.
+        files.retain(|path, _| !path.starts_with("tests/") && !path.starts_with("cases/"));
         files.extend(own);
         let bundle = Bundle::from_files(files);
         let report = run_tests_with(&bundle, TestOptions::default());

@@ -299,7 +299,8 @@ async fn each_kind_of_tampering_is_named() {
             "a chain was removed with its lines",
             Box::new(|m| {
                 m.log.retain(|(chain, _)| chain == SYSTEM);
-                (m.chains.remove("inv_1"), m.heads.remove("inv_1"));
+                m.chains.remove("inv_1");
+                m.heads.remove("inv_1");
             }),
         ),
         (

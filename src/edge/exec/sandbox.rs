@@ -255,7 +255,7 @@ mod tests {
             (held(Some(5), Some(7)), held(Some(5), Some(7))),
             (held(Some(50), Some(70)), held(Some(9), Some(9))),
         ] {
-            assert_eq!(lower(given.clone(), 9), expected, "{given:?}");
+            assert_eq!(lower(given, 9), expected, "{given:?}");
         }
     }
 

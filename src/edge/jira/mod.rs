@@ -151,7 +151,12 @@ impl JiraReader {
     async fn look(&self, rest: &str, query: &[(&str, &str)]) -> Result<Option<Value>, EdgeError> {
         let answer = self.ask(Verb::Get, rest, query, None).await.map_err(|unanswered| unanswered.error)?;
         match answer.status {
-            404 => Ok(None),
+            404 if is_own(&answer) => Ok(None),
+            // A proxy that lost its Jira knows nothing of what is there.
+            404 => {
+                let text = format!("something in front of {} answers 404; try again later", self.address());
+                Err(self.peer.error(EdgeErrorKind::Unreachable, &text))
+            }
             _ => self.parsed(&answer).map(Some),
         }
     }
@@ -187,6 +192,11 @@ impl JiraReader {
             }
         }
     }
+}
+
+/// Whether Jira itself says no: it gives its reasons in a list.
+fn is_own(answer: &HttpAnswer) -> bool {
+    serde_json::from_slice::<Value>(&answer.body).is_ok_and(|body| body["errorMessages"].is_array())
 }
 
 /// Jira's own words: messages, then what is wrong with each field.

@@ -46,7 +46,7 @@ pub(super) struct Wire {
 
 enum Way {
     Pipe { peer: String, stdin: tokio::sync::Mutex<Option<ChildStdin>> },
-    Post(Post),
+    Post(Box<Post>),
 }
 
 impl Drop for Wire {
@@ -97,7 +97,7 @@ impl Wire {
             into,
             sorting: Sorting::new(changed),
         };
-        Self { way: Arc::new(Way::Post(post)), incoming, reading: None }
+        Self { way: Arc::new(Way::Post(Box::new(post))), incoming, reading: None }
     }
 }
 

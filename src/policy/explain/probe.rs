@@ -91,7 +91,9 @@ fn in_words(condition: &Condition, parts: &[(&str, Vec<Value>)]) -> String {
 }
 
 fn is_written_out(operand: &str, values: &[Value]) -> bool {
-    matches!(values, [value] if value.to_string() == operand)
+    let [value] = values else { return false };
+    let written = value.to_string();
+    written == operand
 }
 
 fn list(values: &[Value]) -> String {

@@ -107,6 +107,11 @@ impl Drop for Jira {
     }
 }
 
+/// As Jira says that something is not there.
+fn missing() -> (u16, Value) {
+    (404, json!({"errorMessages": ["It does not exist or you do not have permission to see it."], "errors": {}}))
+}
+
 impl Jira {
     pub async fn serve(cloud: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -253,7 +258,7 @@ impl Memory {
             return (401, json!({"errorMessages": ["You are not authenticated."]}));
         }
         let version = if self.cloud { "/jira/rest/api/3/" } else { "/jira/rest/api/2/" };
-        let Some(rest) = request.path.strip_prefix(version) else { return (404, json!({})) };
+        let Some(rest) = request.path.strip_prefix(version) else { return missing() };
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let parts: Vec<&str> = rest.split('/').collect();
         match (request.method.as_str(), parts.as_slice()) {
@@ -273,7 +278,7 @@ impl Memory {
                 let comments = self.issues.iter().flat_map(|issue| &issue.comments);
                 let found =
                     comments.filter(|comment| comment.id == *id).find_map(|comment| comment.properties.get(*name));
-                found.map_or((404, json!({})), |value| (200, json!({"key": name, "value": value})))
+                found.map_or(missing(), |value| (200, json!({"key": name, "value": value})))
             }
             (method, ["issue", key, rest @ ..]) => {
                 match self.issues.iter().position(|issue| issue.key == *key && !issue.key.starts_with("HR")) {
@@ -284,7 +289,7 @@ impl Memory {
                     ),
                 }
             }
-            _ => (404, json!({})),
+            _ => missing(),
         }
     }
 
@@ -306,7 +311,7 @@ impl Memory {
             }
             ("GET", ["properties", name]) => match issue.properties.get(*name) {
                 Some(value) => (200, json!({"key": name, "value": value})),
-                None => (404, json!({})),
+                None => missing(),
             },
             ("PUT", ["properties", name]) => match issue.properties.insert((*name).to_owned(), body.clone()) {
                 None => (201, json!({})),
@@ -361,7 +366,7 @@ impl Memory {
                 let wanted = query.split('&').find_map(|pair| pair.strip_prefix("globalId="));
                 match wanted {
                     None => (200, issue.links.values().cloned().collect()),
-                    Some(id) => issue.links.get(id).map_or((404, json!({})), |link| (200, link.clone())),
+                    Some(id) => issue.links.get(id).map_or(missing(), |link| (200, link.clone())),
                 }
             }
             ("POST", ["remotelink"]) => {
@@ -369,7 +374,7 @@ impl Memory {
                 let is_new = issue.links.insert(id.to_owned(), body.clone()).is_none();
                 (if is_new { 201 } else { 200 }, json!({"id": 1}))
             }
-            _ => (404, json!({})),
+            _ => missing(),
         }
     }
 

@@ -40,7 +40,7 @@ async fn what_an_older_program_wrote_gets_its_lines() {
     world.begun("a", vec![Body::Cancelled { reason: "r".into() }]).await;
     world.store.append_system(vec![Draft::engine(Body::Stopped {})], vec![], at(0)).await.unwrap();
     let before = "DROP TABLE log; DROP TABLE checkpoints; DROP TABLE retired; DROP INDEX investigations_closed; \
-                  DROP TRIGGER entries_are_logged; DELETE FROM _sqlx_migrations WHERE version = 6";
+                  DROP TRIGGER entries_are_logged; DELETE FROM _sqlx_migrations WHERE version = 7";
     direct(&world, before).await.unwrap();
     let path = world.path();
     let old = SqliteStore::open_to_read(&path).await.unwrap().log(0, 9).await.unwrap_err();

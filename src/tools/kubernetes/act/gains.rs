@@ -230,7 +230,7 @@ mod tests {
         let with = |pointer: &str, value: Value| {
             let mut spec = base();
             match pointer.rsplit_once('/') {
-                Some((at, key)) if at.is_empty() => spec[key] = value,
+                Some(("", key)) => spec[key] = value,
                 Some((at, key)) => spec.pointer_mut(at).unwrap()[key] = value,
                 None => {}
             }
