@@ -2,6 +2,7 @@
 
 mod access;
 mod keeping;
+mod metrics;
 mod models;
 mod peers;
 mod policies;
@@ -32,16 +33,15 @@ use crate::model::ModelError;
 use crate::policy::{Bundle, LivePolicy, Policy, PolicyError, Tried};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Journal, Log, Store, StoreError};
-use crate::telemetry;
 use crate::template::{TemplateError, Templates};
 use crate::tools::custom::Doors;
 use crate::tools::{ManifestError, Manifests, Registry, Sources};
 use arc_swap::ArcSwap;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::PrometheusHandle;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use std::sync::{Arc, OnceLock};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -272,26 +272,13 @@ impl Parts {
     }
 }
 
-/// One recorder for the whole process; a second whole in the same process shares it.
-fn recorder() -> Option<PrometheusHandle> {
-    static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
-    RECORDER
-        .get_or_init(|| {
-            let buckets = PrometheusBuilder::new().set_buckets(&telemetry::SECONDS).ok()?;
-            let handle = buckets.install_recorder().ok();
-            telemetry::describe();
-            handle
-        })
-        .clone()
-}
-
 impl App {
     /// Puts a whole together and opens its store.
     ///
     /// # Errors
     /// When something does not load or somebody else holds the store.
     pub async fn build(config: Config) -> Result<Self, AppError> {
-        let metrics = recorder();
+        let metrics = metrics::recorder();
         let parts = Parts::load(&config).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());

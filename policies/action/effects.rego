@@ -84,6 +84,7 @@ approve contains {"id": "model-weak", "groups": data.org.approvers.default, "rea
 approve contains {"id": "code", "groups": data.org.approvers.default, "reason": reason} if {
 	input.call.effect in changing
 	some target in input.call.targets
+	lower(target.kind) == "container"
 	lower(target.verb) == "run"
 	reason := sprintf("%s would run other code than now", [substring(target.name, 0, 120)])
 }

@@ -144,15 +144,16 @@ touching(effect, targets) := ids if {
 
 test_a_person_looks_at_code_that_a_manifest_brings if {
 	every effect in ["propose", "write", "destroy"] {
-		touching(effect, [{"kind": "Deployment", "name": "api", "verb": "patch"}, {"kind": "Container", "name": "api/side", "verb": "run"}]) == {"code"}
+		touching(effect, [{"kind": "Deployment", "name": "api", "verb": "patch"}, {"kind": "Container", "name": "api:side", "verb": "run"}]) == {"code"}
 	}
-	reasons := {given.reason | some given in effects.approve} with input as object.union(call("write", "LOW"), {"call": {"effect": "write", "targets": [{"name": "api/side", "verb": "run"}]}})
-	reasons == {"api/side would run other code than now"}
+	reasons := {given.reason | some given in effects.approve} with input as object.union(call("write", "LOW"), {"call": {"effect": "write", "targets": [{"kind": "Container", "name": "api:side", "verb": "run"}]}})
+	reasons == {"api:side would run other code than now"}
 }
 
 test_what_brings_no_code_needs_nobody_for_it if {
 	touching("write", [{"kind": "Deployment", "name": "api", "verb": "patch"}]) == set()
-	touching("read", [{"kind": "Container", "name": "api/side", "verb": "run"}]) == set()
+	touching("read", [{"kind": "Container", "name": "api:side", "verb": "run"}]) == set()
+	touching("write", [{"kind": "Cache", "name": "sessions", "verb": "run"}]) == set()
 }
 
 # Thursday, 24 December 2026.

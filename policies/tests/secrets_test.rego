@@ -124,7 +124,7 @@ test_a_secret_among_further_targets_is_denied if {
 }
 
 test_a_container_among_further_targets_is_left_alone if {
-	targets := [{"kind": "Deployment", "name": "api"}, {"kind": "Container", "name": "api/side", "verb": "run"}]
+	targets := [{"kind": "Deployment", "name": "api"}, {"kind": "Container", "name": "api:side", "verb": "run"}]
 	ids := {given.id | some given in secrets.deny} with input as {"call": object.union(ordinary, {"effect": "write", "targets": targets})}
 	ids == set()
 }

@@ -11,7 +11,7 @@ use self::evidence::Asked;
 use super::text::{Colour, Style, cut, line, pad, plural, wrap};
 use crate::config::Span;
 use crate::domain::{ActionId, Analysis, Budget, NO_MODEL, Reason, ReportVerdict, Risk, Rung, SreEvent, Verdict};
-use crate::journal::{Body, Call, Entry, Outcome, Phase, Proposal, SummaryOf};
+use crate::journal::{Abandoned, Body, Call, Entry, Outcome, Phase, Proposal, SummaryOf};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -171,7 +171,7 @@ impl Watcher {
             Body::CallsProposed { .. }
             | Body::ActionPlanned { .. }
             | Body::ActionRuled { .. }
-            | Body::ActionPutOff { .. }
+            | Body::ActionPutOff(_)
             | Body::ActionDropped { .. }
             | Body::ApprovalRequested { .. }
             | Body::ApprovalDecided { .. }
@@ -215,7 +215,7 @@ impl Watcher {
                 &format!("{} {} of {}", deleted.commitments.len(), deleted.kind.as_str(), line(&deleted.chain, 60)),
             ),
             Body::Stopped {} => self.text("stopped", ""),
-            Body::Abandoned { investigation, reason } => {
+            Body::Abandoned(Abandoned { investigation, reason }) => {
                 self.text("given up", &format!("{investigation}: {}", line(reason, 300)))
             }
             Body::Quarantined(alert) => {

@@ -3,7 +3,6 @@
 
 use super::forge::Github;
 use super::keeping::{Audit, Retention};
-use super::mcp;
 use super::secret::Reference;
 use super::silences::Alertmanager;
 use super::units::{Size, Span};
@@ -308,7 +307,7 @@ pub(super) struct Tools {
     pub runbooks: Runbooks,
     pub jira: Jira,
     pub github: Github,
-    pub mcp: Vec<mcp::Server>,
+    pub mcp: Vec<super::mcp::Server>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -172,7 +172,8 @@ impl<'e> Session<'e> {
         }
         let (in_force, now) = (self.engine.gate.policy().reference().digest, self.now());
         let outdated = self.inv.deeds.iter().find(|deed| {
-            let waits = deed.question().is_some_and(|q| q.state == ApprovalState::Pending && q.expires_at > now);
+            let waits = deed.question().is_some_and(|q| q.state == ApprovalState::Pending && q.expires_at > now)
+                && deed.not_before.is_none_or(|at| at <= now);
             let judged = deed.ruling.as_ref().map(|(ruling, _)| &ruling.policy.digest);
             deed.state == DeedState::Ruled && waits && judged != Some(&in_force)
         });

@@ -1,6 +1,6 @@
 //! A question to people as the API shows it.
 
-use super::acting::{Deed, Question};
+use super::deed::{Deed, Question};
 use super::{Actor, Investigation};
 use crate::domain::{
     ActionId, ApprovalId, ApprovalState, BlastRadius, Digest, Effect, InvestigationId, Person, Risk, granted_by,

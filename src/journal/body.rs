@@ -1,15 +1,15 @@
 //! What an entry can say. Past tense: it happened.
 
-use super::acting::{RulingPhase, Watched};
+use super::deed::{PutOff, RulingPhase, Watched};
 use super::frozen::Frozen;
 use super::outcome::{Outcome, Phase};
 use super::proposal::{Call, Proposal};
 use super::spending::{is_zero, is_zero_usd};
 use super::summary::SummaryOf;
-use super::system::{Deleted, PolicyActivated, PolicyRejected, Quarantined, ShadowDiffered, Started};
+use super::system::{Abandoned, Deleted, PolicyActivated, PolicyRejected, Quarantined, ShadowDiffered, Started};
 use crate::domain::{
-    Action, ActionId, ApprovalId, ApprovalState, BlobRef, DecisionId, Digest, EffectKeys, EventId, InvestigationId,
-    Marker, Person, Receipt, Reconciled, ReportVerdict, Requirement, Risk, RiskDecision, Ruling, Rung, SreEvent, Usage,
+    Action, ActionId, ApprovalId, ApprovalState, BlobRef, DecisionId, Digest, EffectKeys, EventId, Marker, Person,
+    Receipt, Reconciled, ReportVerdict, Requirement, Risk, RiskDecision, Ruling, Rung, SreEvent, Usage,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -305,14 +305,7 @@ pub enum Body {
         told: String,
     },
     /// A planned change cannot be looked at again just now: a peer does not answer.
-    ActionPutOff {
-        /// The change.
-        action: ActionId,
-        /// What went wrong.
-        reason: String,
-        /// When it is tried again.
-        until: Timestamp,
-    },
+    ActionPutOff(PutOff),
     /// A planned change will not be made: nothing of it has left the house.
     ActionDropped {
         /// The change.
@@ -497,12 +490,7 @@ pub enum Body {
     /// The process stopped in good order.
     Stopped {},
     /// An investigation could not be continued and was given up.
-    Abandoned {
-        /// The investigation.
-        investigation: InvestigationId,
-        /// Why.
-        reason: String,
-    },
+    Abandoned(Abandoned),
     /// Payloads of a chain were deleted with their salts, as retention demands.
     PayloadsDeleted(Deleted),
     /// One alert of a body could not be mapped; it is kept with its reason.

@@ -1,6 +1,6 @@
 //! What comes next of changes. Pure, as all of [`super::step`].
 
-use super::acting::{Deed, DeedState};
+use super::deed::{Deed, DeedState};
 use super::step::Step;
 use super::{Investigation, Question};
 use crate::domain::{ApprovalState, Risk};

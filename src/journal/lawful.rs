@@ -1,8 +1,8 @@
 //! What must hold of changes in any chain that we wrote: nothing happens without a plan, an allowing
 //! decision about exactly that plan, enough people where people were asked, and an intent before it.
 
-use super::acting::RulingPhase;
 use super::body::Body;
+use super::deed::RulingPhase;
 use super::{Entry, Proposal};
 use crate::domain::{
     ActionId, ApprovalId, ApprovalState, Digest, Effect, Grant, Requirement, Risk, Verdict, floor, is_met,
@@ -172,8 +172,8 @@ pub(super) fn violations(entries: &[Entry]) -> Vec<(u64, String)> {
                 }
                 _ => broken(format!("{action} was looked for and never begun")),
             },
-            Body::ActionPutOff { action, .. } if changes.get(action).is_none_or(|known| known.out) => {
-                broken(format!("{action} was put off though it may be in the world"));
+            Body::ActionPutOff(put_off) if changes.get(&put_off.action).is_none_or(|known| known.out) => {
+                broken(format!("{} was put off though it may be in the world", put_off.action));
             }
             Body::ActionDropped { action, .. } if changes.get(action).is_none_or(|known| known.out) => {
                 broken(format!("{action} was dropped though it may be in the world"));

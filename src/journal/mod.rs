@@ -9,11 +9,10 @@
 //! - [`state`]: [`Investigation`], the fold; [`parts`]: what it is made of
 //! - [`frozen`]: what an investigation may use; [`proposal`]: what a proposer wants
 //! - [`asking`]: what policy was asked with; [`system`]: what belongs to no investigation
-//! - [`call`]: the fold's calls; [`acting`]: the fold's changes and questions
+//! - [`call`]: the fold's calls; [`deed`]: a change and its questions; [`acting`]: how entries move them
 //! - [`spending`]: the fold's money
 //! - [`outbox`]: the fold's notices
 //! - [`summary`]: the fold's summaries
-//! - [`system`]: what belongs to no investigation
 //! - [`step`]: [`next`], what comes next; [`changing`]: what comes next of changes
 //! - [`view`]: the investigation as the API shows it; [`asked`]: its questions
 //! - [`semantics`]: what must hold in any chain that we wrote; [`lawful`]: of changes
@@ -25,6 +24,7 @@ pub mod body;
 pub mod call;
 pub mod chain;
 pub mod changing;
+pub mod deed;
 pub mod frozen;
 mod kinds;
 pub mod lawful;
@@ -43,12 +43,12 @@ pub mod view;
 #[cfg(test)]
 mod tests;
 
-pub use acting::{Deed, DeedState, Question, RulingPhase, SETTLE_S, Watched};
 pub use asked::ApprovalView;
 pub use asking::Asked;
 pub use body::Body;
 pub use call::{CallState, Progress};
 pub use chain::{Broken, Entry, Head};
+pub use deed::{Deed, DeedState, PutOff, Question, RulingPhase, SETTLE_S, Watched};
 pub use frozen::{Frozen, PullPlace};
 pub use kinds::Retained;
 pub use outbox::{Debt, Outbox};
@@ -59,7 +59,7 @@ pub use spending::{Ladder, reserved_of};
 pub use state::{Investigation, Misfit};
 pub use step::{Step, next};
 pub use summary::{MAX_SUMMARIES, Summary, SummaryOf};
-pub use system::{Deleted, PolicyActivated, PolicyRejected, Quarantined, ShadowDiffered, Started};
+pub use system::{Abandoned, Deleted, PolicyActivated, PolicyRejected, Quarantined, ShadowDiffered, Started};
 pub use view::View;
 
 use serde::{Deserialize, Serialize};

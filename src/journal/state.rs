@@ -1,9 +1,9 @@
 //! [`Investigation`]: the fold of a chain. Everything that decides what comes next is in here;
 //! payloads stay in their blobs.
 
-use super::acting::Deed;
 use super::body::Body;
 use super::call::{CallState, Progress};
+use super::deed::Deed;
 use super::frozen::Frozen;
 use super::outbox::Outbox;
 use super::outcome::{Outcome, Phase};
@@ -372,7 +372,7 @@ impl Investigation {
             Body::CallsProposed { .. }
             | Body::ActionPlanned { .. }
             | Body::ActionRuled { .. }
-            | Body::ActionPutOff { .. }
+            | Body::ActionPutOff(_)
             | Body::ActionDropped { .. }
             | Body::ApprovalRequested { .. }
             | Body::ApprovalDecided { .. }
@@ -429,7 +429,7 @@ impl Investigation {
             | Body::ShadowDiffered(_)
             | Body::Stopped {}
             | Body::PayloadsDeleted(_)
-            | Body::Abandoned { .. }
+            | Body::Abandoned(_)
             | Body::Quarantined(_) => {
                 return Err("it belongs to the system chain".into());
             }

@@ -1,7 +1,7 @@
 //! What belongs to no investigation: the entries of the `system` chain.
 
 use super::kinds::Retained;
-use crate::domain::{BlobRef, DecisionId, Digest, PolicyRef};
+use crate::domain::{BlobRef, DecisionId, Digest, InvestigationId, PolicyRef};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,15 @@ pub struct Started {
     /// The policy itself, so that its decisions can be made again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bundle: Option<BlobRef>,
+}
+
+/// An investigation could not be continued and was given up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Abandoned {
+    /// The investigation.
+    pub investigation: InvestigationId,
+    /// Why.
+    pub reason: String,
 }
 
 /// What retention deleted.

@@ -1,6 +1,6 @@
 //! The investigation as the API shows it: one row of a list, one line of a terminal.
 
-use super::acting::{Deed, DeedState};
+use super::deed::{Deed, DeedState};
 use super::{Debt, Investigation, Outcome};
 use crate::domain::{
     ActionId, AlertStatus, ApprovalId, Digest, Effect, EventId, ReportVerdict, Resource, Risk, Verdict,

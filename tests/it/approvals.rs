@@ -102,7 +102,7 @@ impl Going {
                     action: action.id,
                     phase: RulingPhase::Propose,
                     digest: digest.clone(),
-                    ruling: asks(*people),
+                    ruling: Ruling { policy: self.app.engine.gate.policy().reference(), ..asks(*people) },
                     input: input.reference.clone(),
                     told: "noted".into(),
                 },

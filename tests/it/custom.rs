@@ -362,7 +362,7 @@ fn a_command_of_a_tool_is_confined_from_end_to_end() {
     let show = |name: &str, file: &str| {
         let (open, file) = (dir.join("open").display().to_string(), dir.join(file).display().to_string());
         let run = format!(
-            "run: {{command: {{argv: [/bin/sh, -c, 'cat \"$1\"; echo \"$TOKEN\"', sh, {}], read: [{}], secrets: {{TOKEN: \"env:FLAG_TOKEN\"}}, confine: required}}}}\n",
+            "run: {{command: {{argv: [/bin/sh, -c, 'cat \"$1\"; echo \"$FLAG\"', sh, {}], read: [{}], secrets: {{FLAG: \"env:FLAG_TOKEN\"}}, confine: required}}}}\n",
             json!(file),
             json!(open)
         );

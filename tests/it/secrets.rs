@@ -99,8 +99,9 @@ fn talkative(folder: &Path) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_comes_out_of_no_door_however_it_is_written() {
     let folder = tempfile::tempdir().unwrap();
-    talkative(folder.path());
-    let stage = Stage::folder(folder.path()).await;
+    let recorded = folder.path().join(TYPEDB);
+    talkative(&recorded);
+    let stage = Stage::folder(&recorded).await;
     // A model that learned it elsewhere, and says it wherever it can.
     let logs = json!({"namespace": "f3iai", "pod": "typedb-0", "container": "typedb", "previous": true, "tail": 60});
     let mut turns = vec![vec![("kubernetes_logs", logs)]];

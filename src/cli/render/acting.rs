@@ -2,7 +2,7 @@
 
 use super::{Span, Style, Watcher, line, plural};
 use crate::domain::{Action, ActionId, Reconciled};
-use crate::journal::{Actor, Body, Call, Entry, Watched};
+use crate::journal::{Actor, Body, Call, Entry, PutOff, Watched};
 
 /// Lines of a preview.
 const PREVIEW_LINES: usize = 12;
@@ -24,7 +24,7 @@ impl Watcher {
                 let title = self.title(*action);
                 self.ruled(&title, ruling.verdict, &ruling.reasons)
             }
-            Body::ActionPutOff { action, reason, until } => {
+            Body::ActionPutOff(PutOff { action, reason, until }) => {
                 let pause = Span::seconds(until.duration_since(entry.at).as_secs().max(0).unsigned_abs());
                 self.text("put off", &format!("{}: {}; again in {pause}", self.title(*action), line(reason, 300)))
             }

@@ -16,7 +16,7 @@ use crate::domain::{
     APPROVAL_EXPIRES_S, Action, ActionId, ApprovalId, ApprovalState, DecisionId, Grant, Reconciled, Retry, Verdict,
 };
 use crate::gate::{Answer, Clearance, Wanted, authorize};
-use crate::journal::{Body, Deed, DeedState, Draft, RulingPhase, SETTLE_S, changing};
+use crate::journal::{Body, Deed, DeedState, Draft, PutOff, RulingPhase, SETTLE_S, changing};
 use crate::policy::contract::ActionHistory;
 use crate::policy::{ActionInput, CallFacts};
 use crate::telemetry;
@@ -95,7 +95,7 @@ impl Session<'_> {
         if error.is_transient() && deed.put_offs < MAX_PUT_OFFS {
             let until = later(now, (5i64 << deed.put_offs.min(6)).min(LONGEST_PUT_OFF_S));
             let reason = error.for_reader().to_owned();
-            return self.record(Draft::engine(Body::ActionPutOff { action, reason, until }));
+            return self.record(Draft::engine(Body::ActionPutOff(PutOff { action, reason, until })));
         }
         self.give_up(deed, format!("it can no longer be planned: {}", error.for_reader()))
     }

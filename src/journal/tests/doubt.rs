@@ -3,7 +3,7 @@
 use super::deeds::waiting;
 use super::*;
 use crate::domain::{ActionId, ApprovalState, Reconciled};
-use crate::journal::DeedState;
+use crate::journal::{DeedState, PutOff};
 
 fn absent(definite: bool) -> impl Fn(ActionId) -> Body {
     move |action| Body::ActionReconciled { action, found: Reconciled::Absent { definite } }
@@ -75,7 +75,7 @@ fn a_peer_that_does_not_answer_puts_a_change_off_and_does_not_end_it() {
     life.decide(true);
     assert_eq!(life.step(), Step::Authorize(id));
     let until = at(life.second + 5);
-    life.write(Body::ActionPutOff { action: id, reason: "the API does not answer".into(), until });
+    life.write(Body::ActionPutOff(PutOff { action: id, reason: "the API does not answer".into(), until }));
     life.perform(Step::Report);
     for sink in ["log", "chat"] {
         life.write(Body::Notified { sink: sink.into(), revision: 2, error: None });

@@ -5,7 +5,7 @@ use super::append::{Guard, Script, push_blobs, push_entries};
 use super::writer::News;
 use super::{StoreError, approvals, unavailable};
 use crate::domain::InvestigationId;
-use crate::journal::{Body, Draft, Entry, Head, Outcome, View, chain::SYSTEM};
+use crate::journal::{Abandoned, Body, Draft, Entry, Head, Outcome, View, chain::SYSTEM};
 use crate::store::{Blob, DeadLetter, LONGEST_PARK, Lease, Signal};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
@@ -197,7 +197,7 @@ pub(super) async fn abandon(
         .await
         .map_err(unavailable(path, "give up an investigation"))?;
     approvals::give_up(tx, path, &id, &reason).await?;
-    let draft = Draft::engine(Body::Abandoned { investigation: lease.investigation, reason });
+    let draft = Draft::engine(Body::Abandoned(Abandoned { investigation: lease.investigation, reason }));
     append_system(tx, path, vec![draft], vec![], now, news).await
 }
 

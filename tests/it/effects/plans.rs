@@ -159,11 +159,11 @@ async fn code_that_a_manifest_brings_is_something_that_it_touches() {
     };
     let one = |image: &str| json!([{"name": "api", "image": image}]);
     for (args, touched, known) in [
-        (workload("Pod", "v1", "p", one("a")), &["p/api"][..], false),
-        (workload("Job", "batch/v1", "j", one("a")), &["j/api"], false),
-        (workload("Deployment", "apps/v1", "new", one("a")), &["new/api"], false),
+        (workload("Pod", "v1", "p", one("a")), &["p:api"][..], false),
+        (workload("Job", "batch/v1", "j", one("a")), &["j:api"], false),
+        (workload("Deployment", "apps/v1", "new", one("a")), &["new:api"], false),
         (workload("Deployment", "apps/v1", "api", one("api:3")), &[], true),
-        (workload("Deployment", "apps/v1", "api", one("evil/api:2")), &["api/api"], true),
+        (workload("Deployment", "apps/v1", "api", one("evil/api:2")), &["api:api"], true),
         (
             workload(
                 "Deployment",
@@ -171,7 +171,7 @@ async fn code_that_a_manifest_brings_is_something_that_it_touches() {
                 "api",
                 json!([{"name": "api", "image": "api:2"}, {"name": "side", "image": "s"}]),
             ),
-            &["api/side"],
+            &["api:side"],
             true,
         ),
     ] {

@@ -137,7 +137,7 @@ impl Apply {
     fn run_by(&self, at: &Place<'_>, existing: Option<&Value>, tried: &Value) -> Vec<Target> {
         let container = |name: String| Target {
             kind: "Container".to_owned(),
-            name: format!("{}/{name}", at.name),
+            name: format!("{}:{name}", at.name),
             ..self.0.writer.target(at, RUN, None)
         };
         gains::code(existing, tried).into_iter().map(container).collect()
