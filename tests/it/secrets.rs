@@ -104,10 +104,9 @@ async fn a_secret_comes_out_of_no_door_however_it_is_written() {
     let stage = Stage::folder(&recorded).await;
     // A model that learned it elsewhere, and says it wherever it can.
     let logs = json!({"namespace": "f3iai", "pod": "typedb-0", "container": "typedb", "previous": true, "tail": 60});
-    let mut turns = vec![vec![("kubernetes_logs", logs)]];
-    turns.extend(
-        disguises().into_iter().map(|text| vec![("prometheus_query", json!({"query": format!("up{{a=\"{text}\"}}")}))]),
-    );
+    let said =
+        disguises().into_iter().map(|text| ("prometheus_query", json!({"query": format!("up{{a=\"{text}\"}}")})));
+    let turns = vec![vec![("kubernetes_logs", logs)], said.collect()];
     let model = Model::serve(Script::Calls(turns)).await;
     let sinks = Sinks::serve(0).await;
     let mut config = sinks.config();
@@ -132,7 +131,7 @@ async fn a_secret_comes_out_of_no_door_however_it_is_written() {
     .await;
 
     // What is looked at is not empty, and speaks of what was blanked.
-    assert!(model.bodies().len() > disguises().len(), "every disguise was said");
+    assert!(model.bodies().len() > 2, "every disguise was said");
     let asked = Value::Array(model.bodies()).to_string();
     assert!(asked.contains("cannot log in with [redacted]"), "the log was read: {asked:.2000}");
     assert_clean("what the model is told", asked.as_bytes());
