@@ -5,6 +5,7 @@ use crate::audit::{Checkpoint, Frontier, Signer, VerifierKey, leaf_text, merkle}
 use crate::domain::Clock;
 use crate::store::{KeptCheckpoint, Store, StoreError};
 use jiff::Timestamp;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, broadcast, watch};
@@ -144,10 +145,11 @@ impl Checkpoints {
 /// Ends after `every`, or when much was appended.
 async fn due(news: &mut broadcast::Receiver<(String, u64)>, every: Duration) {
     let much = async {
-        let mut heard = 0;
+        let (mut heard, mut known) = (0, HashMap::new());
         while heard < ENTRIES {
             match news.recv().await {
-                Ok(_) => heard += 1,
+                // Of a chain that is heard of for the first time, one entry is counted.
+                Ok((chain, seq)) => heard += known.insert(chain, seq).map_or(1, |before| seq.saturating_sub(before)),
                 Err(broadcast::error::RecvError::Lagged(missed)) => heard += missed,
                 Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
             }
