@@ -8,6 +8,7 @@ mod peers;
 mod policies;
 mod reload;
 mod rotation;
+mod rounds;
 pub mod signing;
 mod sinks;
 

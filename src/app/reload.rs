@@ -2,6 +2,7 @@
 //! the swapped links of a mounted ConfigMap are noticed like any edit, and at once on SIGHUP.
 
 use super::keeping::kept;
+use super::rounds::Rounds;
 use crate::domain::{Clock, PolicyRef};
 use crate::journal::{Body, Draft, PolicyActivated, PolicyRejected};
 use crate::policy::{Bundle, LivePolicy, Policy, Tried, prove};
@@ -11,9 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
-use tokio::time::MissedTickBehavior;
 
 /// How often the folder is looked at.
 const EVERY: Duration = Duration::from_secs(2);
@@ -38,24 +37,15 @@ pub(super) struct Reload {
 impl Reload {
     /// Looks for ever.
     pub(super) fn begin(mut self) -> JoinHandle<()> {
-        let hangup = signal(SignalKind::hangup());
-        let mut hangup = hangup.inspect_err(|error| tracing::warn!(%error, "SIGHUP cannot be listened for")).ok();
+        let mut rounds = Rounds::begin(EVERY);
         tokio::spawn(async move {
-            let mut ticks = tokio::time::interval(EVERY);
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
-                let hung_up = async {
-                    match hangup.as_mut() {
-                        Some(hangup) => hangup.recv().await,
-                        None => std::future::pending().await,
-                    }
-                };
-                let trigger = tokio::select! {
-                    _ = hung_up => {
+                let trigger = match rounds.next().await {
+                    true => {
                         self.seen = None;
                         "SIGHUP"
                     }
-                    _ = ticks.tick() => "watch",
+                    false => "watch",
                 };
                 if let Err(error) = self.look(trigger).await {
                     // What could not be written down is looked at again.

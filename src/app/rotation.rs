@@ -1,5 +1,6 @@
 //! Credentials in files are read again while the program runs, so that they can be exchanged.
 
+use super::rounds::Rounds;
 use crate::config::{Config, resolve_secret};
 use crate::domain::{Redactor, Secret};
 use crate::http::{Access, Web};
@@ -7,9 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
-use tokio::time::MissedTickBehavior;
 
 /// How often the files are looked at.
 const EVERY: Duration = Duration::from_secs(5);
@@ -96,21 +95,11 @@ impl Rotation {
     /// Keeps what is in force at `web` up to date, for ever: at every SIGHUP, and every few seconds.
     /// From the return of this on, SIGHUP does not end the process any more.
     pub(super) fn begin(mut self, web: Arc<Web>) -> JoinHandle<()> {
-        let hangup = signal(SignalKind::hangup());
-        let mut hangup = hangup.inspect_err(|error| tracing::warn!(%error, "SIGHUP cannot be listened for")).ok();
+        let mut rounds = Rounds::begin(EVERY);
         tokio::spawn(async move {
-            let mut ticks = tokio::time::interval(EVERY);
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
-                let hung_up = async {
-                    match hangup.as_mut() {
-                        Some(hangup) => hangup.recv().await,
-                        None => std::future::pending().await,
-                    }
-                };
-                tokio::select! {
-                    _ = hung_up => tracing::info!("SIGHUP: credentials are read again"),
-                    _ = ticks.tick() => {}
+                if rounds.next().await {
+                    tracing::info!("SIGHUP: credentials are read again");
                 }
                 let reading = tokio::task::spawn_blocking(move || {
                     let renewed = self.refresh();

@@ -381,69 +381,6 @@ fn a_later_alert_on_something_new_reopens_and_on_the_same_does_not() {
 }
 
 #[test]
-fn a_recorded_turn_is_not_asked_again() {
-    let mut life = Life::new(vec![2], true);
-    while !matches!(life.step(), Step::Ask { .. }) {
-        life.perform(life.step());
-    }
-    life.write(Body::ModelAsked {
-        turn: 1,
-        model: "m".into(),
-        request_digest: Digest::of("r"),
-        request: blob(4),
-        reserved_tokens: 100,
-        reserved_usd: 0.0,
-        max_tokens: 40,
-        must_answer: false,
-    });
-    assert_eq!(life.step(), Step::Ask { turn: 1, must_answer: false }, "asked, not answered: asked again");
-    life.write(Body::ModelReplied {
-        turn: 1,
-        model: "m".into(),
-        reply: blob(6),
-        proposal: Proposal::Calls { accepted: vec![], rejected: vec![], recovered: false },
-        usage: Usage::default(),
-        cost_usd: 0.0,
-        sent: None,
-    });
-    assert_eq!(life.step(), Step::Ask { turn: 2, must_answer: false });
-}
-
-#[test]
-fn a_failing_model_passes_its_turn_on() {
-    let mut life = Life::new(vec![2], true);
-    while !matches!(life.step(), Step::Ask { .. }) {
-        life.perform(life.step());
-    }
-    if let Some(frozen) = &mut life.state.frozen {
-        frozen.fallbacks = vec!["second".into(), "third".into()];
-    }
-    let asked = Body::ModelAsked {
-        turn: 1,
-        model: "m".into(),
-        request_digest: Digest::of("r"),
-        request: blob(4),
-        reserved_tokens: 100,
-        reserved_usd: 0.0,
-        max_tokens: 40,
-        must_answer: false,
-    };
-    for _ in 0..3 {
-        assert_eq!(life.step(), Step::Ask { turn: 1, must_answer: false });
-        life.write(asked.clone());
-        life.write(Body::ModelFailed {
-            turn: 1,
-            error: "401".into(),
-            transient: false,
-            too_long: false,
-            charged: false,
-            sent: None,
-        });
-    }
-    assert_eq!(life.step(), Step::Report, "all three were asked");
-}
-
-#[test]
 fn time_runs_out_into_a_report() {
     let mut life = Life::new(vec![2], true);
     while !matches!(life.step(), Step::Ask { .. }) {

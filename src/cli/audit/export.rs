@@ -1,7 +1,7 @@
 //! `firewarden audit export`.
 
 use super::offline::{CHECKPOINTS, KEY, LOG, chain_file, checkpoint_line, entry_line, payload_file};
-use crate::audit::{Checkpoint, Format, VerifierKey, leaf_text};
+use crate::audit::{Format, VerifierKey, leaf_text};
 use crate::cli::output::Output;
 use crate::cli::text::plural;
 use crate::cli::{Exit, Failure};
@@ -32,14 +32,7 @@ pub(super) async fn run(
     format: Format,
     told: &Output,
 ) -> Result<Exit, Failure> {
-    let kept = store.last_checkpoint().await?.ok_or_else(super::checkpoint::none)?;
-    let checkpoint = Checkpoint::read(&kept.note).map_err(|error| {
-        Failure::new(
-            Exit::Found,
-            format!("the last checkpoint cannot be read: {error}"),
-            "`firewarden audit verify` tells the extent",
-        )
-    })?;
+    let (_, checkpoint) = super::checkpoint::last(store).await?;
     let key = key.ok_or_else(|| {
         Failure::does_not_load("the signing key's file is missing", "`audit.signing_key` in the configuration names it")
     })?;

@@ -1,5 +1,6 @@
 //! A model that is slow, silent, wrong or stubborn: how often it is asked, and when that ends.
 
+use super::spending::asked;
 use super::*;
 
 /// What comes of a call.
@@ -297,4 +298,48 @@ fn each_model_has_the_window_that_it_was_frozen_with() {
     frozen.context_tokens = None;
     frozen.windows = [("main".to_owned(), 65_536), ("small".to_owned(), 8_192)].into();
     assert_eq!(["main", "small", "other"].map(|name| frozen.window(name)), [Some(65_536), Some(8_192), None]);
+}
+
+#[test]
+fn a_recorded_turn_is_not_asked_again() {
+    let mut life = Life::new(vec![2], true);
+    while !matches!(life.step(), Step::Ask { .. }) {
+        life.perform(life.step());
+    }
+    life.write(asked(1));
+    assert_eq!(life.step(), Step::Ask { turn: 1, must_answer: false }, "asked, not answered: asked again");
+    life.write(Body::ModelReplied {
+        turn: 1,
+        model: "m".into(),
+        reply: blob(6),
+        proposal: Proposal::Calls { accepted: vec![], rejected: vec![], recovered: false },
+        usage: Usage::default(),
+        cost_usd: 0.0,
+        sent: None,
+    });
+    assert_eq!(life.step(), Step::Ask { turn: 2, must_answer: false });
+}
+
+#[test]
+fn a_failing_model_passes_its_turn_on() {
+    let mut life = Life::new(vec![2], true);
+    while !matches!(life.step(), Step::Ask { .. }) {
+        life.perform(life.step());
+    }
+    if let Some(frozen) = &mut life.state.frozen {
+        frozen.fallbacks = vec!["second".into(), "third".into()];
+    }
+    for _ in 0..3 {
+        assert_eq!(life.step(), Step::Ask { turn: 1, must_answer: false });
+        life.write(asked(1));
+        life.write(Body::ModelFailed {
+            turn: 1,
+            error: "401".into(),
+            transient: false,
+            too_long: false,
+            charged: false,
+            sent: None,
+        });
+    }
+    assert_eq!(life.step(), Step::Report, "all three were asked");
 }

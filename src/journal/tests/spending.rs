@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn asked(turn: u32) -> Body {
+pub(super) fn asked(turn: u32) -> Body {
     Body::ModelAsked {
         turn,
         model: "m".into(),

@@ -3,7 +3,7 @@
 
 use super::{percentile, row};
 use crate::support::chain::entries;
-use crate::support::site::SOON;
+use crate::support::site::{SOON, Site};
 use crate::support::world::{Stage, TYPEDB};
 use firewarden::domain::{DecisionId, Effect, Risk, Verdict};
 use firewarden::engine::recorded::{Input, Inputs, chain, decisions};
@@ -17,15 +17,21 @@ use std::time::{Duration, Instant};
 
 const DECISIONS: usize = 2_000;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a figure: run tests/bench/run"]
-async fn h_a_decision() {
+/// The recorded incident, investigated to its end, and the store that is left of it.
+async fn investigated() -> (Site, String) {
     let stage = Stage::embedded(TYPEDB).await;
     let site = stage.site(json!({}));
     let server = site.up().await;
     let id = site.deliver(stage.world.alert()).await["events"][0]["job_id"].as_str().unwrap().to_owned();
     site.closed(&id, SOON).await;
     drop(server);
+    (site, id)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a figure: run tests/bench/run"]
+async fn h_a_decision() {
+    let (site, id) = investigated().await;
     let first = entries(&site, &id).await.remove(0);
     let Body::EventReceived { event, .. } = first.body else { panic!("a chain begins with its alert") };
     let policy = RegoPolicy::load(&Bundle::embedded()).unwrap();
@@ -69,12 +75,7 @@ const REPLAYED: usize = 10_000;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a figure: run tests/bench/run"]
 async fn h_b_replay() {
-    let stage = Stage::embedded(TYPEDB).await;
-    let site = stage.site(json!({}));
-    let server = site.up().await;
-    let id = site.deliver(stage.world.alert()).await["events"][0]["job_id"].as_str().unwrap().to_owned();
-    site.closed(&id, SOON).await;
-    drop(server);
+    let (site, id) = investigated().await;
     let store = SqliteStore::open_to_read(&site.database()).await.unwrap();
     let recorded = decisions(&chain(&store, &id).await.unwrap());
     let policy = RegoPolicy::load(&Bundle::embedded()).unwrap().with_limit(Duration::from_secs(5));
