@@ -207,17 +207,23 @@ impl Alert {
 }
 
 impl Ready {
-    /// Judges it; the policy is prepared anew only where the case brings data of its own.
+    /// Judges it.
     pub(super) fn decide(&self, policy: &RegoPolicy) -> Result<Decision, String> {
-        let id = DecisionId::new(uuid::Uuid::nil());
-        match &self.data {
-            None => Ok(policy.decide_as_it_is(id, self.kind, &self.input)),
-            Some(patch) => {
-                let mut data = policy.data().clone();
-                merge(&mut data, &json!({ "org": patch }));
-                Ok(policy.with_data(data)?.decide_as_it_is(id, self.kind, &self.input))
-            }
-        }
+        let own = self.own_policy(policy)?;
+        Ok(self.judged_by(own.as_ref().unwrap_or(policy)))
+    }
+
+    /// What `policy` says of it, with the data that it has.
+    pub(super) fn judged_by(&self, policy: &RegoPolicy) -> Decision {
+        policy.decide_as_it_is(DecisionId::new(uuid::Uuid::nil()), self.kind, &self.input)
+    }
+
+    /// `policy` with the data that the case brings; `None` where it brings none.
+    pub(super) fn own_policy(&self, policy: &RegoPolicy) -> Result<Option<RegoPolicy>, String> {
+        let Some(patch) = &self.data else { return Ok(None) };
+        let mut data = policy.data().clone();
+        merge(&mut data, &json!({ "org": patch }));
+        policy.with_data(data).map(Some)
     }
 
     /// What is not as expected; nothing when all is.

@@ -110,14 +110,17 @@ pub fn drill(policy: &RegoPolicy, bundle: &Bundle, mutate: bool) -> Result<Drill
     let mut weak: BTreeMap<String, WeakField> = BTreeMap::new();
     let mut fields: BTreeSet<String> = BTreeSet::new();
     for case in &corpus {
-        let decision = match case.decide(policy) {
-            Ok(decision) => decision,
+        let own = match case.own_policy(policy) {
+            Ok(own) => own,
             Err(error) => {
                 // A bundle that cannot be asked refuses nothing that anybody could rely on.
                 report.let_through.push(LetThrough { path: case.path.clone(), name: case.name.clone(), said: error });
                 continue;
             }
         };
+        // What is left out is judged with the same data.
+        let policy = own.as_ref().unwrap_or(policy);
+        let decision = case.judged_by(policy);
         if decision.verdict() != Verdict::Deny {
             let rules: Vec<&str> = decision.reasons().iter().map(|reason| reason.rule.as_str()).collect();
             let said = format!("{} by {}", decision.word(), rules.join(" "));
@@ -254,6 +257,29 @@ mod tests {
         let own = corpus(&bundle).unwrap();
         let shipped = corpus(&Bundle::embedded()).unwrap();
         assert_eq!(own.len(), shipped.len() + 1);
+    }
+
+    #[test]
+    fn a_case_with_data_of_its_own_keeps_it_while_fields_are_left_out() {
+        let files = [
+            ("bundle.yaml", "name: t\nversion: '1'\ncontract: firewarden/v1\n"),
+            ("data/org.yaml", "org: {approvers: {default: [oncall]}, freezes: []}\n"),
+            (
+                "action/m.rego",
+                "package firewarden.action.m\n\nallow contains {\"id\": \"a\", \"reason\": \"r\"} if true\n\n\
+                 deny contains {\"id\": \"d\", \"reason\": \"r\"} if count(data.org.freezes) > 0\n",
+            ),
+            (
+                "drills/own.yaml",
+                "cases: [{name: frozen, call: {effect: read}, data: {freezes: [{id: x, from: '2026-01-01T00:00:00Z', \
+                 until: '2027-01-01T00:00:00Z', environments: [], hard: true}]}}]\n",
+            ),
+        ];
+        let bundle = Bundle::from_files(files.iter().map(|(p, t)| ((*p).to_owned(), (*t).to_owned())).collect());
+        let report = drill(&load(&bundle), &bundle, true).unwrap();
+        let own = |name: &str| report.weak.iter().any(|weak| weak.example == name);
+        assert!(!report.let_through.iter().any(|case| case.name == "frozen"), "{}", report.render());
+        assert!(report.mutated > 60 && !own("frozen"), "{}", report.render());
     }
 
     #[test]

@@ -247,9 +247,16 @@ impl McpServer {
 
     /// The result of one request.
     async fn asked(&self, used: &Used, request: ClientRequest, total: Duration) -> Result<Value, Broken> {
-        let options = PeerRequestOptions::with_timeout(total);
-        let answer = match used.peer.send_cancellable_request(request, options).await {
-            Ok(handle) => handle.await_response().await,
+        let sent = used.peer.send_cancellable_request(request, PeerRequestOptions::no_options());
+        let answer = match sent.await {
+            Ok(mut handle) => match tokio::time::timeout(total, &mut handle.rx).await {
+                Ok(answer) => answer.unwrap_or(Err(ServiceError::TransportClosed)),
+                Err(_) => {
+                    // That it need not go on is told it beside: whoever asked has waited long enough.
+                    tokio::spawn(async move { handle.cancel(Some("no answer in time".to_owned())).await });
+                    Err(ServiceError::Timeout { timeout: total })
+                }
+            },
             Err(error) => Err(error),
         };
         match answer {

@@ -45,7 +45,9 @@ fn behaves(site: &Site) {
         assert!(code == Some(0) && told.contains(says), "{tool}: {told}");
     }
     let (code, told) = call("trigger_long_running_operation", r#"{"duration": 60, "steps": 5}"#);
-    assert!(code == Some(4) && told.contains("within"), "{told}");
+    // The limit of the exchange and that of the tool lie close together, and either may be the one that is met.
+    let late = ["no answer within", "took longer than"].iter().any(|says| told.contains(says));
+    assert!(code == Some(4) && late, "{told}");
     let (code, told) = call("gzip_file_as_resource", "{}");
     assert!(code == Some(1) && told.contains("its server says that it changes something"), "{told}");
     let (code, told) = call("get_sum", "a=2");
