@@ -175,8 +175,17 @@ async fn write_group(
             return Err(failure);
         }
     };
-    let mut failure = None;
+    // Nobody of the group has been answered, so any order is one that could have been: alerts come last,
+    // and together.
+    let (mut admits, mut others) = (vec![], vec![]);
     for command in group {
+        match command {
+            Command::Admit { arrivals, now, reply } if !alone => admits.push(Admit { arrivals, now, reply }),
+            other => others.push(other),
+        }
+    }
+    let mut failure = None;
+    for command in others {
         if failure.is_some() {
             finishes.push(refuse(command));
             continue;
@@ -185,6 +194,20 @@ async fn write_group(
             true => perform(&mut tx, path, command, news).await,
             false => apart(&mut tx, path, command, news).await,
         };
+        failure = error;
+        finishes.push(finish);
+    }
+    if failure.is_none() && admits.len() > 1 {
+        let written = together(&mut tx, path, &mut admits, finishes, news).await;
+        failure = written.err();
+    }
+    for Admit { arrivals, now, reply } in admits {
+        let command = Command::Admit { arrivals, now, reply };
+        if failure.is_some() {
+            finishes.push(refuse(command));
+            continue;
+        }
+        let (finish, error) = apart(&mut tx, path, command, news).await;
         failure = error;
         finishes.push(finish);
     }
@@ -248,6 +271,45 @@ async fn apart(
     (finish, end.err().map(unavailable(path, "end a write")))
 }
 
+/// Alerts of one body that wait.
+struct Admit {
+    arrivals: Vec<Arrival>,
+    now: Timestamp,
+    reply: Reply<Vec<Admitted>>,
+}
+
+/// Takes in the bodies of many callers at once. What goes wrong with one of them takes all back, and
+/// they are left in `admits`, for each to be tried alone.
+///
+/// # Errors
+/// When the whole transaction is lost.
+async fn together(
+    tx: &mut SqliteConnection,
+    path: &Path,
+    admits: &mut Vec<Admit>,
+    finishes: &mut Vec<Finish>,
+    news: &mut News,
+) -> Result<(), StoreError> {
+    let failed = unavailable(path, "take in alerts");
+    sqlx::query("SAVEPOINT one").execute(&mut *tx).await.map_err(&failed)?;
+    let bodies = admits.iter().map(|admit| (admit.arrivals.clone(), admit.now)).collect();
+    let mut grown = News::default();
+    match admit::admit(tx, path, bodies, &mut grown).await {
+        Ok(answers) => {
+            sqlx::query("RELEASE one").execute(&mut *tx).await.map_err(&failed)?;
+            news.grown.append(&mut grown.grown);
+            news.work |= grown.work;
+            finishes.extend(admits.drain(..).zip(answers).map(|(admit, answer)| finish(admit.reply, Ok(answer))));
+        }
+        Err(error) => {
+            tracing::warn!(%error, bodies = admits.len(), "alerts that came together are taken in one by one");
+            sqlx::query("ROLLBACK TO one").execute(&mut *tx).await.map_err(&failed)?;
+            sqlx::query("RELEASE one").execute(&mut *tx).await.map_err(&failed)?;
+        }
+    }
+    Ok(())
+}
+
 /// Separates what concerns one caller (a refusal: nothing was written for it) from what concerns
 /// the transaction.
 fn sort<T: Send + 'static>(reply: Reply<T>, result: Result<T, StoreError>) -> (Finish, Option<StoreError>) {
@@ -267,7 +329,10 @@ async fn perform(
     news: &mut News,
 ) -> (Finish, Option<StoreError>) {
     match command {
-        Command::Admit { arrivals, now, reply } => sort(reply, admit::admit(tx, path, arrivals, now, news).await),
+        Command::Admit { arrivals, now, reply } => {
+            let admitted = admit::admit(tx, path, vec![(arrivals, now)], news).await;
+            sort(reply, admitted.map(|bodies| bodies.into_iter().flatten().collect()))
+        }
         Command::Claim { owner, now, until, reply } => sort(reply, chain::claim(tx, path, &owner, now, until).await),
         Command::Renew { lease, until, reply } => sort(reply, chain::renew(tx, path, &lease, until).await),
         Command::Release { lease, reply } => sort(reply, chain::release(tx, path, &lease, news).await),

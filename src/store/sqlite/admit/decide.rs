@@ -1,0 +1,171 @@
+//! What becomes of each alert of a wave; pure.
+
+use super::known::{Episode, Found, Known, Last, Wanted};
+use super::{Incoming, resource_key};
+use crate::domain::{AlertStatus, Digest, EventId, InvestigationId, SreEvent};
+use crate::store::{Admitted, Arrival, Fate, Signal};
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Alerts that one signal names: what becomes one entry stays readable.
+const EVENTS_PER_SIGNAL: usize = 200;
+/// An episode without a repeat for this long is over, in microseconds.
+const EPISODE_US: i64 = 5 * 60 * 1_000_000;
+
+/// An alert that is kept as new.
+pub(super) struct Kept {
+    pub(super) arrival: Arrival,
+    pub(super) at: Timestamp,
+    pub(super) delivery: Digest,
+    pub(super) fate: Fate,
+    pub(super) investigation: Option<InvestigationId>,
+}
+
+/// What an investigation is told.
+pub(super) struct Told {
+    pub(super) investigation: InvestigationId,
+    pub(super) sender: String,
+    pub(super) signal: Signal,
+    pub(super) at: Timestamp,
+}
+
+/// What a wave changes.
+#[derive(Default)]
+pub(super) struct Decided {
+    /// In the order of the alerts.
+    pub(super) answers: Vec<Admitted>,
+    pub(super) kept: Vec<Kept>,
+    /// Alerts that are over, as they are now.
+    pub(super) ended: Vec<SreEvent>,
+    /// In the order in which it is told.
+    pub(super) told: Vec<Told>,
+}
+
+/// An alert whose sender names no start carries the time of its receipt. It then belongs to the open
+/// episode of its fingerprint, which ends when it is resolved or was not repeated for five minutes.
+pub(super) fn continue_episodes(wave: &mut [Incoming], episodes: &HashMap<usize, Episode>) {
+    for (place, Incoming { arrival, at, .. }) in wave.iter_mut().enumerate() {
+        let Some(last) = episodes.get(&place) else { continue };
+        let fresh = at.as_microsecond().saturating_sub(last.seen_us) <= EPISODE_US;
+        if last.is_firing && (fresh || arrival.event.status == AlertStatus::Resolved) {
+            arrival.event.starts_at = last.starts_at;
+        }
+    }
+}
+
+/// Decides for each alert of a wave.
+pub(super) fn decide(
+    wave: Vec<Incoming>,
+    deliveries: Vec<Digest>,
+    known: &HashMap<String, Known>,
+    found: &Found,
+    places: &mut Places,
+) -> Decided {
+    let mut decided = Decided::default();
+    let mut joined: BTreeMap<(InvestigationId, String), (Vec<EventId>, Timestamp)> = BTreeMap::new();
+    let mut over = vec![];
+    for (Incoming { arrival, at, .. }, delivery) in wave.into_iter().zip(deliveries) {
+        let event = arrival.event.id;
+        let is_over = arrival.event.status == AlertStatus::Resolved;
+        let answer = match known.get(delivery.as_str()) {
+            Some(Known { event, investigation, firing: Some(firing) }) if is_over => {
+                let ends_at = arrival.event.ends_at.unwrap_or(at);
+                let sender = arrival.event.source;
+                over.extend(investigation.map(|investigation| Told {
+                    investigation,
+                    sender,
+                    signal: Signal::Resolved { event: *event, ends_at },
+                    at,
+                }));
+                let ended = SreEvent { status: AlertStatus::Resolved, ends_at: Some(ends_at), ..firing.clone() };
+                decided.ended.push(ended);
+                Admitted { event: *event, investigation: *investigation, fate: Fate::Resolved }
+            }
+            Some(Known { event, investigation, .. }) => {
+                Admitted { event: *event, investigation: *investigation, fate: Fate::Ignored }
+            }
+            None => {
+                let (fate, investigation) = match is_over {
+                    // Remembered, so that its firing alert, should it come late, opens nothing.
+                    true => (Fate::Resolved, None),
+                    false => match places.of(&arrival, found) {
+                        Some(investigation) => (Fate::Merged, Some(investigation)),
+                        None => {
+                            places.opened(&arrival);
+                            (Fate::Opened, Some(arrival.candidate))
+                        }
+                    },
+                };
+                if let (Fate::Merged, Some(investigation)) = (fate, investigation) {
+                    let key = (investigation, arrival.event.source.clone());
+                    let (events, last) = joined.entry(key).or_insert_with(|| (vec![], at));
+                    events.push(event);
+                    *last = at;
+                }
+                decided.kept.push(Kept { arrival, at, delivery, fate, investigation });
+                Admitted { event, investigation, fate }
+            }
+        };
+        decided.answers.push(answer);
+    }
+    for ((investigation, sender), (events, at)) in joined {
+        decided.told.extend(events.chunks(EVENTS_PER_SIGNAL).map(|events| Told {
+            investigation,
+            sender: sender.clone(),
+            signal: Signal::Merged { events: events.to_vec() },
+            at,
+        }));
+    }
+    decided.told.extend(over);
+    decided
+}
+
+/// Where alerts that come together belong: most share a key or a resource, and the first has found it.
+#[derive(Default)]
+pub(super) struct Places {
+    open: HashMap<String, InvestigationId>,
+}
+
+impl Places {
+    /// What the database has to be asked for: the keys of new firing alerts that are not known yet.
+    pub(super) fn unknown(&self, wave: &[Incoming], deliveries: &[Digest], known: &HashMap<String, Known>) -> Wanted {
+        let (mut keys, mut resources) = (BTreeSet::new(), BTreeSet::new());
+        for (Incoming { arrival, .. }, delivery) in wave.iter().zip(deliveries) {
+            let is_new = arrival.event.status != AlertStatus::Resolved && !known.contains_key(delivery.as_str());
+            if is_new && self.open(arrival).is_none() {
+                keys.insert(arrival.correlation_key.clone());
+                resources.extend(resource_key(&arrival.event));
+            }
+        }
+        Wanted { keys: keys.into_iter().collect(), resources: resources.into_iter().collect() }
+    }
+
+    fn open(&self, arrival: &Arrival) -> Option<InvestigationId> {
+        let by_key = self.open.get(&arrival.correlation_key);
+        by_key.or_else(|| self.open.get(&resource_key(&arrival.event)?)).copied()
+    }
+
+    /// The investigation that a new firing alert belongs to: the last one of its key or of its resource,
+    /// unless that one had ended before the alert began.
+    fn of(&mut self, arrival: &Arrival, found: &Found) -> Option<InvestigationId> {
+        if let Some(open) = self.open(arrival) {
+            return Some(open);
+        }
+        let starts_us = arrival.event.starts_at.as_microsecond();
+        let fits = |last: &&Last| last.closed_us.is_none_or(|end| starts_us <= end);
+        let by_resource = || found.by_resource.get(&resource_key(&arrival.event)?).filter(fits);
+        let last = found.by_key.get(&arrival.correlation_key).filter(fits).or_else(by_resource)?;
+        // An ended one fits by each alert's own start, so it is looked up for each.
+        if last.closed_us.is_none() {
+            self.open.insert(arrival.correlation_key.clone(), last.id);
+        }
+        Some(last.id)
+    }
+
+    fn opened(&mut self, arrival: &Arrival) {
+        self.open.insert(arrival.correlation_key.clone(), arrival.candidate);
+        if let Some(resource) = resource_key(&arrival.event) {
+            self.open.insert(resource, arrival.candidate);
+        }
+    }
+}

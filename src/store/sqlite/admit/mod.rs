@@ -1,0 +1,108 @@
+//! Which investigation an alert belongs to, decided inside the admitting transaction, so that two
+//! bodies that arrive together cannot both open one.
+//!
+//! Alerts go in waves, in which no alert's fingerprint stands twice: a few questions to the database
+//! answer for the whole wave ([`known`]), what follows is decided in memory ([`decide`]), and one script
+//! writes it ([`write`]). A question costs more than what it asks for, so bodies that wait together
+//! share their waves.
+
+mod decide;
+mod known;
+mod write;
+
+use super::StoreError;
+use super::writer::News;
+use crate::domain::{Digest, Resource, ResourceType, SreEvent};
+use crate::store::{Admitted, Arrival};
+use decide::Places;
+use jiff::Timestamp;
+use sqlx::SqliteConnection;
+use std::collections::HashSet;
+use std::path::Path;
+
+/// Alerts of one wave.
+const WAVE: usize = 500;
+
+/// What came in one body, and when.
+pub(super) type Delivered = (Vec<Arrival>, Timestamp);
+
+/// An alert on its way in.
+struct Incoming {
+    arrival: Arrival,
+    /// Which body it is of.
+    body: usize,
+    at: Timestamp,
+}
+
+/// Takes bodies in, one after the other. Answers what became of the alerts of each.
+pub(super) async fn admit(
+    tx: &mut SqliteConnection,
+    path: &Path,
+    bodies: Vec<Delivered>,
+    news: &mut News,
+) -> Result<Vec<Vec<Admitted>>, StoreError> {
+    let mut answers: Vec<Vec<Admitted>> =
+        bodies.iter().map(|(arrivals, _)| Vec::with_capacity(arrivals.len())).collect();
+    let mut places = Places::default();
+    let incoming = bodies
+        .into_iter()
+        .enumerate()
+        .flat_map(|(body, (arrivals, at))| arrivals.into_iter().map(move |arrival| Incoming { arrival, body, at }));
+    let mut waves = Waves { rest: incoming.peekable() };
+    while let Some(mut wave) = waves.next() {
+        let episodes = known::episodes(tx, path, &wave).await?;
+        decide::continue_episodes(&mut wave, &episodes);
+        let deliveries: Vec<Digest> = wave.iter().map(|incoming| incoming.arrival.event.delivery_key()).collect();
+        let known = known::repeated(tx, path, &wave, &deliveries).await?;
+        let found = known::investigations(tx, path, places.unknown(&wave, &deliveries, &known)).await?;
+        let bodies: Vec<usize> = wave.iter().map(|incoming| incoming.body).collect();
+        let decided = decide::decide(wave, deliveries, &known, &found, &mut places);
+        for (body, answer) in bodies.into_iter().zip(&decided.answers) {
+            if let Some(answers) = answers.get_mut(body) {
+                answers.push(answer.clone());
+            }
+        }
+        write::write(tx, path, decided, news).await?;
+    }
+    Ok(answers)
+}
+
+/// Alerts in their order, as many together as are of different fingerprints.
+struct Waves<I: Iterator<Item = Incoming>> {
+    rest: std::iter::Peekable<I>,
+}
+
+impl<I: Iterator<Item = Incoming>> Waves<I> {
+    fn next(&mut self) -> Option<Vec<Incoming>> {
+        let (mut wave, mut episodes) = (vec![], HashSet::new());
+        while wave.len() < WAVE {
+            let is_new = |next: &Incoming| {
+                let event = &next.arrival.event;
+                episodes.insert((event.source.clone(), event.fingerprint.clone()))
+            };
+            let Some(next) = self.rest.next_if(is_new) else { break };
+            wave.push(next);
+        }
+        (!wave.is_empty()).then_some(wave)
+    }
+}
+
+/// Alerts on one Kubernetes object are one incident. A bare `instance` does not count: exporters put
+/// their own address there for everything that they report.
+fn resource_key(event: &SreEvent) -> Option<String> {
+    let Resource { kind, id, namespace, cluster } = &event.resource;
+    let is_object = matches!(
+        kind,
+        ResourceType::K8sPvc
+            | ResourceType::K8sPod
+            | ResourceType::K8sNode
+            | ResourceType::K8sDeployment
+            | ResourceType::K8sStatefulset
+            | ResourceType::K8sJob
+    );
+    let is_exporter = event.labels.get("instance") == Some(id);
+    (is_object && !is_exporter && !id.is_empty()).then(|| {
+        let part = |text: &Option<String>| text.clone().unwrap_or_default();
+        format!("{}|{}|{kind}|{id}", part(cluster), part(namespace))
+    })
+}
