@@ -36,6 +36,10 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+/// As in the program: figures that are taken in this process are the program's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod approvals;
 mod bad_input;
 mod budgets;

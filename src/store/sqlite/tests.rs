@@ -1,5 +1,6 @@
 //! What the store promises, on real files.
 
+mod admit;
 mod append;
 mod approvals;
 mod claims;
