@@ -4,7 +4,7 @@
 //! - [`auth`]: who may; handlers name the privilege in their signature
 //! - [`api`]: what came in and what was done with it
 //! - [`approvals`]: questions to people, and their answers
-//! - [`policies`]: the policies as data
+//! - [`policies`]: the policies as data; [`schemas`]: what they read
 //! - [`usage`]: what was spent, and what is left
 //! - [`audit`]: checkpoints, the log, and what other systems keep of it
 //! - [`stream`]: an investigation as it happens
@@ -21,6 +21,7 @@ pub mod health;
 mod params;
 pub mod policies;
 pub mod problem;
+mod schemas;
 pub mod serve;
 pub mod stream;
 pub mod usage;
@@ -141,6 +142,7 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/api/fleet/approvals/grant", post(approvals::fleet_answer))
         .route("/api/v1/policies", get(policies::status))
         .route("/api/v1/policies/evaluate", post(policies::evaluate))
+        .route("/api/v1/policies/schema/{name}", get(schemas::schema))
         .route("/api/v1/usage", get(usage::usage))
         .route("/api/v1/audit/checkpoint", get(audit::checkpoint))
         .route("/api/v1/audit/entries", get(audit::entries))

@@ -12,17 +12,20 @@ const MOST: usize = 10;
 
 const RISK: &str = include_str!("../../policies/schema/risk.schema.json");
 const ACTION: &str = include_str!("../../policies/schema/action.schema.json");
+const ORG: &str = include_str!("../../policies/schema/org.schema.json");
 
 static VALIDATORS: LazyLock<[Option<Validator>; 2]> = LazyLock::new(|| {
     let compile = |text: &str| jsonschema::validator_for(&serde_json::from_str(text).ok()?).ok();
     [compile(RISK), compile(ACTION)]
 });
 
-/// The text of a schema.
-pub fn text(kind: InputKind) -> &'static str {
-    match kind {
-        InputKind::Risk => RISK,
-        InputKind::Action => ACTION,
+/// The text of a schema: `risk` and `action` for inputs, `org` for `data.org`.
+pub fn text(name: &str) -> Option<&'static str> {
+    match name {
+        "risk" => Some(RISK),
+        "action" => Some(ACTION),
+        "org" => Some(ORG),
+        _ => None,
     }
 }
 

@@ -35,3 +35,21 @@ async fn viewers_read_what_is_in_force_and_try_an_input() {
         assert_eq!(asked(who, Some("{}")).await.0, StatusCode::UNAUTHORIZED);
     }
 }
+
+#[tokio::test]
+async fn schemas_are_served_to_viewers_as_they_ship() {
+    let stage = Stage::guarded().await;
+    let of = async |name: &str, who: &str| {
+        let request = Request::get(format!("/api/v1/policies/schema/{name}"));
+        let request = request.header("authorization", format!("Bearer {who}"));
+        let answer = stage.send(request.body(HttpBody::empty()).unwrap()).await;
+        (answer.status, answer.json())
+    };
+    for (name, title) in [("risk", "firewarden.risk/v1"), ("action", "firewarden.action/v1")] {
+        let (status, schema) = of(name, "ann-views").await;
+        assert_eq!((status, &schema["properties"]["schema"]["const"]), (StatusCode::OK, &json!(title)));
+    }
+    assert!(of("org", "ann-views").await.1["properties"]["freezes"].is_object());
+    assert_eq!(of("orgs", "ann-views").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(of("risk", "for-alerts").await.0, StatusCode::UNAUTHORIZED);
+}
