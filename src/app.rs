@@ -1,6 +1,7 @@
 //! L8: the only place that names concrete adapters. A configuration becomes a working whole here.
 
 mod access;
+pub mod handover;
 mod keeping;
 mod metrics;
 mod models;
@@ -292,7 +293,9 @@ impl App {
         let dynamic: Arc<dyn Store> = store.clone();
         let is_missed = store.last_checkpoint().await?.is_some();
         let public_url = config.server.public_url.as_deref();
-        let signer = signing::read_or_make(&config.places.signing_key(), public_url, is_missed, entropy.as_ref())?;
+        let key_file = config.places.signing_key();
+        let signer = signing::read_or_make(&key_file, public_url, is_missed, entropy.as_ref())?;
+        let signer = handover::finished(&dynamic, &key_file, signer, &clock).await?;
         let checkpoints = Arc::new(Checkpoints::new(dynamic.clone(), signer, clock.clone()));
         let policy = parts.policy.reference();
         let bundle = keeping::kept(&parts.bundle, &policy);

@@ -97,7 +97,7 @@ async fn past(session: &Session, id: DecisionId) -> Result<(Recorded, Value), Fa
         let help = "`firewarden investigations show inv_…` and its journal name the decisions";
         return Err(Failure::usage(format!("no decision {id} is recorded in this store"), help));
     };
-    match Inputs::of(&store).read(&found).await.map_err(failed)? {
+    match Inputs::default().read(&store, &found).await? {
         Input::Exact(input) => Ok((found, input)),
         Input::Gone => {
             Err(Failure::new(Exit::Found, format!("the input of {id} is not kept any more, or never was"), ""))

@@ -214,6 +214,7 @@ impl Watcher {
                 "deleted",
                 &format!("{} {} of {}", deleted.commitments.len(), deleted.kind.as_str(), line(&deleted.chain, 60)),
             ),
+            Body::KeyRotated(now) => self.text("key", &format!("{} signs from here on", line(&now.key, 200))),
             Body::Stopped {} => self.text("stopped", ""),
             Body::Abandoned(Abandoned { investigation, reason }) => {
                 self.text("given up", &format!("{investigation}: {}", line(reason, 300)))

@@ -6,7 +6,9 @@ use super::outcome::{Outcome, Phase};
 use super::proposal::{Call, Proposal};
 use super::spending::{is_zero, is_zero_usd};
 use super::summary::SummaryOf;
-use super::system::{Abandoned, Deleted, PolicyActivated, PolicyRejected, Quarantined, ShadowDiffered, Started};
+use super::system::{
+    Abandoned, Deleted, KeyRotated, PolicyActivated, PolicyRejected, Quarantined, ShadowDiffered, Started,
+};
 use crate::domain::{
     Action, ActionId, ApprovalId, ApprovalState, BlobRef, DecisionId, Digest, EffectKeys, EventId, Marker, Person,
     Receipt, Reconciled, ReportVerdict, Requirement, Risk, RiskDecision, Ruling, Rung, SreEvent, Usage,
@@ -487,6 +489,8 @@ pub enum Body {
     PolicyRejected(PolicyRejected),
     /// The policy that is tried beside the one in force would have answered otherwise.
     ShadowDiffered(ShadowDiffered),
+    /// Another key signs from here on.
+    KeyRotated(KeyRotated),
     /// The process stopped in good order.
     Stopped {},
     /// An investigation could not be continued and was given up.

@@ -59,7 +59,9 @@ pub use spending::{Ladder, reserved_of};
 pub use state::{Investigation, Misfit};
 pub use step::{Step, next};
 pub use summary::{MAX_SUMMARIES, Summary, SummaryOf};
-pub use system::{Abandoned, Deleted, PolicyActivated, PolicyRejected, Quarantined, ShadowDiffered, Started};
+pub use system::{
+    Abandoned, Deleted, KeyRotated, PolicyActivated, PolicyRejected, Quarantined, ShadowDiffered, Started,
+};
 pub use view::View;
 
 use serde::{Deserialize, Serialize};

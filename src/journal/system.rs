@@ -84,6 +84,21 @@ pub struct PolicyRejected {
     pub shadow: bool,
 }
 
+/// One key hands the log on to another. The checkpoint that covers this entry is the last one that the old
+/// key signs, and the new one signs each that follows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRotated {
+    /// What knows the signatures of the new key, `NAME+HASH+BASE64`.
+    pub key: String,
+    /// The same of the key that held the log until now.
+    pub before: String,
+    /// Who did it, as the system names him: `uid 1000`.
+    pub by: String,
+    /// Why, in his words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
 /// What a policy that is tried would have answered otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShadowDiffered {

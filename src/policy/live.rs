@@ -191,7 +191,7 @@ impl LivePolicy {
         let began = Instant::now();
         let decision = active.policy.decide(id, input)?;
         let us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        Ok(decision.document(input, active.policy.modules(), Some(us)))
+        Ok(decision.document(input, Some(active.policy.modules()), Some(us)))
     }
 
     /// Asks the tried policy, too; the difference, where there is one.

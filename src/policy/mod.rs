@@ -38,7 +38,7 @@ pub use cases::case_of;
 pub use check::check;
 pub use contract::{ActionInput, Background, CallFacts, InvestigationFacts, RiskInput, Spend};
 pub use coverage::{Coverage, FileCoverage};
-pub use decision::{BadInput, Decision, InputKind, input_digest};
+pub use decision::{BadInput, Decision, InputKind, input_digest, ran_out_of_time};
 pub use diagnostic::Diagnostic;
 pub use drill::{DrillReport, LetThrough, WeakField, drill};
 pub use explain::{Change, Counterfactual, Explanation, RuleTrace};

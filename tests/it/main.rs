@@ -15,6 +15,7 @@
 //! - [`doctor`]: what is missing, how good a model is, and what it was told
 //! - [`jira`]: what is written into Jira is there once, whatever goes wrong on the way
 //! - [`silences`]: an alert is silenced once, and no longer than was agreed
+//! - [`trail`]: the audit trail for strangers, and the keys that sign it
 //! - [`replayed`]: a recorded investigation without a network
 //! - [`bad_input`]: what must not harm a running server
 //! - [`github`]: repositories, read by the real binary; and the server that they are read from
@@ -63,3 +64,4 @@ mod secrets;
 mod silences;
 mod summaries;
 mod support;
+mod trail;

@@ -1,4 +1,6 @@
+mod decisions;
 mod exported;
+mod keys;
 mod tampering;
 
 use super::found::{Audit, Check};
@@ -28,7 +30,7 @@ fn signer() -> Signer {
 }
 
 fn terms() -> Terms {
-    Terms { key: Some(signer().key().clone()), ..Terms::default() }
+    Terms { keys: vec![signer().key().clone()], ..Terms::default() }
 }
 
 async fn verify(memory: &Memory) -> Result<Audit, StoreError> {
@@ -136,7 +138,7 @@ fn ruling(verdict: Verdict) -> Ruling {
         expires_s: None,
         duties: Default::default(),
         for_model: None,
-        policy: PolicyRef { digest: Digest::of("p"), bundle: "b".into() },
+        policy: PolicyRef { digest: bundle().digest(), bundle: "b@1".into() },
         input_digest: Digest::of("i"),
         error: None,
     }

@@ -61,7 +61,7 @@ async fn input(session: &Session, asked: &Asked) -> Result<(DecisionId, Value, O
     match (&asked.decision, &asked.input) {
         (Some(id), _) => {
             let (recorded, input) = past(session, *id).await?;
-            Ok((recorded.id, input, Some(recorded.word)))
+            Ok((recorded.id, input, Some(recorded.decision.word().to_owned())))
         }
         (None, Some(path)) => Ok((DecisionId::new(uuid::Uuid::nil()), document(path)?, None)),
         (None, None) => Err(Failure::usage("nothing to judge", "give --input FILE or --decision dec_…")),
@@ -84,7 +84,7 @@ impl Eval {
         let began = Instant::now();
         let decision = policy.decide(id, &input).map_err(bad_input)?;
         let us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let document = decision.document(&input, policy.modules(), Some(us));
+        let document = decision.document(&input, Some(policy.modules()), Some(us));
         session.out.value(self.output, &document, || {
             let mut lines = vec![format!("{}   {} µs", decision.word(), us)];
             lines.extend(decision.reasons().iter().map(|r| {

@@ -53,7 +53,7 @@ impl Replay {
         let store = store(session).await?;
         let failed = |error| Failure::internal_without_report(error);
         let mut chains = Chains::newest_first(&store, None, Some(since));
-        let mut inputs = Inputs::of(&store);
+        let mut inputs = Inputs::default();
         let mut replay = policy::Replay::default();
         while let Some(entries) = chains.next().await.map_err(failed)? {
             let after = recorded::aftermath(&entries);
@@ -66,12 +66,13 @@ impl Replay {
                 if recorded.at < since || !wanted {
                     continue;
                 }
-                match inputs.read(&recorded).await.map_err(failed)? {
+                match inputs.read(&store, &recorded).await? {
                     Input::Gone => replay.cannot("its input is not kept"),
                     Input::Other => replay.cannot("what is kept is not what was judged"),
                     Input::Exact(input) => {
-                        replay.recorded_under.insert(recorded.policy.bundle.clone());
-                        let after = recorded.action.and_then(|id| after.get(&id)).map(|word: &Aftermath| word.as_str());
+                        replay.recorded_under.insert(recorded.decision.policy().bundle.clone());
+                        let after =
+                            recorded.action().and_then(|id| after.get(&id)).map(|word: &Aftermath| word.as_str());
                         replay.add(&policy, &compared(&recorded, after), &input);
                     }
                 }
@@ -96,8 +97,8 @@ fn compared<'a>(recorded: &'a Recorded, after: Option<&'a str>) -> Past<'a> {
         at: recorded.at,
         kind: recorded.kind,
         about: &recorded.about,
-        word: &recorded.word,
-        rules: recorded.reasons.iter().map(|reason| reason.rule.as_str()).collect(),
+        word: recorded.decision.word(),
+        rules: recorded.decision.reasons().iter().map(|reason| reason.rule.as_str()).collect(),
         is_fixed: recorded.was_refused_by_the_gate(),
         after,
     }
@@ -129,8 +130,8 @@ impl Capture {
     /// Runs it.
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
         let (recorded, input) = past(session, self.decision).await?;
-        let rules: Vec<String> = recorded.reasons.iter().map(|reason| reason.rule.clone()).collect();
-        let text = policy::case_of(recorded.id, &recorded.word, &rules, &input)
+        let rules: Vec<String> = recorded.decision.reasons().iter().map(|reason| reason.rule.clone()).collect();
+        let text = policy::case_of(recorded.id, recorded.decision.word(), &rules, &input)
             .map_err(|error| Failure::internal(format!("the case cannot be written: {error}")))?;
         match self.to {
             None => session.out.text(&text)?,

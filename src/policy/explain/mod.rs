@@ -102,7 +102,7 @@ impl RegoPolicy {
         };
         Ok(Explanation {
             verdict: decision.word(),
-            decision: decision.document(input, self.loaded().modules.len(), None),
+            decision: decision.document(input, Some(self.loaded().modules.len()), None),
             rules,
             counterfactuals,
         })

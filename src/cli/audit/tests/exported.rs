@@ -122,7 +122,8 @@ impl Site {
         let out = self.folder.path().join(format!("export-{}", uuid::Uuid::new_v4()));
         let told = Output { colour: Colour::Off, columns: 80, terminal: false };
         let store: &dyn Store = self.store.as_ref();
-        export::run(store, Some(signer().key().clone()), &out, since, format, &told).await.unwrap();
+        let wanted = export::Wanted { since, format, ..Default::default() };
+        export::run(store, &[signer().key().clone()], &out, &wanted, &told).await.unwrap();
         let folder = Folder(out.clone());
         let names = folder.names().unwrap();
         InMemory(names.into_iter().map(|name| (name.clone(), std::fs::read(out.join(&name)).unwrap())).collect())
@@ -136,7 +137,7 @@ impl Site {
 
 /// Verifies an export.
 pub(super) async fn offline(files: &InMemory, partial: bool) -> Audit {
-    let export = Export::new(files, signer().key().to_string());
+    let export = Export::new(files, &[signer().key().clone()]);
     verify::verify(&export, &Terms { partial, ..terms() }).await.unwrap()
 }
 
