@@ -4,8 +4,9 @@
 
 use super::recorded::{Change, Question, Recorded};
 use crate::audit::bundle::KeptBundle;
-use crate::domain::{Action, Digest, InvestigationId, PolicyRef, RiskDecision, Ruling, Target};
-use crate::domain::{DecisionId, Reason, Requirement};
+use crate::domain::{
+    Action, DecisionId, InvestigationId, PolicyRef, Reason, Requirement, RiskDecision, Ruling, Target,
+};
 use crate::gate::{Gate, Wanted};
 use crate::journal::Call;
 use crate::policy::{ActionInput, Bundle, Decision, InputKind, Policy, RegoPolicy, RiskInput, ran_out_of_time};
@@ -177,15 +178,18 @@ fn difference(was: &Decision, now: &Decision) -> Option<String> {
                 () if was.expires_s != now.expires_s => "its question stands another time".into(),
                 () if was.duties != now.duties => "its policies demand other duties".into(),
                 () if was.for_model != now.for_model => "the proposer is told otherwise".into(),
-                () => of_another(&was.policy.digest, &now.policy.digest),
+                () => of_another(&was.policy, &now.policy),
             }
         }
-        (was, now) => of_another(&was.policy().digest, &now.policy().digest),
+        (was, now) => of_another(was.policy(), now.policy()),
     })
 }
 
-fn of_another(was: &Digest, now: &Digest) -> String {
-    format!("it names the policies {}…, those are {}…", was.short(12), now.short(12))
+fn of_another(was: &PolicyRef, now: &PolicyRef) -> String {
+    match was == now {
+        true => "its policies give an answer with other parts".into(),
+        false => format!("it names the policies {}, they call themselves {}", was.bundle, now.bundle),
+    }
 }
 
 fn or_none(names: &str) -> &str {

@@ -82,6 +82,11 @@ async fn decisions_are_made_again_and_told_as_opa_tells_them() {
         let bundle = decision["bundles"].as_object().unwrap().values().next().unwrap();
         assert_eq!(bundle["revision"], decision["result"]["policy"]["digest"]);
     }
+    let server = site.up().await;
+    let answer = site.get("/api/v1/audit/export?format=opa").await.unwrap();
+    let served: Vec<Value> = answer.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((answer.status, served), (200, decisions));
+    stopped(server).await;
     said(&site, 2, &["audit", "export", "--format", "rego", "--out", &folder(&site, "no").1]);
     said(&site, 2, &["audit", "export", "--format", "opa", "--out", &text]);
 

@@ -9,7 +9,7 @@ use crate::domain::AlertStatus;
 use crate::edge::SystemEntropy;
 use crate::engine::checkpoints::Checkpoints;
 use crate::engine::retention::{Retention, delete_due};
-use crate::journal::{Investigation, View};
+use crate::journal::{Investigation, PolicyActivated, View};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Append, Arrival, Blob, Blobs, Journal, Log, Store};
 use std::io::{self, BufRead, Cursor};
@@ -196,6 +196,19 @@ async fn retention_deletes_what_is_due_and_everything_still_verifies() {
     let day = Duration::from_secs(86_400);
     let retention = Retention { payloads: Some(400 * day), transcripts: Some(30 * day) };
     let old = site.investigate("old", &[]).await;
+    // Policies stay, however they came into force.
+    let mut blobs = vec![];
+    let policy = PolicyRef { digest: bundle().digest(), bundle: "b@1".into() };
+    let activated = Body::PolicyActivated(PolicyActivated {
+        bundle: Some(site.keep(&mut blobs, &serde_json::to_string(&bundle()).unwrap())),
+        before: policy.clone(),
+        policy,
+        trigger: "watch".into(),
+        by: vec![],
+        files: vec![],
+        shadow: false,
+    });
+    site.store.append_system(vec![Draft::engine(activated)], blobs, site.clock.now()).await.unwrap();
     let due = async |site: &Site| delete_due(site.store.as_ref(), retention, site.clock.now()).await.unwrap();
     assert_eq!(due(&site).await, 0);
     site.clock.0.store(399 * 86_400, Ordering::Relaxed);
@@ -212,7 +225,7 @@ async fn retention_deletes_what_is_due_and_everything_still_verifies() {
     site.sign().await;
     let live = site.live().await;
     assert!(live.pass, "{live:#?}");
-    assert_eq!((live.payloads_redacted, live.payloads_missing, live.declarations, live.policies), (4, 0, 1, 1));
+    assert_eq!((live.payloads_redacted, live.payloads_missing, live.declarations, live.policies), (4, 0, 1, 2));
     let exported = offline(&site.export(None, Words::Jsonl).await, false).await;
     assert!(exported.pass && exported.payloads_redacted == 4, "{exported:#?}");
     let log = site.store.log(0, 1_000).await.unwrap();
