@@ -144,11 +144,14 @@ fn ruling(verdict: Verdict) -> Ruling {
     }
 }
 
+/// What was judged, in these tests.
+const INPUT: &str = r#"{"of":"a test"}"#;
+
 /// What firewarden writes of one investigation.
 fn bodies(read: Verdict, mut keep: impl FnMut(&str) -> BlobRef) -> Vec<Body> {
     let mut opening = event("A", "d");
     opening.raw = keep("raw");
-    let input = keep("input");
+    let input = keep(INPUT);
     let mut bodies = vec![];
     let decision = RiskDecision {
         id: DecisionId::new(Uuid::from_u128(1)),
@@ -156,7 +159,7 @@ fn bodies(read: Verdict, mut keep: impl FnMut(&str) -> BlobRef) -> Vec<Body> {
         reasons: vec![],
         obligations: vec![],
         policy: ruling(Verdict::Allow).policy,
-        input_digest: Digest::of("i"),
+        input_digest: crate::policy::input_digest(&serde_json::from_str(INPUT).unwrap()).unwrap(),
         error: None,
     };
     bodies.push(Body::EventReceived {

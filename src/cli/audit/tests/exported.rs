@@ -73,7 +73,10 @@ impl Site {
         let entropy = SystemEntropy::default();
         let now = self.clock.now();
         let mut blobs = vec![];
-        let mut bodies = bodies(Verdict::Allow, |text| self.keep(&mut blobs, &format!("{text} of {name}")));
+        let mut bodies = bodies(Verdict::Allow, |text| match text {
+            INPUT => self.keep(&mut blobs, text),
+            text => self.keep(&mut blobs, &format!("{text} of {name}")),
+        });
         let Body::EventReceived { event, .. } = bodies.remove(0) else { panic!() };
         let raw = blobs.remove(0);
         let event = SreEvent {
