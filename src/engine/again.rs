@@ -3,19 +3,11 @@
 //! policies answer.
 
 use super::recorded::{Change, Question, Recorded};
-use crate::audit::bundle::KeptBundle;
-use crate::domain::{
-    Action, DecisionId, InvestigationId, PolicyRef, Reason, Requirement, RiskDecision, Ruling, Target,
-};
+use crate::domain::{Action, DecisionId, InvestigationId, PolicyRef, Reason, Requirement, Ruling, Target};
 use crate::gate::{Gate, Wanted};
 use crate::journal::Call;
-use crate::policy::{ActionInput, Bundle, Decision, InputKind, Policy, RegoPolicy, RiskInput, ran_out_of_time};
+use crate::policy::{ActionInput, Decision, KeptPolicy, RiskInput, ran_out_of_time};
 use serde_json::Value;
-use std::sync::Arc;
-use std::time::Duration;
-
-/// Time for one decision: nobody waits for it.
-const LIMIT: Duration = Duration::from_secs(10);
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,26 +20,12 @@ pub enum Again {
     Cannot(&'static str),
 }
 
-/// The policies of the past, ready to decide.
-///
-/// # Errors
-/// Why this program cannot decide by them as the one that kept them did.
-pub fn policies(kept: KeptBundle) -> Result<Arc<RegoPolicy>, &'static str> {
-    let digest = kept.digest();
-    let bundle = Bundle::from_files(kept.files);
-    if *bundle.digest() != digest {
-        return Err("it was made with another interpreter or contract");
-    }
-    let policy = RegoPolicy::load(&bundle).map_err(|_| "this version does not load its policies any more")?;
-    Ok(Arc::new(policy.with_limit(LIMIT)))
-}
-
 /// Makes `recorded` again from `input`, which is what was judged, by `policy`, which is what judged it.
-pub fn again(policy: &Arc<RegoPolicy>, recorded: &Recorded, input: &Value) -> Again {
+pub fn again(policy: &KeptPolicy, recorded: &Recorded, input: &Value) -> Again {
     if recorded.decision.error().is_some_and(ran_out_of_time) {
         return Again::Cannot("its time was over when it was made");
     }
-    let gate = Gate::new(Arc::new(OfRecord { policy: policy.clone(), input: input.clone() }));
+    let gate = Gate::new(policy.about(input.clone()));
     let made = match &recorded.question {
         Question::Incident => match serde_json::from_value::<RiskInput>(input.clone()) {
             Ok(input) => Decision::Risk(gate.assess(recorded.id, &input)),
@@ -113,34 +91,6 @@ fn call_of(input: &ActionInput) -> Call {
         args: Value::Object(input.call.args.clone()),
         effect: None,
         need: Value::Null,
-    }
-}
-
-/// Decides about the document as it was recorded, and not about what this program reads out of it: an
-/// older one wrote other keys.
-#[derive(Debug)]
-struct OfRecord {
-    policy: Arc<RegoPolicy>,
-    input: Value,
-}
-
-impl Policy for OfRecord {
-    fn assess(&self, id: DecisionId, input: &RiskInput) -> RiskDecision {
-        match self.policy.decide_as_it_is(id, InputKind::Risk, &self.input) {
-            Decision::Risk(decision) => decision,
-            Decision::Action(_) => self.policy.assess(id, input),
-        }
-    }
-
-    fn rule(&self, id: DecisionId, input: &ActionInput) -> Ruling {
-        match self.policy.decide_as_it_is(id, InputKind::Action, &self.input) {
-            Decision::Action(ruling) => ruling,
-            Decision::Risk(_) => self.policy.rule(id, input),
-        }
-    }
-
-    fn reference(&self) -> PolicyRef {
-        self.policy.reference()
     }
 }
 

@@ -6,9 +6,7 @@ use super::outcome::{Outcome, Phase};
 use super::proposal::{Call, Proposal};
 use super::spending::{is_zero, is_zero_usd};
 use super::summary::SummaryOf;
-use super::system::{
-    Abandoned, Deleted, KeyRotated, PolicyActivated, PolicyRejected, Quarantined, ShadowDiffered, Started,
-};
+use super::system::{Abandoned, Deleted, PolicyActivated, PolicyRejected, Quarantined, ShadowDiffered, Started};
 use crate::domain::{
     Action, ActionId, ApprovalId, ApprovalState, BlobRef, DecisionId, Digest, EffectKeys, EventId, Marker, Person,
     Receipt, Reconciled, ReportVerdict, Requirement, Risk, RiskDecision, Ruling, Rung, SreEvent, Usage,
@@ -490,7 +488,7 @@ pub enum Body {
     /// The policy that is tried beside the one in force would have answered otherwise.
     ShadowDiffered(ShadowDiffered),
     /// Another key signs from here on.
-    KeyRotated(KeyRotated),
+    KeyRotated(super::system::KeyRotated),
     /// The process stopped in good order.
     Stopped {},
     /// An investigation could not be continued and was given up.

@@ -94,7 +94,7 @@ impl RegoPolicy {
 
     /// Judges an input beneath its validation, as one of the past that an older program wrote. Where the
     /// words that set the floor are not there, the strictest are taken.
-    pub fn decide_as_it_is(&self, id: DecisionId, kind: InputKind, input: &Value) -> Decision {
+    pub(super) fn decide_as_it_is(&self, id: DecisionId, kind: InputKind, input: &Value) -> Decision {
         let word = |pointer: &str| input.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         match kind {
             InputKind::Risk => {

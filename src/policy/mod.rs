@@ -6,6 +6,7 @@
 //! - `combine`: how the contributions of rules become one answer,
 //! - [`Decision`]: an answer as a document; [`schema`]: the inputs as JSON Schemas,
 //! - [`Explanation`]: why an answer is what it is,
+//! - [`KeptPolicy`]: one of the past,
 //! - [`LivePolicy`]: the one in force, exchanged while it is asked; [`prove`]: before that,
 //! - [`run_tests`]: the bundle's own tests.
 
@@ -22,6 +23,7 @@ mod docs;
 mod drill;
 mod explain;
 mod host;
+mod kept;
 mod live;
 mod obligation;
 mod org;
@@ -43,6 +45,7 @@ pub use diagnostic::Diagnostic;
 pub use drill::{DrillReport, LetThrough, WeakField, drill};
 pub use explain::{Change, Counterfactual, Explanation, RuleTrace};
 pub use host::RegoPolicy;
+pub use kept::KeptPolicy;
 pub use live::{LivePolicy, Refusal, Tally, Tried, prove, refuses_all_drills};
 pub use replay::{Changed, Past, Replay};
 #[cfg(test)]

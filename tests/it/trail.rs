@@ -157,7 +157,7 @@ async fn a_kept_checkpoint_and_one_investigation_are_enough_for_a_stranger() {
     assert!(told.contains("of 2 chains"), "{told}");
     let verify = ["audit", "verify", "--export", &text, "--key", key, "--investigation", &first];
     assert_eq!(json_of(&site, 0, &verify)["investigations"], 1);
-    said(&site, 2, &["audit", "export", "--investigation", nowhere, "--out", &folder(&site, "none").1]);
+    said(&site, 2, &["audit", "export", "--investigation", nowhere, "--out", &folder(&site, "nothing").1]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,19 +4,18 @@ use super::found::{Audit, Check};
 use super::ledger::Ledger;
 use crate::audit::bundle::KeptBundle;
 use crate::domain::{BlobRef, Digest};
-use crate::engine::again::{Again, again, policies};
+use crate::engine::again::{Again, again};
 use crate::engine::recorded::{self, Input, Inputs, Recorded};
 use crate::journal::{Body, Entry};
-use crate::policy::RegoPolicy;
+use crate::policy::KeptPolicy;
 use crate::store::StoreError;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
 /// Bundles that are held ready; investigations follow each other in time, and so do bundles.
 const READY: usize = 8;
 
 /// What decided, ready to decide again or not; why not.
-type Judge = Result<Arc<RegoPolicy>, &'static str>;
+type Judge = Result<KeptPolicy, &'static str>;
 
 /// The bundles that decided, and the work with them.
 #[derive(Default)]
@@ -107,7 +106,7 @@ impl Decisions {
             Some(blob) => match ledger.blob(blob).await {
                 Ok(None) => Err("its policies were deleted"),
                 Ok(Some(bytes)) => match serde_json::from_slice::<KeptBundle>(&bytes) {
-                    Ok(bundle) if bundle.digest() == *digest => policies(bundle),
+                    Ok(bundle) if bundle.digest() == *digest => KeptPolicy::load(bundle.files, digest),
                     // Told of its bundle already.
                     Ok(_) | Err(_) => Err("its policies are damaged"),
                 },
