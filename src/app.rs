@@ -25,13 +25,15 @@ use crate::engine::checkpoints::{Checkpoints, CheckpointsError};
 use crate::engine::intake::Intake;
 use crate::engine::ledger::Ledger;
 use crate::engine::notify::{LogSink, Sink};
+use crate::engine::rest::{Queue, Rest};
 use crate::engine::routes::{Route, RouteError, Routes};
 use crate::engine::{Engine, PricedModel, check_branch, worker};
 use crate::gate::Gate;
-use crate::http::{self, Access, Gates, Limits, Status, Web};
+use crate::http::{self, Access, Gates, Limits, Status, Storm, Web};
 use crate::journal::{Body, Draft, Started};
 use crate::model::ModelError;
 use crate::policy::{Bundle, LivePolicy, Policy, PolicyError, Tried};
+use crate::sources::Senders;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Journal, Log, Store, StoreError};
 use crate::template::{TemplateError, Templates};
@@ -136,6 +138,9 @@ pub struct App {
     pub engine: Arc<Engine>,
     /// Takes alerts in.
     pub intake: Arc<Intake>,
+    /// Whose alerts are understood.
+    pub senders: Senders,
+    rest: Option<Arc<Rest>>,
     /// The concrete store, for what only it can do.
     store: Arc<SqliteStore>,
     checkpoints: Arc<Checkpoints>,
@@ -331,12 +336,24 @@ impl App {
         });
         // What was spent today bounds what comes; without knowing it nothing is begun.
         engine.ledger.today(engine.store.as_ref(), engine.clock.now()).await?;
-        let intake = Arc::new(Intake::new(dynamic, routes, clock, entropy));
+        let intake = Arc::new(Intake::new(dynamic, routes, clock.clone(), entropy.clone()));
+        let reader = peers::alertmanager(&config)?;
+        let rest = reader.map(|reader| Rest {
+            reader,
+            intake: intake.clone(),
+            redactor: engine.redactor.clone(),
+            hmac_key: store.hmac_key().to_vec(),
+            clock,
+            entropy,
+            queue: Queue::default(),
+        });
+        let senders = Senders::new(config.intake.sources.clone());
         let policy = parts.policy;
         if let Some(tried) = parts.tried {
             reload::try_beside(policy.clone(), tried, engine.store.clone(), engine.clock.clone());
         }
-        Ok(Self { engine, intake, store, checkpoints, access: access::access(&config), policy, config, metrics })
+        let (rest, access) = (rest.map(Arc::new), access::access(&config));
+        Ok(Self { engine, intake, senders, rest, store, checkpoints, access, policy, config, metrics })
     }
 
     /// The configuration that it was made from.
@@ -422,6 +439,9 @@ impl App {
         let audit_key = self.checkpoints.key().to_string();
         Arc::new(Web {
             intake: self.intake.clone(),
+            senders: self.senders.clone(),
+            storm: Storm::new(self.config.intake.storm_per_minute),
+            rest: self.rest.clone(),
             store: self.engine.store.clone(),
             access: ArcSwap::from_pointee(self.access.clone()),
             redactor: self.engine.redactor.clone(),

@@ -1,6 +1,6 @@
 //! L6: from alert to report.
 //!
-//! - [`routes`], [`intake`]: what comes in, and where it belongs
+//! - [`routes`], [`intake`]: what comes in, and where it belongs; [`rest`]: what was left out of it
 //! - [`worker`]: claims investigations and lets a [`driver`] work on each
 //! - [`driver`]: the loop: next step, perform, append, apply
 //! - [`assess`], [`survey`], [`read`], [`ask`], [`report`], [`notify`]: one file per step
@@ -31,6 +31,7 @@ pub mod propose;
 mod read;
 pub mod recorded;
 mod report;
+pub mod rest;
 pub mod retention;
 pub mod routes;
 mod spend;

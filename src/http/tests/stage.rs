@@ -1,10 +1,13 @@
 //! A router over a SQLite store in a temporary folder, whose commits can be made to fail.
 
 use crate::domain::{ApprovalId, BlobRef, Clock, DayBudget, Entropy, EventId, InvestigationId, Redactor, Secret};
+use crate::edge::AlertmanagerReader;
 use crate::engine::intake::Intake;
+use crate::engine::rest::{Queue, Rest};
 use crate::engine::routes::Routes;
-use crate::http::{Access, AccessToken, Gates, IntakeToken, Limits, Policies, Role, Status, Web, router};
+use crate::http::{Access, AccessToken, Gates, IntakeToken, Limits, Policies, Role, Status, Storm, Web, router};
 use crate::journal::{ApprovalView, Body, Deleted, Draft, Entry, Head, Outcome, Retained, View};
+use crate::sources::Senders;
 use crate::store::sqlite::SqliteStore;
 use crate::store::*;
 use arc_swap::ArcSwap;
@@ -270,13 +273,18 @@ impl Stage {
             token: Secret::new(token, "env:X"),
         };
         Self::with(Access {
-            intake: vec![IntakeToken { source: "*".into(), token: Secret::new("for-alerts", "env:Y") }],
+            intake: vec![IntakeToken { source: "*".into(), token: Secret::new("for-alerts", "env:Y"), signed: None }],
             tokens: vec![token("ann", Role::Viewer, "ann-views"), token("bob", Role::Operator, "bob-operates")],
         })
         .await
     }
 
     pub(super) async fn with(access: Access) -> Self {
+        Self::beside(access, None).await
+    }
+
+    /// With an Alertmanager that can be asked.
+    pub(super) async fn beside(access: Access, alertmanager: Option<&str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let entropy = Arc::new(Counting::default());
         let inner = SqliteStore::open(&folder.path().join("x.db"), &*entropy).await.unwrap();
@@ -288,12 +296,28 @@ impl Stage {
             clock.clone(),
             entropy.clone(),
         );
+        let intake = Arc::new(intake);
+        let redactor = Arc::new(ArcSwap::from_pointee(Redactor::new(["s3cr3t-value"]).unwrap()));
+        let rest = alertmanager.map(|url| {
+            Arc::new(Rest {
+                reader: AlertmanagerReader::new(url, None).unwrap(),
+                intake: intake.clone(),
+                redactor: redactor.clone(),
+                hmac_key: b"key".to_vec(),
+                clock: clock.clone(),
+                entropy: entropy.clone(),
+                queue: Queue::default(),
+            })
+        });
         let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
         let web = Web {
-            intake: Arc::new(intake),
+            intake,
+            senders: Senders::default(),
+            storm: Storm::new(120),
+            rest,
             store: store.clone(),
             access: ArcSwap::from_pointee(access),
-            redactor: Arc::new(ArcSwap::from_pointee(Redactor::new(["s3cr3t-value"]).unwrap())),
+            redactor,
             hmac_key: b"key".to_vec(),
             status: Arc::new(|| Status {
                 policies_loaded: true,

@@ -1,5 +1,7 @@
+use super::super::Mapped;
+use super::super::draft::NOTE;
 use super::*;
-use crate::domain::{Entropy, Redactor, ResourceType};
+use crate::domain::{Entropy, Redactor, ResourceType, Severity, SreEvent};
 use proptest::prelude::*;
 use serde_json::json;
 use std::sync::LazyLock;
@@ -25,7 +27,8 @@ fn normalise(body: &Value) -> Result<Normalised, SourceError> {
     let entropy = Counting::default();
     let at = "2026-11-21T00:00:00Z".parse().unwrap();
     let mapping = Mapping { at, entropy: &entropy, redactor: &REDACTOR, hmac_key: b"key" };
-    Alertmanager.normalise(body, body.to_string().as_bytes(), &mapping)
+    let raw = body.to_string();
+    Alertmanager.normalise(&Delivery::plain(body, raw.as_bytes()), &mapping)
 }
 
 fn one(alert: Value) -> SreEvent {
