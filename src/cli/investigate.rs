@@ -203,12 +203,7 @@ fn asked() {
 }
 
 /// In this process.
-async fn here(
-    app: &App,
-    source: Option<&str>,
-    bytes: &[u8],
-    mut progress: Progress,
-) -> Result<Vec<Report>, Failure> {
+async fn here(app: &App, source: Option<&str>, bytes: &[u8], mut progress: Progress) -> Result<Vec<Report>, Failure> {
     let (stop, stopped) = watch::channel(false);
     let mut interrupted = super::serve::stop_on_signal()?;
     let investigated = async {

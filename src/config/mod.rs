@@ -28,6 +28,7 @@ mod suggest;
 mod tree;
 mod units;
 
+pub use crate::http::IntakeToken;
 pub use file::{JiraDeployment, LogFormat, Price, ProbeMethod, Provider, Role};
 pub use load::{Loaded, Sources};
 pub use looking::{Alertmanager, Elasticsearch, Github, GithubCredential, Jira, Loki, ProbeTarget, Runbooks};
@@ -39,7 +40,6 @@ pub use units::{Size, Span};
 use crate::domain::{Budget, DayBudget, Secret, Severity};
 use crate::engine::Summaries;
 use crate::engine::retention::Retention;
-pub use crate::http::IntakeToken;
 use crate::journal::PullPlace;
 use crate::model::{CacheMarks, Structured};
 use crate::sources::JsonMapping;

@@ -248,9 +248,7 @@ fn receipt(mut rows: Vec<Row>, waits: &[bool], admitted: Vec<Admitted>, truncate
     let mut counters = Counters::default();
     let mut admitted = admitted.into_iter();
     for (row, waits) in rows.iter_mut().zip(waits) {
-        if *waits
-            && let Some(answer) = admitted.next()
-        {
+        if *waits && let Some(answer) = admitted.next() {
             row.event_id = Some(answer.event);
             row.job_id = answer.investigation;
             row.outcome = answer.fate;

@@ -34,9 +34,10 @@ impl Granted {
     }
 
     fn add(&mut self, source: &str) {
-        match source {
-            "*" => self.everyone = true,
-            source => drop(self.sources.insert(source.to_owned())),
+        if source == "*" {
+            self.everyone = true;
+        } else {
+            self.sources.insert(source.to_owned());
         }
     }
 
@@ -87,8 +88,8 @@ impl Access {
     /// one): then its body is worth reading.
     pub fn may_be_signed(&self, headers: &HeaderMap, source: Option<&str>) -> bool {
         let fits = |known: &&IntakeToken| source.is_none_or(|source| known.source == "*" || known.source == source);
-        let signed = self.intake.iter().filter(fits).filter_map(|known| known.signed.as_ref());
-        signed.into_iter().any(|signed| headers.contains_key(signed.header.as_str()))
+        let mut signed = self.intake.iter().filter(fits).filter_map(|known| known.signed.as_ref());
+        signed.any(|signed| headers.contains_key(signed.header.as_str()))
     }
 
     /// Whose alerts the signatures of `body` let in, and whether one that fits was refused for its age.

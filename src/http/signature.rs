@@ -87,7 +87,10 @@ impl Signed {
     fn is_fresh(&self, time: &str, now: Timestamp) -> bool {
         let Ok(count) = time.parse::<i64>() else { return false };
         // Milliseconds have three digits more.
-        let sent = if count.abs() < 100_000_000_000 { Timestamp::from_second(count) } else { Timestamp::from_millisecond(count) };
+        let sent = match count.unsigned_abs() {
+            0..100_000_000_000 => Timestamp::from_second(count),
+            _ => Timestamp::from_millisecond(count),
+        };
         let tolerance = SignedDuration::try_from(self.tolerance).unwrap_or(SignedDuration::MAX);
         sent.is_ok_and(|sent| now.duration_since(sent).abs() <= tolerance)
     }
@@ -164,6 +167,7 @@ pub(super) mod tests {
             ((second - 301).to_string(), Told::Stale),
             ((second + 301).to_string(), Told::Stale),
             (i64::MAX.to_string(), Told::Stale),
+            (i64::MIN.to_string(), Told::Stale),
             ("yesterday".into(), Told::Stale),
         ] {
             assert_eq!(at(&time, &time), expected, "{time}");

@@ -169,9 +169,8 @@ fn too_many(source: &str, wait_s: u32) -> Problem {
 
 /// The headers that a mapping may look at: none that carries a credential.
 fn told(headers: &HeaderMap) -> BTreeMap<String, String> {
-    let wanted = |name: &str| {
-        name.starts_with("ce-") || name == header::CONTENT_TYPE.as_str() || name == "sentry-hook-resource"
-    };
+    let wanted =
+        |name: &str| name.starts_with("ce-") || name == header::CONTENT_TYPE.as_str() || name == "sentry-hook-resource";
     let text = |name: &axum::http::HeaderName, value: &axum::http::HeaderValue| {
         let value = value.to_str().ok().filter(|value| value.len() <= MAX_HEADER)?;
         wanted(name.as_str()).then(|| (name.as_str().to_owned(), value.to_owned()))

@@ -110,7 +110,8 @@ fn read(event: &Value) -> Result<Draft, String> {
     if !event.is_object() {
         return Err(format!("the event is {}, not an object", kind_of(event)));
     }
-    let required = |key: &str| text(event, &format!("/{key}")).ok_or_else(|| format!("the attribute `{key}` is missing"));
+    let required =
+        |key: &str| text(event, &format!("/{key}")).ok_or_else(|| format!("the attribute `{key}` is missing"));
     let (id, source, kind) = (required("id")?, required("source")?, required("type")?);
     let subject = text(event, "/subject");
     let empty = json!({});
@@ -136,7 +137,7 @@ fn read(event: &Value) -> Result<Draft, String> {
     } else {
         draft.ends_at = draft.ends_at.or_else(|| event.get("time").and_then(time));
     }
-    draft.label("ce_id", Some(id));
+    draft.annotation("ce_id", Some(id));
     draft.label("ce_source", Some(source));
     draft.label("ce_type", Some(kind));
     draft.label("ce_subject", subject);

@@ -58,9 +58,9 @@ fn read(body: &Value) -> Read {
     for text in more.into_iter().flatten() {
         add(&mut labels_found, labels(Some(&Value::from(text))));
     }
-    let severity = match () {
-        () if state.to_ascii_lowercase().contains("warn") => Severity::Warning,
-        () => of("priority").or_else(|| of("alert_type")).map_or(Severity::Warning, urgency),
+    let severity = match state.to_ascii_lowercase().contains("warn") {
+        true => Severity::Warning,
+        false => of("priority").or_else(|| of("alert_type")).map_or(Severity::Warning, urgency),
     };
     let scope = of("scope").unwrap_or(group);
     let by_monitor = of("alert_id").map(|id| format!("{id}/{scope}"));

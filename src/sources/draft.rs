@@ -94,7 +94,9 @@ impl Draft {
         let (mut annotations, annotations_left_out) = bounds.take(&self.annotations);
         let given = self.fingerprint.map(|text| one_line(&text, MAX_NAME)).filter(|text| !text.is_empty());
         if labels.is_empty() && annotations.is_empty() && given.is_none() {
-            return Err("the alert has neither labels nor annotations nor a fingerprint: nothing says what it is".into());
+            return Err(
+                "the alert has neither labels nor annotations nor a fingerprint: nothing says what it is".into()
+            );
         }
         // A text that nobody can see says nothing.
         let seen = |text: &&str| !one_line(text, MAX_NAME).is_empty();
@@ -113,8 +115,9 @@ impl Draft {
         };
         let severity = match self.status {
             AlertStatus::Resolved => Severity::Info,
-            AlertStatus::Firing => severity
-                .unwrap_or_else(|| Severity::from_sender(labels.get("severity").map_or("", String::as_str))),
+            AlertStatus::Firing => {
+                severity.unwrap_or_else(|| Severity::from_sender(labels.get("severity").map_or("", String::as_str)))
+            }
         };
         let name = one_line(name, MAX_NAME);
         let subject = one_line(subject, MAX_NAME);

@@ -144,8 +144,24 @@ pub(super) fn urgency(word: &str) -> Severity {
 /// Whether a word for a state says that it is over.
 pub(super) fn is_over(word: &str) -> bool {
     const WORDS: [&str; 18] = [
-        "resolved", "resolve", "ok", "up", "recovered", "recovery", "closed", "close", "cleared", "clear", "normal",
-        "healthy", "passed", "passing", "inactive", "fixed", "success", "online",
+        "resolved",
+        "resolve",
+        "ok",
+        "up",
+        "recovered",
+        "recovery",
+        "closed",
+        "close",
+        "cleared",
+        "clear",
+        "normal",
+        "healthy",
+        "passed",
+        "passing",
+        "inactive",
+        "fixed",
+        "success",
+        "online",
     ];
     WORDS.contains(&word.trim().to_ascii_lowercase().as_str())
 }

@@ -19,10 +19,10 @@ pub fn unwrap<'b>(content_type: Option<&str>, bytes: &'b [u8]) -> Cow<'b, [u8]> 
         return Cow::Borrowed(bytes);
     }
     let lower = kind.to_ascii_lowercase();
-    let found = match () {
-        () if lower.starts_with("multipart/form-data") => multipart(kind, bytes),
-        () if lower.starts_with("application/x-www-form-urlencoded") => encoded(bytes),
-        () => None,
+    let found = match lower.split(';').next().unwrap_or_default().trim() {
+        "multipart/form-data" => multipart(kind, bytes),
+        "application/x-www-form-urlencoded" => encoded(bytes),
+        _ => None,
     };
     found.map_or(Cow::Borrowed(bytes), Cow::Owned)
 }
@@ -90,8 +90,12 @@ mod tests {
             (FORM, "alert!", "alert!"),
             (FORM, "a=1&a=2", "a=1&a=2"),
             (None, "a=1", "a=1"),
-            (Some("multipart/form-data; boundary=XX"), "--XX\r\nContent-Disposition: form-data; name=\"other\"\r\n\r\n1\r\n\
-              --XX\r\nContent-Disposition: form-data; name=\"data\"\r\n\r\n{\"a\":\r\n1}\r\n--XX--\r\n", "{\"a\":\r\n1}"),
+            (
+                Some("multipart/form-data; boundary=XX"),
+                "--XX\r\nContent-Disposition: form-data; name=\"other\"\r\n\r\n1\r\n\
+              --XX\r\nContent-Disposition: form-data; name=\"data\"\r\n\r\n{\"a\":\r\n1}\r\n--XX--\r\n",
+                "{\"a\":\r\n1}",
+            ),
             (Some("multipart/form-data"), "--XX", "--XX"),
             (Some("multipart/form-data; boundary=\"\""), "--XX", "--XX"),
         ] {

@@ -21,8 +21,20 @@ const END: [&str; 4] = ["endsAt", "ends_at", "ended_at", "resolved_at"];
 const ADDRESS: [&str; 3] = ["url", "link", "generatorURL"];
 /// What stands in an object itself and is a label everywhere else.
 const LABELS: [&str; 14] = [
-    "namespace", "cluster", "pod", "container", "node", "deployment", "statefulset", "persistentvolumeclaim", "job",
-    "service", "instance", "hostname", "environment", "source",
+    "namespace",
+    "cluster",
+    "pod",
+    "container",
+    "node",
+    "deployment",
+    "statefulset",
+    "persistentvolumeclaim",
+    "job",
+    "service",
+    "instance",
+    "hostname",
+    "environment",
+    "source",
 ];
 
 /// Scripts, Portainer and whoever else: an object, or a list of them.
@@ -97,7 +109,8 @@ fn first<'v>(alert: &'v Value, keys: &[&str]) -> Option<&'v str> {
 }
 
 fn says_something(alert: &Value) -> bool {
-    alert.is_object() && (first(alert, &SUBJECT).is_some() || first(alert, &SAID).is_some() || first(alert, &ALERT).is_some())
+    alert.is_object()
+        && (first(alert, &SUBJECT).is_some() || first(alert, &SAID).is_some() || first(alert, &ALERT).is_some())
 }
 
 /// Reads one alert, redacted already.
@@ -112,7 +125,9 @@ pub(super) fn draft(alert: &Value) -> Result<Draft, String> {
     };
     let subject = first(alert, &SUBJECT);
     // Without a word for it, the state may say how bad it is.
-    let down = state.as_deref().is_some_and(|state| ["down", "critical", "fatal"].iter().any(|w| state.eq_ignore_ascii_case(w)));
+    let down = state
+        .as_deref()
+        .is_some_and(|state| ["down", "critical", "fatal"].iter().any(|w| state.eq_ignore_ascii_case(w)));
     let severity = match word(&LOUD) {
         Some(word) => urgency(&word),
         None if down => Severity::Critical,

@@ -77,6 +77,7 @@ fn read(body: &Value) -> Result<Read, String> {
     draft.label("incident_key", text(body, "/event/data/incident_key"));
     draft.label("incident_number", scalar(body, "/event/data/number").as_deref());
     draft.annotation("summary", title);
-    draft.annotation("description", text(body, "/event/data/body/details").or_else(|| text(body, "/event/client/name")));
+    draft
+        .annotation("description", text(body, "/event/data/body/details").or_else(|| text(body, "/event/client/name")));
     Ok(draft.into())
 }

@@ -57,9 +57,9 @@ fn read(body: &Value) -> Vec<Result<Read, String>> {
         return match action {
             "critical" => vec![metric(body, Severity::Critical, AlertStatus::Firing)],
             "warning" => vec![metric(body, Severity::Warning, AlertStatus::Firing)],
-            "resolved" => [Severity::Critical, Severity::Warning]
-                .map(|level| metric(body, level, AlertStatus::Resolved))
-                .into(),
+            "resolved" => {
+                [Severity::Critical, Severity::Warning].map(|level| metric(body, level, AlertStatus::Resolved)).into()
+            }
             action => vec![Ok(notice(format!("`{action}` of a metric alert says nothing of its state"), None))],
         };
     }

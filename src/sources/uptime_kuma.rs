@@ -11,8 +11,21 @@ const NAME: &str = "uptime-kuma";
 
 /// What of a monitor is kept: the rest holds credentials, and whatever later versions add may, too.
 const KEPT: [&str; 15] = [
-    "id", "name", "description", "pathName", "parent", "type", "url", "method", "hostname", "port", "interval",
-    "maxretries", "keyword", "tags", "accepted_statuscodes",
+    "id",
+    "name",
+    "description",
+    "pathName",
+    "parent",
+    "type",
+    "url",
+    "method",
+    "hostname",
+    "port",
+    "interval",
+    "maxretries",
+    "keyword",
+    "tags",
+    "accepted_statuscodes",
 ];
 
 /// Uptime Kuma.
@@ -77,7 +90,8 @@ fn read(body: &Value) -> Result<Read, String> {
         _ => return Err("`heartbeat.status` is none of 0 (down), 1 (up), 2 (pending), 3 (maintenance)".into()),
     };
     let id = scalar(body, "/monitor/id").or_else(|| scalar(body, "/heartbeat/monitorID"));
-    let id = id.or_else(|| name.map(str::to_owned)).ok_or("neither `monitor.id` nor `monitor.name` says whose it is")?;
+    let id =
+        id.or_else(|| name.map(str::to_owned)).ok_or("neither `monitor.id` nor `monitor.name` says whose it is")?;
     let mut draft = Draft {
         severity: Some(Severity::Critical),
         fingerprint: Some(format!("monitor:{id}")),
@@ -118,7 +132,8 @@ fn without_heartbeat(body: &Value, name: Option<&str>, msg: Option<&str>) -> Rea
         subject,
         ..Draft::new(AlertStatus::Firing)
     };
-    draft.label("certificate", Some(about));
+    let certificate = draft.subject.clone();
+    draft.label("certificate", certificate.as_deref());
     draft.annotation("summary", msg);
     draft.into()
 }

@@ -24,6 +24,7 @@
 //! - [`hostile`]: a model that is the attacker, judged by what the servers saw
 //! - [`faults`]: every named fault of a model has its test
 //! - [`peers`]: programs of others, Prometheus for one; run by `./tests/run`
+//! - [`senders`]: senders as they really call, and their credentials
 //! - [`figures`]: the figures of `docs/benchmarks.md`; run by `tests/bench/run`
 //! - [`support`]: the processes and servers that these need
 
@@ -60,6 +61,7 @@ mod policies;
 mod replayed;
 mod scenarios;
 mod secrets;
+mod senders;
 mod silences;
 mod summaries;
 mod support;

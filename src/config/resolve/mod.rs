@@ -20,8 +20,8 @@ use super::secret::{self, Reference};
 use super::suggest::nearest;
 use super::tree::{Place, Step, path_text};
 use super::{
-    AccessToken, Config, ConfigError, Kubernetes, KubernetesWriter, Loaded, Model, Notify, Places,
-    Problem, Prometheus, Route, RouteModel, Server,
+    AccessToken, Config, ConfigError, Kubernetes, KubernetesWriter, Loaded, Model, Notify, Places, Problem, Prometheus,
+    Route, RouteModel, Server,
 };
 use crate::domain::Secret;
 use std::collections::BTreeSet;

@@ -10,10 +10,10 @@ impl AlertmanagerReader {
     /// # Errors
     /// See [`crate::edge::EdgeErrorKind`].
     pub async fn group(&self, receiver: Option<&str>, labels: &Labels) -> Result<Vec<u8>, EdgeError> {
-        let filters: Vec<String> =
-            labels.iter().map(|(name, value)| Matcher::equal(name, value).to_string()).collect();
+        let filters: Vec<String> = labels.iter().map(|(name, value)| Matcher::equal(name, value).to_string()).collect();
         let receiver = receiver.map(literally);
-        let mut query = vec![("active", "true"), ("silenced", "false"), ("inhibited", "false"), ("unprocessed", "false")];
+        let mut query =
+            vec![("active", "true"), ("silenced", "false"), ("inhibited", "false"), ("unprocessed", "false")];
         query.extend(receiver.iter().map(|receiver| ("receiver", receiver.as_str())));
         query.extend(filters.iter().map(|filter| ("filter", filter.as_str())));
         let answer = self.ask(Verb::Get, "alerts", &query, None).await.map_err(|unanswered| unanswered.error)?;

@@ -4,6 +4,9 @@ use crate::edge::http::tests::{http, peer};
 use crate::http::signature::tests::sign;
 use crate::http::{Access, IntakeToken, Signed};
 use axum::http::{Method, Request, StatusCode};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -252,7 +255,8 @@ async fn a_sender_that_passes_its_cap_is_asked_to_wait_and_alertmanager_never_is
 #[tokio::test]
 async fn what_alertmanager_left_out_is_read_from_its_api() {
     for version in ["0.25.0", "0.28.1", "0.33.1"] {
-        let file = format!("{}/tests/fixtures/alertmanager_api/{version}/alerts-filtered.json", env!("CARGO_MANIFEST_DIR"));
+        let file =
+            format!("{}/tests/fixtures/alertmanager_api/{version}/alerts-filtered.json", env!("CARGO_MANIFEST_DIR"));
         let told = std::fs::read(file).unwrap();
         let listed: Value = serde_json::from_slice(&told).unwrap();
         let (address, asked) = peer(move |_| http(200, "application/json", &told));
@@ -275,7 +279,10 @@ async fn what_alertmanager_left_out_is_read_from_its_api() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         };
         let job = &answer["events"][0]["job_id"];
-        assert!(items.iter().all(|item| item["investigation"] == *job && item["status"] == json!("firing")), "{version}");
+        assert!(
+            items.iter().all(|item| item["investigation"] == *job && item["status"] == json!("firing")),
+            "{version}"
+        );
         assert_eq!(stage.web.store.counts().await.unwrap().investigations, 1);
         let asked = asked.lock().unwrap().clone();
         assert!(asked[0].starts_with("GET /api/v2/alerts?active=true") && asked[0].contains("alertname"), "{asked:?}");
@@ -295,4 +302,73 @@ async fn an_alertmanager_that_does_not_answer_costs_nothing_that_was_sent() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(stage.get("/readyz").await.status, StatusCode::OK);
+}
+
+/// A body of some sender with bytes of it changed, left out, or said twice.
+fn broken_body() -> impl Strategy<Value = Vec<u8>> {
+    let samples: Vec<Vec<u8>> = [
+        "grafana/firing",
+        "uptime-kuma/down",
+        "cloudevents/batch",
+        "pagerduty/incident.triggered",
+        "opsgenie/create",
+        "sentry/event_alert.triggered",
+        "datadog/recommended-template",
+        "portainer/generic",
+    ]
+    .iter()
+    .map(|name| sample(name).to_string().into_bytes())
+    .chain([recorded("0.33.1", "firing-group-mixed-with-resolved")["body"].to_string().into_bytes()])
+    .collect();
+    let change = (any::<prop::sample::Index>(), prop::sample::select(b"\"{}[]:,\\0 \xFF\x00n".to_vec()), 0..4_u8);
+    (prop::sample::select(samples), prop::collection::vec(change, 0..4)).prop_map(|(mut body, changes)| {
+        for (at, byte, how) in changes {
+            let at = at.index(body.len().max(1)).min(body.len().saturating_sub(1));
+            match how {
+                _ if body.is_empty() => {}
+                0 => body[at] = byte,
+                1 => drop(body.drain(at..)),
+                2 => {
+                    let twice = body[at..(at + 40).min(body.len())].to_vec();
+                    body.splice(at..at, twice);
+                }
+                _ => body.insert(at, byte),
+            }
+        }
+        body
+    })
+}
+
+/// Nothing is lost silently: a body is refused with a text that helps, or each of its alerts has a row,
+/// and whatever has an id can be read back.
+#[tokio::test]
+async fn any_body_is_refused_with_a_text_or_kept() {
+    let stage = Stage::open().await;
+    let mut runner = TestRunner::deterministic();
+    let (mut taken, mut refused) = (0, 0);
+    for _ in 0..200 {
+        let body = broken_body().new_tree(&mut runner).unwrap().current();
+        let shown = String::from_utf8_lossy(&body).into_owned();
+        stage.clock.forward(60);
+        let answer = stage.post("/api/fleet/events?source=cron", body).await;
+        if answer.status != StatusCode::OK {
+            assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{shown}: {}", answer.text());
+            assert!(answer.json()["detail"].as_str().unwrap().contains("Send"), "{shown}: {}", answer.text());
+            refused += 1;
+            continue;
+        }
+        taken += 1;
+        let answer = answer.json();
+        let counters = ["accepted", "merged", "resolved", "ignored", "quarantined"];
+        let sum: u64 = counters.iter().map(|key| answer[*key].as_u64().unwrap()).sum();
+        let rows = answer["events"].as_array().unwrap();
+        assert_eq!(sum, rows.len() as u64, "{shown}: {answer}");
+        for row in rows {
+            match row["event_id"].as_str() {
+                Some(id) => assert_eq!(stage.get(&format!("/api/v1/events/{id}")).await.status, StatusCode::OK),
+                None => assert!(row["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{shown}: {row}"),
+            }
+        }
+    }
+    assert!(taken > 20 && refused > 20, "{taken} taken, {refused} refused");
 }

@@ -199,7 +199,9 @@ fn monitors_that_are_pending_or_maintained_are_no_alerts() {
     let nameless = json!({"heartbeat": {"status": 0}, "monitor": {"url": "https://a.test"}, "msg": "x"});
     assert_eq!(one(nameless, None).subject, "https://a.test");
     let neither = normalise(&Senders::default(), &json!({"heartbeat": {"status": 0}, "monitor": {}}), None);
-    assert!(matches!(&neither.1.unwrap().items[0], Mapped::Quarantined { reason, .. } if reason.contains("monitor.id")));
+    assert!(
+        matches!(&neither.1.unwrap().items[0], Mapped::Quarantined { reason, .. } if reason.contains("monitor.id"))
+    );
 }
 
 #[test]
@@ -264,14 +266,65 @@ fn json_of_ones_own_is_read_by_its_mapping() {
 /// JSON that is often nearly what some sender sends.
 fn nearly_json() -> impl Strategy<Value = Value> {
     const WORDS: &[&str] = &[
-        "firing", "resolved", "critical", "Create", "Close", "incident.triggered", "triggered", "warning", "1.0", "$ID",
-        "[Recovered] x", "[[", "2026-11-20 23:31:02.123", "0001-01-01T00:00:00Z", "certificate expires", "a:b,c", "", "x",
+        "firing",
+        "resolved",
+        "critical",
+        "Create",
+        "Close",
+        "incident.triggered",
+        "triggered",
+        "warning",
+        "1.0",
+        "$ID",
+        "[Recovered] x",
+        "[[",
+        "2026-11-20 23:31:02.123",
+        "0001-01-01T00:00:00Z",
+        "certificate expires",
+        "a:b,c",
+        "",
+        "x",
     ];
     const KEYS: &[&str] = &[
-        "alerts", "labels", "annotations", "status", "startsAt", "orgId", "state", "title", "heartbeat", "monitor", "msg",
-        "name", "id", "tags", "event", "event_type", "data", "issue", "metric_alert", "action", "alert", "alertId",
-        "createdAt", "installation", "specversion", "source", "type", "time", "data_base64", "subject", "alert_id",
-        "transition", "scope", "date_ms", "org", "service", "severity", "summary", "x",
+        "alerts",
+        "labels",
+        "annotations",
+        "status",
+        "startsAt",
+        "orgId",
+        "state",
+        "title",
+        "heartbeat",
+        "monitor",
+        "msg",
+        "name",
+        "id",
+        "tags",
+        "event",
+        "event_type",
+        "data",
+        "issue",
+        "metric_alert",
+        "action",
+        "alert",
+        "alertId",
+        "createdAt",
+        "installation",
+        "specversion",
+        "source",
+        "type",
+        "time",
+        "data_base64",
+        "subject",
+        "alert_id",
+        "transition",
+        "scope",
+        "date_ms",
+        "org",
+        "service",
+        "severity",
+        "summary",
+        "x",
     ];
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -296,9 +349,18 @@ fn nearly_json() -> impl Strategy<Value = Value> {
 /// A sample with one of its values replaced.
 fn bent_sample() -> impl Strategy<Value = Value> {
     const SAMPLES: &[&str] = &[
-        "grafana/firing", "uptime-kuma/down", "uptime-kuma/certificate", "pagerduty/incident.triggered",
-        "opsgenie/create", "sentry/event_alert.triggered", "sentry/metric_alert.critical", "datadog/default",
-        "datadog/recommended-template", "cloudevents/structured", "cloudevents/batch", "portainer/generic",
+        "grafana/firing",
+        "uptime-kuma/down",
+        "uptime-kuma/certificate",
+        "pagerduty/incident.triggered",
+        "opsgenie/create",
+        "sentry/event_alert.triggered",
+        "sentry/metric_alert.critical",
+        "datadog/default",
+        "datadog/recommended-template",
+        "cloudevents/structured",
+        "cloudevents/batch",
+        "portainer/generic",
     ];
     (prop::sample::select(SAMPLES), any::<prop::sample::Index>(), nearly_json()).prop_map(|(name, index, value)| {
         let mut body = fixture(name);
@@ -316,10 +378,9 @@ fn places_in(value: &Value, at: String, places: &mut Vec<String>) {
         Value::Array(items) => {
             items.iter().enumerate().for_each(|(n, item)| places_in(item, format!("{at}/{n}"), places));
         }
-        Value::Object(map) => map
-            .iter()
-            .filter(|(key, _)| !key.starts_with('_'))
-            .for_each(|(key, item)| places_in(item, format!("{at}/{}", key.replace('~', "~0").replace('/', "~1")), places)),
+        Value::Object(map) => map.iter().filter(|(key, _)| !key.starts_with('_')).for_each(|(key, item)| {
+            places_in(item, format!("{at}/{}", key.replace('~', "~0").replace('/', "~1")), places)
+        }),
         _ => {}
     }
     places.push(at);

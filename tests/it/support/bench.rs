@@ -14,7 +14,7 @@ use firewarden::engine::{Engine, PricedModel, Summaries, driver};
 use firewarden::gate::Gate;
 use firewarden::journal::{Body, Deed, Entry, Investigation};
 use firewarden::policy::{Bundle, RegoPolicy};
-use firewarden::sources::{AlertSource, Alertmanager, Mapping};
+use firewarden::sources::{AlertSource, Alertmanager, Delivery, Mapping};
 use firewarden::store::sqlite::SqliteStore;
 use firewarden::store::{Journal, Signal, Store};
 use firewarden::template::Templates;
@@ -221,7 +221,8 @@ impl Bench {
                         "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "", "fingerprint": fingerprint}]});
         let redactor = REDACTOR.load();
         let mapping = Mapping { at: now, entropy: self.entropy.as_ref(), redactor: &redactor, hmac_key: b"k" };
-        let normalised = Alertmanager.normalise(&body, body.to_string().as_bytes(), &mapping).unwrap();
+        let raw = body.to_string();
+        let normalised = Alertmanager.normalise(&Delivery::plain(&body, raw.as_bytes()), &mapping).unwrap();
         let intake = Intake::new(self.store.clone(), self.routes.clone(), self.clock.clone(), self.entropy.clone());
         let receipt = intake.accept("alertmanager", normalised).await.unwrap();
         receipt.rows[0].job_id.unwrap()
