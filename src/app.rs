@@ -13,14 +13,14 @@ pub mod signing;
 mod sinks;
 
 pub use peers::{
-    alertmanager, elasticsearch, github, github_as_writer, github_writer, http_probe, jira, loki, mcp, prometheus,
-    runbooks,
+    alertmanager, elasticsearch, github, github_as_writer, github_writer, http_probe, jira, kubernetes,
+    kubernetes_writer, loki, mcp, prometheus, runbooks,
 };
 
 use crate::analysis;
-use crate::config::{Config, Kubernetes, Provider, RouteModel};
+use crate::config::{Config, Provider, RouteModel};
 use crate::domain::{Clock, Digest, Entropy, Redactor, Secret};
-use crate::edge::{EdgeError, KubeReader, KubeWriter, SystemClock, SystemEntropy};
+use crate::edge::{EdgeError, SystemClock, SystemEntropy};
 use crate::engine::checkpoints::{Checkpoints, CheckpointsError};
 use crate::engine::intake::Intake;
 use crate::engine::ledger::Ledger;
@@ -194,38 +194,6 @@ pub fn routes(config: &Config) -> Result<Routes, RouteError> {
 /// When they cannot be looked for.
 pub fn redactor(config: &Config) -> Result<Redactor, AppError> {
     Ok(Redactor::new(config.secrets().into_iter().map(Secret::expose))?)
-}
-
-/// The cluster that is configured, if one is.
-///
-/// # Errors
-/// When its settings cannot work.
-pub async fn kubernetes(config: Option<&Kubernetes>) -> Result<Option<KubeReader>, EdgeError> {
-    match config {
-        None => Ok(None),
-        Some(Kubernetes { url: Some(url), bearer, .. }) => KubeReader::at(url, bearer.clone()).map(Some),
-        Some(Kubernetes { kubeconfig, context, .. }) => {
-            KubeReader::infer(kubeconfig.as_deref(), context.as_deref()).await
-        }
-    }
-}
-
-/// Who changes the cluster that is configured, where that is configured.
-///
-/// # Errors
-/// When its settings cannot work.
-pub async fn kubernetes_writer(config: Option<&Kubernetes>) -> Result<Option<KubeWriter>, EdgeError> {
-    let Some((cluster, writer)) = config.and_then(|config| Some((config, config.write.as_ref()?))) else {
-        return Ok(None);
-    };
-    let access = match writer.is_the_reader() {
-        true => kubernetes(Some(cluster)).await?,
-        false => {
-            let kubeconfig = writer.kubeconfig.as_ref().or(cluster.kubeconfig.as_ref());
-            KubeReader::infer(kubeconfig.map(AsRef::as_ref), writer.context.as_deref()).await?
-        }
-    };
-    Ok(access.map(KubeWriter::with))
 }
 
 impl Parts {

@@ -2,7 +2,7 @@
 
 use super::clean::{clean_json, one_line};
 use super::draft::{Draft, MAX_NAME, hmac_hex};
-use super::fields::{Read, is_over, item, labels, object, scalar, text, urgency};
+use super::fields::{is_over, item, labels, object, scalar, text, urgency};
 use super::times::time;
 use super::{AlertSource, Delivery, MAX_ALERTS, Mapping, Normalised, SourceError, kind_of};
 use crate::domain::{AlertStatus, Severity};

@@ -268,11 +268,8 @@ async fn what_alertmanager_left_out_is_read_from_its_api() {
         let began = Instant::now();
         let items = loop {
             let items = stage.get("/api/v1/events?limit=100").await.json()["items"].as_array().unwrap().clone();
-            let known = |alert: &Value| {
-                let same = |item: &&Value| item["fingerprint"] == alert["fingerprint"];
-                items.iter().find(same).is_some()
-            };
-            if listed.as_array().unwrap().iter().filter(|alert| known(alert)).count() == expected {
+            let known = |alert: &&Value| items.iter().any(|item| item["fingerprint"] == alert["fingerprint"]);
+            if listed.as_array().unwrap().iter().filter(known).count() == expected {
                 break items;
             }
             assert!(began.elapsed() < Duration::from_secs(30), "{version}: {items:?}");
