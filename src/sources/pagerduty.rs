@@ -72,12 +72,11 @@ fn read(body: &Value) -> Result<Read, String> {
         ..Draft::new(status)
     };
     draft.label("service", service);
+    draft.label("client", text(body, "/event/client/name"));
     draft.label("urgency", text(body, "/event/data/urgency"));
     draft.label("priority", text(body, "/event/data/priority/summary"));
     draft.label("incident_key", text(body, "/event/data/incident_key"));
     draft.label("incident_number", scalar(body, "/event/data/number").as_deref());
-    draft.annotation("summary", title);
-    draft
-        .annotation("description", text(body, "/event/data/body/details").or_else(|| text(body, "/event/client/name")));
+    draft.annotation("description", text(body, "/event/data/body/details"));
     Ok(draft.into())
 }
