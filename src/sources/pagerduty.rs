@@ -77,6 +77,7 @@ fn read(body: &Value) -> Result<Read, String> {
     draft.label("priority", text(body, "/event/data/priority/summary"));
     draft.label("incident_key", text(body, "/event/data/incident_key"));
     draft.label("incident_number", scalar(body, "/event/data/number").as_deref());
+    draft.annotation("summary", title);
     draft.annotation("description", text(body, "/event/data/body/details"));
     Ok(draft.into())
 }
