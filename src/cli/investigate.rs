@@ -138,11 +138,21 @@ impl Progress {
     }
 }
 
-/// What the receipt of a body names.
-fn jobs(rows: impl Iterator<Item = Option<InvestigationId>>) -> Result<Vec<InvestigationId>, Failure> {
-    let jobs: BTreeSet<InvestigationId> = rows.flatten().collect();
+/// The investigations that the rows of a receipt name; without any, the first reason that a row gives.
+fn jobs(
+    rows: impl Iterator<Item = (Option<InvestigationId>, Option<String>)>,
+) -> Result<Vec<InvestigationId>, Failure> {
+    let (mut jobs, mut why) = (BTreeSet::new(), None);
+    for (job, reason) in rows {
+        jobs.extend(job);
+        why = why.or(reason);
+    }
     match jobs.is_empty() {
-        true => Err(Failure::usage("nothing in it is an alert that fires", "a resolved alert opens no investigation")),
+        true => {
+            let help = why.map(|reason| super::text::line(&reason, 300));
+            let help = help.unwrap_or_else(|| "a resolved alert opens no investigation".into());
+            Err(Failure::usage("nothing in it is an alert that fires", help))
+        }
         false => Ok(jobs.into_iter().collect()),
     }
 }
@@ -155,14 +165,21 @@ async fn there(
     mut progress: Progress,
 ) -> Result<Vec<Report>, Failure> {
     let path = match source {
-        Some(name) => format!("/webhook/{}", super::events::plain(name)?),
+        Some(name) if name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) => {
+            format!("/webhook/{name}")
+        }
+        Some(_) => return Err(Failure::usage("this is no name of a sender", "`alertmanager` is one")),
         None => "/api/fleet/events".to_owned(),
     };
     let body: Value = read_json(bytes).map_err(|e| Failure::usage(e, "send what the sender would send"))?;
     let receipt = client.post(&path, &body).await?;
     let rows = receipt["events"].as_array().into_iter().flatten();
     let mut reports = vec![];
-    for id in jobs(rows.map(|row| row["job_id"].as_str().and_then(|id| id.parse().ok())))? {
+    let told = |row: &Value| {
+        let job = row["job_id"].as_str().and_then(|id| id.parse().ok());
+        (job, row["reason"].as_str().map(str::to_owned))
+    };
+    for id in jobs(rows.map(told))? {
         let id = id.to_string();
         let followed = client.follow(&id, async |seen: Seen<'_>| {
             progress.seen(seen);
@@ -209,7 +226,7 @@ async fn here(app: &App, source: Option<&str>, bytes: &[u8], mut progress: Progr
     let investigated = async {
         let (source, normalised) = normalise(app, source, bytes)?;
         let receipt = app.intake.accept(source.name(), normalised).await?;
-        let jobs = jobs(receipt.rows.iter().map(|row| row.job_id))?;
+        let jobs = jobs(receipt.rows.iter().map(|row| (row.job_id, row.reason.clone())))?;
         let working = app.work(stopped);
         let mut reports = vec![];
         for id in jobs {

@@ -57,6 +57,12 @@ async fn a_sample_is_tried_in_the_terminal() {
     let (code, stdout, stderr) = site.run_with_config(&["investigate", &path, "-o", "json"]);
     assert_eq!(code, Some(0), "{stdout}{stderr}");
     assert!(stdout.contains("caddy-mcp"), "{stdout}");
+    std::fs::write(&file, r#"[{"check": "x"}, 7]"#).unwrap();
+    let (code, _, stderr) = site.run_with_config(&["investigate", "--source", "checkmk", &path]);
+    assert_eq!(code, Some(0), "{stderr}");
+    std::fs::write(&file, r#"[7, {"service": "a", "status": "up"}]"#).unwrap();
+    let (code, _, stderr) = site.run_with_config(&["investigate", &path]);
+    assert!(code == Some(2) && stderr.contains("nothing in it says what it is"), "{stderr}");
     let (code, _, stderr) = site.run_with_config(&["investigate", "--source", "nagios", &path]);
     assert!(code == Some(2) && stderr.contains("checkmk") && stderr.contains("uptime-kuma"), "{stderr}");
     let (code, _, stderr) = site.run_with_config(&["investigate", "--source", "sentry", &path]);
