@@ -30,7 +30,7 @@ impl AlertSource for Grafana {
         let expected =
             "a body of Grafana's webhook is an object with a list `alerts`, and a custom payload template replaces it";
         let org = delivery.body.get("orgId").and_then(Value::as_i64);
-        envelope(NAME, expected, delivery, mapping, |alert, draft| {
+        let told = envelope(NAME, expected, delivery, mapping, |alert, draft| {
             let text = |key: &str| alert.get(key).and_then(Value::as_str);
             let org = alert.get("orgId").and_then(Value::as_i64).or(org);
             // Organisations of one Grafana count apart.
@@ -47,6 +47,8 @@ impl AlertSource for Grafana {
             draft.links.iter_mut().filter(|(rel, _)| *rel == "alertmanager").for_each(|(rel, _)| *rel = NAME);
             draft.notes.iter_mut().for_each(|note| *note = note.replace("Alertmanager left", "Grafana left"));
             draft.annotation("values", text("valueString"));
-        })
+        })?;
+        // What it left out, no Alertmanager knows.
+        Ok(Normalised { group: None, ..told })
     }
 }

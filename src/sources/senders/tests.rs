@@ -112,6 +112,16 @@ fn bodies_of_alertmanager_are_its_own_in_every_version_and_grafana_is_told_apart
 }
 
 #[test]
+fn what_grafana_left_out_is_counted_and_asked_of_nobody() {
+    let mut body = fixture("grafana/firing");
+    body["truncatedAlerts"] = 3.into();
+    let normalised = normalise(&Senders::default(), &body, None).1.unwrap();
+    assert_eq!((normalised.truncated, &normalised.group), (3, &None));
+    let Mapped::Alert { event, .. } = &normalised.items[0] else { panic!("an alert") };
+    assert!(event.annotations["firewarden_note"].starts_with("Grafana left 3 alerts"), "{:?}", event.annotations);
+}
+
+#[test]
 fn whoever_has_no_shape_is_who_it_says_and_cannot_pass_for_another() {
     let senders = Senders::default();
     let caddy = fixture("portainer/caddy");
