@@ -4,6 +4,7 @@
 use super::clean::one_line;
 use super::{SourceError, kind_of};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 use std::cell::RefCell;
 use std::fmt;
@@ -113,11 +114,16 @@ impl<'de> Visitor<'de> for &Strict {
     fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
         while let Some(key) = pairs.next_key::<String>()? {
-            if map.contains_key(&key) {
-                *self.twice.borrow_mut() = Some(one_line(&key, 64));
-                return Err(A::Error::custom("a key stands twice"));
+            let value = pairs.next_value_seed(self)?;
+            match map.entry(key) {
+                Entry::Vacant(place) => {
+                    place.insert(value);
+                }
+                Entry::Occupied(place) => {
+                    *self.twice.borrow_mut() = Some(one_line(place.key(), 64));
+                    return Err(A::Error::custom("a key stands twice"));
+                }
             }
-            map.insert(key, pairs.next_value_seed(self)?);
         }
         Ok(map.into())
     }
