@@ -1,6 +1,7 @@
 //! L8: the only place that names concrete adapters. A configuration becomes a working whole here.
 
 mod access;
+mod governor;
 mod keeping;
 mod metrics;
 mod models;
@@ -22,6 +23,7 @@ use crate::config::{Config, Kubernetes, Provider, RouteModel};
 use crate::domain::{Clock, Digest, Entropy, Redactor, Secret};
 use crate::edge::{EdgeError, KubeReader, KubeWriter, SystemClock, SystemEntropy};
 use crate::engine::checkpoints::{Checkpoints, CheckpointsError};
+use crate::engine::governing;
 use crate::engine::intake::Intake;
 use crate::engine::ledger::Ledger;
 use crate::engine::notify::{LogSink, Sink};
@@ -115,8 +117,8 @@ pub struct Parts {
     pub policy: Arc<LivePolicy>,
     /// The same as text.
     pub bundle: Bundle,
-    /// What is to be asked of the policy that is tried beside it, where one is.
-    tried: Option<Receiver<Tried>>,
+    /// What is to be asked of the policy that is tried beside it.
+    tried: Receiver<Tried>,
     /// Prompts.
     pub templates: Arc<Templates>,
     /// Routes.
@@ -141,6 +143,10 @@ pub struct App {
     checkpoints: Arc<Checkpoints>,
     access: Access,
     policy: Arc<LivePolicy>,
+    /// The configured policies, as they were read.
+    configured: Digest,
+    /// Whoever holds it may change what is in force.
+    turn: Arc<tokio::sync::Mutex<()>>,
     config: Config,
     metrics: Option<PrometheusHandle>,
 }
@@ -294,14 +300,16 @@ impl App {
         let public_url = config.server.public_url.as_deref();
         let signer = signing::read_or_make(&config.places.signing_key(), public_url, is_missed, entropy.as_ref())?;
         let checkpoints = Arc::new(Checkpoints::new(dynamic.clone(), signer, clock.clone()));
+        let standing = governing::standing(dynamic.as_ref()).await?;
+        let (governing, bundle) = policies::resume(&parts.policy, &parts.bundle, standing, dynamic.as_ref()).await?;
         let policy = parts.policy.reference();
-        let bundle = keeping::kept(&parts.bundle, &policy);
         let started = Body::Started(Started {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             policy,
             prompts: parts.templates.digest(),
             tools: parts.tools.digest(),
             bundle: Some(bundle.reference.clone()),
+            governing,
         });
         store.append_system(vec![Draft::engine(started)], vec![bundle], clock.now()).await?;
         match checkpoints.make().await {
@@ -333,10 +341,10 @@ impl App {
         engine.ledger.today(engine.store.as_ref(), engine.clock.now()).await?;
         let intake = Arc::new(Intake::new(dynamic, routes, clock, entropy));
         let policy = parts.policy;
-        if let Some(tried) = parts.tried {
-            reload::try_beside(policy.clone(), tried, engine.store.clone(), engine.clock.clone());
-        }
-        Ok(Self { engine, intake, store, checkpoints, access: access::access(&config), policy, config, metrics })
+        reload::try_beside(&policy, parts.tried, &engine.store, engine.clock.clone());
+        let access = access::access(&config);
+        let (configured, turn) = (parts.bundle.digest().clone(), Arc::default());
+        Ok(Self { engine, intake, store, checkpoints, access, policy, configured, turn, config, metrics })
     }
 
     /// The configuration that it was made from.

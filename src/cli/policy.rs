@@ -2,8 +2,10 @@
 //!
 //! - [`judge`]: `eval` and `explain`, of a file or of a recorded decision
 //! - [`proof`]: `check`, `test`, `coverage` and `drill`
-//! - [`past`]: `replay` and `capture`; [`stand`]: `status` and `shadow`
+//! - [`past`]: `replay` and `capture`; [`stand`]: `status` and `shadow`; [`govern`]: `shadow start|stop` and
+//!   `promote`
 
+mod govern;
 mod judge;
 mod past;
 mod proof;
@@ -43,6 +45,8 @@ pub enum Policy {
     /// The policy that is tried beside the active one
     #[command(subcommand)]
     Shadow(stand::Shadow),
+    /// Put in force what is tried, on the running server
+    Promote(govern::Promote),
 }
 
 impl Policy {
@@ -62,6 +66,7 @@ impl Policy {
             Self::Capture(command) => command.run(session).await,
             Self::Status(command) => command.run(session).await,
             Self::Shadow(command) => command.run(session).await,
+            Self::Promote(command) => command.run(session).await,
         }
     }
 }

@@ -70,6 +70,7 @@ impl Watcher {
                     true => lines.extend(self.below("the same reasons")),
                     false => lines.extend(self.reasons(&decision.reasons)),
                 }
+                lines.extend(self.excepted(&decision.exceptions));
                 self.reasons.clone_from(&decision.reasons);
                 lines
             }
@@ -209,7 +210,9 @@ impl Watcher {
             }
             Body::Reopened { reason } => self.text("reopened", &line(reason, 300)),
             Body::Started(with) => self.text("started", &format!("firewarden {}", line(&with.version, 40))),
-            Body::PolicyActivated(_) | Body::PolicyRejected(_) | Body::ShadowDiffered(_) => self.governing(entry),
+            Body::PolicyActivated(_) | Body::PolicyRejected(_) | Body::ShadowDiffered(_) | Body::ShadowEnded(_) => {
+                self.governing(entry)
+            }
             Body::PayloadsDeleted(deleted) => self.text(
                 "deleted",
                 &format!("{} {} of {}", deleted.commitments.len(), deleted.kind.as_str(), line(&deleted.chain, 60)),

@@ -42,5 +42,5 @@ pub use part::Part;
 pub use quantity::quantity;
 pub use redact::{BLANK, Redactor};
 pub use report::*;
-pub use risk::{Effect, PolicyRef, Reason, Risk, RiskDecision, Ruling, UnknownWord, Verdict, floor};
+pub use risk::{Effect, Excepted, PolicyRef, Reason, Risk, RiskDecision, Ruling, UnknownWord, Verdict, floor};
 pub use secret::Secret;

@@ -22,6 +22,7 @@ mod context;
 mod document;
 pub mod driver;
 mod failpoint;
+pub mod governing;
 pub mod intake;
 mod kept;
 pub mod ledger;

@@ -12,6 +12,8 @@ use uuid::Uuid;
 
 /// Rows that are read at once.
 const PAGE: u32 = 500;
+/// Investigations that are looked through for the last decisions.
+const MOST_CHAINS: usize = 200;
 
 /// A decision of the past.
 #[derive(Debug, Clone, PartialEq)]
@@ -264,6 +266,29 @@ pub async fn chain(store: &dyn Store, name: &str) -> Result<Vec<Entry>, EngineEr
     }
 }
 
+/// The last recorded decisions whose inputs are kept, the newest first: at most `most`, of the last
+/// investigations.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn latest(store: &dyn Store, most: usize) -> Result<Vec<(DecisionId, Value)>, EngineError> {
+    let mut chains = Chains::newest_first(store, None, None);
+    let mut inputs = Inputs::of(store);
+    let mut found = vec![];
+    for _ in 0..MOST_CHAINS {
+        let Some(entries) = chains.next().await? else { break };
+        for recorded in decisions(&entries).into_iter().rev() {
+            if found.len() >= most {
+                return Ok(found);
+            }
+            if let Input::Exact(input) = inputs.read(&recorded).await? {
+                found.push((recorded.id, input));
+            }
+        }
+    }
+    Ok(found)
+}
+
 /// The decision of that id.
 ///
 /// # Errors
@@ -318,12 +343,15 @@ impl<'a> Chains<'a> {
             if self.done {
                 return Ok(None);
             }
-            let filter = InvestigationFilter { cursor: self.cursor.take(), limit: PAGE, ..Default::default() };
+            // What had ended before has no decision in the time, and is not even listed.
+            let filter = InvestigationFilter {
+                cursor: self.cursor.take(),
+                not_closed_before: self.since,
+                limit: PAGE,
+                ..Default::default()
+            };
             let page = self.store.investigations(&filter).await?;
-            let ended_before =
-                |closed: Option<Timestamp>| closed.zip(self.since).is_some_and(|(end, since)| end < since);
-            let names = page.items.iter().filter(|view| !ended_before(view.closed_at)).map(|view| view.id.clone());
-            self.waiting = names.collect::<Vec<_>>().into_iter();
+            self.waiting = page.items.into_iter().map(|view| view.id).collect::<Vec<_>>().into_iter();
             self.done = page.next_cursor.is_none();
             self.cursor = page.next_cursor;
         }

@@ -1,6 +1,6 @@
 //! Who may. Intake credentials open the webhooks and nothing else; access tokens open the API. A
 //! handler names the privilege that it needs in its signature: [`Viewer`], [`Operator`],
-//! [`Approver`].
+//! [`Approver`], [`Admin`].
 
 use super::{Problem, Web};
 use crate::domain::{Digest, Person, Secret};
@@ -246,6 +246,10 @@ pub struct Operator(pub Caller);
 #[derive(Debug, Clone)]
 pub struct Approver(pub Caller);
 
+/// May also put policies in force.
+#[derive(Debug, Clone)]
+pub struct Admin(pub Caller);
+
 fn at_least(role: Role, parts: &Parts, web: &Web) -> Result<Caller, Problem> {
     let caller = web.access.load().caller(&parts.headers)?;
     match caller.role >= role {
@@ -280,6 +284,14 @@ impl FromRequestParts<Arc<Web>> for Approver {
 
     async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<Self, Problem> {
         at_least(Role::Approver, parts, web).map(Self)
+    }
+}
+
+impl FromRequestParts<Arc<Web>> for Admin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<Self, Problem> {
+        at_least(Role::Admin, parts, web).map(Self)
     }
 }
 

@@ -29,9 +29,9 @@ pub mod webhook;
 #[cfg(test)]
 mod tests;
 
-pub use auth::{Access, AccessToken, Approver, Caller, IntakeToken, Operator, Role, Viewer};
+pub use auth::{Access, AccessToken, Admin, Approver, Caller, IntakeToken, Operator, Role, Viewer};
 pub use health::Status;
-pub use policies::Policies;
+pub use policies::{Governs, Policies, Promoting, Trying};
 pub use problem::Problem;
 pub use serve::serve;
 pub use usage::Limits;
@@ -141,6 +141,9 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/api/fleet/approvals/grant", post(approvals::fleet_answer))
         .route("/api/v1/policies", get(policies::status))
         .route("/api/v1/policies/evaluate", post(policies::evaluate))
+        .route("/api/v1/policies/shadow", post(policies::begin))
+        .route("/api/v1/policies/shadow/stop", post(policies::end))
+        .route("/api/v1/policies/promote", post(policies::promote))
         .route("/api/v1/usage", get(usage::usage))
         .route("/api/v1/audit/checkpoint", get(audit::checkpoint))
         .route("/api/v1/audit/entries", get(audit::entries))

@@ -487,6 +487,8 @@ pub enum Body {
     PolicyRejected(PolicyRejected),
     /// The policy that is tried beside the one in force would have answered otherwise.
     ShadowDiffered(ShadowDiffered),
+    /// A policy is not tried any more.
+    ShadowEnded(super::ShadowEnded),
     /// The process stopped in good order.
     Stopped {},
     /// An investigation could not be continued and was given up.

@@ -79,6 +79,7 @@ impl Body {
             Self::PolicyActivated(_) => "PolicyActivated",
             Self::PolicyRejected(_) => "PolicyRejected",
             Self::ShadowDiffered(_) => "ShadowDiffered",
+            Self::ShadowEnded(_) => "ShadowEnded",
             Self::Stopped {} => "Stopped",
             Self::Abandoned { .. } => "Abandoned",
             Self::PayloadsDeleted(_) => "PayloadsDeleted",
@@ -124,7 +125,7 @@ impl Body {
             | Self::SummaryAsked { .. }
             | Self::SummaryWritten { .. } => Some(Retained::Transcripts),
             // Old decisions are judged anew by the policies of their time.
-            Self::Started { .. } => None,
+            Self::Started(_) | Self::PolicyActivated(_) => None,
             _ => Some(Retained::Payloads),
         }
     }

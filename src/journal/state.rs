@@ -427,6 +427,7 @@ impl Investigation {
             | Body::PolicyActivated(_)
             | Body::PolicyRejected(_)
             | Body::ShadowDiffered(_)
+            | Body::ShadowEnded(_)
             | Body::Stopped {}
             | Body::PayloadsDeleted(_)
             | Body::Abandoned(_)

@@ -4,7 +4,7 @@ use super::contract::CONTRACT;
 use super::host::document;
 use super::rego::ENGINE;
 use super::{RegoPolicy, schema};
-use crate::domain::{DecisionId, Digest, Effect, Reason, Risk, RiskDecision, Ruling, Verdict};
+use crate::domain::{DecisionId, Digest, Effect, Excepted, Reason, Risk, RiskDecision, Ruling, Verdict};
 use serde_json::{Value, json};
 use std::str::FromStr;
 
@@ -143,6 +143,14 @@ impl Decision {
         }
     }
 
+    /// What an exception took out.
+    pub fn exceptions(&self) -> &[Excepted] {
+        match self {
+            Self::Risk(decision) => &decision.exceptions,
+            Self::Action(ruling) => &ruling.exceptions,
+        }
+    }
+
     /// Digest of the canonical input.
     pub fn input_digest(&self) -> &Digest {
         match self {
@@ -196,7 +204,7 @@ impl Decision {
             "level": level,
             "reasons": of("warn", false),
             "warnings": of("warn", true),
-            "exceptions": [],
+            "exceptions": self.exceptions(),
             "obligations": obligations,
             "for_model": for_model.map(|text| json!({"text": text, "retry": false})),
             "action_digest": input["call"]["action_digest"],

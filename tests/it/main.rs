@@ -7,6 +7,7 @@
 //! - [`approvals`]: questions to people, from the notice to what became of the answer
 //! - [`cli`]: the commands as people type them
 //! - [`policies`]: the tools of policy authors, and policies that change while the server runs
+//! - [`lifecycle`]: exceptions, questions under a changed policy, policies that are tried and promoted
 //! - [`budgets`]: what happens when the money runs out
 //! - [`conversation`]: what a model is told, request after request
 //! - [`summaries`]: what a cheap model condenses for a conversation
@@ -54,6 +55,7 @@ mod github_acts;
 mod hostile;
 mod jira;
 mod layers;
+mod lifecycle;
 mod mcp;
 mod peers;
 mod policies;

@@ -133,6 +133,7 @@ fn ruling(verdict: Verdict) -> Ruling {
         verdict,
         reasons: vec![],
         requirements: vec![],
+        exceptions: vec![],
         expires_s: None,
         duties: Default::default(),
         for_model: None,
@@ -152,6 +153,7 @@ fn bodies(read: Verdict, mut keep: impl FnMut(&str) -> BlobRef) -> Vec<Body> {
         id: DecisionId::new(Uuid::from_u128(1)),
         level: Risk::Low,
         reasons: vec![],
+        exceptions: vec![],
         obligations: vec![],
         policy: ruling(Verdict::Allow).policy,
         input_digest: Digest::of("i"),
@@ -224,6 +226,7 @@ fn started(mut keep: impl FnMut(&str) -> BlobRef) -> Body {
         prompts: Digest::of("p"),
         tools: Digest::of("t"),
         bundle: Some(keep(&serde_json::to_string(&bundle()).unwrap())),
+        governing: Default::default(),
     })
 }
 

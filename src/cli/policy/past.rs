@@ -3,6 +3,7 @@
 use super::super::text::block;
 use super::super::{Exit, Failure, Written, session::Session};
 use super::{past, policy, store};
+use crate::app;
 use crate::config::Span;
 use crate::domain::{Clock as _, DecisionId};
 use crate::edge::SystemClock;
@@ -23,6 +24,10 @@ pub struct Replay {
     /// Only decisions of this kind
     #[arg(long, value_enum, value_name = "KIND")]
     kind: Option<Kind>,
+    /// Work out what a decision knew of earlier changes and of money along the changed history, instead of
+    /// taking what was recorded: an estimate, marked as such
+    #[arg(long)]
+    simulate_state: bool,
     /// Changed decisions to show
     #[arg(long, value_name = "N")]
     sample: Option<usize>,
@@ -55,15 +60,14 @@ impl Replay {
         let mut chains = Chains::newest_first(&store, None, Some(since));
         let mut inputs = Inputs::of(&store);
         let mut replay = policy::Replay::default();
+        if self.simulate_state {
+            self.simulated(&mut replay, &policy, &mut chains, &mut inputs, since).await?;
+            return self.told(session, replay);
+        }
         while let Some(entries) = chains.next().await.map_err(failed)? {
             let after = recorded::aftermath(&entries);
             for recorded in recorded::decisions(&entries) {
-                let wanted = match self.kind {
-                    None => true,
-                    Some(Kind::Risk) => recorded.kind == policy::InputKind::Risk,
-                    Some(Kind::Action) => recorded.kind == policy::InputKind::Action,
-                };
-                if recorded.at < since || !wanted {
+                if recorded.at < since || !self.wants(recorded.kind) {
                     continue;
                 }
                 match inputs.read(&recorded).await.map_err(failed)? {
@@ -77,6 +81,62 @@ impl Replay {
                 }
             }
         }
+        self.told(session, replay)
+    }
+
+    /// Every decision in the order of time, for each changes what the later ones knew.
+    async fn simulated(
+        &self,
+        replay: &mut policy::Replay,
+        policy: &app::AuthorsPolicy,
+        chains: &mut Chains<'_>,
+        inputs: &mut Inputs<'_>,
+        since: Timestamp,
+    ) -> Result<(), Failure> {
+        let failed = |error| Failure::internal_without_report(error);
+        let mut all: Vec<(Recorded, Option<Aftermath>)> = vec![];
+        while let Some(entries) = chains.next().await.map_err(failed)? {
+            let after = recorded::aftermath(&entries);
+            for recorded in recorded::decisions(&entries).into_iter().filter(|recorded| recorded.at >= since) {
+                let after = recorded.action.and_then(|id| after.get(&id).copied());
+                all.push((recorded, after));
+            }
+        }
+        all.sort_by_key(|(recorded, _)| (recorded.at, recorded.seq));
+        let mut simulation = policy::Simulation::default();
+        let mut unwanted = policy::Replay::default();
+        for (recorded, after) in &all {
+            let into = if self.wants(recorded.kind) { &mut *replay } else { &mut unwanted };
+            match inputs.read(recorded).await.map_err(failed)? {
+                Input::Gone => into.cannot("its input is not kept"),
+                Input::Other => into.cannot("what is kept is not what was judged"),
+                Input::Exact(input) => {
+                    into.recorded_under.insert(recorded.policy.bundle.clone());
+                    let past = compared(recorded, after.as_ref().map(|word| word.as_str()));
+                    let made = after.map(|after| policy::Made {
+                        begun: matches!(
+                            after,
+                            Aftermath::Held | Aftermath::DidNotHold | Aftermath::Made | Aftermath::Failed
+                        ),
+                        failed: after == Aftermath::DidNotHold,
+                    });
+                    into.add_simulated(&mut simulation, policy, &past, input, made);
+                }
+            }
+        }
+        replay.estimate = Some(simulation.estimate);
+        Ok(())
+    }
+
+    fn wants(&self, kind: policy::InputKind) -> bool {
+        match self.kind {
+            None => true,
+            Some(Kind::Risk) => kind == policy::InputKind::Risk,
+            Some(Kind::Action) => kind == policy::InputKind::Action,
+        }
+    }
+
+    fn told(&self, session: &Session, mut replay: policy::Replay) -> Result<Exit, Failure> {
         replay.finish();
         session.out.value(self.written.output, &replay, || {
             block(&replay.render(self.sample), 1 << 20).lines().map(str::to_owned).collect()

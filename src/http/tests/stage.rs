@@ -3,7 +3,10 @@
 use crate::domain::{ApprovalId, BlobRef, Clock, DayBudget, Entropy, EventId, InvestigationId, Redactor, Secret};
 use crate::engine::intake::Intake;
 use crate::engine::routes::Routes;
-use crate::http::{Access, AccessToken, Gates, IntakeToken, Limits, Policies, Role, Status, Web, router};
+use crate::http::{
+    Access, AccessToken, Caller, Gates, IntakeToken, Limits, Policies, Problem, Promoting, Role, Status, Trying, Web,
+    router,
+};
 use crate::journal::{ApprovalView, Body, Deleted, Draft, Entry, Head, Outcome, Retained, View};
 use crate::store::sqlite::SqliteStore;
 use crate::store::*;
@@ -11,6 +14,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use axum::body::Body as HttpBody;
 use axum::http::{HeaderMap, Request, StatusCode};
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::Value;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -261,7 +265,7 @@ impl Stage {
         Self::with(Access::default()).await
     }
 
-    /// With intake token `for-alerts` and access tokens `ann-views` and `bob-operates`.
+    /// With intake token `for-alerts` and access tokens `ann-views`, `bob-operates` and `eve-rules`.
     pub(super) async fn guarded() -> Self {
         let token = |name: &str, role, token: &str| AccessToken {
             name: name.into(),
@@ -271,7 +275,11 @@ impl Stage {
         };
         Self::with(Access {
             intake: vec![IntakeToken { source: "*".into(), token: Secret::new("for-alerts", "env:Y") }],
-            tokens: vec![token("ann", Role::Viewer, "ann-views"), token("bob", Role::Operator, "bob-operates")],
+            tokens: vec![
+                token("ann", Role::Viewer, "ann-views"),
+                token("bob", Role::Operator, "bob-operates"),
+                token("eve", Role::Admin, "eve-rules"),
+            ],
         })
         .await
     }
@@ -309,6 +317,7 @@ impl Stage {
                     Some(schema) => Ok(serde_json::json!({"judged": schema})),
                     None => Err("the input names no schema".into()),
                 }),
+                govern: Arc::new(Governor),
             },
             live: Arc::default(),
             render_markdown: |report| format!("# {}\n", report.summary),
@@ -423,4 +432,23 @@ pub(super) fn alert(name: &str, n: usize) -> Value {
         "labels": {"alertname": name, "severity": "critical", "namespace": "shop", "service": format!("s{n}")},
         "annotations": {"summary": format!("{name} {n}")}, "fingerprint": format!("{name}-{n}"),
     })
+}
+
+/// Says what it was told.
+struct Governor;
+
+impl crate::http::Governs for Governor {
+    fn begin(&self, who: Caller, wanted: Trying) -> BoxFuture<'_, Result<Value, Problem>> {
+        let told = serde_json::json!({"by": who.name, "files": wanted.files.len(), "until": wanted.until});
+        Box::pin(std::future::ready(Ok(told)))
+    }
+
+    fn end(&self, who: Caller) -> BoxFuture<'_, Result<Value, Problem>> {
+        Box::pin(std::future::ready(Err(Problem::policy_conflict(format!("{}: nothing is tried", who.name)))))
+    }
+
+    fn promote(&self, who: Caller, wanted: Promoting) -> BoxFuture<'_, Result<Value, Problem>> {
+        let told = serde_json::json!({"by": who.name, "needed": wanted.require_shadow, "why": wanted.accept_widening});
+        Box::pin(std::future::ready(Ok(told)))
+    }
 }

@@ -134,6 +134,7 @@ impl StoreReader for SqliteStore {
         let rows: Vec<(String,)> = sqlx::query_as(
             "SELECT view FROM investigations WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR risk = ?2) \
                AND (?3 IS NULL OR route = ?3) AND (?4 IS NULL OR subject = ?4) AND (?5 IS NULL OR id < ?5) \
+               AND (?7 IS NULL OR closed_us IS NULL OR closed_us >= ?7) \
              ORDER BY id DESC LIMIT ?6",
         )
         .bind(&filter.state)
@@ -142,6 +143,7 @@ impl StoreReader for SqliteStore {
         .bind(&filter.subject)
         .bind(&filter.cursor)
         .bind(i64::from(filter.limit) + 1)
+        .bind(filter.not_closed_before.map(Timestamp::as_microsecond))
         .fetch_all(&self.readers)
         .await
         .map_err(unavailable(&self.path, "list investigations"))?;
