@@ -158,8 +158,13 @@ impl Watcher {
                     verdict @ (Verdict::Ask | Verdict::Deny) => self.ruled(&call.tool, verdict, &ruling.reasons),
                 }
             }
-            Body::ReadFinished { call_id, evidence_id, excerpt, .. } => {
-                vec![self.evidence(evidence_id, call_id, excerpt)]
+            Body::ReadFinished { call_id, evidence_id, excerpt, instructions, .. } => {
+                // Whoever watches knows it before anybody is asked for anything.
+                let told = match instructions.is_empty() {
+                    true => excerpt.clone(),
+                    false => format!("looks like instructions ({}): {excerpt}", instructions.join(", ")),
+                };
+                vec![self.evidence(evidence_id, call_id, &told)]
             }
             Body::ReadFailed { call_id, evidence_id, error, .. } => {
                 vec![self.evidence(evidence_id, call_id, &format!("failed: {error}"))]

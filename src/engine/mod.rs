@@ -21,6 +21,7 @@ pub mod checkpoints;
 mod context;
 mod document;
 pub mod driver;
+mod facts;
 mod failpoint;
 pub mod intake;
 mod kept;

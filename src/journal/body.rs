@@ -1,12 +1,10 @@
 //! What an entry can say. Past tense: it happened.
 
-use super::deed::{PutOff, RulingPhase, Watched};
-use super::frozen::Frozen;
-use super::outcome::{Outcome, Phase};
-use super::proposal::{Call, Proposal};
 use super::spending::{is_zero, is_zero_usd};
-use super::summary::SummaryOf;
-use super::system::{Abandoned, Deleted, PolicyActivated, PolicyRejected, Quarantined, ShadowDiffered, Started};
+use super::{
+    Abandoned, Call, Deleted, Frozen, Outcome, Phase, PolicyActivated, PolicyRejected, Proposal, PutOff, Quarantined,
+    RulingPhase, ShadowDiffered, Started, SummaryOf, Watched,
+};
 use crate::domain::{
     Action, ActionId, ApprovalId, ApprovalState, BlobRef, DecisionId, Digest, EffectKeys, EventId, Marker, Person,
     Receipt, Reconciled, ReportVerdict, Requirement, Risk, RiskDecision, Ruling, Rung, SreEvent, Usage,
@@ -156,8 +154,7 @@ pub enum Body {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sent: Option<BlobRef>,
     },
-    /// A cheap model is asked to condense what is too long for the conversation; evidence stays as it is.
-    /// Durable before the request leaves.
+    /// A cheap model is asked to condense what is too long; evidence stays. Durable before the request leaves.
     SummaryAsked {
         /// From 1.
         number: u32,
@@ -203,8 +200,7 @@ pub enum Body {
         /// The request may have been worked on: what was reserved for it is spent.
         charged: bool,
     },
-    /// Of these results only the gist is left in the conversation. Instructions, decisions, evidence and its
-    /// ids stay.
+    /// Of these results only the gist is left in the conversation. What else was said stays, and all ids.
     Compacted {
         /// Before this turn.
         turn: u32,
@@ -243,6 +239,9 @@ pub enum Body {
         redacted: u32,
         /// How long it took.
         duration_ms: u64,
+        /// What in its text looks like instructions: kinds, in order.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        instructions: Vec<String>,
     },
     /// A reading call failed, which is evidence too.
     ReadFailed {
@@ -254,6 +253,9 @@ pub enum Body {
         error: String,
         /// How long it took.
         duration_ms: u64,
+        /// What in the error looks like instructions.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        instructions: Vec<String>,
     },
     /// A proposed call was not made.
     CallRejected {

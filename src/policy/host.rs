@@ -1,15 +1,18 @@
 //! A checked bundle that answers.
 
+use super::almanac::Almanac;
 use super::bundle::Bundle;
 use super::check::{self, Area, Loaded};
 use super::combine::{self, Contribution};
 use super::org::Org;
 use super::rego::{Interpreter, RegoError, Session};
-use super::{ActionInput, Policy, PolicyError, RiskInput};
+use super::{ActionInput, Calendar, Policy, PolicyError, RiskInput};
 use crate::domain::{DecisionId, Digest, Effect, PolicyRef, Risk, RiskDecision, Ruling, canonical};
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// Wall time that one decision has.
@@ -23,6 +26,8 @@ pub struct RegoPolicy {
     data: Value,
     reference: PolicyRef,
     limit: Duration,
+    /// Made when somebody asks for the time: most copies of a policy only judge.
+    almanac: OnceLock<Option<Almanac>>,
 }
 
 impl RegoPolicy {
@@ -37,7 +42,7 @@ impl RegoPolicy {
         let org = Org::read(bundle.data()).unwrap_or_default();
         let reference = PolicyRef { digest: bundle.digest().clone(), bundle: bundle.name() };
         let data = bundle.data().clone();
-        Ok(Self { loaded, org, data, reference, limit: DECISION_LIMIT })
+        Ok(Self { loaded, org, data, reference, limit: DECISION_LIMIT, almanac: OnceLock::new() })
     }
 
     /// The same with another time for a decision: a machine that does ten things at once is no reason for
@@ -150,7 +155,8 @@ impl RegoPolicy {
         let org = Org::read(&data).map_err(|wrong| wrong.join("; "))?;
         let interpreter = self.loaded.interpreter.with_data(&data).map_err(|e| e.to_string())?;
         let loaded = Loaded { interpreter, ..self.loaded.clone() };
-        Ok(Self { loaded, org, data, reference: self.reference.clone(), limit: self.limit })
+        let (reference, limit) = (self.reference.clone(), self.limit);
+        Ok(Self { loaded, org, data, reference, limit, almanac: OnceLock::new() })
     }
 }
 
@@ -165,6 +171,22 @@ impl Policy for RegoPolicy {
 
     fn reference(&self) -> PolicyRef {
         self.reference.clone()
+    }
+
+    fn calendar(&self, environment: &str, now: Timestamp) -> Calendar {
+        let almanac = self.almanac.get_or_init(|| {
+            let made = Almanac::of(&self.data);
+            made.map_err(|error| tracing::error!(%error, "the time is told in UTC, and no maintenance is known")).ok()
+        });
+        // Whatever fails inside the interpreter, there is a time; no window is open then.
+        let told = almanac
+            .as_ref()
+            .and_then(|almanac| catch_unwind(AssertUnwindSafe(|| almanac.calendar(environment, now, self.limit))).ok());
+        told.unwrap_or_else(|| Calendar::at(now))
+    }
+
+    fn flapping_window(&self) -> SignedDuration {
+        self.org.flapping.window_s.map_or(SignedDuration::from_mins(30), |s| SignedDuration::from_secs(i64::from(s)))
     }
 }
 

@@ -1,12 +1,12 @@
 //! The policy in force, which can be exchanged while decisions are made, and one that is tried beside it.
 
 use super::{
-    ActionInput, BadInput, Bundle, Decision, Diagnostic, Outcome, Policy, PolicyError, RegoPolicy, RiskInput, drill,
-    run_tests,
+    ActionInput, BadInput, Bundle, Calendar, Decision, Diagnostic, Outcome, Policy, PolicyError, RegoPolicy, RiskInput,
+    drill, run_tests,
 };
 use crate::domain::{DecisionId, PolicyRef, RiskDecision, Ruling};
 use arc_swap::{ArcSwap, ArcSwapOption};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 use std::sync::Arc;
@@ -268,6 +268,14 @@ impl Policy for LivePolicy {
 
     fn reference(&self) -> PolicyRef {
         self.active.load().policy.reference()
+    }
+
+    fn calendar(&self, environment: &str, now: Timestamp) -> Calendar {
+        self.active.load().policy.calendar(environment, now)
+    }
+
+    fn flapping_window(&self) -> SignedDuration {
+        self.active.load().policy.flapping_window()
     }
 }
 

@@ -3,12 +3,14 @@
 //! - [`contract`]: the documents that policies read,
 //! - [`Bundle`]: policies, data and tests as files; [`check`]: what is wrong with them,
 //! - [`RegoPolicy`]: a checked bundle that answers; the interpreter itself is known to `rego` alone,
+//! - [`instructions`]: text that looks like instructions,
 //! - `combine`: how the contributions of rules become one answer,
 //! - [`Decision`]: an answer as a document; [`schema`]: the inputs as JSON Schemas,
 //! - [`Explanation`]: why an answer is what it is,
 //! - [`LivePolicy`]: the one in force, exchanged while it is asked; [`prove`]: before that,
 //! - [`run_tests`]: the bundle's own tests.
 
+mod almanac;
 mod bundle;
 mod cases;
 mod check;
@@ -22,6 +24,7 @@ mod docs;
 mod drill;
 mod explain;
 mod host;
+pub mod instructions;
 mod live;
 mod obligation;
 mod org;
@@ -36,7 +39,7 @@ mod text;
 pub use bundle::Bundle;
 pub use cases::case_of;
 pub use check::check;
-pub use contract::{ActionInput, Background, CallFacts, InvestigationFacts, RiskInput, Spend};
+pub use contract::{ActionInput, Background, Calendar, CallFacts, InvestigationFacts, RiskInput, Spend};
 pub use coverage::{Coverage, FileCoverage};
 pub use decision::{BadInput, Decision, InputKind, input_digest};
 pub use diagnostic::Diagnostic;
@@ -50,6 +53,7 @@ pub(crate) use sample::event as sample_event;
 pub use test_runner::{Outcome, TestOptions, TestReport, TestResult, run_tests, run_tests_with};
 
 use crate::domain::{DecisionId, PolicyRef, RiskDecision, Ruling};
+use jiff::{SignedDuration, Timestamp};
 use std::fmt::Debug;
 
 /// Who is asked before anything happens. Both questions always have an answer: whatever goes wrong
@@ -61,6 +65,14 @@ pub trait Policy: Send + Sync + Debug {
     fn rule(&self, id: DecisionId, input: &ActionInput) -> Ruling;
     /// The bundle that answers.
     fn reference(&self) -> PolicyRef;
+    /// The moment as the organisation's data tell it, for something in `environment`.
+    fn calendar(&self, _environment: &str, now: Timestamp) -> Calendar {
+        Calendar::at(now)
+    }
+    /// How far back going down counts as flapping.
+    fn flapping_window(&self) -> SignedDuration {
+        SignedDuration::from_mins(30)
+    }
 }
 
 /// Why there is no policy.

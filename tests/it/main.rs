@@ -47,6 +47,7 @@ mod custom;
 mod delivery;
 mod doctor;
 mod effects;
+mod facts;
 mod faults;
 mod figures;
 mod github;

@@ -196,6 +196,7 @@ fn bodies(read: Verdict, mut keep: impl FnMut(&str) -> BlobRef) -> Vec<Body> {
         truncated: false,
         redacted: 0,
         duration_ms: 1,
+        instructions: vec![],
     });
     let report = keep("report");
     bodies.push(Body::Reported {

@@ -198,6 +198,17 @@ impl StoreReader for Breakable {
     ) -> Result<DeedCounts, StoreError> {
         self.inner.deeds_before(but, tool, target, now).await
     }
+    async fn past_of(
+        &self,
+        thing: &str,
+        window: jiff::SignedDuration,
+        now: Timestamp,
+    ) -> Result<crate::store::Past, StoreError> {
+        self.inner.past_of(thing, window, now).await
+    }
+    async fn fared(&self, alert: &str, now: Timestamp) -> Result<crate::store::Fared, StoreError> {
+        self.inner.fared(alert, now).await
+    }
     async fn chains(&self, after: &str, limit: u32) -> Result<Vec<(String, Head)>, StoreError> {
         self.inner.chains(after, limit).await
     }

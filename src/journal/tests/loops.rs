@@ -64,7 +64,13 @@ fn calls(life: &mut Life, made: &[(&str, Came)]) -> Step {
             Refused => {}
             Failed(error) => {
                 life.write(Body::ReadStarted { call, ruling: allowing(), input: None });
-                life.write(Body::ReadFailed { call_id, evidence_id, error: error.into(), duration_ms });
+                life.write(Body::ReadFailed {
+                    call_id,
+                    evidence_id,
+                    error: error.into(),
+                    duration_ms,
+                    instructions: vec![],
+                });
             }
             Seen(text) => {
                 life.write(Body::ReadStarted { call, ruling: allowing(), input: None });
@@ -77,6 +83,7 @@ fn calls(life: &mut Life, made: &[(&str, Came)]) -> Step {
                     truncated: false,
                     redacted: 0,
                     duration_ms,
+                    instructions: vec![],
                 });
             }
         }

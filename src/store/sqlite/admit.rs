@@ -3,7 +3,7 @@
 
 use super::writer::News;
 use super::{StoreError, chain, unavailable};
-use crate::domain::{AlertStatus, EventId, InvestigationId, Resource, ResourceType, SreEvent};
+use crate::domain::{AlertStatus, EventId, InvestigationId, Resource, ResourceType, SreEvent, is_down};
 use crate::journal::{Head, Investigation, View};
 use crate::store::{Admitted, Arrival, Fate, Signal, opening_draft};
 use jiff::Timestamp;
@@ -206,7 +206,7 @@ async fn insert_event(
     chain::insert_blobs(tx, path, vec![arrival.raw.clone()]).await?;
     sqlx::query(
         "INSERT INTO events (id, delivery, source, fingerprint, subject, severity, status, fate, investigation, \
-         received_us, seen_us, json) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         received_us, seen_us, json, thing, down) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(event.id.to_string())
     .bind(delivery)
@@ -220,6 +220,8 @@ async fn insert_event(
     .bind(event.received_at.as_microsecond())
     .bind(event.received_at.as_microsecond())
     .bind(chain::to_json(path, "an alert", event)?)
+    .bind(event.thing())
+    .bind(is_down(event))
     .execute(&mut *tx)
     .await
     .map_err(unavailable(path, "keep an alert"))?;
@@ -245,8 +247,8 @@ async fn open(
     let view = View::of(&state).ok_or_else(|| corrupt("it shows nothing".into()))?;
     chain::insert_entries(tx, path, std::slice::from_ref(&entry)).await?;
     sqlx::query(
-        "INSERT INTO investigations (id, correlation_key, resource_key, route, subject, state, seq, hash, view, wants_work, due_us) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?)",
+        "INSERT INTO investigations (id, correlation_key, resource_key, route, subject, state, seq, hash, view, wants_work, due_us, \
+         alert) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?)",
     )
     .bind(&id)
     .bind(&arrival.correlation_key)
@@ -258,6 +260,7 @@ async fn open(
     .bind(entry.hash.as_str())
     .bind(chain::to_json(path, "an investigation", &view)?)
     .bind(chain::fresh_us(now))
+    .bind(&arrival.event.name)
     .execute(&mut *tx)
     .await
     .map_err(unavailable(path, "open an investigation"))?;
@@ -281,8 +284,9 @@ async fn resolve(
     let ends_at = resolved.ends_at.unwrap_or(now);
     kept.status = AlertStatus::Resolved;
     kept.ends_at = Some(ends_at);
-    sqlx::query("UPDATE events SET status = ?, json = ? WHERE id = ?")
+    sqlx::query("UPDATE events SET status = ?, ended_us = ?, json = ? WHERE id = ?")
         .bind(kept.status.as_str())
+        .bind(now.as_microsecond())
         .bind(chain::to_json(path, "an alert", &kept)?)
         .bind(event.to_string())
         .execute(&mut *tx)

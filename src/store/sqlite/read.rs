@@ -5,11 +5,11 @@ use super::{SqliteStore, StoreError, unavailable};
 use crate::domain::{ActionId, ApprovalId, BlobRef, Digest, EventId, InvestigationId, Target};
 use crate::journal::{ApprovalView, Entry, Head, View};
 use crate::store::{
-    ApprovalFilter, Blobs, Counts, DeadLetter, DeedCounts, EventFilter, Events, Fate, InvestigationFilter, Page,
-    StoreReader, StoredEvent, Usage, UsageFilter, Waiting,
+    ApprovalFilter, Blobs, Counts, DeadLetter, DeedCounts, EventFilter, Events, Fared, Fate, InvestigationFilter, Page,
+    Past, StoreReader, StoredEvent, Usage, UsageFilter, Waiting,
 };
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// One row more than wanted tells whether there is a next page.
 pub(super) fn page<T>(mut items: Vec<T>, limit: u32, cursor: impl Fn(&T) -> String) -> Page<T> {
@@ -168,6 +168,14 @@ impl StoreReader for SqliteStore {
         now: Timestamp,
     ) -> Result<DeedCounts, StoreError> {
         self.count_deeds(but, tool, target, now).await
+    }
+
+    async fn past_of(&self, thing: &str, window: SignedDuration, now: Timestamp) -> Result<Past, StoreError> {
+        self.read_past(thing, window, now).await
+    }
+
+    async fn fared(&self, alert: &str, now: Timestamp) -> Result<Fared, StoreError> {
+        self.read_fared(alert, now).await
     }
 
     async fn chains(&self, after: &str, limit: u32) -> Result<Vec<(String, Head)>, StoreError> {

@@ -5,6 +5,7 @@ mod approvals;
 mod claims;
 mod deeds;
 mod log;
+mod past;
 mod usage;
 
 use super::*;

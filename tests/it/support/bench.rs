@@ -166,6 +166,14 @@ impl Bench {
         Self { routes: Arc::new(ArcSwap::from_pointee(routes)), ..self }
     }
 
+    /// The same, after the store was closed and opened again: what is not in the file is forgotten.
+    pub async fn reopened(self) -> Self {
+        let Self { store, registry, models, crashed, grave, clock, routes, policy, entropy, _dir } = self;
+        drop(store);
+        let store = Arc::new(SqliteStore::open(&_dir.path().join("firewarden.db"), entropy.as_ref()).await.unwrap());
+        Self { store, registry, models, crashed, grave, clock, routes, policy, entropy, _dir }
+    }
+
     /// The process dies when people are told of the first thing that happened at the cluster.
     pub fn dies_after_outcome(&self) {
         self.grave.armed.store(true, Ordering::SeqCst);
