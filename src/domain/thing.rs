@@ -28,7 +28,8 @@ impl SreEvent {
             | ResourceType::Service => Some(format!("{kind}/{id}")).filter(|_| !is_exporter || names_itself(kind)),
         };
         let is_object = kind.as_str().starts_with("k8s_");
-        let name = match named.filter(|_| !id.is_empty() && !(is_object && is_exporter)) {
+        let is_nameless = id.is_empty() || (is_object && is_exporter);
+        let name = match named.filter(|_| !is_nameless) {
             None => format!("alert/{}/{}", self.source, self.fingerprint),
             Some(named) => {
                 let part = |text: &Option<String>| text.as_deref().unwrap_or_default().trim().to_owned();
