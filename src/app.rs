@@ -1,6 +1,8 @@
 //! L8: the only place that names concrete adapters. A configuration becomes a working whole here.
 
 mod access;
+mod governor;
+pub mod handover;
 mod keeping;
 mod metrics;
 mod models;
@@ -11,27 +13,32 @@ mod rotation;
 mod rounds;
 pub mod signing;
 mod sinks;
+mod stores;
 
 pub use peers::{
-    alertmanager, elasticsearch, github, github_as_writer, github_writer, http_probe, jira, loki, mcp, prometheus,
-    runbooks,
+    alertmanager, elasticsearch, github, github_as_writer, github_writer, http_probe, jira, kubernetes,
+    kubernetes_writer, loki, mcp, prometheus, runbooks,
 };
+pub use stores::{holder, probe_store, reader};
 
 use crate::analysis;
-use crate::config::{Config, Kubernetes, Provider, RouteModel};
+use crate::config::{Config, Provider, RouteModel};
 use crate::domain::{Clock, Digest, Entropy, Redactor, Secret};
-use crate::edge::{EdgeError, KubeReader, KubeWriter, SystemClock, SystemEntropy};
+use crate::edge::{EdgeError, SystemClock, SystemEntropy};
 use crate::engine::checkpoints::{Checkpoints, CheckpointsError};
+use crate::engine::governing;
 use crate::engine::intake::Intake;
 use crate::engine::ledger::Ledger;
 use crate::engine::notify::{LogSink, Sink};
+use crate::engine::rest::{Queue, Rest};
 use crate::engine::routes::{Route, RouteError, Routes};
 use crate::engine::{Engine, PricedModel, check_branch, worker};
 use crate::gate::Gate;
-use crate::http::{self, Access, Gates, Limits, Status, Web};
+use crate::http::{self, Access, Gates, Limits, Status, Storm, Web};
 use crate::journal::{Body, Draft, Started};
 use crate::model::ModelError;
 use crate::policy::{Bundle, LivePolicy, Policy, PolicyError, Tried};
+use crate::sources::Senders;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Journal, Log, Store, StoreError};
 use crate::template::{TemplateError, Templates};
@@ -115,8 +122,8 @@ pub struct Parts {
     pub policy: Arc<LivePolicy>,
     /// The same as text.
     pub bundle: Bundle,
-    /// What is to be asked of the policy that is tried beside it, where one is.
-    tried: Option<Receiver<Tried>>,
+    /// What is to be asked of the policy that is tried beside it.
+    tried: Receiver<Tried>,
     /// Prompts.
     pub templates: Arc<Templates>,
     /// Routes.
@@ -136,11 +143,18 @@ pub struct App {
     pub engine: Arc<Engine>,
     /// Takes alerts in.
     pub intake: Arc<Intake>,
+    /// Whose alerts are understood.
+    pub senders: Senders,
+    rest: Option<Arc<Rest>>,
     /// The concrete store, for what only it can do.
     store: Arc<SqliteStore>,
     checkpoints: Arc<Checkpoints>,
     access: Access,
     policy: Arc<LivePolicy>,
+    /// The configured policies, as they were read.
+    configured: Digest,
+    /// Whoever holds it may change what is in force.
+    turn: Arc<tokio::sync::Mutex<()>>,
     config: Config,
     metrics: Option<PrometheusHandle>,
 }
@@ -189,38 +203,6 @@ pub fn routes(config: &Config) -> Result<Routes, RouteError> {
 /// When they cannot be looked for.
 pub fn redactor(config: &Config) -> Result<Redactor, AppError> {
     Ok(Redactor::new(config.secrets().into_iter().map(Secret::expose))?)
-}
-
-/// The cluster that is configured, if one is.
-///
-/// # Errors
-/// When its settings cannot work.
-pub async fn kubernetes(config: Option<&Kubernetes>) -> Result<Option<KubeReader>, EdgeError> {
-    match config {
-        None => Ok(None),
-        Some(Kubernetes { url: Some(url), bearer, .. }) => KubeReader::at(url, bearer.clone()).map(Some),
-        Some(Kubernetes { kubeconfig, context, .. }) => {
-            KubeReader::infer(kubeconfig.as_deref(), context.as_deref()).await
-        }
-    }
-}
-
-/// Who changes the cluster that is configured, where that is configured.
-///
-/// # Errors
-/// When its settings cannot work.
-pub async fn kubernetes_writer(config: Option<&Kubernetes>) -> Result<Option<KubeWriter>, EdgeError> {
-    let Some((cluster, writer)) = config.and_then(|config| Some((config, config.write.as_ref()?))) else {
-        return Ok(None);
-    };
-    let access = match writer.is_the_reader() {
-        true => kubernetes(Some(cluster)).await?,
-        false => {
-            let kubeconfig = writer.kubeconfig.as_ref().or(cluster.kubeconfig.as_ref());
-            KubeReader::infer(kubeconfig.map(AsRef::as_ref), writer.context.as_deref()).await?
-        }
-    };
-    Ok(access.map(KubeWriter::with))
 }
 
 impl Parts {
@@ -292,16 +274,20 @@ impl App {
         let dynamic: Arc<dyn Store> = store.clone();
         let is_missed = store.last_checkpoint().await?.is_some();
         let public_url = config.server.public_url.as_deref();
-        let signer = signing::read_or_make(&config.places.signing_key(), public_url, is_missed, entropy.as_ref())?;
+        let key_file = config.places.signing_key();
+        let signer = signing::read_or_make(&key_file, public_url, is_missed, entropy.as_ref())?;
+        let signer = handover::finished(&dynamic, &key_file, signer, &clock).await?;
         let checkpoints = Arc::new(Checkpoints::new(dynamic.clone(), signer, clock.clone()));
+        let standing = governing::standing(dynamic.as_ref()).await?;
+        let (governing, bundle) = policies::resume(&parts.policy, &parts.bundle, standing, dynamic.as_ref()).await?;
         let policy = parts.policy.reference();
-        let bundle = keeping::kept(&parts.bundle, &policy);
         let started = Body::Started(Started {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             policy,
             prompts: parts.templates.digest(),
             tools: parts.tools.digest(),
             bundle: Some(bundle.reference.clone()),
+            governing,
         });
         store.append_system(vec![Draft::engine(started)], vec![bundle], clock.now()).await?;
         match checkpoints.make().await {
@@ -331,12 +317,36 @@ impl App {
         });
         // What was spent today bounds what comes; without knowing it nothing is begun.
         engine.ledger.today(engine.store.as_ref(), engine.clock.now()).await?;
-        let intake = Arc::new(Intake::new(dynamic, routes, clock, entropy));
+        let intake = Arc::new(Intake::new(dynamic, routes, clock.clone(), entropy.clone()));
+        let reader = peers::alertmanager(&config)?;
+        let rest = reader.map(|reader| Rest {
+            reader,
+            intake: intake.clone(),
+            redactor: engine.redactor.clone(),
+            hmac_key: store.hmac_key().to_vec(),
+            clock,
+            entropy,
+            queue: Queue::default(),
+        });
+        let senders = Senders::new(config.intake.sources.clone());
         let policy = parts.policy;
-        if let Some(tried) = parts.tried {
-            reload::try_beside(policy.clone(), tried, engine.store.clone(), engine.clock.clone());
-        }
-        Ok(Self { engine, intake, store, checkpoints, access: access::access(&config), policy, config, metrics })
+        reload::try_beside(&policy, parts.tried, &engine.store, engine.clock.clone());
+        let (rest, access) = (rest.map(Arc::new), access::access(&config));
+        let (configured, turn) = (parts.bundle.digest().clone(), Arc::default());
+        Ok(Self {
+            engine,
+            intake,
+            senders,
+            rest,
+            store,
+            checkpoints,
+            access,
+            policy,
+            configured,
+            turn,
+            config,
+            metrics,
+        })
     }
 
     /// The configuration that it was made from.
@@ -422,6 +432,9 @@ impl App {
         let audit_key = self.checkpoints.key().to_string();
         Arc::new(Web {
             intake: self.intake.clone(),
+            senders: self.senders.clone(),
+            storm: Storm::new(self.config.intake.storm_per_minute),
+            rest: self.rest.clone(),
             store: self.engine.store.clone(),
             access: ArcSwap::from_pointee(self.access.clone()),
             redactor: self.engine.redactor.clone(),
@@ -454,28 +467,6 @@ impl App {
             gates: Gates::default(),
         })
     }
-}
-
-/// Opens a store for reading, beside whoever writes it.
-///
-/// # Errors
-/// When there is none.
-pub async fn reader(path: &Path) -> Result<SqliteStore, StoreError> {
-    SqliteStore::open_to_read(path).await
-}
-
-/// The address of the server that holds the store, if one does.
-pub fn holder(path: &Path) -> Option<String> {
-    SqliteStore::holder(path)
-}
-
-/// Tries whether the store at `path` can commit, and tells the versions of database and schema. The
-/// schema stays as it is; `None` when there is no store yet.
-///
-/// # Errors
-/// When it cannot be used, or somebody else holds it.
-pub async fn probe_store(path: &Path) -> Result<Option<String>, StoreError> {
-    SqliteStore::probe(path).await
 }
 
 /// Digest of everything that decides: policy, prompts, tools. Two programs with one digest decide

@@ -22,6 +22,18 @@ test_lead_approves_after_instructions if {
 	}
 }
 
+reasons(sources) := found if {
+	found := {given.reason | some given in taint.approve} with input as {
+		"call": {"effect": "write"},
+		"taint": {"level": 3, "sources": sources},
+	}
+}
+
+test_it_says_where if {
+	reasons(["alert:evt_1", "kubernetes_logs:E3"]) == {"text that looks like instructions was read before, in alert:evt_1, kubernetes_logs:E3"}
+	reasons([]) == {"text that looks like instructions was read before, in what was read"}
+}
+
 test_ordinary_text_asks_nobody if asks("write", 2) == set()
 
 test_looking_is_left_alone if asks("read", 3) == set()

@@ -1,16 +1,15 @@
 //! Credentials, from the configuration to those who ask for them.
 
 use crate::config::Config;
-use crate::http::{Access, AccessToken, IntakeToken};
+use crate::http::{Access, AccessToken};
 
 /// All credentials of `config`.
 pub(super) fn access(config: &Config) -> Access {
     use crate::config::Role as Configured;
     use crate::http::Role;
-    let intake = config.intake.tokens.iter();
     let tokens = config.access.iter();
     Access {
-        intake: intake.map(|t| IntakeToken { source: t.source.clone(), token: t.token.clone() }).collect(),
+        intake: config.intake.tokens.clone(),
         tokens: tokens
             .map(|t| AccessToken {
                 name: t.name.clone(),

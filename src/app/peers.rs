@@ -1,6 +1,8 @@
 //! The peers of the reading tools. One that is not configured is none.
 
-use crate::config::{Config, Credential, Github, GithubCredential, JiraDeployment, McpPeer, McpWay, ProbeMethod};
+use crate::config::{
+    Config, Credential, Github, GithubCredential, JiraDeployment, Kubernetes, McpPeer, McpWay, ProbeMethod,
+};
 use crate::edge::call::Request;
 use crate::edge::exec::Order;
 use crate::edge::github;
@@ -8,8 +10,8 @@ use crate::edge::jira::Deployment;
 use crate::edge::mcp::Way;
 use crate::edge::{
     AlertmanagerReader, AlertmanagerWriter, AllowedHosts, Auth, Caller, EdgeError, EdgeErrorKind, ElasticsearchReader,
-    GithubReader, GithubWriter, JiraReader, JiraWriter, LokiReader, McpServer, Pinned, ProbeTarget, Prober,
-    PrometheusReader, RunbookReader, Runner, SystemClock,
+    GithubReader, GithubWriter, JiraReader, JiraWriter, KubeReader, KubeWriter, LokiReader, McpServer, Pinned,
+    ProbeTarget, Prober, PrometheusReader, RunbookReader, Runner, SystemClock,
 };
 use crate::tools::mcp::Peer;
 use std::sync::Arc;
@@ -24,6 +26,38 @@ fn auth(credential: &Option<Credential>) -> Option<Auth> {
         Credential::Basic { username, password } => Auth::Basic { username, password },
         Credential::ApiKey(key) => Auth::ApiKey(key),
     })
+}
+
+/// The cluster that is configured, if one is.
+///
+/// # Errors
+/// When its settings cannot work.
+pub async fn kubernetes(config: Option<&Kubernetes>) -> Result<Option<KubeReader>, EdgeError> {
+    match config {
+        None => Ok(None),
+        Some(Kubernetes { url: Some(url), bearer, .. }) => KubeReader::at(url, bearer.clone()).map(Some),
+        Some(Kubernetes { kubeconfig, context, .. }) => {
+            KubeReader::infer(kubeconfig.as_deref(), context.as_deref()).await
+        }
+    }
+}
+
+/// Who changes the cluster that is configured, where that is configured.
+///
+/// # Errors
+/// When its settings cannot work.
+pub async fn kubernetes_writer(config: Option<&Kubernetes>) -> Result<Option<KubeWriter>, EdgeError> {
+    let Some((cluster, writer)) = config.and_then(|config| Some((config, config.write.as_ref()?))) else {
+        return Ok(None);
+    };
+    let access = match writer.is_the_reader() {
+        true => kubernetes(Some(cluster)).await?,
+        false => {
+            let kubeconfig = writer.kubeconfig.as_ref().or(cluster.kubeconfig.as_ref());
+            KubeReader::infer(kubeconfig.map(AsRef::as_ref), writer.context.as_deref()).await?
+        }
+    };
+    Ok(access.map(KubeWriter::with))
 }
 
 /// The Prometheus that is configured, if one is.

@@ -4,18 +4,25 @@
 use super::keeping::kept;
 use super::rounds::Rounds;
 use crate::domain::{Clock, PolicyRef};
-use crate::journal::{Body, Draft, PolicyActivated, PolicyRejected};
-use crate::policy::{Bundle, LivePolicy, Policy, Tried, prove};
+use crate::engine::{EngineError, recorded};
+use crate::journal::{Body, Draft, PolicyActivated, PolicyRejected, ShadowEnded};
+use crate::policy::{Beside, Bundle, LivePolicy, Policy, RegoPolicy, Tried, prove};
 use crate::store::{ApprovalFilter, Signal, Store, StoreError};
+use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
+use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 /// How often the folder is looked at.
 const EVERY: Duration = Duration::from_secs(2);
+/// Recorded decisions that a bundle judges before it decides.
+const CANARY: usize = 200;
+/// How often it is looked whether a trial is over, while nothing is decided.
+const TRIAL_EVERY: Duration = Duration::from_secs(30);
 /// Files whose owners are told.
 const MOST_FILES: usize = 50;
 /// Questions that are read at once.
@@ -28,6 +35,8 @@ pub(super) struct Reload {
     pub(super) live: Arc<LivePolicy>,
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Arc<dyn Clock>,
+    /// Whoever holds it may change what is in force.
+    pub(super) turn: Arc<Mutex<()>>,
     /// It keeps the policy that is tried up to date, not the one in force.
     pub(super) shadow: bool,
     /// What was looked at last: a digest, or why there is none. It is judged once.
@@ -65,6 +74,8 @@ impl Reload {
         if self.seen.as_ref() == Some(&seen) {
             return Ok(());
         }
+        let turn = self.turn.clone();
+        let _turn = turn.lock().await;
         let active = self.live.reference();
         if self.shadow {
             self.try_it(read, active, trigger).await?;
@@ -75,15 +86,14 @@ impl Reload {
             Err(error) => self.reject(None, vec![error], vec![], trigger).await?,
             // Back to what is in force: a refused edit was taken back.
             Ok(bundle) if *bundle.digest() == active.digest => {}
+            // What was promoted over exactly this holds until this is another.
+            Ok(bundle) if self.live.is_promoted_over(bundle.digest()) => {}
             Ok(bundle) => {
                 let files = self.live.differing_files(&bundle);
                 let reference = PolicyRef { digest: bundle.digest().clone(), bundle: bundle.name() };
-                let proving = tokio::task::spawn_blocking(move || {
-                    let proven = prove(&bundle);
-                    (bundle, proven)
-                });
-                match proving.await {
-                    Ok((bundle, Ok(policy))) => {
+                match proven(bundle, &self.live, self.store.as_ref(), self.clock.now()).await? {
+                    Proven::Sound(sound, canary) => {
+                        let (policy, bundle) = *sound;
                         let kept = kept(&bundle, &reference);
                         let entry = PolicyActivated {
                             policy: reference.clone(),
@@ -93,22 +103,24 @@ impl Reload {
                             by: owners(&self.dir, &files),
                             files,
                             shadow: false,
+                            until: None,
+                            promotion: None,
+                            canary,
                         };
                         // First the entry, then the deed: nothing decides of which the journal knows nothing.
                         let now = self.clock.now();
                         self.store
                             .append_system(vec![Draft::engine(Body::PolicyActivated(entry))], vec![kept], now)
                             .await?;
-                        self.live.activate(policy, bundle, now);
+                        self.live.activate(policy, bundle, now, None);
                         tracing::info!(
                             bundle = reference.bundle,
                             digest = reference.digest.short(12),
                             "a changed policy is in force"
                         );
-                        self.judge_questions_again().await?;
+                        judge_questions_again(self.store.as_ref(), self.clock.as_ref()).await?;
                     }
-                    Ok((_, Err(errors))) => self.reject(Some(reference), errors, files, trigger).await?,
-                    Err(_) => self.reject(Some(reference), vec!["the proof panicked".into()], files, trigger).await?,
+                    Proven::Unsound(errors) => self.reject(Some(reference), errors, files, trigger).await?,
                 }
             }
         }
@@ -167,36 +179,88 @@ impl Reload {
         });
         match loading.await.unwrap_or_else(|_| Err("loading it panicked".into())) {
             Err(error) => self.reject(Some(policy), vec![error], files, trigger).await,
-            Ok(tried) => {
+            Ok((ready, bundle)) => {
                 let by = owners(&self.dir, &files);
                 let trigger = trigger.to_owned();
-                let entry = PolicyActivated { policy, bundle: None, before: active, trigger, by, files, shadow: true };
+                let entry = PolicyActivated {
+                    policy,
+                    bundle: None,
+                    before: active,
+                    trigger,
+                    by,
+                    files,
+                    shadow: true,
+                    until: None,
+                    promotion: None,
+                    canary: 0,
+                };
                 let now = self.clock.now();
                 self.store.append_system(vec![Draft::engine(Body::PolicyActivated(entry))], vec![], now).await?;
-                self.live.try_beside(Some(tried), now);
+                self.live.try_beside(Some(Beside::configured(ready, bundle, now)));
                 Ok(())
             }
         }
     }
+}
 
-    /// Whatever waits for people is judged by the policy that is in force now.
-    async fn judge_questions_again(&self) -> Result<(), StoreError> {
-        let mut cursor = None;
-        let mut woken = BTreeSet::new();
-        loop {
-            let state = Some(crate::domain::ApprovalState::Pending);
-            let filter = ApprovalFilter { state, cursor, limit: PAGE, ..ApprovalFilter::default() };
-            let page = self.store.approvals(&filter).await?;
-            for asked in page.items {
-                if woken.insert(asked.investigation) {
-                    let now = self.clock.now();
-                    self.store.signal(asked.investigation, "policy", Signal::PolicyChanged {}, now).await?;
-                }
+/// What a bundle shows of itself.
+pub(super) enum Proven {
+    /// It may decide; so many recorded decisions were judged by it.
+    Sound(Box<(RegoPolicy, Bundle)>, u64),
+    /// All that stands against it.
+    Unsound(Vec<String>),
+}
+
+/// Proves a bundle, and lets it judge the last recorded decisions, before it decides anything.
+///
+/// # Errors
+/// When the store does not answer.
+pub(super) async fn proven(
+    bundle: Bundle,
+    live: &Arc<LivePolicy>,
+    store: &dyn Store,
+    now: Timestamp,
+) -> Result<Proven, StoreError> {
+    let past = match recorded::latest(store, CANARY).await {
+        Ok(past) => past,
+        Err(EngineError::Store(error)) => return Err(error),
+        // A chain that makes no sense says nothing about the policy.
+        Err(error @ EngineError::Corrupt { .. }) => {
+            tracing::error!(%error, "the recorded decisions cannot be judged by a changed policy");
+            vec![]
+        }
+    };
+    let live = live.clone();
+    let proving = tokio::task::spawn_blocking(move || {
+        let policy = prove(&bundle, now)?;
+        let judged = live.canary(&policy, &past)?;
+        Ok((Box::new((policy, bundle)), judged))
+    });
+    Ok(match proving.await.unwrap_or_else(|_| Err(vec!["the proof panicked".into()])) {
+        Ok((sound, judged)) => Proven::Sound(sound, judged),
+        Err(errors) => Proven::Unsound(errors),
+    })
+}
+
+/// Whatever waits for people is judged by the policy that is in force now.
+///
+/// # Errors
+/// When the store does not answer.
+pub(super) async fn judge_questions_again(store: &dyn Store, clock: &dyn Clock) -> Result<(), StoreError> {
+    let mut cursor = None;
+    let mut woken = BTreeSet::new();
+    loop {
+        let state = Some(crate::domain::ApprovalState::Pending);
+        let filter = ApprovalFilter { state, cursor, limit: PAGE, ..ApprovalFilter::default() };
+        let page = store.approvals(&filter).await?;
+        for asked in page.items {
+            if woken.insert(asked.investigation) {
+                store.signal(asked.investigation, "policy", Signal::PolicyChanged {}, clock.now()).await?;
             }
-            cursor = page.next_cursor;
-            if cursor.is_none() {
-                return Ok(());
-            }
+        }
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            return Ok(());
         }
     }
 }
@@ -209,15 +273,34 @@ fn owners(dir: &Path, files: &[String]) -> Vec<String> {
     owners.into_iter().map(|uid| format!("uid {uid}")).collect()
 }
 
-/// Asks the tried policy what the one in force was asked, off its path, and notes what differs.
-pub(super) fn try_beside(live: Arc<LivePolicy>, tried: Receiver<Tried>, store: Arc<dyn Store>, clock: Arc<dyn Clock>) {
+/// Asks the tried policy what the one in force was asked, off its path, notes what differs, and ends a trial
+/// in its time. It ends with the policy.
+pub(super) fn try_beside(
+    live: &Arc<LivePolicy>,
+    tried: Receiver<Tried>,
+    store: &Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+) {
     let runtime = tokio::runtime::Handle::current();
+    let (live, store): (Weak<LivePolicy>, Weak<dyn Store>) = (Arc::downgrade(live), Arc::downgrade(store));
     std::thread::spawn(move || {
-        while let Ok(question) = tried.recv() {
-            if let Some(differs) = live.compare(&question) {
-                let draft = Draft::engine(Body::ShadowDiffered(differs));
-                if let Err(error) = runtime.block_on(store.append_system(vec![draft], vec![], clock.now())) {
-                    tracing::warn!(%error, "a difference of the tried policy could not be noted");
+        loop {
+            let question = match tried.recv_timeout(TRIAL_EVERY) {
+                Ok(question) => Some(question),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            let (Some(live), Some(store)) = (live.upgrade(), store.upgrade()) else { return };
+            let ended = live.lapsed(clock.now()).map(|over| {
+                let why = "its time was over".to_owned();
+                Body::ShadowEnded(ShadowEnded { policy: over.reference(), why })
+            });
+            let differs = question.and_then(|question| live.compare(&question)).map(Body::ShadowDiffered);
+            for body in ended.into_iter().chain(differs) {
+                if let Err(error) =
+                    runtime.block_on(store.append_system(vec![Draft::engine(body)], vec![], clock.now()))
+                {
+                    tracing::warn!(%error, "what concerns the tried policy could not be noted");
                 }
             }
         }

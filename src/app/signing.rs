@@ -31,6 +31,27 @@ pub enum SigningKeyError {
         /// What is wrong.
         source: NoteError,
     },
+    /// The keys that are known.
+    #[error("{path} cannot be used: line {line}: {source}. It holds one key a line, oldest first.")]
+    Known {
+        /// The file.
+        path: PathBuf,
+        /// The line.
+        line: usize,
+        /// What is wrong.
+        source: NoteError,
+    },
+    /// The log was handed on to a key that is not there.
+    #[error(
+        "the log was handed on to {key}, and {path} does not hold it. Put it back: the key before it signs nothing \
+         more."
+    )]
+    HandedOn {
+        /// Where it was written.
+        path: PathBuf,
+        /// The key.
+        key: String,
+    },
     /// Checkpoints are there, and the key that signed them is not.
     #[error(
         "the signing key {path} is missing, and it signed checkpoints of this store. Put it back, or begin a new store \
@@ -65,12 +86,75 @@ pub fn read(path: &Path) -> Result<Option<Signer>, SigningKeyError> {
     Signer::read(&secret).map(Some).map_err(content)
 }
 
-/// What knows the signatures of the key in `path`; `None` when there is no such file.
+/// `path` with `more` behind it.
+pub(super) fn beside(path: &Path, more: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(more);
+    name.into()
+}
+
+/// The file beside the key that names every key which held the log, oldest first.
+pub(super) fn known_file(path: &Path) -> PathBuf {
+    beside(path, ".known")
+}
+
+/// What knows the signatures of every key that held the log, oldest first; the last is the one in `path`.
+/// Empty when there is none.
 ///
 /// # Errors
-/// When it cannot be read or is none.
-pub fn verifier(path: &Path) -> Result<Option<VerifierKey>, SigningKeyError> {
-    Ok(read(path)?.map(|signer| signer.key().clone()))
+/// When a file cannot be read or does not hold keys.
+pub fn verifiers(path: &Path) -> Result<Vec<VerifierKey>, SigningKeyError> {
+    let file = known_file(path);
+    let mut known = match std::fs::read_to_string(&file) {
+        Ok(text) => {
+            keys_in(&text).map_err(|(line, source)| SigningKeyError::Known { path: file.clone(), line, source })?
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => vec![],
+        Err(source) => return Err(SigningKeyError::File { path: file, doing: "read", source }),
+    };
+    if let Some(signer) = read(path)?.filter(|signer| !known.contains(signer.key())) {
+        known.push(signer.key().clone());
+    }
+    Ok(known)
+}
+
+/// The keys that a text names, one a line. Empty lines and those that begin with `#` name none.
+///
+/// # Errors
+/// The number of a line that is no key, and why.
+pub fn keys_in(text: &str) -> Result<Vec<VerifierKey>, (usize, NoteError)> {
+    let lines = text.lines().map(str::trim).zip(1..).filter(|(line, _)| !line.is_empty() && !line.starts_with('#'));
+    lines.map(|(line, number)| line.parse().map_err(|error| (number, error))).collect()
+}
+
+/// A key of the same name as `holder`, written to `path` for us alone.
+///
+/// # Errors
+/// When it cannot be written.
+pub(super) fn make_next(
+    path: &Path,
+    holder: &VerifierKey,
+    entropy: &dyn Entropy,
+) -> Result<VerifierKey, SigningKeyError> {
+    made(path, |_| holder.name().to_owned(), entropy).map(|signer| signer.key().clone())
+}
+
+/// Notes beside `path` which keys held the log.
+///
+/// # Errors
+/// When it cannot be written.
+pub(super) fn remember(path: &Path, known: &[VerifierKey]) -> Result<(), SigningKeyError> {
+    let text: String = known.iter().map(|key| format!("{key}\n")).collect();
+    let file = known_file(path);
+    write(&file, &text).map_err(|source| SigningKeyError::File { path: file, doing: "written", source })
+}
+
+/// Puts the key in `next` into the place of that in `path`, which is gone then.
+///
+/// # Errors
+/// When it cannot be moved.
+pub(super) fn replace(path: &Path, next: &Path) -> Result<(), SigningKeyError> {
+    moved(next, path).map_err(|source| SigningKeyError::File { path: path.to_owned(), doing: "replaced", source })
 }
 
 /// The key in `path`; a new one where there is none and none is missed.
@@ -89,30 +173,36 @@ pub(super) fn read_or_make(
     if is_missed {
         return Err(SigningKeyError::Lost { path: path.to_owned() });
     }
+    let signer = made(path, |public| name(public_url, public), entropy)?;
+    tracing::info!(path = %path.display(), key = %signer.key(), "a signing key was made; keep its public part elsewhere");
+    Ok(signer)
+}
+
+/// A new key under a name that is given its public part, in `path`.
+fn made(path: &Path, name: impl FnOnce(&[u8; 32]) -> String, entropy: &dyn Entropy) -> Result<Signer, SigningKeyError> {
     let mut seed = [0; 32];
     seed[..16].copy_from_slice(&entropy.salt());
     seed[16..].copy_from_slice(&entropy.salt());
     let content = |source| SigningKeyError::Content { path: path.to_owned(), source };
-    let signer = Signer::from_seed(&seed, |public| name(public_url, public)).map_err(content)?;
-    write(path, &signer.file(&seed)).map_err(|source| SigningKeyError::File {
-        path: path.to_owned(),
-        doing: "made",
-        source,
-    })?;
-    tracing::info!(path = %path.display(), key = %signer.key(), "a signing key was made; keep its public part elsewhere");
+    let signer = Signer::from_seed(&seed, name).map_err(content)?;
+    let failed = |source| SigningKeyError::File { path: path.to_owned(), doing: "made", source };
+    write(path, &signer.file(&seed)).map_err(failed)?;
     Ok(signer)
 }
 
 /// On disk with its whole content, or not at all.
 fn write(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut new = path.as_os_str().to_owned();
-    new.push(".new");
-    let new = PathBuf::from(new);
+    let new = beside(path, ".new");
     let _ = std::fs::remove_file(&new);
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
-    std::fs::rename(&new, path)?;
+    moved(&new, path)
+}
+
+/// In its new place, whatever happens afterwards.
+fn moved(from: &Path, path: &Path) -> std::io::Result<()> {
+    std::fs::rename(from, path)?;
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::File::open(folder)?.sync_all()?;
     }
@@ -132,6 +222,25 @@ mod tests {
     use crate::edge::SystemEntropy;
 
     #[test]
+    fn keys_that_held_the_log_are_known_in_their_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let entropy = SystemEntropy::default();
+        let first = read_or_make(&path, None, false, &entropy).unwrap();
+        let next = beside(&path, ".next");
+        let second = make_next(&next, first.key(), &entropy).unwrap();
+        assert_eq!((second.name(), second == *first.key()), (first.key().name(), false));
+        remember(&path, &[first.key().clone(), second.clone()]).unwrap();
+        replace(&path, &next).unwrap();
+        assert!(!next.exists() && read(&path).unwrap().unwrap().key() == &second);
+        assert_eq!(verifiers(&path).unwrap(), [first.key().clone(), second.clone()]);
+        std::fs::write(known_file(&path), format!("# ours\n\n{}\n", first.key())).unwrap();
+        assert_eq!(verifiers(&path).unwrap(), [first.key().clone(), second], "the one that signs is known");
+        std::fs::write(known_file(&path), format!("{}\nx\n", first.key())).unwrap();
+        assert!(matches!(verifiers(&path), Err(SigningKeyError::Known { line: 2, .. })));
+    }
+
+    #[test]
     fn a_key_is_made_once_for_us_alone_and_missed_when_it_is_gone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
@@ -142,11 +251,12 @@ mod tests {
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let again = read_or_make(&path, None, true, &entropy).unwrap();
         assert_eq!(again.key(), made.key());
-        assert_eq!(verifier(&path).unwrap().as_ref(), Some(made.key()));
+        assert_eq!(verifiers(&path).unwrap(), [made.key().clone()]);
         std::fs::write(&path, "PRIVATE+KEY+a+b").unwrap();
         assert!(matches!(read_or_make(&path, None, true, &entropy), Err(SigningKeyError::Content { .. })));
         std::fs::remove_file(&path).unwrap();
         assert!(matches!(read_or_make(&path, None, true, &entropy), Err(SigningKeyError::Lost { .. })));
+        assert!(verifiers(&path).unwrap().is_empty());
         let other = read_or_make(&path, None, false, &entropy).unwrap();
         assert!(other.key() != made.key() && other.key().name().starts_with("firewarden/log-"));
     }

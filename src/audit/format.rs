@@ -14,6 +14,8 @@ pub enum Format {
     CloudEvents,
     /// OCSF, API Activity.
     Ocsf,
+    /// OPA's decision log: a line for each decision, and none for other entries.
+    Opa,
 }
 
 impl Format {
@@ -23,17 +25,23 @@ impl Format {
             "jsonl" => Some(Self::Jsonl),
             "cloudevents" => Some(Self::CloudEvents),
             "ocsf" => Some(Self::Ocsf),
+            "opa" => Some(Self::Opa),
             _ => None,
         }
     }
 
-    /// `entry`, line `position` (from 1) of the log called `origin`.
+    /// The words that name formats, for people.
+    pub const NAMES: &str = "jsonl, cloudevents, ocsf or opa";
+
+    /// `entry`, line `position` (from 1) of the log called `origin`; `None` where the format has no words for
+    /// entries.
     ///
     /// # Errors
     /// When the entry is no JSON.
-    pub fn entry(self, entry: &Entry, position: u64, origin: &str) -> serde_json::Result<Value> {
+    pub fn entry(self, entry: &Entry, position: u64, origin: &str) -> serde_json::Result<Option<Value>> {
         let whole = serde_json::to_value(entry)?;
-        Ok(match self {
+        Ok(Some(match self {
+            Self::Opa => return Ok(None),
             Self::Jsonl => json!({"position": position, "entry": whole}),
             Self::CloudEvents => json!({
                 "specversion": "1.0",
@@ -48,7 +56,7 @@ impl Format {
                 "data": whole,
             }),
             Self::Ocsf => ocsf(entry, whole, position, origin),
-        })
+        }))
     }
 }
 
@@ -155,7 +163,7 @@ mod tests {
         let draft = Draft::new(Actor::Person("ada".into()), Body::Cancelled { reason: "r".into() });
         let entry = Head::genesis("inv_1").seal("inv_1", at, draft).unwrap();
         let all: Vec<Value> = ["jsonl", "cloudevents", "ocsf"]
-            .map(|word| Format::named(word).unwrap().entry(&entry, 12, "log.example/a").unwrap())
+            .map(|word| Format::named(word).unwrap().entry(&entry, 12, "log.example/a").unwrap().unwrap())
             .to_vec();
         assert!(
             all.iter().all(|value| value.to_string().contains(entry.hash.as_str())),

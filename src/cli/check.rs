@@ -6,6 +6,8 @@ use super::text::{block, line};
 use super::{Exit, Failure, Written, logging};
 use crate::app::{self, Parts};
 use crate::config::{Config, Places};
+use crate::domain::Clock as _;
+use crate::edge::SystemClock;
 use crate::policy;
 use crate::scenario::World;
 use crate::template::Templates;
@@ -44,7 +46,7 @@ struct Problem {
     what: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     help: String,
-    /// It loads, and a test of it fails.
+    /// It is told, and stops no start.
     #[serde(skip)]
     only_found: bool,
 }
@@ -56,7 +58,7 @@ impl Problem {
 }
 
 impl Check {
-    /// Checks everything. Exit 3 when something does not load, 1 when only a policy's test fails.
+    /// Checks everything. Exit 3 when the program would not start with it, 1 when there is only something to tidy up.
     ///
     /// # Errors
     /// When nobody reads.
@@ -144,25 +146,24 @@ fn policies(places: &Places) -> Part {
             return part;
         }
     };
-    part.problems.extend(policy::check(&bundle).into_iter().map(|found| Problem::new(found, "")));
-    if part.problems.is_empty() {
+    let found = policy::check(&bundle, SystemClock.now()).into_iter();
+    // An exception that is over has no effect, and stops no start.
+    part.problems.extend(found.map(|found| Problem { only_found: !found.is_in_the_way(), ..Problem::new(found, "") }));
+    if part.problems.iter().all(|problem| problem.only_found) {
         match policy::run_tests(&bundle, None) {
             Err(error) => part.problems.push(Problem::new(error, "")),
             Ok(report) => {
                 let failed = report.tests.iter().filter(|test| test.outcome == policy::Outcome::Fail);
-                part.problems.extend(failed.map(|test| Problem {
-                    only_found: true,
-                    ..Problem::new(
-                        format!("{}.{} fails at {}", test.package, test.name, test.at),
-                        "`firewarden policy test` says more",
-                    )
+                part.problems.extend(failed.map(|test| {
+                    let what = format!("{}.{} fails at {}", test.package, test.name, test.at);
+                    Problem::new(what, "`firewarden policy test` says more")
                 }));
                 let place = place(places.policies.as_ref());
                 part.about = format!("{} ({place}), {} tests", bundle.name(), report.ok);
             }
         }
     }
-    if part.problems.is_empty() {
+    if part.problems.iter().all(|problem| problem.only_found) {
         let drilled = app::policy_of(&bundle).and_then(|policy| policy::drill(&policy, &bundle, false));
         match drilled {
             Err(error) => part.problems.push(Problem::new(error, "")),

@@ -1,6 +1,6 @@
 //! A running server, over its HTTP API.
 
-use super::Failure;
+use super::{Exit, Failure};
 use crate::domain::{Report, Secret};
 use crate::edge::http::{HttpAnswer, Limits};
 use crate::edge::stream::EventStream;
@@ -183,6 +183,13 @@ impl Client {
         let problem: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         let detail = problem["detail"].as_str().or(problem["title"].as_str()).unwrap_or("without saying why");
         let what = format!("{} answers {}: {detail}", self.address(), answer.status);
+        match problem["type"].as_str().and_then(|kind| kind.strip_prefix("urn:firewarden:problem:")) {
+            Some("policy-unsound") => {
+                return Failure::does_not_load(what, "`firewarden policy check` and `test` say more");
+            }
+            Some("promotion-refused") => return Failure::new(Exit::Found, what, ""),
+            _ => {}
+        }
         match answer.status {
             401 => Failure::unreachable(what, "FIREWARDEN_TOKEN must hold one of `access.tokens`"),
             403 => Failure::unreachable(what, "FIREWARDEN_TOKEN must hold a token whose role and groups allow it"),

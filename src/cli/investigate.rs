@@ -9,12 +9,13 @@ use crate::analysis;
 use crate::app::{self, App, AppError};
 use crate::domain::{InvestigationId, Report};
 use crate::journal::{Body, Investigation, Step, next};
-use crate::sources::{AlertSource, Alertmanager, Mapping, Normalised, read_json};
+use crate::sources::{AlertSource, Delivery, Mapping, Normalised, Senders, read_json};
 use crate::store::StoreError;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -26,9 +27,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Investigate one alert in the terminal; the report goes to stdout
 #[derive(Debug, clap::Args)]
 pub struct Investigate {
-    /// Who sent it
-    #[arg(long, value_name = "NAME", default_value = "alertmanager")]
-    source: String,
+    /// Who sent it: alertmanager, grafana, … or a name of `intake.sources`; without it, its shape tells
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
     /// The sender's JSON; `-` is stdin
     file: PathBuf,
     #[command(flatten)]
@@ -41,13 +42,17 @@ impl Investigate {
     /// # Errors
     /// When the alert cannot be read, something does not load, or a server cannot be reached.
     pub async fn run(self, session: &Session) -> Result<Exit, Failure> {
-        let source = source(&self.source)?;
+        let source = self.source.as_deref();
         let bytes = read(&self.file)?;
         let progress = Progress::new();
         let reports = match self.elsewhere(session)? {
             Some(client) => there(&client, source, &bytes, progress).await?,
             None => {
                 let config = session.config(logging::COMMAND)?;
+                // Before a store is opened for nothing.
+                if let Some(name) = source {
+                    named(&Senders::new(config.intake.sources.clone()), name)?;
+                }
                 match App::build(config).await {
                     Ok(app) => here(&app, source, &bytes, progress).await?,
                     Err(AppError::Store(StoreError::Locked { holder, .. })) if holder.starts_with("http") => {
@@ -91,20 +96,17 @@ pub(super) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     }
 }
 
+/// The sender called `name`.
+fn named(senders: &Senders, name: &str) -> Result<Arc<dyn AlertSource>, Failure> {
+    senders.named(name).ok_or_else(|| {
+        let what = format!("no sender is called `{}`", super::text::line(name, 40));
+        Failure::usage(what, format!("there is {}; describe others in `intake.sources`", senders.names().join(", ")))
+    })
+}
+
 fn client_of(session: &Session, address: &str) -> Result<Client, Failure> {
     let global = super::Global { server: Some(address.to_owned()), ..session.global.clone() };
     Session::new(global, session.out).client()
-}
-
-/// The sender called `name`.
-pub(super) fn source(name: &str) -> Result<&'static dyn AlertSource, Failure> {
-    match name {
-        "alertmanager" => Ok(&Alertmanager),
-        _ => Err(Failure::usage(
-            format!("no sender is called `{}`", super::text::line(name, 40)),
-            "there is alertmanager",
-        )),
-    }
 }
 
 /// Lines on stderr, when it is a terminal.
@@ -136,11 +138,21 @@ impl Progress {
     }
 }
 
-/// What the receipt of a body names.
-fn jobs(rows: impl Iterator<Item = Option<InvestigationId>>) -> Result<Vec<InvestigationId>, Failure> {
-    let jobs: BTreeSet<InvestigationId> = rows.flatten().collect();
+/// The investigations that the rows of a receipt name; without any, the first reason that a row gives.
+fn jobs(
+    rows: impl Iterator<Item = (Option<InvestigationId>, Option<String>)>,
+) -> Result<Vec<InvestigationId>, Failure> {
+    let (mut jobs, mut why) = (BTreeSet::new(), None);
+    for (job, reason) in rows {
+        jobs.extend(job);
+        why = why.or(reason);
+    }
     match jobs.is_empty() {
-        true => Err(Failure::usage("nothing in it is an alert that fires", "a resolved alert opens no investigation")),
+        true => {
+            let help = why.map(|reason| super::text::line(&reason, 300));
+            let help = help.unwrap_or_else(|| "a resolved alert opens no investigation".into());
+            Err(Failure::usage("nothing in it is an alert that fires", help))
+        }
         false => Ok(jobs.into_iter().collect()),
     }
 }
@@ -148,15 +160,26 @@ fn jobs(rows: impl Iterator<Item = Option<InvestigationId>>) -> Result<Vec<Inves
 /// In the server that holds the store.
 async fn there(
     client: &Client,
-    source: &dyn AlertSource,
+    source: Option<&str>,
     bytes: &[u8],
     mut progress: Progress,
 ) -> Result<Vec<Report>, Failure> {
+    let path = match source {
+        Some(name) if name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) => {
+            format!("/webhook/{name}")
+        }
+        Some(_) => return Err(Failure::usage("this is no name of a sender", "`alertmanager` is one")),
+        None => "/api/fleet/events".to_owned(),
+    };
     let body: Value = read_json(bytes).map_err(|e| Failure::usage(e, "send what the sender would send"))?;
-    let receipt = client.post(&format!("/webhook/{}", source.name()), &body).await?;
+    let receipt = client.post(&path, &body).await?;
     let rows = receipt["events"].as_array().into_iter().flatten();
     let mut reports = vec![];
-    for id in jobs(rows.map(|row| row["job_id"].as_str().and_then(|id| id.parse().ok())))? {
+    let told = |row: &Value| {
+        let job = row["job_id"].as_str().and_then(|id| id.parse().ok());
+        (job, row["reason"].as_str().map(str::to_owned))
+    };
+    for id in jobs(rows.map(told))? {
         let id = id.to_string();
         let followed = client.follow(&id, async |seen: Seen<'_>| {
             progress.seen(seen);
@@ -197,18 +220,13 @@ fn asked() {
 }
 
 /// In this process.
-async fn here(
-    app: &App,
-    source: &dyn AlertSource,
-    bytes: &[u8],
-    mut progress: Progress,
-) -> Result<Vec<Report>, Failure> {
+async fn here(app: &App, source: Option<&str>, bytes: &[u8], mut progress: Progress) -> Result<Vec<Report>, Failure> {
     let (stop, stopped) = watch::channel(false);
     let mut interrupted = super::serve::stop_on_signal()?;
     let investigated = async {
-        let normalised = normalise(app, source, bytes)?;
+        let (source, normalised) = normalise(app, source, bytes)?;
         let receipt = app.intake.accept(source.name(), normalised).await?;
-        let jobs = jobs(receipt.rows.iter().map(|row| row.job_id))?;
+        let jobs = jobs(receipt.rows.iter().map(|row| (row.job_id, row.reason.clone())))?;
         let working = app.work(stopped);
         let mut reports = vec![];
         for id in jobs {
@@ -237,8 +255,12 @@ fn waits_for_people(folded: &Investigation, now: jiff::Timestamp) -> bool {
     matches!(next(folded, now), Step::Wait(_)) && folded.deeds.iter().any(|deed| deed.waits().is_some())
 }
 
-/// The body in our words.
-pub(super) fn normalise(app: &App, source: &dyn AlertSource, bytes: &[u8]) -> Result<Normalised, Failure> {
+/// Whose the body is, by name or by its shape, and the body in our words.
+pub(super) fn normalise(
+    app: &App,
+    source: Option<&str>,
+    bytes: &[u8],
+) -> Result<(Arc<dyn AlertSource>, Normalised), Failure> {
     let engine = &app.engine;
     let redactor = engine.redactor.load();
     let mapping = Mapping {
@@ -249,7 +271,13 @@ pub(super) fn normalise(app: &App, source: &dyn AlertSource, bytes: &[u8]) -> Re
     };
     let help = "send what the sender would send";
     let body = read_json(bytes).map_err(|e| Failure::usage(e, help))?;
-    source.normalise(&body, bytes, &mapping).map_err(|e| Failure::usage(e, help))
+    let delivery = Delivery::plain(&body, bytes);
+    let sender = match source {
+        Some(name) => named(&app.senders, name)?,
+        None => app.senders.detect(&delivery, None),
+    };
+    let normalised = sender.normalise(&delivery, &mapping).map_err(|e| Failure::usage(e, help))?;
+    Ok((sender, normalised))
 }
 
 /// Shows `look` an investigation as it happens, until it is closed or nothing but people, or a sink that

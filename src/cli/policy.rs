@@ -2,8 +2,10 @@
 //!
 //! - [`judge`]: `eval` and `explain`, of a file or of a recorded decision
 //! - [`proof`]: `check`, `test`, `coverage` and `drill`
-//! - [`past`]: `replay` and `capture`; [`stand`]: `status` and `shadow`
+//! - [`past`]: `replay` and `capture`; [`stand`]: `status` and `shadow`; [`govern`]: `shadow start|stop` and
+//!   `promote`
 
+mod govern;
 mod judge;
 mod past;
 mod proof;
@@ -43,6 +45,8 @@ pub enum Policy {
     /// The policy that is tried beside the active one
     #[command(subcommand)]
     Shadow(stand::Shadow),
+    /// Put in force what is tried, on the running server
+    Promote(govern::Promote),
 }
 
 impl Policy {
@@ -62,6 +66,7 @@ impl Policy {
             Self::Capture(command) => command.run(session).await,
             Self::Status(command) => command.run(session).await,
             Self::Shadow(command) => command.run(session).await,
+            Self::Promote(command) => command.run(session).await,
         }
     }
 }
@@ -97,7 +102,7 @@ async fn past(session: &Session, id: DecisionId) -> Result<(Recorded, Value), Fa
         let help = "`firewarden investigations show inv_…` and its journal name the decisions";
         return Err(Failure::usage(format!("no decision {id} is recorded in this store"), help));
     };
-    match Inputs::of(&store).read(&found).await.map_err(failed)? {
+    match Inputs::default().read(&store, &found).await? {
         Input::Exact(input) => Ok((found, input)),
         Input::Gone => {
             Err(Failure::new(Exit::Found, format!("the input of {id} is not kept any more, or never was"), ""))

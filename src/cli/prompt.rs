@@ -1,7 +1,7 @@
 //! `firewarden prompt render`: what a model would be told.
 
 use super::client::Seen;
-use super::investigate::{follow, normalise, read, source};
+use super::investigate::{follow, normalise, read};
 use super::output::{Format, note};
 use super::session::Session;
 use super::stage::{self, Folder, Hands, Stage};
@@ -158,8 +158,8 @@ impl Rehearsal {
     async fn play(config: Config, alert: &[u8], now: Timestamp) -> Result<Self, Failure> {
         let budget = config.budget;
         let app = App::build(config).await?;
-        let from = source("alertmanager")?;
-        let receipt = app.intake.accept(from.name(), normalise(&app, from, alert)?).await?;
+        let (from, normalised) = normalise(&app, None, alert)?;
+        let receipt = app.intake.accept(from.name(), normalised).await?;
         let id = receipt.rows.iter().find_map(|row| row.job_id);
         let id = id.ok_or_else(|| Failure::usage("no alert in it fires", "a resolved alert opens no investigation"))?;
         let (stop, stopped) = watch::channel(false);

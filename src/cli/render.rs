@@ -11,7 +11,7 @@ use self::evidence::Asked;
 use super::text::{Colour, Style, cut, line, pad, plural, wrap};
 use crate::config::Span;
 use crate::domain::{ActionId, Analysis, Budget, NO_MODEL, Reason, ReportVerdict, Risk, Rung, SreEvent, Verdict};
-use crate::journal::{Abandoned, Body, Call, Entry, Outcome, Phase, Proposal, SummaryOf};
+use crate::journal::{Abandoned, Body, Call, Entry, Outcome, Phase, Proposal, SummaryOf, SummaryReply};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -70,6 +70,7 @@ impl Watcher {
                     true => lines.extend(self.below("the same reasons")),
                     false => lines.extend(self.reasons(&decision.reasons)),
                 }
+                lines.extend(self.excepted(&decision.exceptions));
                 self.reasons.clone_from(&decision.reasons);
                 lines
             }
@@ -137,7 +138,7 @@ impl Watcher {
                 };
                 self.text("condense", &format!("summary {number} {what}: {}", line(model, 60)))
             }
-            Body::SummaryWritten { number, usage, cost_usd, .. } => {
+            Body::SummaryWritten(SummaryReply { number, usage, cost_usd, .. }) => {
                 let tokens = usage.tokens_in.saturating_add(usage.tokens_out);
                 let cost = if *cost_usd > 0.0 { format!(", {cost_usd:.4} USD") } else { String::new() };
                 self.text("condensed", &format!("summary {number}  ({tokens} tokens{cost})"))
@@ -158,8 +159,13 @@ impl Watcher {
                     verdict @ (Verdict::Ask | Verdict::Deny) => self.ruled(&call.tool, verdict, &ruling.reasons),
                 }
             }
-            Body::ReadFinished { call_id, evidence_id, excerpt, .. } => {
-                vec![self.evidence(evidence_id, call_id, excerpt)]
+            Body::ReadFinished { call_id, evidence_id, excerpt, instructions, .. } => {
+                // Whoever watches knows it before anybody is asked for anything.
+                let told = match instructions.is_empty() {
+                    true => excerpt.clone(),
+                    false => format!("looks like instructions ({}): {excerpt}", instructions.join(", ")),
+                };
+                vec![self.evidence(evidence_id, call_id, &told)]
             }
             Body::ReadFailed { call_id, evidence_id, error, .. } => {
                 vec![self.evidence(evidence_id, call_id, &format!("failed: {error}"))]
@@ -209,11 +215,14 @@ impl Watcher {
             }
             Body::Reopened { reason } => self.text("reopened", &line(reason, 300)),
             Body::Started(with) => self.text("started", &format!("firewarden {}", line(&with.version, 40))),
-            Body::PolicyActivated(_) | Body::PolicyRejected(_) | Body::ShadowDiffered(_) => self.governing(entry),
+            Body::PolicyActivated(_) | Body::PolicyRejected(_) | Body::ShadowDiffered(_) | Body::ShadowEnded(_) => {
+                self.governing(entry)
+            }
             Body::PayloadsDeleted(deleted) => self.text(
                 "deleted",
                 &format!("{} {} of {}", deleted.commitments.len(), deleted.kind.as_str(), line(&deleted.chain, 60)),
             ),
+            Body::KeyRotated(now) => self.text("key", &format!("{} signs from here on", line(&now.key, 200))),
             Body::Stopped {} => self.text("stopped", ""),
             Body::Abandoned(Abandoned { investigation, reason }) => {
                 self.text("given up", &format!("{investigation}: {}", line(reason, 300)))

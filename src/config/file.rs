@@ -4,6 +4,7 @@
 use super::forge::Github;
 use super::keeping::{Audit, Retention};
 use super::secret::Reference;
+use super::senders::Intake;
 use super::silences::Alertmanager;
 use super::units::{Size, Span};
 use crate::domain::{Budget, DayBudget, Severity};
@@ -81,25 +82,6 @@ pub(super) struct AccessToken {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Store {
     pub url: Option<String>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Intake {
-    pub tokens: Vec<IntakeToken>,
-    pub allow_anonymous: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct IntakeToken {
-    #[serde(default = "any_source")]
-    pub source: String,
-    pub token: Reference,
-}
-
-fn any_source() -> String {
-    "*".into()
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

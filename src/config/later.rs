@@ -7,7 +7,6 @@ use super::{Place, Problem};
 /// Path, default as YAML, and what to do meanwhile.
 pub(super) const LATER: &[(&str, &str, &str)] = &[
     ("access.oidc", "null", "use access.tokens"),
-    ("intake.storm.per_source_per_minute", "120", "leave it out"),
     ("intake.coalesce.wait", "0s", "leave it out: work starts at once"),
     ("intake.coalesce.at_most", "2m", "leave it out: work starts at once"),
     ("pollers", "[]", "let Alertmanager send to /webhook/alertmanager"),
@@ -41,9 +40,7 @@ pub(super) fn take_out(tree: &mut Node) -> Vec<Problem> {
     }
     // What only held such keys is gone, too.
     drop_if_empty(tree, &[Step::Key("memory".into())]);
-    for (outer, inner) in [("intake", "storm"), ("intake", "coalesce")] {
-        drop_if_empty(tree, &[Step::Key(outer.into()), Step::Key(inner.into())]);
-    }
+    drop_if_empty(tree, &[Step::Key("intake".into()), Step::Key("coalesce".into())]);
     problems
 }
 
@@ -88,7 +85,7 @@ mod tests {
     #[test]
     fn defaults_are_accepted_and_anything_else_is_named() {
         let mut tree = Node::parse(
-            "access: {tokens: [], oidc: null}\nintake: {storm: {per_source_per_minute: 120}, coalesce: {wait: 0s, at_most: 2m}}\n\
+            "access: {tokens: [], oidc: null}\nintake: {coalesce: {wait: 0s, at_most: 2m}}\n\
              pollers: []\nmemory:\nroutes: [{name: a, runner: in_process}]\n",
         )
         .unwrap();

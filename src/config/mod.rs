@@ -8,6 +8,7 @@
 //! - [`looking`]: the peers of the reading tools beside cluster and Prometheus
 //! - [`keeping`]: what is signed, and how long payloads are kept
 //! - [`mcp`]: MCP servers
+//! - [`senders`]: who sends alerts
 //! - [`units`], [`secret`]: durations, sizes, references to secrets
 
 mod file;
@@ -21,11 +22,13 @@ mod mcp;
 mod read;
 mod resolve;
 mod secret;
+mod senders;
 mod silences;
 mod suggest;
 mod tree;
 mod units;
 
+pub use crate::http::IntakeToken;
 pub use file::{JiraDeployment, LogFormat, Price, ProbeMethod, Provider, Role};
 pub use load::{Loaded, Sources};
 pub use looking::{Alertmanager, Elasticsearch, Github, GithubCredential, Jira, Loki, ProbeTarget, Runbooks};
@@ -39,6 +42,7 @@ use crate::engine::Summaries;
 use crate::engine::retention::Retention;
 use crate::journal::PullPlace;
 use crate::model::{CacheMarks, Structured};
+use crate::sources::JsonMapping;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -128,15 +132,10 @@ pub struct Intake {
     pub tokens: Vec<IntakeToken>,
     /// Accept alerts without a credential even off loopback.
     pub allow_anonymous: bool,
-}
-
-/// One credential of a sender.
-#[derive(Debug, Clone)]
-pub struct IntakeToken {
-    /// The source that it is for; `*` is any.
-    pub source: String,
-    /// The credential.
-    pub token: Secret,
+    /// Alerts that one sender may send in a minute, Alertmanager excepted; 0 sets no cap.
+    pub storm_per_minute: u32,
+    /// Senders whose JSON is described.
+    pub sources: Vec<JsonMapping>,
 }
 
 /// Files and folders. `None` means what is embedded in the program.

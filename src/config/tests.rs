@@ -290,6 +290,32 @@ fn a_door_to_the_network_needs_a_lock() {
 }
 
 #[test]
+fn senders_show_or_sign_and_describe_their_json() {
+    let yaml = "intake:\n  storm: {per_source_per_minute: 7}\n  tokens:\n\
+        \x20   - {source: grafana, token: 'env:A'}\n    - {source: grafana, token: 'env:B'}\n\
+        \x20   - {source: sentry, hmac: 'env:C'}\n\
+        \x20   - {hmac: 'env:D', header: X-Sig, timestamp_header: X-Time, tolerance: 1m}\n\
+        \x20 sources:\n    - {name: mk, alerts: /e, fields: {name: /n, status: ''}, labels: {pod: /p}, \
+        severities: {CRIT: critical}, resolved: [OK], ignored: [ACK]}\n";
+    let intake = config(yaml, &[("A", "aaaa"), ("B", "bbbb"), ("C", "cccc"), ("D", "dddd")]).intake;
+    let shown: Vec<(&str, bool)> = intake.tokens.iter().map(|t| (t.token.expose(), t.signed.is_some())).collect();
+    assert_eq!(shown, [("aaaa", false), ("bbbb", false), ("cccc", true), ("dddd", true)]);
+    let signed: Vec<_> = intake.tokens.iter().filter_map(|t| t.signed.clone()).collect();
+    assert_eq!((signed[0].header.as_str(), &signed[0].timestamp_header), ("sentry-hook-signature", &None));
+    assert_eq!((signed[1].header.as_str(), signed[1].timestamp_header.as_deref()), ("x-sig", Some("x-time")));
+    assert_eq!((signed[1].tolerance, intake.storm_per_minute), (std::time::Duration::from_secs(60), 7));
+    let source = &intake.sources[0];
+    assert_eq!((source.name.as_str(), source.alerts.as_deref()), ("mk", Some("/e")));
+    assert_eq!((&source.labels["pod"], source.severities["CRIT"]), (&"/p".to_owned(), Severity::Critical));
+    let wrong = "intake:\n  tokens:\n    - {source: a}\n    - {token: 'env:A', hmac: 'env:A'}\n\
+        \x20   - {token: 'env:A', header: X}\n    - {hmac: 'env:A', header: 'a b', tolerance: 2d}\n\
+        \x20 storm: {per_source_per_minute: 2000000}\n\
+        \x20 sources:\n    - {name: grafana, fields: {name: /n}}\n    - {name: mk, fields: {status: /s}}\n\
+        \x20   - {name: mk, alerts: events, fields: {name: n}, labels: {pod: p}}\n";
+    insta::assert_snapshot!("intake", case(wrong, &[("A", "aaaa")]).errors());
+}
+
+#[test]
 fn debug_shows_where_secrets_are_and_never_what_they_are() {
     let yaml = "intake: {tokens: [{token: 'env:A'}]}\naccess: {tokens: [{name: a, role: admin, token: 'env:B'}]}\n\
                 models: [{name: m, provider: openai, model: x, api_key: 'env:C'}]\n\

@@ -12,6 +12,7 @@ use crate::policy;
 use crate::store::StoreError;
 use crate::template::Templates;
 use futures::future::{BoxFuture, join_all};
+use jiff::Timestamp;
 use std::path::Path;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ const LIMITS: Limits = Limits { total: Duration::from_secs(5), body_bytes: 64 <<
 /// model is asked for an answer, and nobody is told anything.
 pub async fn examine(config: &Config, clock: &dyn Clock) -> Vec<Finding> {
     let mut questions: Vec<(String, BoxFuture<'_, Vec<Finding>>)> = vec![
-        ("files".into(), Box::pin(async { files(&config.places) })),
+        ("files".into(), Box::pin(async { files(&config.places, clock.now()) })),
         ("store".into(), Box::pin(store(&config.places.store))),
         ("kubernetes".into(), Box::pin(kubernetes(config))),
         ("prometheus".into(), Box::pin(prometheus(config))),
@@ -63,13 +64,13 @@ pub async fn examine(config: &Config, clock: &dyn Clock) -> Vec<Finding> {
 }
 
 /// Policies, prompts and tools.
-fn files(places: &Places) -> Vec<Finding> {
+fn files(places: &Places, now: Timestamp) -> Vec<Finding> {
     let loads = |of: &str, result: Result<String, String>, help: &str| match result {
         Ok(about) => Finding::ok(of, "load", about),
         Err(why) => Finding::fail(of, "load", Cause::DoesNotLoad, why, help),
     };
     let policies = app::bundle(places.policies.as_deref()).map_err(|e| e.to_string()).and_then(|bundle| {
-        match policy::check(&bundle).first() {
+        match policy::check(&bundle, now).first() {
             None => Ok(format!("{} files, {}", bundle.files().count(), bundle.digest().short(12))),
             Some(first) => Err(first.to_string()),
         }

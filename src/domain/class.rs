@@ -58,6 +58,11 @@ pub fn classify(events: &[SreEvent]) -> Option<Class> {
     (opening.severity >= Severity::Error).then_some(Class::ServiceDown)
 }
 
+/// The alert says that something does not work: it is more than a hint, and nothing only runs out.
+pub fn is_down(event: &SreEvent) -> bool {
+    event.severity > Severity::Info && !speaks_of_pressure(event)
+}
+
 /// One alert began often within the window.
 fn is_flapping(events: &[SreEvent]) -> bool {
     events.iter().any(|event| {
@@ -173,6 +178,19 @@ mod tests {
         let events =
             [event("TargetDown", "", Severity::Critical, 0), event("TargetDown", "", Severity::Critical, 600), other];
         assert_eq!(classify(&events), Some(Class::ServiceDown), "two things, not one");
+    }
+
+    #[test]
+    fn a_hint_and_what_runs_out_is_not_down() {
+        use Severity::*;
+        for (name, severity, down) in [
+            ("KubePodCrashLooping", Warning, true),
+            ("TargetDown", Critical, true),
+            ("TargetDown", Info, false),
+            ("NodeFilesystemAlmostOutOfSpace", Critical, false),
+        ] {
+            assert_eq!(is_down(&event(name, "", severity, 0)), down, "{name}");
+        }
     }
 
     #[test]

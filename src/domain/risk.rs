@@ -1,6 +1,7 @@
 //! How dangerous an incident is, what a call would do, and what may happen at most.
 
 use super::{DecisionId, Digest, Duties, Requirement};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// A word that is not in a vocabulary of ours.
@@ -125,6 +126,23 @@ pub struct Reason {
     pub at: Option<String>,
 }
 
+/// A contribution that an exception of the organisation took out of a decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Excepted {
+    /// The exception.
+    pub id: String,
+    /// The rule that did not count.
+    pub rule: String,
+    /// What the rule would have done: `approve`, `raise` or `warn`.
+    pub effect: String,
+    /// Until when the exception holds.
+    pub until: Timestamp,
+    /// Who answers for it.
+    pub owner: String,
+    /// Why, in the owner's words.
+    pub reason: String,
+}
+
 /// Which policy judged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyRef {
@@ -143,6 +161,9 @@ pub struct RiskDecision {
     pub level: Risk,
     /// What contributed, strongest first.
     pub reasons: Vec<Reason>,
+    /// Raises that an exception took out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exceptions: Vec<Excepted>,
     /// Duties that come with the level (`{id, kind, …}`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub obligations: Vec<serde_json::Value>,
@@ -164,6 +185,9 @@ pub struct Ruling {
     pub verdict: Verdict,
     /// What contributed, strictest first.
     pub reasons: Vec<Reason>,
+    /// Requirements and warnings that an exception took out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exceptions: Vec<Excepted>,
     /// Who has to agree; empty unless the verdict is ask.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requirements: Vec<Requirement>,

@@ -31,9 +31,11 @@ impl Session<'_> {
         };
         let Some(opening) = self.inv.opening() else { return Ok(()) };
         let before = self.inv.risk;
+        let asked = risk_inputs(judged, opening, &facts, now);
+        let asked = self.with_past(asked, now).await?;
         let mut duties: Vec<Value> = vec![];
         let mut highest = None;
-        for input in risk_inputs(judged, opening, &facts, now) {
+        for input in asked {
             let input = RiskInput { spend: spend.clone(), ..input };
             let decision = self.engine.gate.assess(DecisionId::new(self.engine.entropy.uuid(now)), &input);
             if let Some(error) = &decision.error {
@@ -137,13 +139,14 @@ const MOST_APART: usize = 256;
 
 /// The questions that `judged` give: the loudest alert with the text of all, and each other one that
 /// differs in more than its text, for it may be about something that deserves more care. `facts` are about
-/// what `opening` named; an alert about something else beside it is asked about with and without them.
+/// what `opening` named; an alert about something else beside it is asked about with and without them. Each
+/// comes with the alert that it is about.
 fn risk_inputs(
     judged: &[SreEvent],
     opening: &SreEvent,
     facts: &Map<String, Value>,
     now: jiff::Timestamp,
-) -> Vec<RiskInput> {
+) -> Vec<(RiskInput, SreEvent)> {
     let Some(loudest) = judged.iter().max_by_key(|event| event.severity) else { return vec![] };
     let count = u32::try_from(judged.len()).unwrap_or(u32::MAX);
     let mut known = HashSet::from([likeness(loudest)]);
@@ -157,10 +160,10 @@ fn risk_inputs(
         let (this, that) = (&event.resource, &opening.resource);
         let is_near = this.namespace == that.namespace && this.cluster == that.cluster;
         if is_near && !facts.is_empty() {
-            inputs.push(input.clone().with_facts(facts));
+            inputs.push((input.clone().with_facts(facts), event.clone()));
         }
         if facts.is_empty() || this != that {
-            inputs.push(input);
+            inputs.push((input, event.clone()));
         }
     }
     inputs
@@ -211,7 +214,7 @@ mod tests {
         let inputs = risk_inputs(judged, &judged[0], facts, jiff::Timestamp::UNIX_EPOCH);
         inputs
             .into_iter()
-            .map(|input| (input.resource.namespace, input.resource.name, input.blast_radius.known))
+            .map(|(input, _)| (input.resource.namespace, input.resource.name, input.blast_radius.known))
             .collect()
     }
 
@@ -246,7 +249,7 @@ mod tests {
         let both = [alert(1, Severity::Warning, "shop", "api-1"), again];
         let inputs = risk_inputs(&both, &both[0], &Map::new(), jiff::Timestamp::UNIX_EPOCH);
         assert_eq!(inputs.len(), 1);
-        assert!(inputs[0].event.text.contains("rm -rf /data"), "{}", inputs[0].event.text);
+        assert!(inputs[0].0.event.text.contains("rm -rf /data"), "{}", inputs[0].0.event.text);
     }
 
     #[test]
@@ -254,6 +257,6 @@ mod tests {
         let many: Vec<SreEvent> = (0..300).map(|n| alert(n, Severity::Info, "shop", &format!("api-{n}"))).collect();
         let inputs = risk_inputs(&many, &many[0], &Map::new(), jiff::Timestamp::UNIX_EPOCH);
         assert_eq!(inputs.len(), MOST_APART + 1);
-        assert!(inputs[0].event.text_truncated);
+        assert!(inputs[0].0.event.text_truncated);
     }
 }

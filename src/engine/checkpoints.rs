@@ -1,8 +1,9 @@
 //! Checkpoints: every few seconds or few hundred entries, what the log has become is signed. Nobody who
 //! appends waits for it.
 
-use crate::audit::{Checkpoint, Frontier, Signer, VerifierKey, leaf_text, merkle};
+use crate::audit::{Checkpoint, Frontier, Hash, Signer, VerifierKey, leaf_text, merkle};
 use crate::domain::Clock;
+use crate::journal::{Body, chain::SYSTEM};
 use crate::store::{KeptCheckpoint, Store, StoreError};
 use jiff::Timestamp;
 use std::collections::HashMap;
@@ -12,6 +13,8 @@ use tokio::sync::{Mutex, broadcast, watch};
 
 /// Entries after which a checkpoint does not wait for its time.
 const ENTRIES: u64 = 256;
+/// Longest log of which a proof is made on demand: 32 bytes a line.
+pub const MAX_PROOF: u64 = 4_000_000;
 /// Lines that are read at once.
 const PAGE: u32 = 1_000;
 
@@ -113,11 +116,26 @@ impl Checkpoints {
     async fn last(&self) -> Result<Frontier, CheckpointsError> {
         let Some(kept) = self.store.last_checkpoint().await? else { return Ok(Frontier::default()) };
         let foreign = |why: String| CheckpointsError::Foreign { size: kept.size, why };
-        let checkpoint = Checkpoint::open(&kept.note, self.key()).map_err(|error| foreign(error.to_string()))?;
+        let checkpoint = match Checkpoint::open(&kept.note, self.key()) {
+            Ok(checkpoint) => checkpoint,
+            Err(error) => self.handed_on(&kept).await?.ok_or_else(|| foreign(error.to_string()))?,
+        };
         let frontier = Frontier::from_bytes(&kept.frontier);
         frontier
             .filter(|frontier| frontier.root() == checkpoint.root && frontier.size() == checkpoint.size)
             .ok_or_else(|| foreign("what stands beside it does not give the root that was signed".into()))
+    }
+
+    /// The last checkpoint of the key before this one: its last line hands the log on.
+    async fn handed_on(&self, kept: &KeptCheckpoint) -> Result<Option<Checkpoint>, StoreError> {
+        let line = self.store.log(kept.size.saturating_sub(1), 1).await?.pop();
+        let Some(line) = line.filter(|line| line.position == kept.size && line.chain == SYSTEM) else {
+            return Ok(None);
+        };
+        let entry = self.store.entries(SYSTEM, line.seq.saturating_sub(1), 1).await?.pop();
+        let Some(Body::KeyRotated(rotated)) = entry.map(|entry| entry.body) else { return Ok(None) };
+        let before = rotated.before.parse::<VerifierKey>().ok().filter(|_| rotated.key == self.key().to_string());
+        Ok(before.and_then(|before| Checkpoint::open(&kept.note, &before).ok()))
     }
 
     /// Makes them every `every`, and sooner when much is appended, until `stop` says so. A failure is
@@ -140,6 +158,34 @@ impl Checkpoints {
             }
         }
     }
+}
+
+/// The hashes of the first `size` leaves of the log.
+///
+/// # Errors
+/// When the store does not answer, or the log has a hole.
+pub async fn leaves(store: &dyn Store, size: u64) -> Result<Vec<Hash>, StoreError> {
+    let mut leaves: Vec<Hash> = vec![];
+    while (leaves.len() as u64) < size {
+        let after = leaves.len() as u64;
+        let limit = u32::try_from(size - after).unwrap_or(PAGE).min(PAGE);
+        let page = store.log(after, limit).await?;
+        for line in &page {
+            let hash = line.hash.as_ref().filter(|_| line.position == leaves.len() as u64 + 1);
+            let hash = hash.ok_or_else(|| hole(line.position))?;
+            leaves.push(merkle::leaf(leaf_text(&line.chain, line.seq, hash).as_bytes()));
+        }
+        if page.is_empty() {
+            return Err(hole(after + 1));
+        }
+    }
+    Ok(leaves)
+}
+
+/// A line of the log that is not there.
+pub fn hole(position: u64) -> StoreError {
+    let why = "it is missing".to_owned();
+    StoreError::Corrupt { what: format!("line {position} of the log"), place: "the store".into(), why }
 }
 
 /// Ends after `every`, or when much was appended.

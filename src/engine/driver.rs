@@ -5,8 +5,11 @@
 //! anywhere: whoever claims the investigation folds what was committed and goes on.
 
 use super::assess::Known;
+use super::facts::Noted;
 use super::{Engine, EngineError, failpoint, propose};
-use crate::domain::{ActionId, ApprovalId, ApprovalState, BlobRef, Digest, Effect, InvestigationId, Person, Risk};
+use crate::domain::{
+    ActionId, ApprovalId, ApprovalState, BlobRef, Digest, Effect, InvestigationId, Person, Risk, SreEvent,
+};
 use crate::gate::Pass;
 use crate::journal::{
     Actor, ApprovalView, Body, Call, Deed, DeedState, Draft, Head, Investigation, Progress, Step, View, chain, next,
@@ -34,6 +37,8 @@ pub(super) struct Session<'e> {
     pub(super) talk: Talk,
     /// What calls are judged against.
     pub(super) known: Option<Known>,
+    /// What policy is told beside it.
+    pub(super) noted: Noted,
     /// Questions as the store shows them.
     asked: Vec<ApprovalView>,
     /// Changes that were begun, as the store counts them.
@@ -144,6 +149,7 @@ impl<'e> Session<'e> {
             passes: HashMap::new(),
             talk: Talk::default(),
             known: None,
+            noted: Noted::default(),
             asked,
             begun: vec![],
             lease,
@@ -322,6 +328,9 @@ impl<'e> Session<'e> {
 
     /// Changes that were begun or ended since the last commit.
     fn changed_deeds(&mut self) -> Vec<BegunDeed> {
+        let opening = self.inv.opening();
+        let thing = opening.map(SreEvent::thing).unwrap_or_default();
+        let alert = opening.map(|event| event.name.clone()).unwrap_or_default();
         let begun = |deed: &Deed| {
             Some(BegunDeed {
                 id: deed.action.id,
@@ -329,6 +338,10 @@ impl<'e> Session<'e> {
                 started_at: deed.started_at?,
                 tool: deed.action.tool.clone(),
                 target: deed.action.target(),
+                effect: deed.action.effect,
+                thing: thing.clone(),
+                alert: alert.clone(),
+                made: deed.made(),
                 helped: deed.helped(),
             })
         };

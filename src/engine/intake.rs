@@ -38,7 +38,7 @@ pub struct Row {
     pub subject: Option<String>,
     /// What became of it.
     pub outcome: Fate,
-    /// Why it is quarantined.
+    /// Why it is quarantined, or no alert.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The alert's name.
@@ -143,6 +143,8 @@ impl Intake {
         let now = self.clock.now();
         let routes = self.routes.load();
         let mut rows = Vec::with_capacity(normalised.items.len());
+        // Which of them the store decides about.
+        let mut waits = Vec::with_capacity(normalised.items.len());
         let mut arrivals = vec![];
         let mut drafts = vec![];
         let mut payloads = vec![];
@@ -159,6 +161,7 @@ impl Intake {
                         reason: None,
                         alert_name: Some(event.name.clone()),
                     });
+                    waits.push(true);
                     let blob = Blob { reference: event.raw.clone(), salt: raw.salt, bytes: raw.bytes };
                     arrivals.push(self.arrival(*event, blob, &routes, now));
                 }
@@ -181,6 +184,20 @@ impl Intake {
                         reason: Some(reason),
                         alert_name: None,
                     });
+                    waits.push(false);
+                }
+                Mapped::Notice { reason, severity, subject } => {
+                    rows.push(Row {
+                        event_id: None,
+                        job_id: None,
+                        source: source.to_owned(),
+                        severity: Some(severity),
+                        subject,
+                        outcome: Fate::Ignored,
+                        reason: Some(reason),
+                        alert_name: None,
+                    });
+                    waits.push(false);
                 }
             }
         }
@@ -191,7 +208,7 @@ impl Intake {
         if !drafts.is_empty() {
             self.store.append_system(drafts, payloads, now).await?;
         }
-        Ok(receipt(rows, admitted, normalised.truncated))
+        Ok(receipt(rows, &waits, admitted, normalised.truncated))
     }
 
     fn arrival(&self, event: SreEvent, raw: Blob, routes: &Routes, now: Timestamp) -> Arrival {
@@ -225,15 +242,13 @@ pub fn correlation_key(route: &Route, event: &SreEvent) -> String {
     format!("{scope}/labels:{}", pairs.join(","))
 }
 
-/// Joins what was sent with what became of it: quarantined rows were decided already, the others are
-/// answered in their order.
-fn receipt(mut rows: Vec<Row>, admitted: Vec<Admitted>, truncated: u64) -> Receipt {
+/// Joins what was sent with what became of it: what is quarantined or no alert was decided already, the
+/// others, which `waits` tells, are answered in their order.
+fn receipt(mut rows: Vec<Row>, waits: &[bool], admitted: Vec<Admitted>, truncated: u64) -> Receipt {
     let mut counters = Counters::default();
     let mut admitted = admitted.into_iter();
-    for row in &mut rows {
-        if row.outcome != Fate::Quarantined
-            && let Some(answer) = admitted.next()
-        {
+    for (row, waits) in rows.iter_mut().zip(waits) {
+        if *waits && let Some(answer) = admitted.next() {
             row.event_id = Some(answer.event);
             row.job_id = answer.investigation;
             row.outcome = answer.fate;
@@ -291,11 +306,12 @@ mod tests {
                 event_id: None, job_id: None, source: "s".into(), severity: None, subject: None, reason: None,
                 alert_name: None, outcome,
             };
+            let waits: Vec<bool> = fates.iter().map(|fate| *fate != Fate::Quarantined).collect();
             let rows = fates.iter().map(|f| row(if *f == Fate::Quarantined { *f } else { Fate::Ignored })).collect();
             let id = EventId::new(uuid::Uuid::from_u128(1));
             let admitted = fates.iter().filter(|f| **f != Fate::Quarantined);
             let admitted = admitted.map(|fate| Admitted { event: id, investigation: None, fate: *fate }).collect();
-            let receipt = receipt(rows, admitted, 0);
+            let receipt = receipt(rows, &waits, admitted, 0);
             prop_assert_eq!(receipt.counters.sum(), fates.len());
             prop_assert_eq!(receipt.rows.len() + receipt.events_omitted, fates.len());
             prop_assert!(receipt.rows.iter().zip(&fates).all(|(row, fate)| row.outcome == *fate));

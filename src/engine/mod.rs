@@ -1,6 +1,6 @@
 //! L6: from alert to report.
 //!
-//! - [`routes`], [`intake`]: what comes in, and where it belongs
+//! - [`routes`], [`intake`]: what comes in, and where it belongs; [`rest`]: what was left out of it
 //! - [`worker`]: claims investigations and lets a [`driver`] work on each
 //! - [`driver`]: the loop: next step, perform, append, apply
 //! - [`assess`], [`survey`], [`read`], [`ask`], [`report`], [`notify`]: one file per step
@@ -9,19 +9,24 @@
 //! - [`live`]: who waits for a model right now
 //! - [`summary`]: what a cheap model condenses for the conversation
 //! - [`ledger`], [`spend`]: what it may cost, set aside before and settled after
-//! - [`recorded`]: decisions as the journal has them
+//! - [`recorded`]: decisions as the journal has them; [`again`](mod@again): those made again
+//! - [`decision_log`]: entries and decisions in the words of other systems
 //! - [`propose`]: what a model is told and what is made of its answers
 //! - [`checkpoints`]: what was appended is signed; [`retention`]: what is due is deleted
 //! - [`transcript`]: what it was told and answered, as the journal has it; [`trial`]: how good it is
 
 mod act;
+pub mod again;
 mod ask;
 mod assess;
 pub mod checkpoints;
 mod context;
+pub mod decision_log;
 mod document;
 pub mod driver;
+mod facts;
 mod failpoint;
+pub mod governing;
 pub mod intake;
 mod kept;
 pub mod ledger;
@@ -31,6 +36,7 @@ pub mod propose;
 mod read;
 pub mod recorded;
 mod report;
+pub mod rest;
 pub mod retention;
 pub mod routes;
 mod spend;

@@ -2,10 +2,11 @@
 
 use super::EngineError;
 use super::driver::{Session, corrupt};
+use super::facts::{Around, origins, read_of};
 use crate::domain::{BlobRef, DecisionId, Observation, Ruling, Verdict};
 use crate::gate::Pass;
 use crate::journal::{Actor, Asked, Body, Call, Draft, Progress};
-use crate::policy::{ActionInput, Background, CallFacts, InvestigationFacts, Spend};
+use crate::policy::{ActionInput, CallFacts, InvestigationFacts};
 use crate::telemetry;
 use crate::tools::{ToolError, evidence};
 use futures::StreamExt;
@@ -33,11 +34,10 @@ type Kept = Option<Result<Observation, ToolError>>;
 impl Session<'_> {
     /// Puts calls before the gate. An allowed one is started, any other rejected.
     pub(super) async fn judge(&mut self, calls: Vec<Call>) -> Result<(), EngineError> {
-        let background = self.background().await?;
-        let spend = self.spend().await?;
+        let around = self.around().await?;
         let mut judged = vec![];
         for call in calls {
-            let answer = self.ruling(&call, background.as_deref(), &spend);
+            let answer = self.ruling(&call, &around);
             judged.push((call, answer));
         }
         let input = self.keep_asked(judged.iter().filter_map(|(call, answer)| Some((call, answer.as_ref().ok()?))))?;
@@ -98,12 +98,7 @@ impl Session<'_> {
     }
 
     /// Asks the gate. A call that the tool would not understand never gets that far.
-    pub(super) fn ruling(
-        &self,
-        call: &Call,
-        background: Option<&Background>,
-        spend: &Spend,
-    ) -> Result<Judged, ToolError> {
+    pub(super) fn ruling(&self, call: &Call, around: &Around) -> Result<Judged, ToolError> {
         let tools = &self.engine.tools;
         tools.validate(&call.tool, &call.args)?;
         let tool = tools.get(&call.tool).ok_or_else(|| ToolError::invalid("there is no such tool"))?;
@@ -114,10 +109,12 @@ impl Session<'_> {
         {
             return Err(ToolError::invalid("this route does not offer that tool"));
         }
-        let background = background.ok_or_else(|| ToolError::invalid("there is no alert"))?;
+        let background = around.background.as_deref().ok_or_else(|| ToolError::invalid("there is no alert"))?;
         let spec = tool.spec();
         let args = call.args.as_object().cloned().unwrap_or_default();
+        let proposer = self.proposer_of(call);
         let asked = CallFacts {
+            arg_origins: origins(&args, &[], self.inv.opening(), &proposer),
             tags: spec.tags.clone(),
             targets: tool.target(&call.args),
             argv: tool.argv(&call.args),
@@ -125,9 +122,8 @@ impl Session<'_> {
         };
         let now = self.now();
         let rules: Vec<String> = self.inv.risk_reasons.iter().map(|reason| reason.rule.clone()).collect();
-        let about = self.investigation_facts(&self.proposer_of(call));
-        let input = ActionInput::for_call(background, &self.level(), &rules, about, asked, now);
-        let input = ActionInput { spend: spend.clone(), ..input };
+        let about = self.investigation_facts(&proposer);
+        let input = around.of(ActionInput::for_call(background, &self.level(), &rules, about, asked, now));
         let id = DecisionId::new(self.engine.entropy.uuid(now));
         let (ruling, pass) = self.engine.gate.read(id, call, &input);
         if let Some(error) = &ruling.error {
@@ -176,13 +172,12 @@ impl Session<'_> {
 
     /// Makes calls that were allowed. After a restart they are judged again: a pass is never stored.
     pub(super) async fn read(&mut self, calls: Vec<Call>) -> Result<(), EngineError> {
-        let background = self.background().await?;
-        let spend = self.spend().await?;
+        let around = self.around().await?;
         let mut work: Vec<(Pass, Kept)> = vec![];
         for call in &calls {
             let pass = match self.passes.remove(&call.id) {
                 Some(pass) => Some(pass),
-                None => match self.ruling(call, background.as_deref(), &spend) {
+                None => match self.ruling(call, &around) {
                     Ok(Judged { pass: Some(pass), .. }) => Some(pass),
                     Ok(judged) => {
                         let input = self.keep_asked(std::iter::once((call, &judged)))?;
@@ -223,9 +218,15 @@ impl Session<'_> {
             .await;
         for (call_id, result, duration_ms) in results {
             let evidence_id = format!("E{}", self.inv.evidence + 1);
+            let tool = calls.iter().find(|call| call.id == call_id).map_or("", |call| call.tool.as_str());
+            let tags = self.engine.tools.spec(tool).map(|spec| spec.tags.clone()).unwrap_or_default();
             let body = match result {
                 Ok(seen) => {
                     telemetry::tool_called("ok", duration_ms);
+                    let mut instructions = read_of(&tags, &seen.text);
+                    instructions.extend(read_of(&tags, &seen.whole));
+                    instructions.sort();
+                    instructions.dedup();
                     let (bytes, digest) = seen.written().map_err(|e| corrupt(&self.inv.chain, e))?;
                     Body::ReadFinished {
                         call_id,
@@ -236,11 +237,14 @@ impl Session<'_> {
                         redacted: seen.redacted,
                         observation: self.keep_bytes(bytes),
                         duration_ms,
+                        instructions,
                     }
                 }
                 Err(error) => {
                     telemetry::tool_called("failed", duration_ms);
-                    Body::ReadFailed { call_id, evidence_id, error: error.for_reader().to_owned(), duration_ms }
+                    let error = error.for_reader().to_owned();
+                    let instructions = read_of(&tags, &error);
+                    Body::ReadFailed { call_id, evidence_id, error, duration_ms, instructions }
                 }
             };
             self.record(Draft::engine(body))?;

@@ -1,10 +1,12 @@
 //! Decisions as the journal has them: what was asked, what was answered, and what came of it.
 
 use super::EngineError;
-use crate::domain::{ActionId, BlobRef, DecisionId, Digest, InvestigationId, PolicyRef, Reason, Reconciled, Verdict};
-use crate::journal::{Asked, Body, Entry, Watched};
-use crate::policy::InputKind;
-use crate::store::{InvestigationFilter, Store};
+use crate::domain::{
+    Action, ActionId, BlobRef, DecisionId, Digest, InvestigationId, Reconciled, Risk, Ruling, Verdict,
+};
+use crate::journal::{Asked, Body, Call, Entry, RulingPhase, Watched};
+use crate::policy::{Decision, InputKind};
+use crate::store::{InvestigationFilter, Store, StoreError};
 use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
@@ -12,6 +14,8 @@ use uuid::Uuid;
 
 /// Rows that are read at once.
 const PAGE: u32 = 500;
+/// Investigations that are looked through for the last decisions.
+const MOST_CHAINS: usize = 200;
 
 /// A decision of the past.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,18 +32,38 @@ pub struct Recorded {
     pub kind: InputKind,
     /// The tool, or `risk`.
     pub about: String,
-    /// Verdict or level.
-    pub word: String,
-    /// What contributed.
-    pub reasons: Vec<Reason>,
-    /// The bundle that judged.
-    pub policy: PolicyRef,
-    /// The change that it was about.
-    pub action: Option<ActionId>,
-    /// Digest of the input.
-    pub input_digest: Digest,
+    /// What was answered.
+    pub decision: Decision,
+    /// What it was about, beside the input.
+    pub question: Question,
     /// The input is kept there.
     kept: Kept,
+}
+
+/// What the gate was asked, beside the input.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Question {
+    /// How dangerous the incident is.
+    Incident,
+    /// Whether a reading call may be made. The journal does not have every call beside its input.
+    Look(Option<Box<Call>>),
+    /// Whether a planned change may be made.
+    Change(Box<Change>),
+    /// Whether a change may be made that was never planned: no chain that we wrote has one.
+    Nothing(ActionId),
+}
+
+/// A planned change as it was judged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// The change as it was planned last.
+    pub action: Action,
+    /// Before anybody was asked, or right before it was made.
+    pub phase: RulingPhase,
+    /// What exactly was judged.
+    pub digest: Digest,
+    /// The level as it stood.
+    pub level: Risk,
 }
 
 /// Where an input is kept.
@@ -97,59 +121,52 @@ impl Aftermath {
 
 /// The decisions in a chain, oldest first.
 pub fn decisions(entries: &[Entry]) -> Vec<Recorded> {
-    let mut tools: HashMap<ActionId, &str> = HashMap::new();
+    let mut planned: HashMap<ActionId, &Action> = HashMap::new();
+    let mut level = Risk::Low;
     let mut found = vec![];
     for entry in entries {
-        let mut ruled = |ruling: &crate::domain::Ruling, about: &str, action: Option<ActionId>, kept: Kept| {
-            found.push(Recorded {
-                id: ruling.id,
-                investigation: entry.chain.clone(),
-                seq: entry.seq,
-                at: entry.at,
-                kind: InputKind::Action,
-                about: about.to_owned(),
-                word: ruling.verdict.to_string(),
-                reasons: ruling.reasons.clone(),
-                policy: ruling.policy.clone(),
-                action,
-                input_digest: ruling.input_digest.clone(),
-                kept,
-            });
+        let mut add = |id, kind, about: &str, decision, question, kept| {
+            let (investigation, about) = (entry.chain.clone(), about.to_owned());
+            let (seq, at) = (entry.seq, entry.at);
+            found.push(Recorded { id, investigation, seq, at, kind, about, decision, question, kept });
+        };
+        let mut ruled = |ruling: &Ruling, about: &str, question: Question, kept: Kept| {
+            add(ruling.id, InputKind::Action, about, Decision::Action(ruling.clone()), question, kept);
         };
         let among = |input: &Option<BlobRef>, call: &str| match input {
             Some(blob) => Kept::Among(blob.clone(), call.to_owned()),
             None => Kept::Nowhere,
         };
         match &entry.body {
-            Body::RiskAssessed { decision, input, .. } => found.push(Recorded {
-                id: decision.id,
-                investigation: entry.chain.clone(),
-                seq: entry.seq,
-                at: entry.at,
-                kind: InputKind::Risk,
-                about: "risk".into(),
-                word: decision.level.to_string(),
-                reasons: decision.reasons.clone(),
-                policy: decision.policy.clone(),
-                action: None,
-                input_digest: decision.input_digest.clone(),
-                kept: Kept::Whole(input.clone()),
-            }),
-            Body::ReadStarted { call, ruling, input } => ruled(ruling, &call.tool, None, among(input, &call.id)),
-            Body::CallRejected { call, ruling: Some(ruling), input, .. } => {
-                ruled(ruling, &call.tool, None, among(input, &call.id));
+            Body::RiskAssessed { decision, input, .. } => {
+                level = level.max(decision.level);
+                let answer = Decision::Risk(decision.clone());
+                let kept = Kept::Whole(input.clone());
+                add(decision.id, InputKind::Risk, "risk", answer, Question::Incident, kept);
+            }
+            Body::RiskRaised { to, .. } => level = level.max(*to),
+            Body::ReadStarted { call, ruling, input }
+            | Body::CallRejected { call, ruling: Some(ruling), input, .. } => {
+                ruled(ruling, &call.tool, Question::Look(Some(Box::new(call.clone()))), among(input, &call.id));
             }
             Body::ActionPlanned { action, .. } => {
-                tools.insert(action.id, &action.tool);
+                planned.insert(action.id, action);
             }
-            Body::ActionRuled { action, ruling, input, .. } => {
-                let tool = tools.get(action).copied().unwrap_or("a change");
-                ruled(ruling, tool, Some(*action), Kept::Whole(input.clone()));
+            Body::ActionRuled { action, phase, digest, ruling, input, .. } => {
+                let (phase, digest) = (*phase, digest.clone());
+                let (tool, question) = match planned.get(action) {
+                    Some(&action) => {
+                        let change = Change { action: action.clone(), phase, digest, level };
+                        (action.tool.as_str(), Question::Change(Box::new(change)))
+                    }
+                    None => ("a change", Question::Nothing(*action)),
+                };
+                ruled(ruling, tool, question, Kept::Whole(input.clone()));
             }
             Body::ActionObserved { ruling: Some(ruling), input, .. } => {
                 // One call was judged, under a name that its own input tells.
                 let kept = input.clone().map_or(Kept::Nowhere, |blob| Kept::Among(blob, String::new()));
-                ruled(ruling, "alerts", None, kept);
+                ruled(ruling, "alerts", Question::Look(None), kept);
             }
             _ => {}
         }
@@ -202,39 +219,55 @@ impl Recorded {
     /// The gate refused it on its own account: no policy can change that.
     pub fn was_refused_by_the_gate(&self) -> bool {
         self.kind == InputKind::Action
-            && self.word == Verdict::Deny.as_str()
-            && self.reasons.iter().any(|reason| OF_THE_GATE.contains(&reason.rule.as_str()))
+            && self.decision.verdict() == Verdict::Deny
+            && self.decision.reasons().iter().any(|reason| OF_THE_GATE.contains(&reason.rule.as_str()))
+    }
+
+    /// The change that it was about.
+    pub fn action(&self) -> Option<ActionId> {
+        match &self.question {
+            Question::Change(change) => Some(change.action.id),
+            Question::Nothing(action) => Some(*action),
+            Question::Incident | Question::Look(_) => None,
+        }
+    }
+
+    /// The payload that holds its input, alone or among others.
+    pub fn payload(&self) -> Option<&BlobRef> {
+        match &self.kept {
+            Kept::Nowhere => None,
+            Kept::Whole(blob) | Kept::Among(blob, _) => Some(blob),
+        }
     }
 }
 
-/// Reads inputs; those that were kept together are read once.
-#[derive(Debug)]
-pub struct Inputs<'a> {
-    store: &'a dyn Store,
+/// Reads inputs out of payloads; those that were kept together are read once.
+#[derive(Debug, Default)]
+pub struct Inputs {
     last: Option<(Digest, Asked)>,
 }
 
-impl<'a> Inputs<'a> {
-    /// Out of this store.
-    pub fn of(store: &'a dyn Store) -> Self {
-        Self { store, last: None }
+impl Inputs {
+    /// The payload without which [`Inputs::of`] cannot tell what was judged.
+    pub fn lacking<'r>(&self, recorded: &'r Recorded) -> Option<&'r BlobRef> {
+        recorded.payload().filter(|blob| match recorded.kept {
+            Kept::Among(..) => self.last.as_ref().is_none_or(|(known, _)| *known != blob.commitment),
+            Kept::Whole(_) | Kept::Nowhere => true,
+        })
     }
 
-    /// What was judged.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn read(&mut self, recorded: &Recorded) -> Result<Input, EngineError> {
+    /// What was judged. `payload` is what [`Inputs::lacking`] names, if it is still there.
+    pub fn of(&mut self, recorded: &Recorded, payload: Option<&[u8]>) -> Input {
         let found = match &recorded.kept {
-            Kept::Nowhere => return Ok(Input::Gone),
-            Kept::Whole(blob) => match self.store.blob(blob).await? {
-                None => return Ok(Input::Gone),
-                Some(bytes) => serde_json::from_slice(&bytes).ok(),
+            Kept::Nowhere => return Input::Gone,
+            Kept::Whole(_) => match payload {
+                None => return Input::Gone,
+                Some(bytes) => serde_json::from_slice(bytes).ok(),
             },
             Kept::Among(blob, call) => {
-                if self.last.as_ref().is_none_or(|(known, _)| *known != blob.commitment) {
-                    let Some(bytes) = self.store.blob(blob).await? else { return Ok(Input::Gone) };
-                    let Ok(asked) = serde_json::from_slice(&bytes) else { return Ok(Input::Other) };
+                if self.lacking(recorded).is_some() {
+                    let Some(bytes) = payload else { return Input::Gone };
+                    let Ok(asked) = serde_json::from_slice(bytes) else { return Input::Other };
                     self.last = Some((blob.commitment.clone(), asked));
                 }
                 self.last.as_ref().and_then(|(_, asked)| match call.is_empty() {
@@ -243,8 +276,21 @@ impl<'a> Inputs<'a> {
                 })
             }
         };
-        let exact = found.filter(|input| crate::policy::input_digest(input).as_ref() == Some(&recorded.input_digest));
-        Ok(exact.map_or(Input::Other, Input::Exact))
+        let digest = recorded.decision.input_digest();
+        let exact = found.filter(|input| crate::policy::input_digest(input).as_ref() == Some(digest));
+        exact.map_or(Input::Other, Input::Exact)
+    }
+
+    /// What was judged, out of `store`.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn read(&mut self, store: &dyn Store, recorded: &Recorded) -> Result<Input, StoreError> {
+        let payload = match self.lacking(recorded) {
+            Some(blob) => store.blob(blob).await?,
+            None => None,
+        };
+        Ok(self.of(recorded, payload.as_deref()))
     }
 }
 
@@ -262,6 +308,29 @@ pub async fn chain(store: &dyn Store, name: &str) -> Result<Vec<Entry>, EngineEr
             return Ok(entries);
         }
     }
+}
+
+/// The last recorded decisions whose inputs are kept, the newest first: at most `most`, of the last
+/// investigations.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn latest(store: &dyn Store, most: usize) -> Result<Vec<(DecisionId, Value)>, EngineError> {
+    let mut chains = Chains::newest_first(store, None, None);
+    let mut inputs = Inputs::default();
+    let mut found = vec![];
+    for _ in 0..MOST_CHAINS {
+        let Some(entries) = chains.next().await? else { break };
+        for recorded in decisions(&entries).into_iter().rev() {
+            if found.len() >= most {
+                return Ok(found);
+            }
+            if let Input::Exact(input) = inputs.read(store, &recorded).await? {
+                found.push((recorded.id, input));
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// The decision of that id.
@@ -318,12 +387,15 @@ impl<'a> Chains<'a> {
             if self.done {
                 return Ok(None);
             }
-            let filter = InvestigationFilter { cursor: self.cursor.take(), limit: PAGE, ..Default::default() };
+            // What had ended before has no decision in the time, and is not even listed.
+            let filter = InvestigationFilter {
+                cursor: self.cursor.take(),
+                not_closed_before: self.since,
+                limit: PAGE,
+                ..Default::default()
+            };
             let page = self.store.investigations(&filter).await?;
-            let ended_before =
-                |closed: Option<Timestamp>| closed.zip(self.since).is_some_and(|(end, since)| end < since);
-            let names = page.items.iter().filter(|view| !ended_before(view.closed_at)).map(|view| view.id.clone());
-            self.waiting = names.collect::<Vec<_>>().into_iter();
+            self.waiting = page.items.into_iter().map(|view| view.id).collect::<Vec<_>>().into_iter();
             self.done = page.next_cursor.is_none();
             self.cursor = page.next_cursor;
         }

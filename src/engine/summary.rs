@@ -6,7 +6,7 @@ use super::driver::Session;
 use super::{EngineError, PricedModel, propose};
 use crate::domain::excerpt::ends;
 use crate::domain::{ChatReply, ChatRequest, Message, Observation, Role, Rung};
-use crate::journal::{Actor, Body, Draft, MAX_SUMMARIES, Progress, SummaryOf};
+use crate::journal::{Actor, Body, Draft, MAX_SUMMARIES, Progress, SummaryOf, SummaryReply};
 use crate::model::ModelError;
 use crate::telemetry;
 use crate::template::fence::{fence, visible};
@@ -187,7 +187,8 @@ impl Session<'_> {
         let model = reply.model.clone();
         let written = !visible(&reply.content).trim().is_empty();
         let reply = self.keep(&reply)?;
-        let body = Body::SummaryWritten { number, model: model.clone(), reply, usage, cost_usd, sent };
+        let reply = SummaryReply { number, model: model.clone(), reply, usage, cost_usd, sent };
+        let body = Body::SummaryWritten(reply);
         self.record(Draft::new(Actor::Model(model), body))?;
         Ok(written)
     }

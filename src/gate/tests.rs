@@ -34,6 +34,7 @@ fn ruling(verdict: Verdict) -> Ruling {
             Verdict::Ask => vec![Requirement { rule: "r".into(), groups: vec!["oncall".into()], count: 1 }],
             Verdict::Allow | Verdict::Deny => vec![],
         },
+        exceptions: vec![],
         expires_s: None,
         duties: Duties::default(),
         for_model: None,

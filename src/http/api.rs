@@ -159,6 +159,7 @@ pub(super) async fn investigations(
         risk: risk.map(|risk| risk.as_str().to_owned()),
         route: params.text("route"),
         subject: params.text("subject"),
+        not_closed_before: None,
         cursor: params.cursor::<InvestigationId>("the `next_cursor` of a page of investigations")?,
         limit: params.limit()?,
     };

@@ -2,7 +2,10 @@
 
 use super::params::Params;
 use super::{Problem, Viewer, Web};
-use crate::audit::{Checkpoint, Format, Hash, leaf_text, merkle};
+use crate::audit::{Checkpoint, Format, Hash, merkle};
+use crate::engine::checkpoints::{MAX_PROOF, hole, leaves};
+use crate::engine::decision_log;
+use crate::engine::recorded::Inputs;
 use crate::journal::Entry;
 use crate::store::{Logged, Page, Store, StoreError};
 use axum::Json;
@@ -19,8 +22,6 @@ use std::sync::Arc;
 
 /// Lines of the log that are read at once.
 const PAGE: u32 = 500;
-/// Longest log of which a proof is made on demand: 32 bytes a line.
-const MAX_PROOF: u64 = 4_000_000;
 
 /// The last checkpoint with its text.
 async fn last(web: &Web) -> Result<(String, Checkpoint), Problem> {
@@ -84,34 +85,6 @@ pub(super) async fn checkpoint(
     Ok(([(header::VARY, "accept")], Json(answer)).into_response())
 }
 
-/// The hashes of the first `size` leaves.
-async fn leaves(store: &dyn Store, size: u64) -> Result<Vec<Hash>, Problem> {
-    let mut leaves: Vec<Hash> = vec![];
-    while (leaves.len() as u64) < size {
-        let after = leaves.len() as u64;
-        let limit = u32::try_from(size - after).unwrap_or(PAGE).min(PAGE);
-        let page = store.log(after, limit).await?;
-        for line in &page {
-            let hash = line.hash.as_ref().filter(|_| line.position == leaves.len() as u64 + 1);
-            let hash = hash.ok_or_else(|| missing(line))?;
-            leaves.push(merkle::leaf(leaf_text(&line.chain, line.seq, hash).as_bytes()));
-        }
-        if page.is_empty() {
-            return Err(Problem::from(hole(after + 1)));
-        }
-    }
-    Ok(leaves)
-}
-
-fn hole(position: u64) -> StoreError {
-    let why = "it is missing".to_owned();
-    StoreError::Corrupt { what: format!("line {position} of the log"), place: "the store".into(), why }
-}
-
-fn missing(line: &Logged) -> Problem {
-    Problem::from(hole(line.position))
-}
-
 /// `GET /api/v1/audit/entries?after=&limit=&cursor=`: every entry of every chain with its place in the
 /// log; newest first, or oldest first behind `after`.
 pub(super) async fn entries(
@@ -144,18 +117,19 @@ async fn entry(store: &dyn Store, line: &Logged) -> Result<Entry, StoreError> {
     found.filter(|entry| entry.seq == line.seq).ok_or_else(|| hole(line.position))
 }
 
-/// `GET /api/v1/audit/export?format=jsonl|cloudevents|ocsf&since=`: one entry a line, in the order of the log,
+/// `GET /api/v1/audit/export?format=jsonl|cloudevents|ocsf|opa&since=`: one entry or decision a line, in the order of the log,
 /// as far as the last checkpoint covers it.
 pub(super) async fn export(State(web): State<Arc<Web>>, _: Viewer, params: Params) -> Result<Response, Problem> {
     let params = params.only(&["format", "since"])?;
     let word = params.text("format").unwrap_or_else(|| "jsonl".into());
     let format = Format::named(&word).ok_or_else(|| {
         let shown: String = word.chars().take(80).collect();
-        Problem::bad_request(format!("`format={shown}` is not understood. Expected: jsonl, cloudevents or ocsf."))
+        Problem::bad_request(format!("`format={shown}` is not understood. Expected: {}.", Format::NAMES))
     })?;
     let since = params.read::<Timestamp>("since", "an RFC 3339 time, 2026-01-31T12:00:00Z for instance")?;
     let (_, checkpoint) = last(&web).await?;
-    let lines = Lines { web, checkpoint, format, since, after: 0, waiting: VecDeque::new() };
+    let (waiting, inputs) = (VecDeque::new(), Inputs::default());
+    let lines = Lines { web, checkpoint, format, since, after: 0, waiting, inputs };
     let stream = futures::stream::unfold(Some(lines), |lines| async move {
         let mut lines = lines?;
         match lines.next().await {
@@ -180,6 +154,7 @@ struct Lines {
     since: Option<Timestamp>,
     after: u64,
     waiting: VecDeque<Logged>,
+    inputs: Inputs,
 }
 
 impl Lines {
@@ -196,13 +171,12 @@ impl Lines {
             if self.since.is_some_and(|since| entry.at < since) {
                 continue;
             }
-            let told = self.format.entry(&entry, line.position, &self.checkpoint.origin);
-            let told = told.map_err(|error| StoreError::Corrupt {
-                what: format!("entry {} of {}", line.seq, line.chain),
-                place: "the store".into(),
-                why: error.to_string(),
-            })?;
-            return Ok(Some(format!("{told}\n").into()));
+            let (store, of) = (&*self.web.store, (line.position, self.checkpoint.origin.as_str()));
+            let told = decision_log::told(store, &mut self.inputs, self.format, &entry, of).await?;
+            if !told.is_empty() {
+                let lines: String = told.iter().map(|line| format!("{line}\n")).collect();
+                return Ok(Some(lines.into()));
+            }
         }
     }
 }

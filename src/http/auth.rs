@@ -1,8 +1,8 @@
-//! Who may. Intake credentials open the webhooks and nothing else; access tokens open the API. A
-//! handler names the privilege that it needs in its signature: [`Viewer`], [`Operator`],
-//! [`Approver`].
+//! Who may. Intake credentials open the webhooks and nothing else ([`super::credentials`]); access tokens
+//! open the API. A handler names the privilege that it needs in its signature: [`Viewer`], [`Operator`],
+//! [`Approver`], [`Admin`].
 
-use super::{Problem, Web};
+use super::{IntakeToken, Problem, Web};
 use crate::domain::{Digest, Person, Secret};
 use axum::extract::FromRequestParts;
 use axum::http::{HeaderMap, header, request::Parts};
@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
+
+/// What is asked for where a credential is missing.
+pub(super) const CHALLENGE: &str = "Bearer";
 
 /// What a person or program may do with the API. Each may what those before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -35,15 +38,6 @@ impl Role {
             Self::Admin => "admin",
         }
     }
-}
-
-/// A credential of a sender.
-#[derive(Debug, Clone)]
-pub struct IntakeToken {
-    /// The sender's name, or `*` for any.
-    pub source: String,
-    /// The credential.
-    pub token: Secret,
 }
 
 /// A credential for the API.
@@ -91,34 +85,6 @@ impl Caller {
 }
 
 impl Access {
-    /// Lets a delivery of `source` in.
-    ///
-    /// # Errors
-    /// When a credential is needed and missing or wrong, or a browser sends it for somebody else's page.
-    pub fn admit_delivery(&self, source: &str, headers: &HeaderMap) -> Result<(), Problem> {
-        if self.intake.is_empty() {
-            // Senders call us by any name; a browser, which names its page, only by this machine's.
-            if headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site") {
-                refuse_other_hosts(headers)?;
-            }
-            return refuse_other_pages(headers);
-        }
-        let given = credentials(headers);
-        let mut fits = false;
-        for known in self.intake.iter().filter(|known| known.source == "*" || known.source == source) {
-            // No early end: how long it takes tells nothing.
-            fits |= given.iter().fold(false, |fits, given| fits | same(given, known.token.expose()));
-        }
-        match fits {
-            true => Ok(()),
-            false => Err(Problem::unauthorized(
-                "Bearer",
-                "This path needs a credential of `intake.tokens` for this sender: as `Authorization: Bearer …`, as \
-                 the password of basic authentication, or as `X-Fleet-Events-Token`. Nothing was stored.",
-            )),
-        }
-    }
-
     /// Who sends a request to the API.
     ///
     /// # Errors
@@ -140,7 +106,7 @@ impl Access {
         let known = found.ok_or_else(|| {
             let detail = "This path needs a token of `access.tokens` as `Authorization: Bearer …`. Intake credentials \
                           do not open it.";
-            Problem::unauthorized("Bearer", detail)
+            Problem::unauthorized(CHALLENGE, detail)
         })?;
         let AccessToken { name, role, groups, .. } = known.clone();
         Ok(Caller { name, role, groups, is_local: false })
@@ -148,30 +114,21 @@ impl Access {
 }
 
 /// Compares without telling by its duration how much of it fits.
-fn same(given: &str, known: &str) -> bool {
+pub(super) fn same(given: &str, known: &str) -> bool {
     !known.is_empty() && bool::from(Digest::of(given).as_str().as_bytes().ct_eq(Digest::of(known).as_str().as_bytes()))
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme(headers, "bearer")
 }
 
-fn scheme<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+pub(super) fn scheme<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let (scheme, rest) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.trim().split_once(' ')?;
     scheme.eq_ignore_ascii_case(name).then(|| rest.trim())
 }
 
-/// Everything in `headers` that may be a sender's credential.
-fn credentials(headers: &HeaderMap) -> Vec<String> {
-    let own = headers.get("x-fleet-events-token").and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let basic = scheme(headers, "basic").and_then(base64).and_then(|bytes| String::from_utf8(bytes).ok());
-    let password = basic.as_deref().and_then(|pair| pair.split_once(':')).map(|(_, password)| password.to_owned());
-    // A configured token may be `user:password` as a whole.
-    [own, bearer(headers).map(str::to_owned), password, basic].into_iter().flatten().collect()
-}
-
 /// Standard base64, padded or not.
-fn base64(text: &str) -> Option<Vec<u8>> {
+pub(super) fn base64(text: &str) -> Option<Vec<u8>> {
     let text = text.trim_end_matches('=');
     let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
     let (mut held, mut bits) = (0_u32, 0_u32);
@@ -196,7 +153,7 @@ fn base64(text: &str) -> Option<Vec<u8>> {
 
 /// Without credentials, the name under which we are called must be this machine's: a page elsewhere
 /// may have its own name resolve to our address.
-fn refuse_other_hosts(headers: &HeaderMap) -> Result<(), Problem> {
+pub(super) fn refuse_other_hosts(headers: &HeaderMap) -> Result<(), Problem> {
     let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
     match is_loopback(host) {
         true => Ok(()),
@@ -216,7 +173,7 @@ fn is_loopback(authority: &str) -> bool {
 }
 
 /// Without credentials, a browser may speak only for our own pages.
-fn refuse_other_pages(headers: &HeaderMap) -> Result<(), Problem> {
+pub(super) fn refuse_other_pages(headers: &HeaderMap) -> Result<(), Problem> {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let site = text(header::HeaderName::from_static("sec-fetch-site"));
     let own_site = site.is_none_or(|site| matches!(site, "none" | "same-origin"));
@@ -245,6 +202,10 @@ pub struct Operator(pub Caller);
 /// May also answer questions, where a group fits.
 #[derive(Debug, Clone)]
 pub struct Approver(pub Caller);
+
+/// May also put policies in force.
+#[derive(Debug, Clone)]
+pub struct Admin(pub Caller);
 
 fn at_least(role: Role, parts: &Parts, web: &Web) -> Result<Caller, Problem> {
     let caller = web.access.load().caller(&parts.headers)?;
@@ -283,6 +244,14 @@ impl FromRequestParts<Arc<Web>> for Approver {
     }
 }
 
+impl FromRequestParts<Arc<Web>> for Admin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<Self, Problem> {
+        at_least(Role::Admin, parts, web).map(Self)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,43 +264,10 @@ mod tests {
     fn access() -> Access {
         let secret = |value: &str| Secret::new(value, "env:X");
         Access {
-            intake: vec![
-                IntakeToken { source: "alertmanager".into(), token: secret("tok-123") },
-                IntakeToken { source: "*".into(), token: secret("s3cret") },
-                IntakeToken { source: "grafana".into(), token: secret("for-grafana") },
-            ],
+            intake: [("alertmanager", "tok-123"), ("*", "s3cret")]
+                .map(|(source, token)| IntakeToken { source: source.into(), token: secret(token), signed: None })
+                .into(),
             tokens: vec![AccessToken { name: "ann".into(), role: Role::Viewer, groups: vec![], token: secret("view") }],
-        }
-    }
-
-    #[test]
-    fn a_sender_shows_its_credential_in_any_of_the_usual_ways() {
-        for (given, fits) in [
-            (("authorization", "Bearer tok-123"), true),
-            (("authorization", "bearer  s3cret"), true),
-            (("x-fleet-events-token", "s3cret"), true),
-            // Alertmanager's own basic_auth, as recorded: am:s3cret
-            (("authorization", "Basic YW06czNjcmV0"), true),
-            (("authorization", "Basic YW06czNjcmU="), false),
-            (("authorization", "Bearer for-grafana"), false),
-            (("authorization", "Bearer "), false),
-            (("authorization", "Basic ????"), false),
-            (("x-fleet-events-token", "tok-12"), false),
-            (("x-other", "tok-123"), false),
-        ] {
-            assert_eq!(access().admit_delivery("alertmanager", &headers(&[given])).is_ok(), fits, "{given:?}");
-        }
-        let refused = access().admit_delivery("alertmanager", &HeaderMap::new()).unwrap_err();
-        assert_eq!((refused.status, refused.challenge), (StatusCode::UNAUTHORIZED, Some("Bearer")));
-        assert!(Access::default().admit_delivery("alertmanager", &HeaderMap::new()).is_ok());
-        for (given, fits) in [
-            (&[("host", "firewarden.monitoring:8080")][..], true),
-            (&[("host", "localhost:1"), ("origin", "http://localhost:1")], true),
-            (&[("host", "localhost:1"), ("origin", "https://evil.example")], false),
-            // A page elsewhere whose name resolves to our address.
-            (&[("host", "evil.example:1"), ("origin", "http://evil.example:1")], false),
-        ] {
-            assert_eq!(Access::default().admit_delivery("alertmanager", &headers(given)).is_ok(), fits, "{given:?}");
         }
     }
 

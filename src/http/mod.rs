@@ -1,6 +1,7 @@
 //! L7: the door. Webhooks, API, live stream, health.
 //!
-//! - [`webhook`]: bodies come in; answered once everything is on disk
+//! - [`webhook`]: the paths of senders; [`taking`]: bodies come in; answered once everything is on disk
+//! - [`credentials`], [`signature`]: what senders show; [`storm`]: how much each may send in a minute
 //! - [`auth`]: who may; handlers name the privilege in their signature
 //! - [`api`]: what came in and what was done with it
 //! - [`approvals`]: questions to people, and their answers
@@ -17,29 +18,38 @@ pub mod approvals;
 pub mod audit;
 pub mod auth;
 mod body;
+mod credentials;
 pub mod health;
 mod params;
 pub mod policies;
 pub mod problem;
 mod schemas;
 pub mod serve;
+pub mod signature;
+pub mod storm;
 pub mod stream;
+mod taking;
 pub mod usage;
 pub mod webhook;
 
 #[cfg(test)]
 mod tests;
 
-pub use auth::{Access, AccessToken, Approver, Caller, IntakeToken, Operator, Role, Viewer};
+pub use auth::{Access, AccessToken, Admin, Approver, Caller, Operator, Role, Viewer};
+pub use credentials::{Granted, IntakeToken};
 pub use health::Status;
-pub use policies::Policies;
+pub use policies::{Governs, Policies, Promoting, Trying};
 pub use problem::Problem;
 pub use serve::serve;
+pub use signature::Signed;
+pub use storm::Storm;
 pub use usage::Limits;
 
 use crate::domain::{Clock, Entropy, Redactor, Report};
 use crate::engine::intake::Intake;
 use crate::engine::live::Live;
+use crate::engine::rest::Rest;
+use crate::sources::Senders;
 use crate::store::Store;
 use arc_swap::ArcSwap;
 use axum::Router;
@@ -59,6 +69,12 @@ pub const SERVICE: &str = "firewarden";
 pub struct Web {
     /// Where alerts are taken in.
     pub intake: Arc<Intake>,
+    /// Whose bodies are understood.
+    pub senders: Senders,
+    /// How much each of them may send.
+    pub storm: Storm,
+    /// Fetches what Alertmanager leaves out of a body, where it can be asked.
+    pub rest: Option<Arc<Rest>>,
     /// What is kept.
     pub store: Arc<dyn Store>,
     /// Who may; replaced when a credential is rotated.
@@ -122,9 +138,10 @@ pub fn router(web: Arc<Web>) -> Router {
     let investigation = "/api/v1/investigations/{id}";
     let below = |rest: &str| format!("{investigation}/{rest}");
     Router::new()
-        .route("/webhook/alertmanager", post(webhook::alertmanager))
         .route("/alertmanager", post(webhook::alertmanager))
         .route("/webhook/alert", post(webhook::alert))
+        .route("/webhook/{name}", post(webhook::named).put(webhook::named).options(webhook::handshake))
+        .route("/api/fleet/events", post(webhook::fleet).put(webhook::fleet).options(webhook::handshake))
         .route("/api/v1/events", get(api::events))
         .route("/api/v1/events/{id}", get(api::event))
         .route("/api/v1/investigations", get(api::investigations))
@@ -142,6 +159,9 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/api/fleet/approvals/grant", post(approvals::fleet_answer))
         .route("/api/v1/policies", get(policies::status))
         .route("/api/v1/policies/evaluate", post(policies::evaluate))
+        .route("/api/v1/policies/shadow", post(policies::begin))
+        .route("/api/v1/policies/shadow/stop", post(policies::end))
+        .route("/api/v1/policies/promote", post(policies::promote))
         .route("/api/v1/policies/schema/{name}", get(schemas::schema))
         .route("/api/v1/usage", get(usage::usage))
         .route("/api/v1/audit/checkpoint", get(audit::checkpoint))

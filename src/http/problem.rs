@@ -137,6 +137,7 @@ impl From<SourceError> for Problem {
         match error {
             SourceError::TooDeep { .. } => bad("too-deep", "The body is nested too deeply"),
             SourceError::NotJson { .. } => bad("not-json", "The body is not JSON"),
+            SourceError::Ambiguous { .. } => bad("ambiguous", "The body says a thing twice"),
             SourceError::Nothing { .. } => bad("no-alerts", "No alert can be in this body"),
             SourceError::NotRecognised { .. } => bad("not-recognised", "Nothing was recognised in the body"),
             SourceError::TooMany { .. } => Self::too_large(detail),

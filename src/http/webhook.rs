@@ -1,16 +1,16 @@
-//! Bodies come in: size, credential, mapping, one durable commit, and only then an answer.
+//! The paths that senders call; [`super::taking`] does what they ask for.
 
-use super::{Problem, SERVICE, Web, api, body};
-use crate::domain::{Digest, InvestigationId, Severity};
+use super::taking::{Whose, receive};
+use super::{Problem, SERVICE, Web, api};
+use crate::domain::{InvestigationId, Severity};
 use crate::engine::intake::Receipt;
-use crate::sources::clean::{beginning, clean_json};
-use crate::sources::{AlertSource, Alertmanager, Mapping, Normalised, SourceError, read_json};
-use crate::store::DeadLetter;
-use crate::telemetry;
+use crate::sources::clean::beginning;
+use crate::sources::{Alertmanager, Generic};
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{RawQuery, State};
-use axum::http::HeaderMap;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,16 +24,68 @@ const MAX_WAIT: Duration = Duration::from_secs(300);
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// So much of a report stands in an answer.
 const MAX_ANALYSIS: usize = 8 << 10;
-/// So much of a body in which nothing was recognised is kept.
-const MAX_LETTER: usize = 64 << 10;
+/// Bodies that a sender of CloudEvents is told to send at most in a minute.
+const RATE: &str = "120";
 
-/// `POST /webhook/alertmanager`, `/alertmanager`.
+/// `POST /alertmanager`.
 pub(super) async fn alertmanager(
     State(web): State<Arc<Web>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Receipt>, Problem> {
-    receive(&web, &Alertmanager, &headers, body).await.map(Json)
+    receive(&web, Whose::Of(Arc::new(Alertmanager)), &headers, body).await.map(Json)
+}
+
+/// `POST /webhook/{name}`: the sender of that name. `generic` and `portainer` may say in the query who
+/// they are.
+pub(super) async fn named(
+    State(web): State<Arc<Web>>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Receipt>, Problem> {
+    let known = web.senders.named(&name);
+    let whose = match (known, hint(query.as_deref(), &headers)) {
+        (Some(known), Some(hint)) if known.kind() == "generic" && web.senders.named(&hint).is_none() => {
+            Whose::Of(Arc::new(Generic::named(&hint)))
+        }
+        (Some(known), _) => Whose::Of(known),
+        (None, _) => Whose::Unknown(name),
+    };
+    receive(&web, whose, &headers, body).await.map(Json)
+}
+
+/// `POST /api/fleet/events`: whoever's shape the body has.
+pub(super) async fn fleet(
+    State(web): State<Arc<Web>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Receipt>, Problem> {
+    receive(&web, Whose::Any { hint: hint(query.as_deref(), &headers) }, &headers, body).await.map(Json)
+}
+
+/// `OPTIONS` of the paths that take CloudEvents: the handshake of their webhook specification. It promises
+/// nothing that the credential does not.
+pub(super) async fn handshake(headers: HeaderMap) -> Response {
+    let origin = headers.get("webhook-request-origin").filter(|origin| origin.len() <= 256);
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let answer = response.headers_mut();
+    answer.insert("allow", HeaderValue::from_static("POST, OPTIONS"));
+    if let Some(origin) = origin {
+        answer.insert("webhook-allowed-origin", origin.clone());
+        answer.insert("webhook-allowed-rate", HeaderValue::from_static(RATE));
+    }
+    response
+}
+
+/// Who a sender says that it is: `?source=`, else `X-Event-Source`.
+fn hint(query: Option<&str>, headers: &HeaderMap) -> Option<String> {
+    let pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    let asked = pairs.into_owned().find(|(key, _)| key == "source").map(|(_, value)| value);
+    let said = || headers.get("x-event-source").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    asked.or_else(said).map(|hint| hint.trim().to_owned()).filter(|hint| !hint.is_empty())
 }
 
 /// What `/webhook/alert` answers beyond the receipt.
@@ -63,7 +115,7 @@ pub(super) async fn alert(
 ) -> Result<Json<Processed>, Problem> {
     // Subscribed before the alerts are taken, so that no report is missed.
     let news = web.store.watch();
-    let receipt = receive(&web, &Alertmanager, &headers, body).await?;
+    let receipt = receive(&web, Whose::Of(Arc::new(Alertmanager)), &headers, body).await?;
     let investigations: BTreeSet<InvestigationId> = receipt.rows.iter().filter_map(|row| row.job_id).collect();
     let analyses = match (wait(query.as_deref()), web.gates.waits.try_acquire()) {
         (Some(time), Ok(_place)) => reports(&web, investigations, time, news).await,
@@ -95,100 +147,6 @@ fn wait(query: Option<&str>) -> Option<Duration> {
             None
         }
     }
-}
-
-/// Takes in one body of `source` and counts what became of it.
-async fn receive(
-    web: &Arc<Web>,
-    source: &'static dyn AlertSource,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<Receipt, Problem> {
-    let received = take_in(web, source, headers, body).await;
-    match &received {
-        Ok(receipt) => {
-            for (outcome, alerts) in receipt.counters.by_outcome() {
-                telemetry::alerts_accepted(source.name(), outcome.as_str(), alerts as u64);
-            }
-        }
-        Err(problem) => telemetry::body_refused(problem.status.as_u16()),
-    }
-    received
-}
-
-async fn take_in(
-    web: &Arc<Web>,
-    source: &'static dyn AlertSource,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<Receipt, Problem> {
-    web.access.load().admit_delivery(source.name(), headers)?;
-    let (bytes, _room) = body::read_with_room(&web.gates.bodies, body).await?;
-    let size = bytes.len();
-    let mapping = {
-        let web = web.clone();
-        tokio::task::spawn_blocking(move || map(&web, source, &bytes))
-    };
-    let normalised = match mapping.await.map_err(|_| Problem::internal())? {
-        Ok(normalised) => normalised,
-        Err((error, letter)) => {
-            tracing::warn!(source = source.name(), bytes = size, %error, "a body was refused");
-            if let Some(letter) = letter {
-                web.store.dead_letter(letter).await?;
-            }
-            return Err(error.into());
-        }
-    };
-    if normalised.truncated > 0 {
-        tracing::warn!(source = source.name(), left_out = normalised.truncated, "the sender left alerts out");
-    }
-    let receipt = web.intake.accept(source.name(), normalised).await?;
-    tracing::info!(
-        source = source.name(),
-        bytes = size,
-        accepted = receipt.counters.accepted,
-        merged = receipt.counters.merged,
-        resolved = receipt.counters.resolved,
-        ignored = receipt.counters.ignored,
-        quarantined = receipt.counters.quarantined,
-        "alerts taken in"
-    );
-    Ok(receipt)
-}
-
-/// Parses and maps a body; CPU only. What nothing can be made of comes with its letter.
-fn map(web: &Web, source: &dyn AlertSource, bytes: &[u8]) -> Result<Normalised, (SourceError, Option<DeadLetter>)> {
-    let redactor = web.redactor.load();
-    let at = web.clock.now();
-    let mapping = Mapping { at, entropy: &*web.entropy, redactor: &redactor, hmac_key: &web.hmac_key };
-    let letter = |error: &SourceError, body: String| DeadLetter {
-        digest: Digest::of(bytes),
-        source: source.name().to_owned(),
-        reason: error.to_string(),
-        body: beginning(&body, MAX_LETTER).to_owned(),
-        received_at: at,
-        times: 1,
-    };
-    let as_text = || {
-        // Twice the bound is redacted, so that no secret is cut in half before it is seen.
-        let begin = bytes.get(..2 * MAX_LETTER).unwrap_or(bytes);
-        redactor.text(&String::from_utf8_lossy(begin)).0.into_owned()
-    };
-    let value = read_json(bytes).map_err(|error| {
-        let letter = letter(&error, as_text());
-        (error, Some(letter))
-    })?;
-    source.normalise(&value, bytes, &mapping).map_err(|error| match error {
-        SourceError::TooMany { .. } => (error, None),
-        error => {
-            let body = match bytes.len() <= 4 * MAX_LETTER {
-                true => clean_json(&value, &redactor).to_string(),
-                false => as_text(),
-            };
-            let letter = letter(&error, body);
-            (error, Some(letter))
-        }
-    })
 }
 
 /// The reports of `wanted`, as far as they are there within `time`.

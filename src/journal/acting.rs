@@ -52,7 +52,10 @@ impl Investigation {
                     false => DeedState::Ruled,
                 };
                 if denied {
-                    end_question(deed, ApprovalState::Failed, "policy no longer permits it");
+                    // Nobody answers a question any more whose answer is known.
+                    let is_open = deed.question().is_some_and(|q| q.state == ApprovalState::Pending);
+                    let state = if is_open { ApprovalState::Invalidated } else { ApprovalState::Failed };
+                    end_question(deed, state, "policy no longer permits it");
                     self.news += 1;
                 }
                 let call = self.call(&call_id)?;

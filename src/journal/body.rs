@@ -1,12 +1,10 @@
 //! What an entry can say. Past tense: it happened.
 
-use super::deed::{PutOff, RulingPhase, Watched};
-use super::frozen::Frozen;
-use super::outcome::{Outcome, Phase};
-use super::proposal::{Call, Proposal};
 use super::spending::{is_zero, is_zero_usd};
-use super::summary::SummaryOf;
-use super::system::{Abandoned, Deleted, PolicyActivated, PolicyRejected, Quarantined, ShadowDiffered, Started};
+use super::{
+    Abandoned, Call, Deleted, Frozen, Outcome, Phase, PolicyActivated, PolicyRejected, Proposal, PutOff, Quarantined,
+    RulingPhase, ShadowDiffered, Started, SummaryOf, SummaryReply, Watched,
+};
 use crate::domain::{
     Action, ActionId, ApprovalId, ApprovalState, BlobRef, DecisionId, Digest, EffectKeys, EventId, Marker, Person,
     Receipt, Reconciled, ReportVerdict, Requirement, Risk, RiskDecision, Ruling, Rung, SreEvent, Usage,
@@ -156,8 +154,7 @@ pub enum Body {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sent: Option<BlobRef>,
     },
-    /// A cheap model is asked to condense what is too long for the conversation; evidence stays as it is.
-    /// Durable before the request leaves.
+    /// A cheap model is asked to condense what is too long; evidence stays. Durable before the request leaves.
     SummaryAsked {
         /// From 1.
         number: u32,
@@ -179,21 +176,7 @@ pub enum Body {
         max_tokens: u32,
     },
     /// The summary came.
-    SummaryWritten {
-        /// Which one.
-        number: u32,
-        /// The model's name for itself.
-        model: String,
-        /// What it said, redacted.
-        reply: BlobRef,
-        /// What it cost, as counted.
-        usage: Usage,
-        /// US dollars, by the configured price.
-        cost_usd: f64,
-        /// What the server was sent beside the messages.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        sent: Option<BlobRef>,
-    },
+    SummaryWritten(SummaryReply),
     /// The summary did not come: the conversation does without it.
     SummaryFailed {
         /// Which one.
@@ -203,8 +186,7 @@ pub enum Body {
         /// The request may have been worked on: what was reserved for it is spent.
         charged: bool,
     },
-    /// Of these results only the gist is left in the conversation. Instructions, decisions, evidence and its
-    /// ids stay.
+    /// Of these results only the gist is left in the conversation. What else was said stays, and all ids.
     Compacted {
         /// Before this turn.
         turn: u32,
@@ -243,6 +225,9 @@ pub enum Body {
         redacted: u32,
         /// How long it took.
         duration_ms: u64,
+        /// What in its text looks like instructions: kinds, in order.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        instructions: Vec<String>,
     },
     /// A reading call failed, which is evidence too.
     ReadFailed {
@@ -254,6 +239,9 @@ pub enum Body {
         error: String,
         /// How long it took.
         duration_ms: u64,
+        /// What in the error looks like instructions.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        instructions: Vec<String>,
     },
     /// A proposed call was not made.
     CallRejected {
@@ -487,6 +475,10 @@ pub enum Body {
     PolicyRejected(PolicyRejected),
     /// The policy that is tried beside the one in force would have answered otherwise.
     ShadowDiffered(ShadowDiffered),
+    /// Another key signs from here on.
+    KeyRotated(super::system::KeyRotated),
+    /// A policy is not tried any more.
+    ShadowEnded(super::ShadowEnded),
     /// The process stopped in good order.
     Stopped {},
     /// An investigation could not be continued and was given up.

@@ -191,6 +191,15 @@ impl Deed {
         at.checked_add(jiff::SignedDuration::from_secs(i64::try_from(watch.within_s).ok()?)).ok()
     }
 
+    /// Whether it was made; `None` while nobody knows.
+    pub fn made(&self) -> Option<bool> {
+        match &self.state {
+            DeedState::Done { .. } | DeedState::Watched { .. } => Some(true),
+            DeedState::Failed { .. } | DeedState::Refused { .. } => Some(false),
+            DeedState::Planned | DeedState::Ruled | DeedState::Started | DeedState::Doubtful { .. } => None,
+        }
+    }
+
     /// Whether it helped; `None` while nobody knows, and where nothing could be observed.
     pub fn helped(&self) -> Option<bool> {
         match &self.state {

@@ -79,6 +79,8 @@ impl Body {
             Self::PolicyActivated(_) => "PolicyActivated",
             Self::PolicyRejected(_) => "PolicyRejected",
             Self::ShadowDiffered(_) => "ShadowDiffered",
+            Self::KeyRotated(_) => "KeyRotated",
+            Self::ShadowEnded(_) => "ShadowEnded",
             Self::Stopped {} => "Stopped",
             Self::Abandoned { .. } => "Abandoned",
             Self::PayloadsDeleted(_) => "PayloadsDeleted",
@@ -102,7 +104,7 @@ impl Body {
                 std::iter::once(reply).chain(report).chain(sent).collect()
             }
             Self::ModelFailed { sent, .. } => sent.iter().collect(),
-            Self::SummaryWritten { reply, sent, .. } => std::iter::once(reply).chain(sent).collect(),
+            Self::SummaryWritten(summary) => std::iter::once(&summary.reply).chain(&summary.sent).collect(),
             Self::ReadFinished { observation, .. } => vec![observation],
             Self::Reported { report, .. } => vec![report],
             Self::ReadStarted { input, .. } | Self::CallRejected { input, .. } | Self::ActionObserved { input, .. } => {
@@ -124,7 +126,7 @@ impl Body {
             | Self::SummaryAsked { .. }
             | Self::SummaryWritten { .. } => Some(Retained::Transcripts),
             // Old decisions are judged anew by the policies of their time.
-            Self::Started { .. } => None,
+            Self::Started(_) | Self::PolicyActivated(_) => None,
             _ => Some(Retained::Payloads),
         }
     }

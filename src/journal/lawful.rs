@@ -5,8 +5,9 @@ use super::body::Body;
 use super::deed::RulingPhase;
 use super::{Entry, Proposal};
 use crate::domain::{
-    ActionId, ApprovalId, ApprovalState, Digest, Effect, Grant, Requirement, Risk, Verdict, floor, is_met,
+    ActionId, ApprovalId, ApprovalState, Digest, Effect, Excepted, Grant, Requirement, Risk, Verdict, floor, is_met,
 };
+use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is known of a change while its chain is read.
@@ -29,6 +30,30 @@ struct Asked<'e> {
     grants: Vec<Grant>,
     expires_at: jiff::Timestamp,
     open: bool,
+}
+
+/// What an exception may have taken out of a decision.
+const LIFTED: [&str; 3] = ["approve", "raise", "warn"];
+/// Longest time ahead for which an exception is given.
+const MAX_AHEAD: SignedDuration = SignedDuration::from_hours(24 * 91);
+/// A decision may be older than its entry by this.
+const LATE: SignedDuration = SignedDuration::from_hours(1);
+
+/// What is wrong with the exceptions of a decision: they end, they are given for a time, and they never
+/// take out a refusal or a level.
+pub(super) fn exceptions(used: &[Excepted], at: Timestamp) -> Option<String> {
+    used.iter().find_map(|Excepted { id, rule, effect, until, .. }| {
+        let left = until.duration_since(at);
+        if !LIFTED.contains(&effect.as_str()) {
+            Some(format!("the exception {id} took out {rule}, which is a {effect} and cannot be excepted"))
+        } else if left < -LATE {
+            Some(format!("the exception {id} was used after its end at {until}"))
+        } else if left > MAX_AHEAD {
+            Some(format!("the exception {id} was given for longer than exceptions are"))
+        } else {
+            None
+        }
+    })
 }
 
 /// Checks the changes of a chain whose links hold. Number of the entry and what is wrong with it.
@@ -72,6 +97,9 @@ pub(super) fn violations(entries: &[Entry]) -> Vec<(u64, String)> {
                     }
                     if ruling.error.is_some() && ruling.verdict != Verdict::Deny {
                         broken(format!("the policy failed and {action} was not denied"));
+                    }
+                    if let Some(wrong) = exceptions(&ruling.exceptions, entry.at) {
+                        broken(format!("{action}: {wrong}"));
                     }
                     known.ruled = Some((ruling.verdict, *phase, digest, &ruling.requirements, level));
                 }
@@ -188,4 +216,42 @@ pub(super) fn violations(entries: &[Entry]) -> Vec<(u64, String)> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exceptions_are_lawful_for_a_time_and_for_what_may_be_excepted() {
+        let at = Timestamp::UNIX_EPOCH;
+        let used = |effect: &str, hours: i64| Excepted {
+            id: "x".into(),
+            rule: "action/m/rule".into(),
+            effect: effect.into(),
+            until: at + SignedDuration::from_hours(hours),
+            owner: "ann".into(),
+            reason: "because".into(),
+        };
+        for (effect, hours, wrong) in [
+            ("approve", 24, None),
+            ("warn", 24 * 90, None),
+            ("raise", 1, None),
+            // Decided just before its end, and written down just after it.
+            ("approve", 0, None),
+            ("approve", -2, Some("after its end")),
+            ("approve", 24 * 92, Some("longer than")),
+            ("deny", 24, Some("cannot be excepted")),
+            ("level", 24, Some("cannot be excepted")),
+            ("allow", 24, Some("cannot be excepted")),
+        ] {
+            let found = exceptions(&[used("approve", 1), used(effect, hours)], at);
+            match (found, wrong) {
+                (None, None) => {}
+                (Some(found), Some(wrong)) => assert!(found.contains(wrong), "{effect} {hours}: {found}"),
+                (found, _) => panic!("{effect} {hours}: {found:?}"),
+            }
+        }
+        assert_eq!(exceptions(&[], at), None);
+    }
 }

@@ -26,6 +26,7 @@ pub mod chain;
 pub mod changing;
 pub mod deed;
 pub mod frozen;
+mod governing;
 mod kinds;
 pub mod lawful;
 pub mod outbox;
@@ -50,6 +51,7 @@ pub use call::{CallState, Progress};
 pub use chain::{Broken, Entry, Head};
 pub use deed::{Deed, DeedState, PutOff, Question, RulingPhase, SETTLE_S, Watched};
 pub use frozen::{Frozen, PullPlace};
+pub use governing::{Governing, Promoted, Promotion, ShadowEnded, Trial};
 pub use kinds::Retained;
 pub use outbox::{Debt, Outbox};
 pub use outcome::{Outcome, Phase};
@@ -58,8 +60,10 @@ pub use proposal::{Call, Proposal, Rejected};
 pub use spending::{Ladder, reserved_of};
 pub use state::{Investigation, Misfit};
 pub use step::{Step, next};
-pub use summary::{MAX_SUMMARIES, Summary, SummaryOf};
-pub use system::{Abandoned, Deleted, PolicyActivated, PolicyRejected, Quarantined, ShadowDiffered, Started};
+pub use summary::{MAX_SUMMARIES, Summary, SummaryOf, SummaryReply};
+pub use system::{
+    Abandoned, Deleted, KeyRotated, PolicyActivated, PolicyRejected, Quarantined, ShadowDiffered, Started,
+};
 pub use view::View;
 
 use serde::{Deserialize, Serialize};

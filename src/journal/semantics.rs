@@ -30,6 +30,12 @@ pub fn violations(chain: &str, entries: &[Entry]) -> Vec<String> {
                 if decision.error.is_some() && decision.level != Risk::Critical {
                     broken("the policy failed and the level is not CRITICAL".into());
                 }
+                if decision.level == Risk::Critical && !decision.exceptions.is_empty() {
+                    broken("an exception was used at CRITICAL, where nothing is excepted".into());
+                }
+                if let Some(wrong) = lawful::exceptions(&decision.exceptions, entry.at) {
+                    broken(wrong);
+                }
                 level = Some(level.map_or(decision.level, |l| l.max(decision.level)));
             }
             Body::Opened(_) => {
@@ -52,6 +58,9 @@ pub fn violations(chain: &str, entries: &[Entry]) -> Vec<String> {
                 }
                 if ruling.verdict != Verdict::Allow {
                     broken(format!("{} was made though the ruling was {}", call.tool, ruling.verdict));
+                }
+                if let Some(wrong) = lawful::exceptions(&ruling.exceptions, entry.at) {
+                    broken(format!("{}: {wrong}", call.tool));
                 }
                 if !open {
                     broken(format!("{} was made before the work began", call.tool));

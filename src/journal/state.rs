@@ -10,9 +10,9 @@ use super::outcome::{Outcome, Phase};
 use super::parts::{LastReport, Survey, Turn};
 use super::proposal::{Call, Proposal, Rejected};
 use super::spending::{Ladder, reserved_of};
-use super::summary::Summary;
+use super::summary::{Summary, SummaryReply};
 use super::{Actor, Entry, Head};
-use crate::domain::{AlertStatus, Class, Digest, Reason, Reservation, Risk, Spent, SreEvent, classify};
+use crate::domain::{AlertStatus, Class, Digest, Reason, Reservation, Risk, Spent, SreEvent, Taint, classify};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -69,6 +69,8 @@ pub struct Investigation {
     pub calls: Vec<CallState>,
     /// Evidence ids that were given out.
     pub evidence: u32,
+    /// How far what calls brought can be trusted.
+    pub taint: Taint,
     /// All changes, in order.
     pub deeds: Vec<Deed>,
     /// Who proposed the calls that neither the survey nor a model did.
@@ -140,6 +142,7 @@ impl Investigation {
             survey: Survey::default(),
             calls: vec![],
             evidence: 0,
+            taint: Taint::default(),
             deeds: vec![],
             proposers: BTreeMap::new(),
             news: 0,
@@ -327,7 +330,7 @@ impl Investigation {
                 self.ask_summary(*number, of)?;
                 self.reserve_aside(reserved_of(*reserved_tokens, *reserved_usd, *max_tokens));
             }
-            Body::SummaryWritten { number, reply, usage, cost_usd, .. } => {
+            Body::SummaryWritten(SummaryReply { number, reply, usage, cost_usd, .. }) => {
                 self.end_summary(*number, Some(reply))?;
                 self.settle(usage, *cost_usd);
             }
@@ -347,9 +350,20 @@ impl Investigation {
                 }
                 self.call(&call.id)?.progress = Progress::Started;
             }
-            Body::ReadFinished { call_id, evidence_id, observation, excerpt, digest, truncated, redacted, .. } => {
+            Body::ReadFinished {
+                call_id,
+                evidence_id,
+                observation,
+                excerpt,
+                digest,
+                truncated,
+                redacted,
+                instructions,
+                ..
+            } => {
                 self.started(call_id)?;
                 self.evidence += 1;
+                self.was_read(call_id, evidence_id, instructions);
                 self.call(call_id)?.progress = Progress::Seen {
                     observation: observation.clone(),
                     evidence_id: evidence_id.clone(),
@@ -360,9 +374,10 @@ impl Investigation {
                     at: entry.at,
                 };
             }
-            Body::ReadFailed { call_id, evidence_id, error, .. } => {
+            Body::ReadFailed { call_id, evidence_id, error, instructions, .. } => {
                 self.started(call_id)?;
                 self.evidence += 1;
+                self.was_read(call_id, evidence_id, instructions);
                 self.call(call_id)?.progress =
                     Progress::Failed { error: error.clone(), evidence_id: evidence_id.clone(), at: entry.at };
             }
@@ -427,6 +442,8 @@ impl Investigation {
             | Body::PolicyActivated(_)
             | Body::PolicyRejected(_)
             | Body::ShadowDiffered(_)
+            | Body::KeyRotated(_)
+            | Body::ShadowEnded(_)
             | Body::Stopped {}
             | Body::PayloadsDeleted(_)
             | Body::Abandoned(_)
@@ -445,6 +462,14 @@ impl Investigation {
             self.calls.push(CallState { call: call.clone(), turn, progress: Progress::Planned });
         }
         Ok(())
+    }
+
+    /// A call brought text, and maybe text that looks like instructions.
+    fn was_read(&mut self, call_id: &str, evidence_id: &str, instructions: &[String]) {
+        let level = if instructions.is_empty() { Taint::TEXT } else { Taint::INSTRUCTIONS };
+        let tool = self.calls.iter().find(|c| c.call.id == call_id).map_or("", |c| c.call.tool.as_str());
+        let source = format!("{tool}:{evidence_id}");
+        self.taint.note(level, source);
     }
 
     fn started(&mut self, id: &str) -> Result<(), String> {

@@ -1,7 +1,7 @@
 //! The fold's summaries: what a cheap model was asked to condense, beside the conversation.
 
 use super::state::Investigation;
-use crate::domain::BlobRef;
+use crate::domain::{BlobRef, Usage};
 use serde::{Deserialize, Serialize};
 
 /// Summaries that one investigation asks for at most, whatever became of them.
@@ -21,6 +21,24 @@ pub enum SummaryOf {
         /// The calls that they are of, by our ids.
         calls: Vec<String>,
     },
+}
+
+/// A summary as it came.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SummaryReply {
+    /// Which one.
+    pub number: u32,
+    /// The model's name for itself.
+    pub model: String,
+    /// What it said, redacted.
+    pub reply: BlobRef,
+    /// What it cost, as counted.
+    pub usage: Usage,
+    /// US dollars, by the configured price.
+    pub cost_usd: f64,
+    /// What the server was sent beside the messages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<BlobRef>,
 }
 
 /// A summary that was asked for.

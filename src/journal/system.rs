@@ -1,5 +1,6 @@
 //! What belongs to no investigation: the entries of the `system` chain.
 
+use super::governing::{Governing, Promotion};
 use super::kinds::Retained;
 use crate::domain::{BlobRef, DecisionId, Digest, InvestigationId, PolicyRef};
 use jiff::Timestamp;
@@ -19,6 +20,9 @@ pub struct Started {
     /// The policy itself, so that its decisions can be made again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bundle: Option<BlobRef>,
+    /// What stands by the word of people.
+    #[serde(default, skip_serializing_if = "Governing::is_none")]
+    pub governing: Governing,
 }
 
 /// An investigation could not be continued and was given up.
@@ -53,15 +57,28 @@ pub struct PolicyActivated {
     pub bundle: Option<BlobRef>,
     /// The one before.
     pub before: PolicyRef,
-    /// What made the program look: `watch` or `SIGHUP`.
+    /// What made the program look: `watch` or `SIGHUP`; `shadow` or `promote` where a person asked for it.
     pub trigger: String,
-    /// Who owns the files that changed, as the system names them: `uid 1000`.
+    /// Who owns the files that changed, as the system names them: `uid 1000`; or the person.
     pub by: Vec<String>,
     /// Files that are not as they were, by their path in the bundle.
     pub files: Vec<String>,
     /// It is the one that is tried beside the active one, and decides nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shadow: bool,
+    /// Until when it is tried, where a person began that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// A person put it in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promotion: Option<Promotion>,
+    /// Recorded decisions that were judged by it before it was in force.
+    #[serde(default, skip_serializing_if = "none_judged")]
+    pub canary: u64,
+}
+
+fn none_judged(canary: &u64) -> bool {
+    *canary == 0
 }
 
 /// A changed policy was not taken.
@@ -82,6 +99,21 @@ pub struct PolicyRejected {
     /// As of [`PolicyActivated`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shadow: bool,
+}
+
+/// One key hands the log on to another. The checkpoint that covers this entry is the last one that the old
+/// key signs, and the new one signs each that follows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRotated {
+    /// What knows the signatures of the new key, `NAME+HASH+BASE64`.
+    pub key: String,
+    /// The same of the key that held the log until now.
+    pub before: String,
+    /// Who did it, as the system names him: `uid 1000`.
+    pub by: String,
+    /// Why, in his words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
 }
 
 /// What a policy that is tried would have answered otherwise.

@@ -57,6 +57,7 @@ fn decision(level: Risk) -> RiskDecision {
         id: DecisionId::new(uuid::Uuid::from_u128(1)),
         level,
         reasons: vec![],
+        exceptions: vec![],
         obligations: vec![],
         policy: policy(),
         input_digest: Digest::of("i"),
@@ -70,6 +71,7 @@ fn allowing() -> Ruling {
         verdict: Verdict::Allow,
         reasons: vec![],
         requirements: vec![],
+        exceptions: vec![],
         expires_s: None,
         duties: Default::default(),
         for_model: None,
@@ -211,6 +213,7 @@ impl Life {
                                 evidence_id: format!("E{}", self.state.evidence + 1),
                                 error: "403".into(),
                                 duration_ms: 1,
+                                instructions: vec![],
                             });
                         }
                         _ => {
@@ -224,6 +227,7 @@ impl Life {
                                 truncated: false,
                                 redacted: 0,
                                 duration_ms: 1,
+                                instructions: vec![],
                             });
                         }
                     }
@@ -400,7 +404,13 @@ fn what_may_not_happen_is_found_in_a_chain_whose_links_hold() {
     let mut head = life.state.head.clone();
     for body in [
         Body::ReadStarted { call: call("x", json!({})), ruling, input: None },
-        Body::ReadFailed { call_id: "y".into(), evidence_id: "E1".into(), error: String::new(), duration_ms: 0 },
+        Body::ReadFailed {
+            call_id: "y".into(),
+            evidence_id: "E1".into(),
+            error: String::new(),
+            duration_ms: 0,
+            instructions: vec![],
+        },
         Body::Closed { outcome: Outcome::Reported },
     ] {
         let entry = head.seal(CHAIN, at(1), Draft::engine(body)).unwrap();

@@ -3,7 +3,7 @@
 use super::contract::CONTRACT;
 use super::diagnostic::Diagnostic;
 use super::rego::{ENGINE, syntax::Place};
-use super::{PolicyError, cases, org::Org, schema};
+use super::{PolicyError, cases, exceptions, org::Org, schema};
 use crate::domain::Digest;
 use include_dir::{Dir, include_dir};
 use serde::Deserialize;
@@ -80,9 +80,11 @@ impl Bundle {
         let mut data = data(&files, &mut problems);
         take_posture(&files, &mut data, &mut problems);
         if let (Some(schema), Some(org)) = (files.get(ORG_SCHEMA), data.get("org")) {
-            let wrong = schema::org_mistakes(schema, org).into_iter();
+            // What is wrong with an exception is told below, with its place.
+            let wrong = schema::org_mistakes(schema, org).into_iter().filter(|text| !text.starts_with("/exceptions"));
             problems.extend(wrong.map(|text| Diagnostic::of_file("bad-data", "data", format!("data.org: {text}"))));
         }
+        problems.extend(exceptions::mistakes(&files, &data));
         if let Err(wrong) = Org::read(&data) {
             problems.extend(wrong.into_iter().map(|text| Diagnostic::of_file("bad-data", "data", text)));
         }
@@ -116,6 +118,20 @@ impl Bundle {
     /// Every file by its path.
     pub fn files(&self) -> impl Iterator<Item = (&str, &str)> {
         self.files.iter().map(|(path, text)| (path.as_str(), text.as_str()))
+    }
+
+    /// Every file by its path, as a whole.
+    pub(super) fn by_path(&self) -> &BTreeMap<String, String> {
+        &self.files
+    }
+
+    /// A bundle as it was kept, with [`Self::to_json`].
+    pub fn from_json(bytes: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Kept {
+            files: BTreeMap<String, String>,
+        }
+        serde_json::from_slice::<Kept>(bytes).ok().map(|kept| Self::from_files(kept.files))
     }
 
     /// The text of one file.

@@ -1,12 +1,18 @@
 //! Everything that can be known to be wrong with a bundle before it decides: parse, contract,
 //! functions, paths, and one evaluation of each rule.
 
+mod area;
+
+pub(super) use area::{Area, ContributingSet};
+
 use super::bundle::Bundle;
-use super::combine::{ACTION_DUTIES, ACTION_SETS, Contribution, RISK_DUTIES, RISK_SETS};
+use super::combine::{ACTION_SETS, Contribution, RISK_SETS};
 use super::diagnostic::{Diagnostic, nearest};
+use super::exceptions;
 use super::rego::syntax::{Module, Reference, Rule, RuleKind};
 use super::rego::{BANNED, Interpreter, RegoError, compile_pattern, is_builtin};
 use super::sample;
+use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,74 +21,14 @@ use std::time::Duration;
 /// Time for one rule of the trial run; generous, for it is no decision.
 const TRIAL_LIMIT: Duration = Duration::from_secs(1);
 /// Objects of the input whose keys the contract does not fix.
-const OPEN: &[&str] =
+pub(super) const OPEN: &[&str] =
     &["event.labels", "event.annotations", "resource.labels", "facts", "call.args", "call.arg_origins", "call.preview"];
 
-/// Every mistake in `bundle` that can be found without its tests.
-pub fn check(bundle: &Bundle) -> Vec<Diagnostic> {
-    load(bundle).err().unwrap_or_default()
-}
-
-/// A part of the contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Area {
-    Risk,
-    Action,
-    Lib,
-}
-
-impl Area {
-    pub(super) fn of(word: &str) -> Option<Self> {
-        match word {
-            "risk" => Some(Self::Risk),
-            "action" => Some(Self::Action),
-            "lib" => Some(Self::Lib),
-            _ => None,
-        }
-    }
-
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Risk => "risk",
-            Self::Action => "action",
-            Self::Lib => "lib",
-        }
-    }
-
-    fn sets(self) -> &'static [&'static str] {
-        match self {
-            Self::Risk => RISK_SETS,
-            Self::Action => ACTION_SETS,
-            Self::Lib => &[],
-        }
-    }
-
-    fn duties(self) -> &'static [&'static str] {
-        match self {
-            Self::Risk => RISK_DUTIES,
-            Self::Action | Self::Lib => ACTION_DUTIES,
-        }
-    }
-}
-
-/// A set that contributes to decisions.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct ContributingSet {
-    pub(super) area: Area,
-    pub(super) module: String,
-    pub(super) set: String,
-}
-
-impl ContributingSet {
-    /// The path that the interpreter knows.
-    pub(super) fn path(&self) -> String {
-        format!("firewarden.{}.{}.{}", self.area.as_str(), self.module, self.set)
-    }
-
-    /// The full name of the rule `id` of this set.
-    pub(super) fn rule(&self, id: &str) -> String {
-        format!("{}/{}/{id}", self.area.as_str(), self.module)
-    }
+/// Every mistake in `bundle` that can be found without its tests. `now` tells which exceptions are over.
+pub fn check(bundle: &Bundle, now: Timestamp) -> Vec<Diagnostic> {
+    let mut found = load(bundle).err().unwrap_or_default();
+    found.extend(exceptions::against_time(bundle, now));
+    found
 }
 
 /// The sets that are asked, each with the effects of which it says something; `None` is any.
@@ -103,18 +49,23 @@ pub(super) struct Loaded {
 impl Loaded {
     /// The contributing rules with the set that each adds to and its full name, in the order of the files.
     pub(super) fn rules(&self) -> impl Iterator<Item = (&Module, &Rule, ContributingSet, String)> {
-        self.modules.iter().flat_map(|module| {
-            let place = place_of(&module.package);
-            module.rules.iter().filter_map(move |rule| {
-                let (area, name) = place?;
-                let known = area.sets().contains(&rule.name.as_str());
-                let id = contribution(area, rule).ok().filter(|_| known)?;
-                let set = ContributingSet { area, module: name.to_owned(), set: rule.name.clone() };
-                let full = set.rule(id);
-                Some((module, rule, set, full))
-            })
-        })
+        contributing(&self.modules)
     }
+}
+
+/// The rules of `modules` that contribute, each with its set and its full name.
+fn contributing(modules: &[Module]) -> impl Iterator<Item = (&Module, &Rule, ContributingSet, String)> {
+    modules.iter().flat_map(|module| {
+        let place = place_of(&module.package);
+        module.rules.iter().filter_map(move |rule| {
+            let (area, name) = place?;
+            let known = area.sets().contains(&rule.name.as_str());
+            let id = contribution(area, rule).ok().filter(|_| known)?;
+            let set = ContributingSet { area, module: name.to_owned(), set: rule.name.clone() };
+            let full = set.rule(id);
+            Some((module, rule, set, full))
+        })
+    })
 }
 
 /// Loads the policies of `bundle`, or says all that is wrong with them.
@@ -143,6 +94,8 @@ pub(super) fn load(bundle: &Bundle) -> Result<Loaded, Vec<Diagnostic>> {
     for module in &modules {
         lint.module(module, &mut sets, &mut positions, &mut problems);
     }
+    let rules = contributing(&modules).map(|(_, _, set, full)| (full, set.set)).collect();
+    problems.extend(exceptions::against_rules(bundle, &rules, |area, path| lint.no_single_value(area, path)));
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -391,6 +344,24 @@ impl<'a> Lint<'a> {
         }
     }
 
+    /// Why an exception of `area` cannot be compared with what stands at `path`, and which path was meant.
+    fn no_single_value(&self, area: Area, path: &str) -> Option<(String, Option<String>)> {
+        let steps: Vec<&str> = path.split('.').collect();
+        let document = self.documents(area).into_iter().next()?;
+        if let Some((n, near)) = missing(document, &steps, true) {
+            let (before, told) = (&steps[..n], steps[..=n].join("."));
+            let near = near.map(|near| before.iter().copied().chain([near.as_str()]).collect::<Vec<_>>().join("."));
+            return Some((format!("{told} is not in the input of {} modules", area.as_str()), near));
+        }
+        if OPEN.iter().any(|open| path.strip_prefix(open).is_some_and(|rest| rest.starts_with('.'))) {
+            return None;
+        }
+        match document.pointer(&format!("/{}", path.replace('.', "/"))) {
+            None | Some(Value::Object(_)) => Some((format!("{path} is no single value of the input"), None)),
+            Some(_) => None,
+        }
+    }
+
     fn documents(&self, area: Area) -> Vec<&Value> {
         match area {
             Area::Risk => vec![&self.risk],
@@ -507,7 +478,8 @@ mod tests {
         let manifest = ("bundle.yaml", "name: t\nversion: '1'\ncontract: firewarden/v1\n");
         let data = ("data/org.yaml", "org: {rate: {resource_1h: 3}, freezes: []}");
         let all = [manifest, data].into_iter().chain(files.iter().copied());
-        let found = check(&Bundle::from_files(all.map(|(p, t)| (p.to_owned(), t.to_owned())).collect()));
+        let bundle = Bundle::from_files(all.map(|(p, t)| (p.to_owned(), t.to_owned())).collect());
+        let found = check(&bundle, Timestamp::UNIX_EPOCH);
         let text = found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
         (found.iter().map(|d| d.code).collect(), text)
     }

@@ -1,8 +1,9 @@
 //! How the contributions of rules become one answer. Pure, and in Rust, so that no policy can
 //! change it: errors close, the strictest wins, silence never permits.
 
+use super::exceptions::Exception;
 use super::obligation;
-use crate::domain::{Duties, Effect, Reason, Requirement, Risk, Verdict, floor};
+use crate::domain::{Duties, Effect, Excepted, Reason, Requirement, Risk, Verdict, floor};
 use serde_json::{Map, Value};
 
 /// Most contributions that one decision may have.
@@ -112,8 +113,9 @@ impl Contribution {
         Ok(Self { rule, at, reason, kind })
     }
 
-    fn as_reason(&self) -> Reason {
-        let effect = match self.kind {
+    /// The word for what it wants.
+    fn effect(&self) -> &'static str {
+        match self.kind {
             Kind::Level(_) => "level",
             Kind::Raise { .. } => "raise",
             Kind::Deny { .. } => "deny",
@@ -121,8 +123,12 @@ impl Contribution {
             Kind::Allow => "allow",
             Kind::Warn => "warn",
             Kind::Oblige(_) => "oblige",
-        };
-        Reason { rule: self.rule.clone(), effect: effect.into(), reason: self.reason.clone(), at: self.at.clone() }
+        }
+    }
+
+    fn as_reason(&self) -> Reason {
+        let effect = self.effect().to_owned();
+        Reason { rule: self.rule.clone(), effect, reason: self.reason.clone(), at: self.at.clone() }
     }
 
     /// The duty that this program does not know, if it is one.
@@ -138,6 +144,7 @@ impl Contribution {
 pub(super) struct RiskOutcome {
     pub(super) level: Risk,
     pub(super) reasons: Vec<Reason>,
+    pub(super) exceptions: Vec<Excepted>,
     pub(super) obligations: Vec<Value>,
     pub(super) error: Option<String>,
 }
@@ -147,6 +154,7 @@ pub(super) struct RiskOutcome {
 pub(super) struct ActionOutcome {
     pub(super) verdict: Verdict,
     pub(super) reasons: Vec<Reason>,
+    pub(super) exceptions: Vec<Excepted>,
     pub(super) requirements: Vec<Requirement>,
     pub(super) expires_s: Option<u64>,
     pub(super) duties: Duties,
@@ -155,20 +163,39 @@ pub(super) struct ActionOutcome {
 }
 
 /// The level of an incident. `baseline` is what the organisation's data says of this environment
-/// and severity; it takes the place of what `risk/base` says, except of a CRITICAL.
-pub(super) fn risk(evaluated: Result<Vec<Contribution>, String>, baseline: Option<Risk>) -> RiskOutcome {
+/// and severity; it takes the place of what `risk/base` says, except of a CRITICAL. `exceptions` are those
+/// about this incident: they take raises out, and nothing of a CRITICAL.
+pub(super) fn risk(
+    evaluated: Result<Vec<Contribution>, String>,
+    baseline: Option<Risk>,
+    exceptions: &[&Exception],
+) -> RiskOutcome {
     let given = match within_bounds(evaluated, RISK_DUTIES) {
         Ok(given) => given,
         Err(error) => {
             let reasons = vec![engine("error", "level", &error)];
-            return RiskOutcome { level: Risk::Critical, reasons, obligations: Vec::new(), error: Some(error) };
+            let (exceptions, obligations) = (vec![], vec![]);
+            return RiskOutcome { level: Risk::Critical, reasons, exceptions, obligations, error: Some(error) };
         }
     };
+    let plain = levelled(&given, baseline);
+    if plain.level == Risk::Critical {
+        return plain;
+    }
+    let (counting, lifted) = lift(given, exceptions, |kind| matches!(kind, Kind::Raise { .. }));
+    match lifted.is_empty() {
+        true => plain,
+        false => RiskOutcome { exceptions: lifted, ..levelled(&counting, baseline) },
+    }
+}
+
+/// The level by the contributions that count.
+fn levelled(given: &[Contribution], baseline: Option<Risk>) -> RiskOutcome {
     let baseline = baseline.filter(|level| *level < Risk::Critical);
     let mut reasons: Vec<(Risk, Reason)> = Vec::new();
     let mut replaced = false;
     let mut level: Option<Risk> = None;
-    for contribution in &given {
+    for contribution in given {
         let Kind::Level(said) = contribution.kind else { continue };
         let counts = match baseline {
             Some(baseline) if contribution.rule.starts_with(BASE_MODULE) && said < Risk::Critical => {
@@ -205,15 +232,17 @@ pub(super) fn risk(evaluated: Result<Vec<Contribution>, String>, baseline: Optio
         Kind::Oblige(object) => Some(Value::Object(named(object, &c.rule))),
         _ => None,
     });
-    RiskOutcome { level, reasons, obligations: obligations.collect(), error: None }
+    RiskOutcome { level, reasons, exceptions: vec![], obligations: obligations.collect(), error: None }
 }
 
 /// The verdict on a call, floor included. `default_approvers` are asked where no rule names any.
+/// `exceptions` are those about this call: they take requirements and warnings out, and never a refusal.
 pub(super) fn action(
     evaluated: Result<Vec<Contribution>, String>,
     risk: Risk,
     effect: Effect,
     default_approvers: &[String],
+    exceptions: &[&Exception],
 ) -> ActionOutcome {
     let read = within_bounds(evaluated, ACTION_DUTIES).and_then(|given| {
         let demanded = given.iter().filter_map(|c| match &c.kind {
@@ -229,6 +258,7 @@ pub(super) fn action(
             return ActionOutcome {
                 verdict: Verdict::Deny,
                 reasons: vec![engine("error", "deny", &error)],
+                exceptions: vec![],
                 requirements: vec![],
                 expires_s: None,
                 duties: Duties::default(),
@@ -239,6 +269,50 @@ pub(super) fn action(
             };
         }
     };
+    let plain = judged(&given, duties, risk, effect, default_approvers);
+    if plain.verdict == Verdict::Deny {
+        return plain;
+    }
+    // An exception waives a requirement; permission comes from a rule that gives it.
+    let is_permitted = given.iter().any(|c| matches!(c.kind, Kind::Allow));
+    let (counting, lifted) = lift(given, exceptions, |kind| match kind {
+        Kind::Approve { .. } => is_permitted,
+        kind => matches!(kind, Kind::Warn),
+    });
+    match lifted.is_empty() {
+        true => plain,
+        false => ActionOutcome { exceptions: lifted, ..judged(&counting, duties, risk, effect, default_approvers) },
+    }
+}
+
+/// Takes out what `exceptions` are about, as far as it `may` be taken out at all.
+fn lift(
+    given: Vec<Contribution>,
+    exceptions: &[&Exception],
+    may: impl Fn(&Kind) -> bool,
+) -> (Vec<Contribution>, Vec<Excepted>) {
+    let mut lifted: Vec<Excepted> = vec![];
+    let mut counting = given;
+    counting.retain(|contribution| {
+        let about = exceptions.iter().find(|exception| exception.rule == contribution.rule);
+        let Some(exception) = about.filter(|_| may(&contribution.kind)) else { return true };
+        let used = exception.used(contribution.effect());
+        if !lifted.contains(&used) {
+            lifted.push(used);
+        }
+        false
+    });
+    (counting, lifted)
+}
+
+/// The verdict by the contributions that count.
+fn judged(
+    given: &[Contribution],
+    duties: Duties,
+    risk: Risk,
+    effect: Effect,
+    default_approvers: &[String],
+) -> ActionOutcome {
     let any = |wanted: fn(&Kind) -> bool| given.iter().any(|c| wanted(&c.kind));
     let mut own = Vec::new();
     let by_policy = if any(|k| matches!(k, Kind::Deny { .. })) {
@@ -261,7 +335,7 @@ pub(super) fn action(
         Verdict::Deny => own.push(engine("floor", "deny", &format!("{effect} is never possible at {risk}"))),
     }
     let mut asked = match verdict {
-        Verdict::Ask => requirements(&given, default_approvers),
+        Verdict::Ask => requirements(given, default_approvers),
         Verdict::Allow | Verdict::Deny => vec![],
     };
     // Each requirement has to be met, so each needs somebody who can meet it.
@@ -285,10 +359,11 @@ pub(super) fn action(
     let for_model = match verdict {
         Verdict::Allow => None,
         Verdict::Ask => Some("A person has to approve this action before it runs.".into()),
-        Verdict::Deny => Some(remedy(&given)),
+        Verdict::Deny => Some(remedy(given)),
     };
     let duties = if verdict == Verdict::Deny { Duties::default() } else { duties };
-    ActionOutcome { verdict, reasons, requirements: asked, expires_s, duties, for_model, error: None }
+    let exceptions = vec![];
+    ActionOutcome { verdict, reasons, exceptions, requirements: asked, expires_s, duties, for_model, error: None }
 }
 
 /// Who has to agree: everybody whom a rule names, and those whom the organisation names where none
@@ -353,6 +428,25 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use serde_json::json;
+
+    fn risk(evaluated: Result<Vec<Contribution>, String>, baseline: Option<Risk>) -> RiskOutcome {
+        super::risk(evaluated, baseline, &[])
+    }
+
+    fn action(
+        evaluated: Result<Vec<Contribution>, String>,
+        risk: Risk,
+        effect: Effect,
+        default_approvers: &[String],
+    ) -> ActionOutcome {
+        super::action(evaluated, risk, effect, default_approvers, &[])
+    }
+
+    /// An exception from `rule`.
+    fn except(rule: &str) -> Exception {
+        let (id, owner, reason) = ("x".into(), "ann".into(), "because".into());
+        Exception { id, rule: rule.into(), matches: Default::default(), until: Default::default(), owner, reason }
+    }
 
     fn give(rule: &str, kind: Kind) -> Contribution {
         Contribution { rule: rule.into(), at: None, reason: "because".into(), kind }
@@ -453,6 +547,32 @@ mod tests {
         }
         let failed = action(Err("it broke".into()), Low, Read, &oncall);
         assert_eq!((failed.verdict, rules(&failed.reasons).as_str()), (Verdict::Deny, "engine/error"));
+    }
+
+    #[test]
+    fn an_exception_takes_a_requirement_out_and_no_more() {
+        use {Effect::Write, Risk::*};
+        let oncall = ["oncall".to_owned()];
+        let exception = except("action/m/approve");
+        let ask = |given: &[Contribution], at, approvers: &[String]| {
+            super::action(Ok(given.to_vec()), at, Write, approvers, &[&exception])
+        };
+        let waived = ask(&[allow(), approve(&["sre"])], Low, &oncall);
+        assert_eq!((waived.verdict, rules(&waived.reasons).as_str()), (Verdict::Allow, "action/m/allow"));
+        assert_eq!((waived.exceptions[0].id.as_str(), waived.exceptions[0].effect.as_str()), ("x", "approve"));
+        // The floor asks for itself.
+        let floored = ask(&[allow(), approve(&["sre"])], Medium, &oncall);
+        assert_eq!((floored.verdict, floored.requirements[0].rule.as_str()), (Verdict::Ask, "engine/floor"));
+        // Permission is given by rules.
+        let unpermitted = ask(&[approve(&["sre"])], Low, &oncall);
+        assert_eq!((unpermitted.verdict, unpermitted.exceptions.len()), (Verdict::Ask, 0));
+        let refused = ask(&[allow(), approve(&["sre"]), deny()], Low, &oncall);
+        assert_eq!((refused.verdict, refused.exceptions.len()), (Verdict::Deny, 0));
+        let unanswerable = ask(&[allow(), approve(&[])], Low, &[]);
+        assert_eq!((unanswerable.verdict, unanswerable.exceptions.len()), (Verdict::Deny, 0));
+        let from_raise = except("risk/other/raise");
+        let raised = super::risk(Ok(vec![level(Low), raise(2)]), None, &[&from_raise]);
+        assert_eq!((raised.level, raised.exceptions[0].effect.as_str()), (Low, "raise"));
     }
 
     #[test]
@@ -566,6 +686,46 @@ mod tests {
             let mut more = given;
             more.push(level(added));
             prop_assert!(risk(Ok(more), None).level >= before);
+        }
+
+        #[test]
+        fn no_exception_turns_a_refusal_or_goes_below_the_floor(
+            given in prop::collection::vec(any_action_contribution(), 0..8),
+            at in any_risk(), effect in prop::sample::select(Effect::ALL), someone in any::<bool>(),
+            from in prop::collection::vec(prop::sample::select(vec!["action/m/deny", "action/m/approve", "action/m/allow", "action/m/warn"]), 0..5)
+        ) {
+            let approvers = if someone { vec!["oncall".to_owned()] } else { vec![] };
+            let exceptions: Vec<Exception> = from.into_iter().map(except).collect();
+            let exceptions: Vec<&Exception> = exceptions.iter().collect();
+            let plain = action(Ok(given.clone()), at, effect, &approvers);
+            let with = super::action(Ok(given), at, effect, &approvers, &exceptions);
+            prop_assert_eq!(plain.verdict == Verdict::Deny, with.verdict == Verdict::Deny);
+            prop_assert!(with.verdict <= plain.verdict, "an exception makes nothing stricter");
+            prop_assert!(with.verdict >= floor(at, effect));
+            prop_assert_eq!(with.verdict == Verdict::Ask, !with.requirements.is_empty());
+            for used in &with.exceptions {
+                prop_assert!(["approve", "warn"].contains(&used.effect.as_str()));
+                prop_assert!(with.reasons.iter().all(|reason| reason.rule != used.rule));
+            }
+            if with.exceptions.is_empty() {
+                prop_assert_eq!(with, plain);
+            }
+        }
+
+        #[test]
+        fn no_exception_lowers_critical_or_what_a_rule_says_outright(
+            given in prop::collection::vec(any_risk_contribution(), 0..8), baseline in prop::option::of(any_risk()),
+            from in prop::collection::vec(prop::sample::select(vec!["risk/other/rule", "risk/other/raise", "risk/base/severity"]), 0..4)
+        ) {
+            let exceptions: Vec<Exception> = from.into_iter().map(except).collect();
+            let exceptions: Vec<&Exception> = exceptions.iter().collect();
+            let plain = risk(Ok(given.clone()), baseline);
+            let with = super::risk(Ok(given.clone()), baseline, &exceptions);
+            prop_assert_eq!(plain.level == Risk::Critical, with.level == Risk::Critical);
+            prop_assert!(with.level <= plain.level);
+            let unraised = given.into_iter().filter(|c| !matches!(c.kind, Kind::Raise { .. })).collect();
+            prop_assert!(with.level >= risk(Ok(unraised), baseline).level);
+            prop_assert!(with.exceptions.iter().all(|used| used.effect == "raise"));
         }
 
         #[test]

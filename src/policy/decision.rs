@@ -2,9 +2,9 @@
 
 use super::contract::CONTRACT;
 use super::host::document;
-use super::rego::ENGINE;
+use super::rego::{ENGINE, OUT_OF_TIME};
 use super::{RegoPolicy, schema};
-use crate::domain::{DecisionId, Digest, Effect, Reason, Risk, RiskDecision, Ruling, Verdict};
+use crate::domain::{DecisionId, Digest, Effect, Excepted, PolicyRef, Reason, Risk, RiskDecision, Ruling, Verdict};
 use serde_json::{Value, json};
 use std::str::FromStr;
 
@@ -76,6 +76,11 @@ pub fn input_digest(input: &Value) -> Option<Digest> {
     document.ok().map(|_| digest)
 }
 
+/// Whether the error of a decision says that its time was over: the one that depends on the machine.
+pub fn ran_out_of_time(error: &str) -> bool {
+    error.starts_with(OUT_OF_TIME)
+}
+
 impl RegoPolicy {
     /// Judges an input that comes as a document, once it is what its schema says.
     ///
@@ -87,8 +92,8 @@ impl RegoPolicy {
         Ok(self.decide_as_it_is(id, kind, input))
     }
 
-    /// Judges an input beneath its validation. Where the words that set the floor are not there, the
-    /// strictest are taken.
+    /// Judges an input beneath its validation, as one of the past that an older program wrote. Where the
+    /// words that set the floor are not there, the strictest are taken.
     pub(super) fn decide_as_it_is(&self, id: DecisionId, kind: InputKind, input: &Value) -> Decision {
         let word = |pointer: &str| input.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         match kind {
@@ -143,11 +148,27 @@ impl Decision {
         }
     }
 
+    /// What an exception took out.
+    pub fn exceptions(&self) -> &[Excepted] {
+        match self {
+            Self::Risk(decision) => &decision.exceptions,
+            Self::Action(ruling) => &ruling.exceptions,
+        }
+    }
+
     /// Digest of the canonical input.
     pub fn input_digest(&self) -> &Digest {
         match self {
             Self::Risk(decision) => &decision.input_digest,
             Self::Action(ruling) => &ruling.input_digest,
+        }
+    }
+
+    /// The bundle that judged.
+    pub fn policy(&self) -> &PolicyRef {
+        match self {
+            Self::Risk(decision) => &decision.policy,
+            Self::Action(ruling) => &ruling.policy,
         }
     }
 
@@ -159,12 +180,14 @@ impl Decision {
         }
     }
 
-    /// `firewarden.decision/v1`. `input` is what was judged, `eval_us` how long it took.
-    pub fn document(&self, input: &Value, modules: usize, eval_us: Option<u64>) -> Value {
-        let (id, policy) = match self {
-            Self::Risk(decision) => (decision.id, &decision.policy),
-            Self::Action(ruling) => (ruling.id, &ruling.policy),
+    /// `firewarden.decision/v1`. `input` is what was judged, `modules` how many the bundle has, `eval_us` how
+    /// long it took.
+    pub fn document(&self, input: &Value, modules: Option<usize>, eval_us: Option<u64>) -> Value {
+        let id = match self {
+            Self::Risk(decision) => decision.id,
+            Self::Action(ruling) => ruling.id,
         };
+        let policy = self.policy();
         let of = |effect: &str, wanted: bool| -> Vec<&Reason> {
             self.reasons().iter().filter(|reason| (reason.effect == effect) == wanted).collect()
         };
@@ -196,7 +219,7 @@ impl Decision {
             "level": level,
             "reasons": of("warn", false),
             "warnings": of("warn", true),
-            "exceptions": [],
+            "exceptions": self.exceptions(),
             "obligations": obligations,
             "for_model": for_model.map(|text| json!({"text": text, "retry": false})),
             "action_digest": input["call"]["action_digest"],
@@ -230,7 +253,7 @@ mod tests {
         let input = serde_json::to_value(&action).unwrap();
         let told = SHIPPED.decide(ID, &input).unwrap();
         assert_eq!(told, Decision::Action(SHIPPED.rule(ID, &action)));
-        let document = told.document(&input, 13, None);
+        let document = told.document(&input, Some(13), None);
         assert_eq!((&document["verdict"], &document["level"]), (&json!("allow"), &json!("MEDIUM")));
         assert_eq!(document["reasons"][0]["rule"], "action/effects/look");
     }

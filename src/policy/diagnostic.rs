@@ -55,6 +55,11 @@ impl Diagnostic {
         found.help(help)
     }
 
+    /// A bundle with it may not decide. What is over, an exception that ended, is only told.
+    pub fn is_in_the_way(&self) -> bool {
+        self.code != super::exceptions::EXPIRED
+    }
+
     /// Adds what to do.
     pub(super) fn help(mut self, help: Option<impl Into<String>>) -> Self {
         self.help = help.map(Into::into).or(self.help);

@@ -1,15 +1,19 @@
 //! A checked bundle that answers.
 
+use super::almanac::Almanac;
 use super::bundle::Bundle;
 use super::check::{self, Area, Loaded};
 use super::combine::{self, Contribution};
+use super::exceptions::{self, Exception};
 use super::org::Org;
 use super::rego::{Interpreter, RegoError, Session};
-use super::{ActionInput, Policy, PolicyError, RiskInput};
+use super::{ActionInput, Calendar, Policy, PolicyError, RiskInput};
 use crate::domain::{DecisionId, Digest, Effect, PolicyRef, Risk, RiskDecision, Ruling, canonical};
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// Wall time that one decision has.
@@ -20,9 +24,12 @@ const DECISION_LIMIT: Duration = Duration::from_millis(100);
 pub struct RegoPolicy {
     loaded: Loaded,
     org: Org,
+    exceptions: Vec<Exception>,
     data: Value,
     reference: PolicyRef,
     limit: Duration,
+    /// Made when somebody asks for the time: most copies of a policy only judge.
+    almanac: OnceLock<Option<Almanac>>,
 }
 
 impl RegoPolicy {
@@ -37,7 +44,9 @@ impl RegoPolicy {
         let org = Org::read(bundle.data()).unwrap_or_default();
         let reference = PolicyRef { digest: bundle.digest().clone(), bundle: bundle.name() };
         let data = bundle.data().clone();
-        Ok(Self { loaded, org, data, reference, limit: DECISION_LIMIT })
+        let exceptions = exceptions::of(&data);
+        let almanac = OnceLock::new();
+        Ok(Self { loaded, org, exceptions, data, reference, limit: DECISION_LIMIT, almanac })
     }
 
     /// The same with another time for a decision: a machine that does ten things at once is no reason for
@@ -95,10 +104,11 @@ impl RegoPolicy {
         (document, input_digest): (Result<Value, String>, Digest),
         (environment, severity): (&str, &str),
     ) -> RiskDecision {
-        let evaluated = document.and_then(|document| self.contributions(Area::Risk, &document));
+        let (evaluated, excepted) = self.evaluated(Area::Risk, document);
         let baseline = self.org.baseline(environment, severity);
-        let combine::RiskOutcome { level, reasons, obligations, error } = combine::risk(evaluated, baseline);
-        RiskDecision { id, level, reasons, obligations, policy: self.reference(), input_digest, error }
+        let combine::RiskOutcome { level, reasons, exceptions, obligations, error } =
+            combine::risk(evaluated, baseline, &excepted);
+        RiskDecision { id, level, reasons, exceptions, obligations, policy: self.reference(), input_digest, error }
     }
 
     /// Judges a call as a document tells it. `risk` and `effect` set the floor.
@@ -108,11 +118,38 @@ impl RegoPolicy {
         (document, input_digest): (Result<Value, String>, Digest),
         (risk, effect): (Risk, Effect),
     ) -> Ruling {
-        let evaluated = document.and_then(|document| self.contributions(Area::Action, &document));
-        let outcome = combine::action(evaluated, risk, effect, &self.org.approvers.default);
-        let combine::ActionOutcome { verdict, reasons, requirements, expires_s, duties, for_model, error } = outcome;
-        let policy = self.reference();
-        Ruling { id, verdict, reasons, requirements, expires_s, duties, for_model, policy, input_digest, error }
+        let (evaluated, excepted) = self.evaluated(Area::Action, document);
+        let outcome = combine::action(evaluated, risk, effect, &self.org.approvers.default, &excepted);
+        let combine::ActionOutcome { verdict, reasons, exceptions, requirements, expires_s, duties, for_model, error } =
+            outcome;
+        Ruling {
+            id,
+            verdict,
+            reasons,
+            exceptions,
+            requirements,
+            expires_s,
+            duties,
+            for_model,
+            policy: self.reference(),
+            input_digest,
+            error,
+        }
+    }
+
+    /// What the rules say of a document, and the exceptions that are about it.
+    fn evaluated(
+        &self,
+        area: Area,
+        document: Result<Value, String>,
+    ) -> (Result<Vec<Contribution>, String>, Vec<&Exception>) {
+        match document {
+            Err(error) => (Err(error), vec![]),
+            Ok(document) => {
+                let about = self.exceptions.iter().filter(|exception| exception.covers(&document)).collect();
+                (self.contributions(area, &document), about)
+            }
+        }
     }
 
     /// Asks everything of an area and shows what was reached.
@@ -135,6 +172,11 @@ impl RegoPolicy {
         self.loaded.modules.len()
     }
 
+    /// The organisation's exceptions.
+    pub(super) fn exceptions(&self) -> &[Exception] {
+        &self.exceptions
+    }
+
     /// The bundle as the tools for its authors look at it.
     pub(super) fn loaded(&self) -> &Loaded {
         &self.loaded
@@ -150,7 +192,9 @@ impl RegoPolicy {
         let org = Org::read(&data).map_err(|wrong| wrong.join("; "))?;
         let interpreter = self.loaded.interpreter.with_data(&data).map_err(|e| e.to_string())?;
         let loaded = Loaded { interpreter, ..self.loaded.clone() };
-        Ok(Self { loaded, org, data, reference: self.reference.clone(), limit: self.limit })
+        let exceptions = exceptions::of(&data);
+        let (reference, limit) = (self.reference.clone(), self.limit);
+        Ok(Self { loaded, org, exceptions, data, reference, limit, almanac: OnceLock::new() })
     }
 }
 
@@ -165,6 +209,22 @@ impl Policy for RegoPolicy {
 
     fn reference(&self) -> PolicyRef {
         self.reference.clone()
+    }
+
+    fn calendar(&self, environment: &str, now: Timestamp) -> Calendar {
+        let almanac = self.almanac.get_or_init(|| {
+            let made = Almanac::of(&self.data);
+            made.map_err(|error| tracing::error!(%error, "the time is told in UTC, and no maintenance is known")).ok()
+        });
+        // Whatever fails inside the interpreter, there is a time; no window is open then.
+        let told = almanac
+            .as_ref()
+            .and_then(|almanac| catch_unwind(AssertUnwindSafe(|| almanac.calendar(environment, now, self.limit))).ok());
+        told.unwrap_or_else(|| Calendar::at(now))
+    }
+
+    fn flapping_window(&self) -> SignedDuration {
+        self.org.flapping.window_s.map_or(SignedDuration::from_mins(30), |s| SignedDuration::from_secs(i64::from(s)))
     }
 }
 

@@ -1,23 +1,16 @@
 //! The policy in force, which can be exchanged while decisions are made, and one that is tried beside it.
 
-use super::{
-    ActionInput, BadInput, Bundle, Decision, Diagnostic, Outcome, Policy, PolicyError, RegoPolicy, RiskInput, drill,
-    run_tests,
-};
-use crate::domain::{DecisionId, PolicyRef, RiskDecision, Ruling};
+use super::proof::MOST_ERRORS;
+use super::{ActionInput, BadInput, Bundle, Calendar, Decision, Policy, RegoPolicy, RiskInput};
+use crate::domain::{DecisionId, Digest, PolicyRef, RiskDecision, Ruling};
 use arc_swap::{ArcSwap, ArcSwapOption};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
-/// Errors that are kept of a refusal.
-const MOST_ERRORS: usize = 20;
-/// Time for one decision while a bundle proves itself.
-const PROOF_LIMIT: Duration = Duration::from_secs(5);
+use std::time::Instant;
 
 /// A bundle that decides, or is tried.
 #[derive(Debug)]
@@ -25,6 +18,47 @@ pub struct InForce {
     policy: RegoPolicy,
     bundle: Bundle,
     since: Timestamp,
+}
+
+/// A bundle that is tried beside the one in force.
+#[derive(Debug)]
+pub struct Beside {
+    policy: RegoPolicy,
+    bundle: Bundle,
+    since: Timestamp,
+    by: Option<(String, Timestamp)>,
+}
+
+impl Beside {
+    /// As the configuration names it.
+    pub fn configured(policy: RegoPolicy, bundle: Bundle, since: Timestamp) -> Self {
+        Self { policy, bundle, since, by: None }
+    }
+
+    /// As a person began it, until then.
+    pub fn of_person(policy: RegoPolicy, bundle: Bundle, since: Timestamp, by: String, until: Timestamp) -> Self {
+        Self { policy, bundle, since, by: Some((by, until)) }
+    }
+
+    /// The bundle.
+    pub fn bundle(&self) -> &Bundle {
+        &self.bundle
+    }
+
+    /// Its name and digest.
+    pub fn reference(&self) -> PolicyRef {
+        self.policy.reference()
+    }
+
+    /// Since when.
+    pub fn since(&self) -> Timestamp {
+        self.since
+    }
+
+    /// Who began it, and until when; `None` of what the configuration names.
+    pub fn by(&self) -> Option<(&str, Timestamp)> {
+        self.by.as_ref().map(|(by, until)| (by.as_str(), *until))
+    }
 }
 
 /// Why a changed bundle was not taken.
@@ -73,48 +107,11 @@ pub struct Tally {
 pub struct LivePolicy {
     active: ArcSwap<InForce>,
     refused: ArcSwapOption<Refusal>,
-    shadow: ArcSwapOption<InForce>,
+    shadow: ArcSwapOption<Beside>,
+    /// The configured policies over which the one in force was promoted.
+    over: ArcSwapOption<Digest>,
     trying: Option<SyncSender<Tried>>,
     tally: Mutex<Tally>,
-}
-
-/// Proves a bundle before it decides: parse, contract, its own tests, the drill. All that stands against it
-/// is told.
-///
-/// # Errors
-/// One line for each objection.
-pub fn prove(bundle: &Bundle) -> Result<RegoPolicy, Vec<String>> {
-    let told = |error: PolicyError| match error {
-        PolicyError::Load { diagnostics } => diagnostics.iter().map(Diagnostic::to_string).collect(),
-        other => vec![other.to_string()],
-    };
-    let policy = RegoPolicy::load(bundle).map_err(told)?;
-    let report = run_tests(bundle, None).map_err(told)?;
-    let failed = report.tests.iter().filter(|test| test.outcome == Outcome::Fail);
-    let mut errors: Vec<String> =
-        failed.map(|test| format!("{}: test {}.{} fails", test.at, test.package, test.name)).collect();
-    let patient = RegoPolicy::load(bundle).map_err(told)?.with_limit(PROOF_LIMIT);
-    let report = drill(&patient, bundle, false).map_err(told)?;
-    errors
-        .extend(report.let_through.iter().map(|case| format!("{}: drill `{}` is {}", case.path, case.name, case.said)));
-    errors.truncate(MOST_ERRORS);
-    if errors.is_empty() { Ok(policy) } else { Err(errors) }
-}
-
-/// Proves that a bundle refuses what every bundle has to refuse.
-///
-/// # Errors
-/// When it lets a case of the drill through.
-pub fn refuses_all_drills(policy: RegoPolicy, bundle: &Bundle) -> Result<RegoPolicy, PolicyError> {
-    let limit = policy.limit();
-    let patient = policy.with_limit(PROOF_LIMIT);
-    let report = drill(&patient, bundle, false)?;
-    let told = report.let_through.iter().take(MOST_ERRORS).map(|case| {
-        let help = "`firewarden policy drill` and `firewarden policy explain` say more";
-        Diagnostic::of_file("drill", &case.path, format!("`{}` is {}", case.name, case.said)).help(Some(help))
-    });
-    let diagnostics: Vec<Diagnostic> = told.collect();
-    if diagnostics.is_empty() { Ok(patient.with_limit(limit)) } else { Err(PolicyError::Load { diagnostics }) }
 }
 
 impl LivePolicy {
@@ -124,16 +121,25 @@ impl LivePolicy {
             active: ArcSwap::from_pointee(InForce { policy, bundle, since }),
             refused: ArcSwapOption::empty(),
             shadow: ArcSwapOption::empty(),
+            over: ArcSwapOption::empty(),
             trying,
             tally: Mutex::default(),
         }
     }
 
-    /// Puts another bundle in force; gives the one before.
-    pub fn activate(&self, policy: RegoPolicy, bundle: Bundle, now: Timestamp) -> PolicyRef {
+    /// Puts another bundle in force; gives the one before. What is tried is compared with it from now on, and
+    /// counted anew. `over` are the configured policies where it is none of them.
+    pub fn activate(&self, policy: RegoPolicy, bundle: Bundle, now: Timestamp, over: Option<Digest>) -> PolicyRef {
+        self.over.store(over.map(Arc::new));
         let before = self.active.swap(Arc::new(InForce { policy, bundle, since: now }));
         self.refused.store(None);
+        *self.tally.lock().unwrap_or_else(PoisonError::into_inner) = Tally::default();
         before.policy.reference()
+    }
+
+    /// Whether the one in force was promoted over the configured policies of this digest.
+    pub fn is_promoted_over(&self, configured: &Digest) -> bool {
+        self.over.load().as_deref() == Some(configured)
     }
 
     /// Notes that a bundle was refused.
@@ -142,10 +148,26 @@ impl LivePolicy {
     }
 
     /// Tries a bundle beside the one in force; `None` ends that.
-    pub fn try_beside(&self, tried: Option<(RegoPolicy, Bundle)>, now: Timestamp) {
-        let tried = tried.map(|(policy, bundle)| Arc::new(InForce { policy, bundle, since: now }));
-        self.shadow.store(tried);
+    pub fn try_beside(&self, tried: Option<Beside>) {
+        self.shadow.store(tried.map(Arc::new));
         *self.tally.lock().unwrap_or_else(PoisonError::into_inner) = Tally::default();
+    }
+
+    /// What is tried.
+    pub fn beside(&self) -> Option<Arc<Beside>> {
+        self.shadow.load_full()
+    }
+
+    /// How it compares so far.
+    pub fn tally(&self) -> Tally {
+        *self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends a trial whose time is over, and gives it.
+    pub fn lapsed(&self, now: Timestamp) -> Option<Arc<Beside>> {
+        let shadow = self.shadow.load_full()?;
+        let is_over = shadow.by().is_some_and(|(_, until)| until <= now);
+        is_over.then(|| self.try_beside(None)).map(|()| shadow)
     }
 
     /// The last refusal, if nothing was taken since.
@@ -166,7 +188,7 @@ impl LivePolicy {
     pub fn status(&self) -> Value {
         let active = self.active.load();
         let shadow = self.shadow.load();
-        let tally = *self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        let tally = self.tally();
         serde_json::json!({
             "active": {
                 "bundle": active.bundle.name(), "digest": active.bundle.digest(), "since": active.since,
@@ -174,10 +196,13 @@ impl LivePolicy {
                 "rules": active.policy.loaded().rules().map(|(module, rule, set, full)| serde_json::json!({
                     "rule": full, "set": set.set, "at": format!("{}:{}", module.path, rule.at.line),
                 })).collect::<Vec<_>>(),
+                "exceptions": active.policy.exceptions(),
+                "promoted_over": self.over.load().as_deref(),
             },
             "rejected": self.refused.load().as_deref(),
             "shadow": shadow.as_ref().map(|shadow| serde_json::json!({
                 "bundle": shadow.bundle.name(), "digest": shadow.bundle.digest(), "since": shadow.since, "tally": tally,
+                "by": shadow.by().map(|(by, _)| by), "until": shadow.by().map(|(_, until)| until),
             })),
         })
     }
@@ -191,7 +216,7 @@ impl LivePolicy {
         let began = Instant::now();
         let decision = active.policy.decide(id, input)?;
         let us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        Ok(decision.document(input, active.policy.modules(), Some(us)))
+        Ok(decision.document(input, Some(active.policy.modules()), Some(us)))
     }
 
     /// Asks the tried policy, too; the difference, where there is one.
@@ -238,6 +263,28 @@ impl LivePolicy {
         })
     }
 
+    /// Judges decisions of the past by `fresh` before it decides, each within the time of a decision. What it
+    /// fails on and the bundle in force does not stands against it. Answers how many were judged.
+    ///
+    /// # Errors
+    /// One line for each failure, the first twenty.
+    pub fn canary(&self, fresh: &RegoPolicy, past: &[(DecisionId, Value)]) -> Result<u64, Vec<String>> {
+        let active = self.active.load();
+        let mut judged = 0;
+        let mut errors = vec![];
+        for (id, input) in past {
+            // What an earlier version asked may be no input of today.
+            let Ok(decision) = fresh.decide(*id, input) else { continue };
+            judged += 1;
+            let Some(error) = decision.error() else { continue };
+            let fails_too = active.policy.decide(*id, input).is_ok_and(|decision| decision.error().is_some());
+            if !fails_too && errors.len() < MOST_ERRORS {
+                errors.push(format!("recorded decision {id}: the bundle fails on it: {error}"));
+            }
+        }
+        if errors.is_empty() { Ok(judged) } else { Err(errors) }
+    }
+
     /// Hands a question on; the active path waits for nobody.
     fn hand_on(&self, make: impl FnOnce() -> Tried) {
         let Some(trying) = self.trying.as_ref().filter(|_| self.shadow.load().is_some()) else { return };
@@ -269,6 +316,14 @@ impl Policy for LivePolicy {
     fn reference(&self) -> PolicyRef {
         self.active.load().policy.reference()
     }
+
+    fn calendar(&self, environment: &str, now: Timestamp) -> Calendar {
+        self.active.load().policy.calendar(environment, now)
+    }
+
+    fn flapping_window(&self) -> SignedDuration {
+        self.active.load().policy.flapping_window()
+    }
 }
 
 #[cfg(test)]
@@ -278,6 +333,7 @@ mod tests {
     use crate::domain::{Effect, Risk, Verdict};
     use std::collections::BTreeMap;
     use std::sync::mpsc::sync_channel;
+    use std::time::Duration;
 
     const ID: DecisionId = DecisionId::new(uuid::Uuid::from_u128(7));
 
@@ -309,7 +365,7 @@ mod tests {
         let bundle = edited("data/org.yaml", "pods_approve: 10", "pods_approve: 20");
         assert_eq!(live.differing_files(&bundle), ["data/org.yaml"]);
         live.refuse(None, vec!["no".into()], now);
-        let before = live.activate(load(&bundle), bundle, now);
+        let before = live.activate(load(&bundle), bundle, now, None);
         assert_eq!(before.digest, *Bundle::embedded().digest());
         assert_eq!(live.rule(ID, &write(12)).verdict, Verdict::Allow);
         assert_eq!(live.refusal(), None);
@@ -324,7 +380,7 @@ mod tests {
         live.rule(ID, &write(12));
         assert!(receiver.try_recv().is_err(), "nothing is tried yet");
         let bundle = edited("data/org.yaml", "pods_approve: 10", "pods_approve: 20");
-        live.try_beside(Some((load(&bundle), bundle)), now);
+        live.try_beside(Some(Beside::configured(load(&bundle), bundle, now)));
         assert_eq!(live.rule(ID, &write(12)).verdict, Verdict::Ask);
         live.rule(ID, &write(12));
         let differs = live.compare(&receiver.try_recv().unwrap()).unwrap();
@@ -340,18 +396,53 @@ mod tests {
     }
 
     #[test]
-    fn a_bundle_proves_itself_before_it_decides() {
-        assert!(prove(&Bundle::embedded()).is_ok());
-        let failing = edited("data/org.yaml", "pods_approve: 10", "pods_approve: 2");
-        assert!(prove(&failing).unwrap_err()[0].contains("test firewarden.action.blast_test."));
-        let open = edited(
-            "action/secrets.rego",
-            "some kind in kinds\n\tkind in secrets",
-            "some kind in kinds\n\tkind in {\"x\"}",
-        );
-        let errors = prove(&open).unwrap_err();
-        assert!(errors.iter().any(|error| error.contains("fails") || error.contains("drill")), "{errors:?}");
-        let broken = edited("action/blast.rego", "package firewarden.action.blast", "package firewarden.action");
-        assert!(prove(&broken).unwrap_err()[0].contains("error["));
+    fn a_trial_ends_in_its_time_and_is_counted_anew_under_another_policy() {
+        let (sender, receiver) = sync_channel(8);
+        let at = |s: i64| Timestamp::from_second(s).unwrap();
+        let live = LivePolicy::new(load(&Bundle::embedded()), Bundle::embedded(), at(0), Some(sender));
+        let embedded = Bundle::embedded();
+        live.try_beside(Some(Beside::of_person(load(&embedded), embedded, at(0), "ann".into(), at(100))));
+        live.rule(ID, &write(1));
+        assert_eq!(live.compare(&receiver.try_recv().unwrap()), None);
+        assert_eq!(live.tally().compared, 1);
+        let other = edited("data/org.yaml", "pods_approve: 10", "pods_approve: 20");
+        let over = Digest::of("folder");
+        live.activate(load(&other), other, at(1), Some(over.clone()));
+        assert_eq!(live.tally(), Tally::default());
+        assert!(live.is_promoted_over(&over) && !live.is_promoted_over(Bundle::embedded().digest()));
+        assert_eq!(live.status()["shadow"]["by"], "ann");
+        assert!(live.lapsed(at(99)).is_none() && live.beside().is_some());
+        assert_eq!(live.lapsed(at(100)).unwrap().by().unwrap().0, "ann");
+        assert!(live.beside().is_none() && live.lapsed(at(101)).is_none());
+        // What the configuration names has no end.
+        live.try_beside(Some(Beside::configured(load(&Bundle::embedded()), Bundle::embedded(), at(0))));
+        assert!(live.lapsed(Timestamp::MAX).is_none());
+        let before = live.activate(load(&Bundle::embedded()), Bundle::embedded(), at(2), None);
+        assert_ne!(before.digest, *Bundle::embedded().digest());
+        assert!(!live.is_promoted_over(&over));
+    }
+
+    #[test]
+    fn what_a_bundle_fails_on_stands_against_it_before_it_decides() {
+        let now = Timestamp::UNIX_EPOCH;
+        let live = LivePolicy::new(load(&Bundle::embedded()), Bundle::embedded(), now, None);
+        let named = |tool: &str| {
+            let mut input = write(1);
+            input.call.tool = tool.to_owned();
+            (ID, serde_json::to_value(input).unwrap())
+        };
+        let past = [named("7"), named("8"), (ID, serde_json::json!({"schema": "firewarden.action/v0"}))];
+        assert_eq!(live.canary(&load(&Bundle::embedded()), &past), Ok(2));
+        // It is sound for the tools that its author thought of.
+        let path = "action/odd.rego";
+        let rule = "package firewarden.action.odd\n\nwarn contains {\"id\": \"odd\", \"reason\": \"odd\"} if {\n\tnot startswith(input.call.tool, \"kubernetes_\")\n\tto_number(input.call.tool) == 1\n}\n";
+        let mut files: BTreeMap<String, String> =
+            Bundle::embedded().files().map(|(p, t)| (p.to_owned(), t.to_owned())).collect();
+        files.insert(path.into(), rule.into());
+        let odd = load(&Bundle::from_files(files));
+        assert_eq!(live.canary(&odd, &past), Ok(2));
+        let errors = live.canary(&odd, &[named("seven"), named("8")]).unwrap_err();
+        assert!(errors.len() == 1 && errors[0].contains("dec_") && errors[0].contains("fails on it"), "{errors:?}");
+        assert_eq!(live.canary(&load(&Bundle::embedded()), &[named("seven")]), Ok(1));
     }
 }

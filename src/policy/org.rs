@@ -14,6 +14,14 @@ pub(super) struct Org {
     pub(super) environments: BTreeMap<String, String>,
     pub(super) risk: OrgRisk,
     pub(super) approvers: Approvers,
+    pub(super) flapping: Flapping,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Flapping {
+    /// Seconds within which going down counts.
+    pub(super) window_s: Option<u32>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -1,6 +1,7 @@
 //! What an edited bundle would have said of the decisions of the past. Less strict is counted apart from
 //! stricter: nothing hides in an average.
 
+use super::simulate::{Estimate, Made, Simulation};
 use super::{Decision, InputKind, RegoPolicy};
 use crate::domain::{DecisionId, Risk, Verdict};
 use jiff::Timestamp;
@@ -59,12 +60,18 @@ pub struct Changed {
     pub widens: bool,
     /// Rules that would speak and did not.
     pub gained: Vec<String>,
-    /// Rules that spoke and would not.
+    /// Rules that spoke and would not count.
     pub lost: Vec<String>,
+    /// Of those, the ones that an exception would take out, with its id: `action/blast/soft-limit by x`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub excepted: Vec<String>,
     /// What came of it.
     pub after: Option<String>,
     /// Why the new bundle fails on it, if it does.
     pub error: Option<String>,
+    /// What it knew of earlier changes or of money is not what was recorded.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub estimate: bool,
 }
 
 /// All of it.
@@ -92,18 +99,47 @@ pub struct Replay {
     pub changed: Vec<Changed>,
     /// Bundles that judged then.
     pub recorded_under: BTreeSet<String>,
+    /// State was worked out along the changed history: then this is an estimate, and so much of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<Estimate>,
 }
 
 impl Replay {
     /// Judges one decision again.
     pub fn add(&mut self, policy: &RegoPolicy, past: &Past<'_>, input: &Value) {
+        self.judge(policy, past, input, false);
+    }
+
+    /// Judges one decision again with the state that it would have known, and lets the history go on from
+    /// what is said now. Decisions have to come in the order of time.
+    pub fn add_simulated(
+        &mut self,
+        simulation: &mut Simulation,
+        policy: &RegoPolicy,
+        past: &Past<'_>,
+        mut input: Value,
+        made: Option<Made>,
+    ) {
+        if simulation.is_unasked(past) {
+            // What it cost is known from it all the same.
+            simulation.adjust(past, &mut input);
+        } else {
+            let is_estimate = simulation.adjust(past, &mut input);
+            if let Some(now) = self.judge(policy, past, &input, is_estimate) {
+                simulation.note(past, &input, &now, made);
+            }
+        }
+        self.estimate = Some(simulation.estimate);
+    }
+
+    fn judge(&mut self, policy: &RegoPolicy, past: &Past<'_>, input: &Value, estimate: bool) -> Option<Decision> {
         let mut now = policy.decide_as_it_is(past.id, past.kind, input);
         if let (true, Decision::Action(ruling)) = (past.is_fixed, &mut now) {
             ruling.verdict = Verdict::Deny;
         }
         let Some(was) = strictness(past.kind, past.word) else {
             self.cannot("its verdict is unknown");
-            return;
+            return None;
         };
         self.replayed += 1;
         let matrix = match past.kind {
@@ -118,7 +154,7 @@ impl Replay {
         };
         *matrix.entry(past.word.to_owned()).or_default().entry(now.word().to_owned()).or_default() += 1;
         if now.strictness() == was {
-            return;
+            return Some(now);
         }
         let widens = now.strictness() < was;
         let count = if widens { &mut self.widening } else { &mut self.narrowing };
@@ -142,10 +178,13 @@ impl Replay {
                 widens,
                 gained: names(rules.difference(&past.rules).collect()),
                 lost: names(past.rules.difference(&rules).collect()),
+                excepted: now.exceptions().iter().map(|used| format!("{} by {}", used.rule, used.id)).collect(),
                 after: past.after.map(str::to_owned),
                 error: now.error().map(str::to_owned),
+                estimate,
             });
         }
+        Some(now)
     }
 
     /// Counts one that cannot be judged again.
@@ -162,6 +201,13 @@ impl Replay {
     pub fn render(&self, sample: Option<usize>) -> String {
         let mut out = String::new();
         let _ = writeln!(out, "replayed {} decisions ({} action, {} risk)", self.replayed, self.action, self.risk);
+        if let Some(Estimate { inputs, unmade, made, declined, unasked }) = self.estimate {
+            let _ = writeln!(
+                out,
+                "ESTIMATE: state along the changed history; {inputs} decisions would have known another one ({unmade} \
+                 changes not made, {made} made, {declined} investigations declined, {unasked} decisions not asked for)"
+            );
+        }
         if !self.recorded_under.is_empty() {
             let under: Vec<&str> = self.recorded_under.iter().map(String::as_str).collect();
             let _ = writeln!(out, "recorded under {}", under.join(", "));
@@ -173,13 +219,17 @@ impl Replay {
             let Changed { id, was, now, about, target, .. } = changed;
             let mark = if changed.widens { "WIDENS  " } else { "narrows " };
             let _ = write!(out, "  {mark} {id}  {was} → {now}  {about} {target}");
-            for (word, rules) in [("lost", &changed.lost), ("gained", &changed.gained)] {
+            let told = [("lost", &changed.lost), ("excepted", &changed.excepted), ("gained", &changed.gained)];
+            for (word, rules) in told {
                 if !rules.is_empty() {
                     let _ = write!(out, "  {word} {}", rules.join(" "));
                 }
             }
             if let Some(after) = &changed.after {
                 let _ = write!(out, "  ({after})");
+            }
+            if changed.estimate {
+                let _ = write!(out, "  [estimate]");
             }
             let _ = writeln!(out);
         }

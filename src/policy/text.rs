@@ -1,5 +1,8 @@
 //! The alert's words in the form that patterns are matched against: one case, one kind of space,
 //! nothing invisible, no look-alike letters. For matching only; nobody is shown this text.
+//!
+//! The Cyrillic `р` and the Greek `ρ` look like a `p` and are read as an `r`: a word with one
+//! of them stands there in both readings, in lines of their own.
 
 /// Longest text that patterns see, in bytes.
 pub(super) const MAX_TEXT_BYTES: usize = 64 * 1024;
@@ -13,46 +16,94 @@ pub(super) struct Folded {
     pub(super) truncated: bool,
 }
 
-/// Folds `fields` into one text, a line per field.
+/// Folds `fields` into one text: a line per field, and behind it a line for each further reading.
 pub(super) fn fold<'a>(fields: impl IntoIterator<Item = &'a str>) -> Folded {
     let mut out = Folded::default();
     for field in fields {
         let room = MAX_FIELD_BYTES.min(MAX_TEXT_BYTES.saturating_sub(out.text.len() + 1));
-        let (folded, complete) = fold_field(field, room);
+        let Line { text, two_faced, complete } = fold_field(field, room);
         out.truncated |= !complete;
-        if !folded.is_empty() {
+        let room = room - text.len();
+        let readings = further_readings(&text, &two_faced, room);
+        out.truncated |= readings.is_none();
+        for line in std::iter::once(text).chain(readings.unwrap_or_default()).filter(|line| !line.is_empty()) {
             if !out.text.is_empty() {
                 out.text.push('\n');
             }
-            out.text.push_str(&folded);
+            out.text.push_str(&line);
         }
     }
     out
 }
 
-/// One field in at most `room` bytes, and whether it fitted.
-fn fold_field(field: &str, room: usize) -> (String, bool) {
-    let mut out = String::new();
+/// One field, folded.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    pub(super) text: String,
+    /// Where in `text` a `p` stands that may be an `r`.
+    pub(super) two_faced: Vec<usize>,
+    /// All of it fitted.
+    pub(super) complete: bool,
+}
+
+/// One field in at most `room` bytes.
+pub(super) fn fold_field(field: &str, room: usize) -> Line {
+    let mut out = Line { complete: true, ..Line::default() };
     let mut gap = false;
-    for c in field.chars().filter(|c| !is_invisible(*c)).flat_map(|c| look_alike(c).to_lowercase()) {
-        // Lower-casing may yield what folding removes, a combining dot for instance.
-        let c = look_alike(c);
-        if is_invisible(c) {
-            continue;
+    for given in field.chars().filter(|c| !is_invisible(*c)) {
+        for c in look_alike(given).to_lowercase() {
+            // Lower-casing may yield what folding removes, a combining dot for instance.
+            let c = look_alike(c);
+            if is_invisible(c) {
+                continue;
+            }
+            if c.is_whitespace() || c.is_control() {
+                gap = !out.text.is_empty();
+                continue;
+            }
+            if out.text.len() + c.len_utf8() + usize::from(gap) > room {
+                return Line { complete: false, ..out };
+            }
+            if std::mem::take(&mut gap) {
+                out.text.push(' ');
+            }
+            if matches!(given, 'р' | 'Р' | 'ρ' | 'Ρ' | 'ϱ') {
+                out.two_faced.push(out.text.len());
+            }
+            out.text.push(c);
         }
-        if c.is_whitespace() || c.is_control() {
-            gap = !out.is_empty();
-            continue;
-        }
-        if out.len() + c.len_utf8() + usize::from(gap) > room {
-            return (out, false);
-        }
-        if std::mem::take(&mut gap) {
-            out.push(' ');
-        }
-        out.push(c);
     }
-    (out, true)
+    out
+}
+
+/// Letters with two faces that are tried in every combination.
+const FACES_AT_ONCE: usize = 4;
+/// Words on either side of them that a reading holds, too.
+const WORDS_AROUND: usize = 8;
+
+/// Every other reading of the words with a two-faced letter, with the words around them; `None` when that is
+/// more than `room` bytes. Words that keep foreign letters are what they seem: nobody reads them as English.
+fn further_readings(text: &str, two_faced: &[usize], room: usize) -> Option<Vec<String>> {
+    let is_latin = |at: &&usize| {
+        let from = text[..**at].rfind(' ').map_or(0, |gap| gap + 1);
+        let to = text[**at..].find(' ').map_or(text.len(), |gap| **at + gap);
+        text[from..to].is_ascii()
+    };
+    let places: Vec<usize> = two_faced.iter().filter(is_latin).copied().collect();
+    let mut left = room;
+    let mut readings = vec![];
+    for group in places.chunks(FACES_AT_ONCE) {
+        let (Some(first), Some(last)) = (group.first(), group.last()) else { continue };
+        let from = text[..*first].rmatch_indices(' ').nth(WORDS_AROUND).map_or(0, |(gap, _)| gap + 1);
+        let to = text[*last..].match_indices(' ').nth(WORDS_AROUND).map_or(text.len(), |(gap, _)| last + gap);
+        for faces in 1..1usize << group.len() {
+            left = left.checked_sub(to - from + 1)?;
+            let is_r = |at: usize| group.iter().position(|place| *place == at).is_some_and(|n| faces >> n & 1 == 1);
+            let read = |(at, c): (usize, char)| if is_r(from + at) { 'r' } else { c };
+            readings.push(text[from..to].char_indices().map(read).collect());
+        }
+    }
+    Some(readings)
 }
 
 /// Characters that no reader sees: zero-width, bidirectional control, combining, tag characters.
@@ -95,7 +146,8 @@ fn look_alike(c: char) -> char {
         'М' | 'м' | 'Μ' => 'm',
         'Ν' => 'n',
         'о' | 'О' | 'ο' | 'Ο' => 'o',
-        'р' | 'Р' | 'ρ' | 'Ρ' => 'p',
+        'р' | 'Р' | 'ρ' | 'Ρ' | 'ϱ' => 'p',
+        'г' | 'ᴦ' | 'я' | 'Я' | 'ꭇ' | 'ʀ' => 'r',
         'ѕ' | 'Ѕ' => 's',
         'Т' | 'т' | 'Τ' | 'τ' => 't',
         'ν' | 'ѵ' => 'v',
@@ -124,6 +176,9 @@ mod tests {
             ("rm \u{2013}rf", "rm -rf"),
             ("İ", "i"),
             ("Überlauf", "überlauf"),
+            ("dгoр", "drop\ndror"),
+            ("dρop it", "dpop it\ndrop it"),
+            ("рабочий рот", "paбoчий pot\npaбoчий rot"),
         ] {
             assert_eq!(fold([given]).text, expected, "{given:?}");
         }
@@ -135,6 +190,18 @@ mod tests {
         let folded = fold([long.as_str(), "rm -rf /"]);
         assert!(folded.truncated && folded.text.ends_with("\nrm -rf /"));
         assert!(!fold(["short"]).truncated);
+    }
+
+    #[test]
+    fn a_letter_with_two_faces_is_read_both_ways_in_every_combination() {
+        let folded = fold(["wiрe the cluster, dрoр the ρоol"]);
+        for reading in ["wipe the cluster", "drop the pool", "dror the rool", "wire the cluster, dpop the pool"] {
+            assert!(folded.text.contains(reading), "{reading}: {}", folded.text);
+        }
+        assert_eq!((folded.text.lines().count(), folded.truncated), (16, false));
+        // More than can be tried counts as unread, and foreign prose is no riddle.
+        assert!(fold(["рm ".repeat(4_000).as_str()]).truncated);
+        assert!(!fold(["Перезапустите сервер приложений, параметры проверены. ".repeat(40).as_str()]).truncated);
     }
 
     proptest! {

@@ -1,8 +1,13 @@
 //! A body becomes a JSON value: within bounds, tolerant of broken characters, never by recursion
 //! that the sender controls.
 
+use super::clean::one_line;
 use super::{SourceError, kind_of};
-use serde_json::Value;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::map::Entry;
+use serde_json::{Map, Number, Value};
+use std::cell::RefCell;
+use std::fmt;
 
 /// Most levels of nesting.
 pub const MAX_DEPTH: usize = 64;
@@ -15,21 +20,112 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// characters in their place.
 ///
 /// # Errors
-/// When it is nested too deeply, is no JSON, or is a scalar or an empty list.
+/// When it is nested too deeply, is no JSON, has a key twice in one object, or is a scalar or an empty
+/// list.
 pub fn read_json(bytes: &[u8]) -> Result<Value, SourceError> {
     let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     if is_deeper_than(bytes, MAX_DEPTH) {
         return Err(SourceError::TooDeep { limit: MAX_DEPTH });
     }
-    let value = match serde_json::from_slice::<Value>(bytes) {
+    let strict = Strict::default();
+    let read = |text: &[u8]| -> serde_json::Result<Value> {
+        let mut parser = serde_json::Deserializer::from_slice(text);
+        let value = strict.deserialize(&mut parser)?;
+        parser.end().map(|()| value)
+    };
+    let value = match read(bytes) {
         Ok(value) => value,
-        Err(error) => serde_json::from_str(&with_replacements(bytes))
-            .map_err(|_| SourceError::NotJson { why: error.to_string() })?,
+        Err(error) => match (strict.twice.take(), read(with_replacements(bytes).as_bytes())) {
+            (Some(key), _) => return Err(SourceError::Ambiguous { key }),
+            (None, Ok(value)) => value,
+            (None, Err(_)) => {
+                return Err(match strict.twice.take() {
+                    Some(key) => SourceError::Ambiguous { key },
+                    None => SourceError::NotJson { why: error.to_string() },
+                });
+            }
+        },
     };
     match &value {
         Value::Array(items) if items.is_empty() => Err(SourceError::Nothing { found: "an empty list" }),
         Value::Object(_) | Value::Array(_) => Ok(value),
         scalar => Err(SourceError::Nothing { found: kind_of(scalar) }),
+    }
+}
+
+/// Reads a value as [`Value`] does, but takes no key twice.
+#[derive(Debug, Default)]
+struct Strict {
+    /// The key that stood twice, one line.
+    twice: RefCell<Option<String>>,
+}
+
+impl<'de> DeserializeSeed<'de> for &Strict {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for &Strict {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = vec![];
+        while let Some(item) = items.next_element_seed(self)? {
+            list.push(item);
+        }
+        Ok(list.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some(key) = pairs.next_key::<String>()? {
+            let value = pairs.next_value_seed(self)?;
+            match map.entry(key) {
+                Entry::Vacant(place) => {
+                    place.insert(value);
+                }
+                Entry::Occupied(place) => {
+                    *self.twice.borrow_mut() = Some(one_line(place.key(), 64));
+                    return Err(A::Error::custom("a key stands twice"));
+                }
+            }
+        }
+        Ok(map.into())
     }
 }
 
@@ -122,6 +218,21 @@ mod tests {
         assert_eq!(read_json(&vec![b'['; 1_000_000]), Err(SourceError::TooDeep { limit: 64 }));
         let text = format!(r#"{{"a":"{}\"["}}"#, "[{".repeat(100));
         assert!(read_json(text.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_named_and_nothing_is_guessed() {
+        for body in [
+            br#"{"alerts":[],"status":"firing","status":"resolved"}"#.to_vec(),
+            br#"{"alerts":[{"labels":{"status":"a","status":"a"}}]}"#.to_vec(),
+            b"{\"x\":\"\xFF\",\"a\":{\"status\":1,\"status\":2}}".to_vec(),
+        ] {
+            let error = read_json(&body).unwrap_err();
+            assert_eq!(error, SourceError::Ambiguous { key: "status".into() });
+            assert!(error.to_string().contains("Send each key once"), "{error}");
+        }
+        assert_eq!(read_json(br#"{"a":{"x":1},"b":{"x":2}}"#).unwrap(), json!({"a": {"x": 1}, "b": {"x": 2}}));
+        assert_eq!(read_json(br#"{"n":[1,-2,1.5,18446744073709551615,true,null]}"#).unwrap()["n"][3], json!(u64::MAX));
     }
 
     #[test]

@@ -1,23 +1,47 @@
 //! L2: senders' formats. One file per sender turns a body into alerts in our words.
 //!
+//! - [`form`]: JSON that came in a form is taken out of it
 //! - [`json`]: a body becomes a JSON value, within bounds, or says why not
 //! - [`clean`]: the one place where text from outside is cut and redacted, before anything is kept
+//! - [`draft`]: what a sender's file found out about an alert becomes our event
+//! - [`fields`], [`times`]: fields, words and times as senders write them
 //! - [`resource`]: what an alert is about, by its labels, its name and its text
-//! - [`alertmanager`]: Alertmanager's version 4 envelope
+//! - [`alertmanager`], [`cloudevents`], [`datadog`], [`generic`], [`grafana`], [`opsgenie`], [`pagerduty`], [`sentry`],
+//!   [`uptime_kuma`]: one sender each
+//! - [`mapped`]: any JSON, by a mapping of the configuration
+//! - [`senders`]: all of them, by name and by the shape of a body
 //!
 //! One alert that makes no sense is quarantined with its reason, and the others of the body go on.
 
 pub mod alertmanager;
 pub mod clean;
+pub mod cloudevents;
+pub mod datadog;
+mod draft;
+mod fields;
+pub mod form;
+pub mod generic;
+pub mod grafana;
 pub mod json;
+pub mod mapped;
+pub mod opsgenie;
+pub mod pagerduty;
 pub mod resource;
+pub mod senders;
+pub mod sentry;
+mod times;
+pub mod uptime_kuma;
 
 pub use alertmanager::Alertmanager;
+pub use generic::Generic;
 pub use json::read_json;
+pub use mapped::JsonMapping;
+pub use senders::Senders;
 
-use crate::domain::{Entropy, Redactor, SreEvent};
+use crate::domain::{Entropy, Redactor, Severity, SreEvent};
 use jiff::Timestamp;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// Most alerts of one body.
 pub const MAX_ALERTS: usize = 20_000;
@@ -37,6 +61,14 @@ pub enum SourceError {
         /// What the parser said.
         why: String,
     },
+    /// One key stands twice in an object of it: readers differ in which of the two counts.
+    #[error(
+        "the body has the key `{key}` twice in one object, and it cannot be told which is meant. Send each key once."
+    )]
+    Ambiguous {
+        /// The key.
+        key: String,
+    },
     /// It is JSON, but nothing that could hold an alert.
     #[error("the body is {found}, and no alert can be in that. Send the sender's own JSON object.")]
     Nothing {
@@ -45,7 +77,8 @@ pub enum SourceError {
     },
     /// It is JSON, but not of this sender.
     #[error(
-        "nothing was recognised: {expected}, and this body is {found}. Check which path the sender is configured for."
+        "nothing was recognised: {expected}, and this body is {found}. Check which path the sender is configured for; a body \
+         of the sender's own making needs a mapping in `intake.sources`."
     )]
     NotRecognised {
         /// What would have been understood.
@@ -106,6 +139,15 @@ pub enum Mapped {
         /// The alert, redacted.
         payload: Value,
     },
+    /// It is understood and is no alert: a test, an acknowledgement, maintenance.
+    Notice {
+        /// What it is, for people.
+        reason: String,
+        /// How loud it would be.
+        severity: Severity,
+        /// Whom it concerns.
+        subject: Option<String>,
+    },
 }
 
 /// All alerts of a body, in its order.
@@ -115,6 +157,46 @@ pub struct Normalised {
     pub items: Vec<Mapped>,
     /// Alerts that the sender itself left out.
     pub truncated: u64,
+    /// What names the group, where alerts of it were left out.
+    pub group: Option<Group>,
+}
+
+/// A group of Alertmanager's, as its own API is asked for it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Group {
+    /// The receiver that was told.
+    pub receiver: Option<String>,
+    /// The labels that its alerts share.
+    pub labels: BTreeMap<String, String>,
+    /// Its key, by which its alerts belong together.
+    pub key: Option<String>,
+    /// Where the sender says that it is.
+    pub external_url: Option<String>,
+}
+
+static NO_HEADERS: BTreeMap<String, String> = BTreeMap::new();
+
+/// A body, and what was said beside it.
+#[derive(Debug, Clone, Copy)]
+pub struct Delivery<'a> {
+    /// The body, parsed.
+    pub body: &'a Value,
+    /// The body as it came.
+    pub raw: &'a [u8],
+    /// Headers by their names in lower case.
+    pub headers: &'a BTreeMap<String, String>,
+}
+
+impl<'a> Delivery<'a> {
+    /// A body of which nothing else is known.
+    pub fn plain(body: &'a Value, raw: &'a [u8]) -> Self {
+        Self { body, raw, headers: &NO_HEADERS }
+    }
+
+    /// The header called `name`.
+    fn header(&self, name: &str) -> Option<&'a str> {
+        self.headers.get(name).map(String::as_str)
+    }
 }
 
 /// A sender's format.
@@ -123,13 +205,19 @@ pub struct Normalised {
 /// is redacted and bounded; nothing panics, whatever the body holds.
 pub trait AlertSource: Send + Sync + std::fmt::Debug {
     /// The sender's name, as events carry it.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
-    /// Maps `body`, which was parsed from `raw`.
+    /// The name of its kind in the figures: one of a few, whatever callers say.
+    fn kind(&self) -> &'static str;
+
+    /// Whether the body has this sender's shape and no other's.
+    fn recognises(&self, delivery: &Delivery<'_>) -> bool;
+
+    /// Maps the delivery.
     ///
     /// # Errors
     /// When the body as a whole is none of this sender's.
-    fn normalise(&self, body: &Value, raw: &[u8], mapping: &Mapping<'_>) -> Result<Normalised, SourceError>;
+    fn normalise(&self, delivery: &Delivery<'_>, mapping: &Mapping<'_>) -> Result<Normalised, SourceError>;
 }
 
 /// What a value is, for people.

@@ -1,7 +1,7 @@
 //! Changes that were begun, as policy counts them: over all investigations and all replicas, and a
 //! restart forgets none.
 
-use crate::domain::{ActionId, InvestigationId, Target};
+use crate::domain::{ActionId, Effect, InvestigationId, Target};
 use jiff::Timestamp;
 
 /// A change that was begun.
@@ -17,6 +17,14 @@ pub struct BegunDeed {
     pub tool: String,
     /// The main object.
     pub target: Target,
+    /// What it does to the world.
+    pub effect: Effect,
+    /// The thing that the alert of its investigation is about: [`crate::domain::SreEvent::thing`].
+    pub thing: String,
+    /// The name of that alert.
+    pub alert: String,
+    /// Whether it was made; `None` while nobody knows.
+    pub made: Option<bool>,
     /// Whether it held; `None` while nobody knows.
     pub helped: Option<bool>,
 }

@@ -35,6 +35,8 @@ pub struct InvestigationFilter {
     pub route: Option<String>,
     /// Subject, exactly.
     pub subject: Option<String>,
+    /// Without those that were closed before.
+    pub not_closed_before: Option<Timestamp>,
     /// Rows older than the one that this cursor names.
     pub cursor: Option<String>,
     /// At most this many rows.

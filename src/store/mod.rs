@@ -11,6 +11,7 @@
 pub(crate) mod deeds;
 mod list;
 mod log;
+pub(crate) mod past;
 mod signal;
 pub mod sqlite;
 mod usage;
@@ -18,6 +19,7 @@ mod usage;
 pub use deeds::{BegunDeed, DeedCounts};
 pub use list::{ApprovalFilter, EventFilter, InvestigationFilter, Page};
 pub use log::{Due, KeptCheckpoint, Log, Logged};
+pub use past::{Fared, Past};
 pub use signal::{Signal, Waiting};
 pub use usage::{Figures, OpenRequest, Usage, UsageFilter, UsageRow, day_of};
 
@@ -407,6 +409,18 @@ pub trait StoreReader: Send + Sync {
         target: &Target,
         now: Timestamp,
     ) -> Result<DeedCounts, StoreError>;
+
+    /// What happened before to `thing` ([`SreEvent::thing`]); going down counts within `window`.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn past_of(&self, thing: &str, window: SignedDuration, now: Timestamp) -> Result<Past, StoreError>;
+
+    /// How changes fared against alerts of this name.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn fared(&self, alert: &str, now: Timestamp) -> Result<Fared, StoreError>;
 
     /// The names of all chains, `system` included, after `after` in order.
     ///

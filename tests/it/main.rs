@@ -7,6 +7,7 @@
 //! - [`approvals`]: questions to people, from the notice to what became of the answer
 //! - [`cli`]: the commands as people type them
 //! - [`policies`]: the tools of policy authors, and policies that change while the server runs
+//! - [`lifecycle`]: exceptions, questions under a changed policy, policies that are tried and promoted
 //! - [`budgets`]: what happens when the money runs out
 //! - [`conversation`]: what a model is told, request after request
 //! - [`summaries`]: what a cheap model condenses for a conversation
@@ -15,6 +16,7 @@
 //! - [`doctor`]: what is missing, how good a model is, and what it was told
 //! - [`jira`]: what is written into Jira is there once, whatever goes wrong on the way
 //! - [`silences`]: an alert is silenced once, and no longer than was agreed
+//! - [`trail`]: the audit trail for strangers, and the keys that sign it
 //! - [`replayed`]: a recorded investigation without a network
 //! - [`bad_input`]: what must not harm a running server
 //! - [`github`]: repositories, read by the real binary; and the server that they are read from
@@ -24,6 +26,7 @@
 //! - [`hostile`]: a model that is the attacker, judged by what the servers saw
 //! - [`faults`]: every named fault of a model has its test
 //! - [`peers`]: programs of others, Prometheus for one; run by `./tests/run`
+//! - [`senders`]: senders as they really call, and their credentials
 //! - [`figures`]: the figures of `docs/benchmarks.md`; run by `tests/bench/run`
 //! - [`support`]: the processes and servers that these need
 
@@ -51,6 +54,7 @@ mod custom;
 mod delivery;
 mod doctor;
 mod effects;
+mod facts;
 mod faults;
 mod figures;
 mod github;
@@ -58,12 +62,15 @@ mod github_acts;
 mod hostile;
 mod jira;
 mod layers;
+mod lifecycle;
 mod mcp;
 mod peers;
 mod policies;
 mod replayed;
 mod scenarios;
 mod secrets;
+mod senders;
 mod silences;
 mod summaries;
 mod support;
+mod trail;

@@ -6,7 +6,7 @@ use firewarden::config::Sources;
 use firewarden::domain::{Entity, Observation, Report, ReportVerdict};
 use firewarden::journal::{Body, chain, semantics};
 use firewarden::scenario::{Expected, ExpectedCause, World};
-use firewarden::sources::{AlertSource, Alertmanager, Mapping};
+use firewarden::sources::{AlertSource, Alertmanager, Delivery, Mapping};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -48,7 +48,7 @@ async fn investigate(name: &str) -> (Run, Expected) {
         redactor: &app.engine.redactor.load(),
         hmac_key: app.hmac_key(),
     };
-    let mapped = Alertmanager.normalise(&body, &bytes, &mapping).unwrap();
+    let mapped = Alertmanager.normalise(&Delivery::plain(&body, &bytes), &mapping).unwrap();
     let receipt = app.intake.accept("alertmanager", mapped).await.unwrap();
     let id = receipt.rows[0].job_id.unwrap();
     let view = loop {

@@ -1,14 +1,21 @@
 #!/usr/bin/env python3
-"""Verifies an export of firewarden's journal: python3 audit_verify.py DIR KEY [--partial]
+"""Verifies an export of firewarden's journal, or a checkpoint with its proof:
+
+    python3 audit_verify.py DIR KEY... [--partial] [--from-checkpoint FILE]
+    python3 audit_verify.py --checkpoint FILE KEY... [--from-checkpoint FILE]
+
+KEY is NAME+HASH+BASE64; after a rotation each key that held the log is named, oldest first.
 
 A second implementation, from docs/audit.md and the standards alone (RFC 6962, RFC 8032, RFC 8785, C2SP
 signed-note and tlog-checkpoint), with nothing but Python's standard library. It checks what needs no
-knowledge of firewarden: signatures, the tree, that checkpoints follow each other, that chains have no
+knowledge of firewarden: signatures, the tree, that checkpoints follow each other and each is signed by the
+key that held the log, that the log only grew since a checkpoint that somebody kept, that chains have no
 gaps, and that payloads are what was committed to. What entries may say is for `firewarden audit verify`.
 
 Exit 0: nothing is wrong. 1: something is; each line says what. 2: used wrongly.
 """
 
+import argparse
 import base64
 import hashlib
 import json
@@ -112,34 +119,76 @@ def key_of(text):
     return name, bytes.fromhex(digest), key[1:]
 
 
-def opened(note, key):
-    """The text of a note with exactly one signature, that of `key`."""
-    name, digest, public = key
+def opened(note, keys):
+    """The text of a note with exactly one signature, that of one of `keys`, and which."""
     text, separator, last = note.rpartition("\n\n")
     text += "\n"
     match = re.fullmatch("\u2014 ([^ \n]+) ([^ \n]+)\n", last)
     if not separator or not match:
         raise Wrong("it is no note with one signature")
     signature = unbase64(match.group(2))
-    if match.group(1) != name or signature[:4] != digest:
-        raise Wrong("another key signed it")
-    if not signed(public, text.encode(), signature[4:]):
-        raise Wrong("its text is not what was signed")
-    return text
+    for place, (name, digest, public) in enumerate(keys):
+        if match.group(1) == name and signature[:4] == digest:
+            if not signed(public, text.encode(), signature[4:]):
+                raise Wrong("its text is not what was signed")
+            return text, place
+    raise Wrong("another key signed it")
 
 
-def checkpoint_of(note, key):
-    """Size, root and the size before."""
+def checkpoint_of(note, keys):
+    """Size, root, the size before, and which key signed."""
     number = "(0|[1-9][0-9]*)"
-    text = opened(note, key)
+    text, place = opened(note, keys)
     match = re.fullmatch(f"([^\n]+)\n{number}\n([^\n]+)\ntime [^\n]+\nafter {number}\n", text)
-    if not match or match.group(1) != key[0]:
+    if not match or match.group(1) != keys[place][0]:
         raise Wrong("it is no checkpoint of this log")
     root = unbase64(match.group(3))
     size, after = int(match.group(2)), int(match.group(4))
     if len(root) != 32 or after >= size:
         raise Wrong("it is no checkpoint")
-    return size, root, after
+    return size, root, after, place
+
+
+def kept(path, keys):
+    """A checkpoint in a file, as a note or in the JSON that comes with it, and that JSON."""
+    with open(path, encoding="utf-8", newline="") as file:
+        text = file.read()
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        answer = {"note": text}
+    try:
+        return checkpoint_of(answer["note"], keys), answer
+    except (Wrong, KeyError, TypeError, AttributeError) as error:
+        raise Wrong(f"the checkpoint in {path} does not hold: {error}") from None
+
+
+def is_consistent(first, second, path, old, new):
+    """Whether a proof (RFC 9162, 2.1.4.2) shows that the longer list begins with the shorter one."""
+    node = lambda left, right: hashlib.sha256(b"\1" + left + right).digest()
+    if first == second:
+        return not path and old == new
+    if first & (first - 1) == 0:
+        path = [old, *path]
+    if not path:
+        return False
+    at, last = first - 1, second - 1
+    while at & 1:
+        at, last = at >> 1, last >> 1
+    of_old = of_new = path[0]
+    for other in path[1:]:
+        if last == 0:
+            return False
+        if at & 1 or at == last:
+            of_old, of_new = node(other, of_old), node(other, of_new)
+            while at and not at & 1:
+                at, last = at >> 1, last >> 1
+        else:
+            of_new = node(of_new, other)
+        at, last = at >> 1, last >> 1
+    return last == 0 and of_old == old and of_new == new
 
 
 # --- Merkle tree (RFC 6962) ---------------------------------------------------------------------------
@@ -292,9 +341,11 @@ def references(value):
 
 
 class Export:
-    def __init__(self, folder, key_text, partial):
-        self.folder, self.partial, self.key_text = folder, partial, key_text
-        self.key = key_of(key_text)
+    def __init__(self, folder, key_texts, partial, since):
+        self.folder, self.partial, self.key_texts, self.since = folder, partial, key_texts, since
+        self.keys = [key_of(text) for text in key_texts]
+        # By number in the system chain: which key handed the log on to which. By place in the log: the number.
+        self.rotations, self.handed_on, self.signers = {}, {}, []
         self.wrong, self.seen = [], {"key", "checkpoints", "log"}
         self.missing, self.declared, self.entries, self.payloads, self.left_out = [], set(), 0, 0, set()
 
@@ -315,10 +366,11 @@ class Export:
             note = read(line)["note"]
             if '{"note":' + string(note) + "}" != line:
                 raise Wrong("a checkpoint is not written as it is written there")
-            size, root, after = checkpoint_of(note, self.key)
+            size, root, after, signer = checkpoint_of(note, self.keys)
             if after != before or size <= before:
                 raise Wrong(f"the checkpoint of {size} entries does not follow that of {before}")
             signed_roots[size], before = root, size
+            self.signers.append((size, after, signer))
         return signed_roots
 
     def chain(self, name):
@@ -345,6 +397,8 @@ class Export:
     def payloads_of(self, place, chain, body):
         if chain == "system" and body["type"] == "PayloadsDeleted":
             self.declared.update(body["commitments"])
+        if chain == "system" and body["type"] == "KeyRotated":
+            self.rotations[int(place.rpartition(" ")[2])] = (body["before"], body["key"])
         for commitment, size in references(body):
             digits = commitment.removeprefix("sha256:")
             if not re.fullmatch("[0-9a-f]{64}", digits):
@@ -361,8 +415,24 @@ class Export:
             else:
                 self.payloads += 1
 
+    def keys_held(self):
+        """Each key took over where the one before said so, and signed from there on."""
+        holder, positions = self.key_texts[0], sorted(self.handed_on)
+        for count, position in enumerate(positions, 1):
+            before, holder_now = self.rotations[self.handed_on[position]]
+            if before != holder:
+                raise Wrong(f"the log is handed on by {before}, which did not hold it")
+            holder = holder_now
+            if count < len(self.key_texts) and self.key_texts[count] != holder:
+                raise Wrong(f"the log is handed on to {holder}, the key named for that is {self.key_texts[count]}")
+        if len(self.key_texts) > len(positions) + 1:
+            raise Wrong(f"the log was never handed on to {self.key_texts[len(positions) + 1]}")
+        for size, after, signer in self.signers:
+            if signer != sum(position <= after for position in positions):
+                raise Wrong(f"the checkpoint of {size} entries is signed by a key that did not hold the log then")
+
     def log(self, signed_roots, chains):
-        tree, lengths = Tree(), {}
+        tree, lengths, since = Tree(), {}, self.since
         for line in lines(self.path("log")):
             match = re.fullmatch("([^ ]+) ([1-9][0-9]*) (sha256:[0-9a-f]{64})", line)
             if not match:
@@ -376,8 +446,16 @@ class Export:
             elif chains[name] is not None and (seq > len(chains[name]) or chains[name][seq - 1] != digest):
                 self.wrong.append(f"log: {name} entry {seq} is missing or another one")
             tree.push(line.encode())
+            if name == "system" and seq in self.rotations:
+                self.handed_on[tree.size] = seq
+            if since and tree.size == since[0]:
+                if since[1] != tree.root():
+                    raise Wrong(f"the log does not begin with the {tree.size} entries of the checkpoint that was kept")
+                since = None
             if tree.size in signed_roots and signed_roots.pop(tree.size) != tree.root():
                 raise Wrong(f"the first {tree.size} entries do not give the root that was signed")
+        if since:
+            raise Wrong(f"{since[0]} entries were there when the checkpoint was kept, the log has {tree.size}")
         if signed_roots:
             raise Wrong(f"{max(signed_roots)} entries were signed, the log has {tree.size}")
         for name, hashes in chains.items():
@@ -394,8 +472,8 @@ class Export:
                 if inside not in self.seen:
                     self.wrong.append(f"{inside} belongs to nothing that was read")
         with open(self.path("key"), "rb") as file:
-            if file.read() != self.key_text.encode() + b"\n":
-                self.wrong.append("the file `key` names another key")
+            if file.read() != "".join(text + "\n" for text in self.key_texts).encode():
+                self.wrong.append("the file `key` names other keys")
 
     def verify(self):
         signed_roots = self.check("checkpoints", self.checkpoints) or {}
@@ -408,6 +486,7 @@ class Export:
                 self.seen.add(f"entries/{file}")
                 chains[name] = self.check("chains", lambda: self.chain(name))
         size = self.check("tree", lambda: self.log(signed_roots, chains)) or 0
+        self.check("signature", self.keys_held)
         if size != covered:
             self.wrong.append(f"tail: {size} entries, of which {covered} were signed")
         gone = [place for place, commitment in self.missing if commitment not in self.declared]
@@ -416,15 +495,45 @@ class Export:
         return size
 
 
+def proven(checkpoint, since, keys):
+    """Whether a checkpoint is signed and the log only grew since another one."""
+    (size, root, _, _), answer = kept(checkpoint, keys)
+    if since is None:
+        return f"signed, {size} lines", []
+    first, old = since[:2]
+    if first > size:
+        return "", [f"{first} entries were there before, now {size} are"]
+    consistency = answer.get("consistency")
+    if consistency is None and first != size:
+        return "", ["the proof is missing"]
+    try:
+        path = [unbase64(text) for text in consistency["proof"]] if consistency else []
+    except (Wrong, KeyError, TypeError, ValueError):
+        return "", ["the proof cannot be read"]
+    holds = len(path) <= 128 and is_consistent(first, size, path, old, root)
+    return f"{size} lines, grown from {first}", [] if holds else ["the log does not begin with what was kept"]
+
+
 def main(arguments):
-    partial = "--partial" in arguments
-    arguments = [argument for argument in arguments if argument != "--partial"]
-    if len(arguments) != 2 or not os.path.isdir(arguments[0]):
+    parser = argparse.ArgumentParser(usage=__doc__, add_help=False)
+    parser.add_argument("--partial", action="store_true")
+    parser.add_argument("--checkpoint")
+    parser.add_argument("--from-checkpoint")
+    parser.add_argument("named", nargs="+")
+    options = parser.parse_args(arguments)
+    folder, keys = (None, options.named) if options.checkpoint else (options.named[0], options.named[1:])
+    if not keys or folder and not os.path.isdir(folder):
         print(__doc__, file=sys.stderr)
         return 2
     try:
-        export = Export(arguments[0], arguments[1], partial)
-    except Wrong as error:
+        opening = [key_of(text) for text in keys]
+        since = options.from_checkpoint and kept(options.from_checkpoint, opening)[0]
+        if options.checkpoint:
+            told, wrong = proven(options.checkpoint, since, opening)
+            print("\n".join(filter(None, [told, *wrong, "FAIL" if wrong else "PASS"])))
+            return 1 if wrong else 0
+        export = Export(folder, keys, options.partial, since)
+    except (Wrong, OSError, UnicodeDecodeError) as error:
         print(error, file=sys.stderr)
         return 2
     size = export.verify()

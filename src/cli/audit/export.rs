@@ -5,8 +5,12 @@ use crate::audit::{Format, VerifierKey, leaf_text};
 use crate::cli::output::Output;
 use crate::cli::text::plural;
 use crate::cli::{Exit, Failure};
+use crate::domain::InvestigationId;
+use crate::engine::checkpoints::hole;
+use crate::engine::decision_log;
+use crate::engine::recorded::Inputs;
 use crate::journal::{Entry, chain::SYSTEM};
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -19,6 +23,17 @@ const PAGE: u32 = 500;
 /// The file of entries in the words of other systems.
 const EVENTS: &str = "events.jsonl";
 
+/// What of the journal is written, and how.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Wanted {
+    /// Only chains with an entry at or after this time.
+    pub(super) since: Option<Timestamp>,
+    /// Only these investigations, beside the system chain; none is all.
+    pub(super) only: Vec<InvestigationId>,
+    /// In whose words.
+    pub(super) format: Format,
+}
+
 /// Writes the journal of `store` into the folder `out`, as far as its last checkpoint covers it.
 ///
 /// # Errors
@@ -26,33 +41,32 @@ const EVENTS: &str = "events.jsonl";
 /// a hole.
 pub(super) async fn run(
     store: &dyn Store,
-    key: Option<VerifierKey>,
+    keys: &[VerifierKey],
     out: &Path,
-    since: Option<Timestamp>,
-    format: Format,
+    wanted: &Wanted,
     told: &Output,
 ) -> Result<Exit, Failure> {
     let (_, checkpoint) = super::checkpoint::last(store).await?;
-    let key = key.ok_or_else(|| {
-        Failure::does_not_load("the signing key's file is missing", "`audit.signing_key` in the configuration names it")
-    })?;
+    if keys.is_empty() {
+        let help = "`audit.signing_key` in the configuration names it";
+        return Err(Failure::does_not_load("the signing key's file is missing", help));
+    }
     let folder = Target::new(out)?;
     let export = Writing { store, folder, size: checkpoint.size, origin: checkpoint.origin };
     let lengths = export.lengths().await?;
-    let chosen = export.chosen(&lengths, since).await?;
-    let written = match format {
-        Format::Jsonl => export.whole(&key, &lengths, &chosen).await?,
-        format => export.events(format, since).await?,
+    let chosen = export.chosen(&lengths, wanted).await?;
+    let written = match wanted.format {
+        Format::Jsonl => plural(export.whole(keys, &lengths, &chosen).await?, "entry"),
+        format => {
+            let word = if format == Format::Opa { "decision" } else { "entry" };
+            plural(export.events(format, wanted.since, &chosen).await?, word)
+        }
     };
-    told.line(&format!(
-        "{} of {} in {}",
-        plural(written, "entry"),
-        plural(chosen.len() as u64, "chain"),
-        out.display()
-    ))?;
-    if format == Format::Jsonl {
+    told.line(&format!("{written} of {} in {}", plural(chosen.len() as u64, "chain"), out.display()))?;
+    if wanted.format == Format::Jsonl {
         let partial = if chosen.len() < lengths.len() { " --partial" } else { "" };
-        told.line(&format!("firewarden audit verify --export {} --key {key}{partial}", out.display()))?;
+        let keys: String = keys.iter().map(|key| format!(" --key {key}")).collect();
+        told.line(&format!("firewarden audit verify --export {}{keys}{partial}", out.display()))?;
     }
     Ok(Exit::Fine)
 }
@@ -137,16 +151,20 @@ impl Writing<'_> {
         Ok(lengths)
     }
 
-    /// Chains with an entry at or after `since`, and always that which says what was deleted.
-    async fn chosen(
-        &self,
-        lengths: &BTreeMap<String, u64>,
-        since: Option<Timestamp>,
-    ) -> Result<BTreeSet<String>, Failure> {
+    /// The chains that are wanted, and always that which says what was deleted and by which policies was
+    /// decided.
+    async fn chosen(&self, lengths: &BTreeMap<String, u64>, wanted: &Wanted) -> Result<BTreeSet<String>, Failure> {
         let mut chosen = BTreeSet::new();
+        let only: BTreeSet<String> = wanted.only.iter().map(InvestigationId::to_string).collect();
+        if let Some(unknown) = only.iter().find(|id| !lengths.contains_key(*id)) {
+            let help =
+                "`firewarden investigations list` shows what there is; what was just opened is signed in a moment";
+            return Err(Failure::usage(format!("the last checkpoint covers no {unknown}"), help));
+        }
         for (chain, length) in lengths {
             let last = self.store.entries(chain, length.saturating_sub(1), 1).await?;
-            let fits = since.is_none_or(|since| last.iter().any(|entry| entry.at >= since));
+            let fits = wanted.since.is_none_or(|since| last.iter().any(|entry| entry.at >= since));
+            let fits = fits && (only.is_empty() || only.contains(chain));
             if fits || chain == SYSTEM {
                 chosen.insert(chain.clone());
             }
@@ -157,7 +175,7 @@ impl Writing<'_> {
     /// Everything that is needed to verify the chosen chains.
     async fn whole(
         &self,
-        key: &VerifierKey,
+        keys: &[VerifierKey],
         lengths: &BTreeMap<String, u64>,
         chosen: &BTreeSet<String>,
     ) -> Result<u64, Failure> {
@@ -165,7 +183,9 @@ impl Writing<'_> {
             file.write_all(line).and_then(|()| file.write_all(b"\n")).map_err(failed(&self.folder.0))
         };
         let mut file = self.folder.file(KEY)?;
-        write(&mut file, key.to_string().as_bytes())?;
+        for key in keys {
+            write(&mut file, key.to_string().as_bytes())?;
+        }
         file.flush()?;
         let mut file = self.folder.file(CHECKPOINTS)?;
         let mut after = 0;
@@ -221,21 +241,30 @@ impl Writing<'_> {
     }
 
     /// Entries in the words of another system, in the order of the log.
-    async fn events(&self, format: Format, since: Option<Timestamp>) -> Result<u64, Failure> {
+    async fn events(
+        &self,
+        format: Format,
+        since: Option<Timestamp>,
+        chosen: &BTreeSet<String>,
+    ) -> Result<u64, Failure> {
         let mut file = self.folder.file(EVENTS)?;
+        let mut inputs = Inputs::default();
         let (mut after, mut written) = (0, 0);
         while after < self.size {
             let page = self.store.log(after, PAGE).await?;
             if page.is_empty() {
                 return Err(hole(after + 1).into());
             }
-            for line in page.iter().filter(|line| line.position <= self.size) {
+            let covered = page.iter().filter(|line| line.position <= self.size);
+            for line in covered.filter(|line| chosen.contains(&line.chain)) {
                 let entry = self.store.entries(&line.chain, line.seq.saturating_sub(1), 1).await?.pop();
                 let entry = entry.filter(|entry| entry.seq == line.seq).ok_or_else(|| hole(line.position))?;
                 if since.is_none_or(|since| entry.at >= since) {
-                    let told = format.entry(&entry, line.position, &self.origin).map_err(Failure::internal)?;
-                    writeln!(file, "{told}").map_err(failed(&self.folder.0))?;
-                    written += 1;
+                    let of = (line.position, self.origin.as_str());
+                    for told in decision_log::told(self.store, &mut inputs, format, &entry, of).await? {
+                        writeln!(file, "{told}").map_err(failed(&self.folder.0))?;
+                        written += 1;
+                    }
                 }
             }
             after = page.last().map_or(self.size, |line| line.position);
@@ -243,9 +272,4 @@ impl Writing<'_> {
         file.flush()?;
         Ok(written)
     }
-}
-
-fn hole(position: u64) -> StoreError {
-    let why = "it is missing".to_owned();
-    StoreError::Corrupt { what: format!("line {position} of the log"), place: "the store".into(), why }
 }

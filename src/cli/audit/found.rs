@@ -26,6 +26,8 @@ pub enum Check {
     Policies,
     /// What was done may be done.
     Semantics,
+    /// Input and policies give the answer that was recorded.
+    Decisions,
     /// What nobody signed yet.
     UnsignedTail,
 }
@@ -40,6 +42,7 @@ impl Check {
             Self::Payloads => "payloads",
             Self::Policies => "policies",
             Self::Semantics => "semantics",
+            Self::Decisions => "decisions",
             Self::UnsignedTail => "unsigned tail",
         }
     }
@@ -85,8 +88,13 @@ pub struct Audit {
     pub checkpoints: u64,
     /// When the first one was made.
     pub first_checkpoint_at: Option<Timestamp>,
+    /// How often one key handed the log on to another.
+    pub rotations: u64,
     /// Checkpoints that others remember and that were compared.
     pub witnessed: u64,
+    /// Size and time of the checkpoint that the caller kept: the log only grew since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grew_since: Option<(u64, Timestamp)>,
     /// Lines of the log.
     pub leaves: u64,
     /// Chains that were read.
@@ -107,6 +115,10 @@ pub struct Audit {
     pub payloads_missing: u64,
     /// Bundles of policies that are what decided.
     pub policies: u64,
+    /// Decisions that were made again from input and policies, and are the same.
+    pub decisions: u64,
+    /// Decisions that could not be made again, by reason.
+    pub decisions_not_made_again: BTreeMap<&'static str, u64>,
     /// Calls that were made, each behind an allowing ruling.
     pub reads: u64,
     /// Changes that were begun, each behind a decision about exactly that.
@@ -129,6 +141,15 @@ impl Audit {
         }
     }
 
+    /// How many decisions were made again, and why others were not.
+    fn made_again(&self) -> String {
+        let cannot: u64 = self.decisions_not_made_again.values().sum();
+        let all = self.decisions + cannot + self.failed.get(&Check::Decisions).copied().unwrap_or(0);
+        let why = self.decisions_not_made_again.iter().map(|(why, n)| format!("{n} not: {why}"));
+        let why: String = why.map(|why| format!("; {why}")).collect();
+        format!("{} of {} made again, alike{why}", self.decisions, plural(all, "decision"))
+    }
+
     /// For people.
     pub fn lines(&self) -> Vec<String> {
         let row = |check: Check, figures: String, holds: &str| match self.failed.get(&check) {
@@ -140,6 +161,10 @@ impl Audit {
             None => "no checkpoint yet".to_owned(),
             Some(last) => format!("{}, size {}, {}, key {}", line(&last.origin, 60), last.size, last.at, last.key),
         };
+        let signature = match self.rotations {
+            0 => signature,
+            some => format!("{signature}, handed on {}", n(some, "time")),
+        };
         let root = self.checkpoint.as_ref().map_or(String::new(), |last| format!(", root {}", last.root));
         let oldest = self.first_checkpoint_at.map_or(String::new(), |at| format!(" (the oldest of {at})"));
         let earlier = n(self.checkpoints.saturating_sub(1), "earlier checkpoint");
@@ -147,6 +172,7 @@ impl Audit {
             0 => String::new(),
             some => format!(", {some} that others remember"),
         };
+        let grew = self.grew_since.map_or(String::new(), |(size, at)| format!(", grew only since {size} of {at}"));
         let left_out = match self.left_out {
             0 => String::new(),
             some => format!("; {} of the log left out", n(some, "chain")),
@@ -166,11 +192,12 @@ impl Audit {
         let mut lines = vec![
             row(Check::Signature, signature, ""),
             row(Check::Tree, format!("{}{root}", n(self.leaves, "line")), ""),
-            row(Check::Consistency, format!("with {earlier}{oldest}{witnessed}"), ""),
+            row(Check::Consistency, format!("with {earlier}{oldest}{witnessed}{grew}"), ""),
             row(Check::Chains, chains, ", no gaps"),
             row(Check::Payloads, payloads, ""),
             row(Check::Policies, n(self.policies, "bundle"), ", digests match"),
             row(Check::Semantics, semantics, ": each allowed by a ruling, one result each"),
+            row(Check::Decisions, self.made_again(), ""),
             row(Check::UnsignedTail, n(self.unsigned_tail, "entry"), ""),
         ];
         lines.extend(self.failures.iter().map(|f| {

@@ -22,11 +22,12 @@ pub trait Ledger: Sync {
     async fn checkpoints(&self, after: u64, limit: u32) -> Result<Vec<KeptCheckpoint>, StoreError>;
     /// Somebody may append while it is read.
     fn is_live(&self) -> bool;
-    /// What is there and belongs to nothing that was read.
+    /// What is there and belongs to nothing that was read. Where it was read in part, only what is neither a
+    /// chain nor a payload.
     ///
     /// # Errors
     /// When it cannot be listed.
-    fn strays(&self) -> Result<Vec<String>, StoreError> {
+    fn strays(&self, _in_part: bool) -> Result<Vec<String>, StoreError> {
         Ok(vec![])
     }
 }

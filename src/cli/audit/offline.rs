@@ -1,7 +1,7 @@
 //! An export as a ledger: without a database, and trusting nothing in it.
 //!
 //! ```text
-//! key                     who signed, for people: what counts is the key that the caller names
+//! key                     who signed, oldest first, for people: what counts are the keys that the caller names
 //! checkpoints             one {"note":"…"} a line
 //! log                     one line for each entry: chain, number, hash
 //! entries/CHAIN.jsonl     one entry a line, as canonical JSON with numbers as they were written
@@ -12,7 +12,7 @@
 
 use super::files::Files;
 use super::ledger::Ledger;
-use crate::audit::{Checkpoint, leaf_text};
+use crate::audit::{Checkpoint, VerifierKey, leaf_text};
 use crate::domain::{BlobRef, Digest, canonical};
 use crate::journal::{Entry, Head};
 use crate::store::{KeptCheckpoint, Logged, StoreError};
@@ -26,6 +26,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 const MAX_LINE: u64 = 64 << 20;
 /// Largest payload with its salt: what is kept of an observation is far below it.
 const MAX_PAYLOAD: u64 = 256 << 20;
+
+/// Largest file of keys.
+const MAX_KEYS: u64 = 1 << 16;
 
 /// The files beside entries and payloads.
 pub(super) const KEY: &str = "key";
@@ -66,15 +69,15 @@ struct Cursor<'a> {
 /// An export.
 pub struct Export<'a> {
     files: &'a dyn Files,
-    /// The key that the caller names.
-    key: String,
+    /// The keys that the caller names, one a line.
+    keys: String,
     cursor: Mutex<Option<Cursor<'a>>>,
     known: Mutex<BTreeSet<String>>,
 }
 
 impl std::fmt::Debug for Export<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Export").field("key", &self.key).finish_non_exhaustive()
+        f.debug_struct("Export").field("keys", &self.keys).finish_non_exhaustive()
     }
 }
 
@@ -87,9 +90,10 @@ fn corrupt(what: impl Into<String>, why: impl std::fmt::Display) -> StoreError {
 }
 
 impl<'a> Export<'a> {
-    /// The export in `files`, which the caller holds for one of the owner of `key`.
-    pub fn new(files: &'a dyn Files, key: impl Into<String>) -> Self {
-        Self { files, key: key.into(), cursor: Mutex::new(None), known: Mutex::default() }
+    /// The export in `files`, which the caller holds for one of the owner of `keys`, oldest first.
+    pub fn new(files: &'a dyn Files, keys: &[VerifierKey]) -> Self {
+        let keys = keys.iter().map(|key| format!("{key}\n")).collect();
+        Self { files, keys, cursor: Mutex::new(None), known: Mutex::default() }
     }
 
     /// Lines of `name` after `after`, at most `limit`, without their ends.
@@ -240,20 +244,21 @@ impl Ledger for Export<'_> {
         false
     }
 
-    fn strays(&self) -> Result<Vec<String>, StoreError> {
+    fn strays(&self, in_part: bool) -> Result<Vec<String>, StoreError> {
         let known = held(&self.known);
         let names = self.files.names().map_err(|error| corrupt("the list of files", error))?;
         let mut strays: Vec<String> = names
             .into_iter()
             .filter(|name| name != KEY && !known.contains(name))
+            .filter(|name| !in_part || !(name.starts_with("entries/") || name.starts_with("payload/")))
             .map(|name| format!("the file {name}"))
             .collect();
         // Who only reads the file must not be told of another key than the one that counts.
         let mut named = String::new();
         if let Some(reader) = self.files.open(KEY).map_err(|error| corrupt(KEY, error))? {
-            let read = reader.take(4_096).read_to_string(&mut named);
-            if read.is_err() || named != format!("{}\n", self.key) {
-                strays.push("the key in the file `key`".into());
+            let read = reader.take(MAX_KEYS).read_to_string(&mut named);
+            if read.is_err() || named != self.keys {
+                strays.push("what the file `key` names, which is not what was given,".into());
             }
         } else {
             strays.push("an export without its file `key`".into());

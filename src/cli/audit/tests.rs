@@ -1,4 +1,6 @@
+mod decisions;
 mod exported;
+mod keys;
 mod tampering;
 
 use super::found::{Audit, Check};
@@ -28,7 +30,7 @@ fn signer() -> Signer {
 }
 
 fn terms() -> Terms {
-    Terms { key: Some(signer().key().clone()), ..Terms::default() }
+    Terms { keys: vec![signer().key().clone()], ..Terms::default() }
 }
 
 async fn verify(memory: &Memory) -> Result<Audit, StoreError> {
@@ -133,28 +135,33 @@ fn ruling(verdict: Verdict) -> Ruling {
         verdict,
         reasons: vec![],
         requirements: vec![],
+        exceptions: vec![],
         expires_s: None,
         duties: Default::default(),
         for_model: None,
-        policy: PolicyRef { digest: Digest::of("p"), bundle: "b".into() },
+        policy: PolicyRef { digest: bundle().digest(), bundle: "b@1".into() },
         input_digest: Digest::of("i"),
         error: None,
     }
 }
 
+/// What was judged, in these tests.
+const INPUT: &str = r#"{"of":"a test"}"#;
+
 /// What firewarden writes of one investigation.
 fn bodies(read: Verdict, mut keep: impl FnMut(&str) -> BlobRef) -> Vec<Body> {
     let mut opening = event("A", "d");
     opening.raw = keep("raw");
-    let input = keep("input");
+    let input = keep(INPUT);
     let mut bodies = vec![];
     let decision = RiskDecision {
         id: DecisionId::new(Uuid::from_u128(1)),
         level: Risk::Low,
         reasons: vec![],
+        exceptions: vec![],
         obligations: vec![],
         policy: ruling(Verdict::Allow).policy,
-        input_digest: Digest::of("i"),
+        input_digest: crate::policy::input_digest(&serde_json::from_str(INPUT).unwrap()).unwrap(),
         error: None,
     };
     bodies.push(Body::EventReceived {
@@ -196,6 +203,7 @@ fn bodies(read: Verdict, mut keep: impl FnMut(&str) -> BlobRef) -> Vec<Body> {
         truncated: false,
         redacted: 0,
         duration_ms: 1,
+        instructions: vec![],
     });
     let report = keep("report");
     bodies.push(Body::Reported {
@@ -224,6 +232,7 @@ fn started(mut keep: impl FnMut(&str) -> BlobRef) -> Body {
         prompts: Digest::of("p"),
         tools: Digest::of("t"),
         bundle: Some(keep(&serde_json::to_string(&bundle()).unwrap())),
+        governing: Default::default(),
     })
 }
 

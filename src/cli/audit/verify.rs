@@ -1,34 +1,36 @@
-//! Walks the whole journal: checkpoints, chains, payloads, semantics, and the log with its tree.
+//! Walks the whole journal: checkpoints, chains, payloads, semantics; then the log ([`super::lines`]).
 
+use super::decisions::Decisions;
 use super::found::{Audit, Check, Signed};
 use super::ledger::Ledger;
+use super::signed::{self, Signatures};
 use crate::audit::bundle::KeptBundle;
 use crate::audit::checkpoint::Witnessed;
-use crate::audit::{Checkpoint, Frontier, Hash, VerifierKey, leaf_text, merkle};
-use crate::domain::{Clock as _, Digest};
-use crate::edge::SystemClock;
+use crate::audit::{Checkpoint, Hash, VerifierKey};
+use crate::domain::{Digest, InvestigationId};
 use crate::journal::chain::{SYSTEM, follow};
 use crate::journal::{Body, Entry, Head, semantics};
-use crate::store::{Logged, StoreError};
-use jiff::SignedDuration;
+use crate::store::StoreError;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Rows that are read at once.
-const PAGE: u32 = 500;
-/// Entries that may wait for their checkpoint in a store: those of two, and what a crash leaves.
-const WAITING: u64 = 512;
-/// Beside a writer, any number may wait that was written within this time.
-const FRESH: SignedDuration = SignedDuration::from_secs(60);
-
+pub(super) const PAGE: u32 = 500;
 /// What the caller knows, and what he puts up with.
 #[derive(Debug, Clone, Default)]
 pub struct Terms {
-    /// Whose signature counts. Without one, checkpoints are no proof.
-    pub key: Option<VerifierKey>,
+    /// Whose signatures count, in the order in which each took over from the one before. Without any,
+    /// checkpoints are no proof.
+    pub keys: Vec<VerifierKey>,
     /// What others remember of the log.
     pub witnessed: Vec<Witnessed>,
+    /// A checkpoint that the caller kept: the log only grew since.
+    pub since: Option<Checkpoint>,
     /// Chains may be left out.
     pub partial: bool,
+    /// Only this investigation, beside the system chain.
+    pub only: Option<InvestigationId>,
+    /// Decisions are not made again.
+    pub skip_decisions: bool,
 }
 
 /// Verifies what `ledger` holds.
@@ -36,15 +38,25 @@ pub struct Terms {
 /// # Errors
 /// When it does not answer. What is damaged is no error but a finding.
 pub async fn verify(ledger: &dyn Ledger, terms: &Terms) -> Result<Audit, StoreError> {
-    let mut walk =
-        Walk { ledger, terms, audit: Audit::default(), read: BTreeMap::new(), gone: vec![], declared: BTreeSet::new() };
+    let mut walk = Walk {
+        ledger,
+        terms,
+        audit: Audit::default(),
+        read: BTreeMap::new(),
+        gone: vec![],
+        declared: BTreeSet::new(),
+        signatures: Signatures::default(),
+        decisions: Decisions::default(),
+    };
     // What is appended from here on waits for checkpoints that are not read any more.
     let length = ledger.length().await?;
     let signed = walk.checkpoints().await?;
     walk.chains().await?;
     walk.log(&signed, length).await?;
+    let covered = signed.last_key_value().map_or(0, |(size, _)| *size);
+    walk.signatures.check(&terms.keys, covered, &mut walk.audit);
     walk.declared();
-    for stray in ledger.strays()? {
+    for stray in ledger.strays(terms.only.is_some())? {
         walk.audit.fail(Check::Payloads, "", None, format!("{stray} belongs to nothing that was read"));
     }
     let mut audit = walk.audit;
@@ -54,20 +66,22 @@ pub async fn verify(ledger: &dyn Ledger, terms: &Terms) -> Result<Audit, StoreEr
 
 /// A chain as it was read.
 #[derive(Default)]
-struct Read {
-    hashes: Vec<Digest>,
-    broken: bool,
+pub(super) struct Read {
+    pub(super) hashes: Vec<Digest>,
+    pub(super) broken: bool,
 }
 
-struct Walk<'a> {
-    ledger: &'a dyn Ledger,
-    terms: &'a Terms,
-    audit: Audit,
-    read: BTreeMap<String, Read>,
+pub(super) struct Walk<'a> {
+    pub(super) ledger: &'a dyn Ledger,
+    pub(super) terms: &'a Terms,
+    pub(super) audit: Audit,
+    pub(super) read: BTreeMap<String, Read>,
     /// Payloads that are not there: chain, entry, commitment.
     gone: Vec<(String, u64, Digest)>,
     /// Payloads of which an entry says that they were deleted.
     declared: BTreeSet<Digest>,
+    pub(super) signatures: Signatures,
+    decisions: Decisions,
 }
 
 impl Walk<'_> {
@@ -88,13 +102,13 @@ impl Walk<'_> {
             let Some(last) = page.last() else { break };
             after = last.size;
             for kept in &page {
-                let Some(key) = &self.terms.key else {
+                if self.terms.keys.is_empty() {
                     strangers += 1;
                     continue;
-                };
-                let checkpoint = match Checkpoint::open(&kept.note, key) {
-                    Ok(checkpoint) if checkpoint.size == kept.size => checkpoint,
-                    Ok(checkpoint) => {
+                }
+                let (checkpoint, signer) = match signed::opened(&kept.note, &self.terms.keys) {
+                    Ok((checkpoint, signer)) if checkpoint.size == kept.size => (checkpoint, signer),
+                    Ok((checkpoint, _)) => {
                         let what =
                             format!("the checkpoint of {} entries is kept as one of {}", checkpoint.size, kept.size);
                         self.audit.fail(Check::Signature, "", None, what);
@@ -114,11 +128,12 @@ impl Walk<'_> {
                     self.audit.fail(Check::Consistency, "", None, what);
                 }
                 before = checkpoint.size;
+                self.signatures.signed(&checkpoint, signer);
                 self.audit.checkpoints += 1;
                 self.audit.first_checkpoint_at.get_or_insert(checkpoint.at);
                 self.audit.checkpoint = Some(Signed {
                     origin: checkpoint.origin.clone(),
-                    key: key.short(),
+                    key: self.terms.keys.get(signer).map(VerifierKey::short).unwrap_or_default(),
                     size: checkpoint.size,
                     root: checkpoint.root_text(),
                     at: checkpoint.at,
@@ -134,15 +149,25 @@ impl Walk<'_> {
     }
 
     async fn chains(&mut self) -> Result<(), StoreError> {
+        let only = self.terms.only.map(|id| id.to_string());
+        let mut listed: Vec<(String, Head)> = vec![];
         let mut after = String::new();
         loop {
             let page = self.ledger.chains(&after, PAGE).await?;
-            let Some((last, _)) = page.last() else { return Ok(()) };
+            let Some((last, _)) = page.last() else { break };
             after.clone_from(last);
-            for (chain, head) in &page {
-                self.chain(chain, head).await?;
-            }
+            let wanted = |chain: &str| chain == SYSTEM || only.as_ref().is_none_or(|only| only == chain);
+            listed.extend(page.into_iter().filter(|(chain, _)| wanted(chain)));
         }
+        // The system chain says by which policies the others were decided.
+        listed.sort_by(|a, b| (a.0 != SYSTEM, &a.0).cmp(&(b.0 != SYSTEM, &b.0)));
+        for (chain, head) in &listed {
+            self.chain(chain, head).await?;
+        }
+        if let Some(only) = only.filter(|only| !self.read.contains_key(only)) {
+            self.audit.fail(Check::Chains, &only, None, "is nowhere in this journal");
+        }
+        Ok(())
     }
 
     async fn chain(&mut self, chain: &str, listed: &Head) -> Result<(), StoreError> {
@@ -181,7 +206,10 @@ impl Walk<'_> {
                 self.payloads(&entry).await?;
                 read.hashes.push(entry.hash.clone());
                 // The system chain has no semantics, and no end.
-                if chain != SYSTEM {
+                if chain == SYSTEM {
+                    self.decisions.governed_by(&entry);
+                    self.signatures.handed_on(&entry);
+                } else {
                     entries.push(entry);
                 }
             }
@@ -193,6 +221,10 @@ impl Walk<'_> {
         }
         if chain != SYSTEM {
             self.semantics(chain, &entries, read.broken);
+            match self.terms.skip_decisions {
+                true => self.decisions.skip(&entries, &mut self.audit),
+                false => self.decisions.check(self.ledger, &entries, &mut self.audit).await?,
+            }
         }
         self.read.insert(chain.to_owned(), read);
         Ok(())
@@ -275,162 +307,6 @@ impl Walk<'_> {
                 let what = format!("its payload {name}… is missing, and no entry says that it was deleted");
                 self.audit.fail(Check::Payloads, &chain, Some(seq), what);
             }
-        }
-    }
-
-    /// The log holds every entry that was read, once and in order, and gives the roots that were signed.
-    async fn log(&mut self, signed: &BTreeMap<u64, Hash>, length: u64) -> Result<(), StoreError> {
-        let mut tree = Tree { frontier: Frontier::default(), signed, told: false };
-        let mut lengths: BTreeMap<String, u64> = BTreeMap::new();
-        let mut left_out: BTreeSet<String> = BTreeSet::new();
-        let mut witnessed: Vec<Witnessed> = self.terms.witnessed.clone();
-        let last = signed.last_key_value().map_or(0, |(size, _)| *size);
-        let mut waits_longest: Option<(String, u64)> = None;
-        'log: loop {
-            let page = match self.ledger.log(tree.frontier.size(), PAGE).await {
-                Ok(page) => page,
-                Err(StoreError::Corrupt { what, why, .. }) => {
-                    self.audit.fail(Check::Tree, "", None, format!("{what} cannot be read: {why}"));
-                    break;
-                }
-                Err(error) => return Err(error),
-            };
-            if page.is_empty() {
-                break;
-            }
-            for line in page {
-                let position = tree.frontier.size() + 1;
-                let Some(hash) = line.hash.as_ref().filter(|_| line.position == position) else {
-                    let what = match line.position == position {
-                        true => format!(
-                            "line {position} of the log names entry {} of {}, which is missing",
-                            line.seq, line.chain
-                        ),
-                        false => format!("line {position} of the log is missing"),
-                    };
-                    self.audit.fail(Check::Tree, "", None, what);
-                    break 'log;
-                };
-                if position == last + 1 {
-                    waits_longest = Some((line.chain.clone(), line.seq));
-                }
-                self.line(&line, hash, &mut lengths, &mut left_out);
-                tree.push(&line, hash, &mut self.audit);
-                let size = tree.frontier.size();
-                let here = |seen: &Witnessed| seen.size == size;
-                if witnessed.iter().any(here) {
-                    let root = tree.frontier.root();
-                    let (right, wrong): (Vec<&Witnessed>, Vec<&Witnessed>) =
-                        witnessed.iter().filter(|seen| here(seen)).partition(|seen| seen.root == root);
-                    self.audit.witnessed += right.len() as u64;
-                    for _ in wrong {
-                        let what = format!("others remember another root over the first {size} entries");
-                        self.audit.fail(Check::Consistency, "", None, what);
-                    }
-                    witnessed.retain(|seen| !here(seen));
-                }
-            }
-        }
-        let size = tree.frontier.size();
-        self.audit.leaves = size;
-        for seen in witnessed {
-            let what = format!("others remember {} entries, the log has {size}", seen.size);
-            self.audit.fail(Check::Consistency, "", None, what);
-        }
-        if last > size {
-            let what = format!("{last} entries were signed, the log has {size}: its end is missing");
-            self.audit.fail(Check::Tree, "", None, what);
-        }
-        for (chain, read) in &self.read {
-            let logged = lengths.get(chain).copied().unwrap_or(0);
-            if !read.broken && (read.hashes.len() as u64) > logged {
-                self.audit.fail(Check::Chains, chain, Some(logged + 1), "stands in no line of the log");
-            }
-        }
-        self.audit.left_out = left_out.len() as u64;
-        self.audit.unsigned_tail = size.min(length).saturating_sub(last);
-        let live = self.ledger.is_live();
-        let tolerated = if live { WAITING } else { 0 };
-        if self.audit.unsigned_tail > tolerated && !(live && self.is_fresh(waits_longest).await?) {
-            let what = format!("{} entries were never signed; at most {tolerated} may wait", self.audit.unsigned_tail);
-            self.audit.fail(Check::UnsignedTail, "", None, what);
-        }
-        Ok(())
-    }
-
-    /// Whether the entry was written so lately that whoever writes may just not have signed it yet: in a
-    /// storm of alerts many are.
-    async fn is_fresh(&self, entry: Option<(String, u64)>) -> Result<bool, StoreError> {
-        let Some((chain, seq)) = entry else { return Ok(false) };
-        let found = self.ledger.entries(&chain, seq.saturating_sub(1), 1).await?;
-        Ok(found.first().is_some_and(|entry| SystemClock.now().duration_since(entry.at) < FRESH))
-    }
-
-    /// A line names the next entry of its chain, and that is the one that was read.
-    fn line(
-        &mut self,
-        line: &Logged,
-        hash: &Digest,
-        lengths: &mut BTreeMap<String, u64>,
-        left_out: &mut BTreeSet<String>,
-    ) {
-        let position = line.position;
-        let length = lengths.entry(line.chain.clone()).or_default();
-        if line.seq != *length + 1 {
-            let what = format!("line {position} of the log names entry {} of {} behind {length}", line.seq, line.chain);
-            self.audit.fail(Check::Tree, "", None, what);
-        }
-        *length = line.seq;
-        let place = usize::try_from(line.seq).unwrap_or(usize::MAX).saturating_sub(1);
-        match self.read.get(&line.chain) {
-            // What breaks it was told already.
-            Some(read) if read.broken => {}
-            Some(read) => match read.hashes.get(place) {
-                Some(own) if own == hash => {}
-                Some(_) => {
-                    let what = format!("is not the one that line {position} of the log names");
-                    self.audit.fail(Check::Chains, &line.chain, Some(line.seq), what);
-                }
-                // Appended while this was read.
-                None if self.ledger.is_live() => {}
-                None => {
-                    let what = format!("is missing; line {position} of the log names it");
-                    self.audit.fail(Check::Chains, &line.chain, Some(line.seq), what);
-                }
-            },
-            // Opened while this was read.
-            None if self.ledger.is_live() => {}
-            None if self.terms.partial => {
-                left_out.insert(line.chain.clone());
-            }
-            None => {
-                if left_out.insert(line.chain.clone()) {
-                    self.audit.fail(Check::Chains, &line.chain, Some(line.seq), "is missing with its whole chain");
-                }
-            }
-        }
-    }
-}
-
-/// The tree as it grows along the log.
-struct Tree<'a> {
-    frontier: Frontier,
-    signed: &'a BTreeMap<u64, Hash>,
-    told: bool,
-}
-
-impl Tree<'_> {
-    fn push(&mut self, line: &Logged, hash: &Digest, audit: &mut Audit) {
-        let from = self.frontier.size();
-        self.frontier.push(merkle::leaf(leaf_text(&line.chain, line.seq, hash).as_bytes()));
-        let size = self.frontier.size();
-        let Some(root) = self.signed.get(&size) else { return };
-        // What is wrong once stays wrong in every later root.
-        if *root != self.frontier.root() && !self.told {
-            self.told = true;
-            let sound = self.signed.range(..=from).next_back().map_or(0, |(size, _)| *size);
-            let what = format!("the first {size} entries do not give the root that was signed; the first {sound} do");
-            audit.fail(Check::Tree, "", None, what);
         }
     }
 }

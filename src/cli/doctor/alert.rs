@@ -67,7 +67,7 @@ fn reader(session: &Session, config: &Config) -> Result<Client, Failure> {
 
 /// The credential that Alertmanager would show.
 fn intake_token(config: &Config) -> Option<Secret> {
-    let of = |source: &str| config.intake.tokens.iter().find(|token| token.source == source);
+    let of = |source: &str| config.intake.tokens.iter().find(|token| token.signed.is_none() && token.source == source);
     of("alertmanager").or_else(|| of("*")).map(|token| token.token.clone())
 }
 

@@ -4,7 +4,7 @@ use super::super::text::block;
 use super::super::{Exit, Failure, Written, output::Format, session::Session};
 use super::{document, past, policy};
 use crate::domain::{DecisionId, Verdict};
-use crate::policy::{BadInput, Explanation, InputKind};
+use crate::policy::{BadInput, Explanation, InputKind, fits};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -61,7 +61,7 @@ async fn input(session: &Session, asked: &Asked) -> Result<(DecisionId, Value, O
     match (&asked.decision, &asked.input) {
         (Some(id), _) => {
             let (recorded, input) = past(session, *id).await?;
-            Ok((recorded.id, input, Some(recorded.word)))
+            Ok((recorded.id, input, Some(recorded.decision.word().to_owned())))
         }
         (None, Some(path)) => Ok((DecisionId::new(uuid::Uuid::nil()), document(path)?, None)),
         (None, None) => Err(Failure::usage("nothing to judge", "give --input FILE or --decision dec_…")),
@@ -84,12 +84,16 @@ impl Eval {
         let began = Instant::now();
         let decision = policy.decide(id, &input).map_err(bad_input)?;
         let us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let document = decision.document(&input, policy.modules(), Some(us));
+        let document = decision.document(&input, Some(policy.modules()), Some(us));
         session.out.value(self.output, &document, || {
             let mut lines = vec![format!("{}   {} µs", decision.word(), us)];
             lines.extend(decision.reasons().iter().map(|r| {
                 let at = r.at.as_deref().unwrap_or("the program itself");
                 block(&format!("  {:<8} {}  {}  {at}", r.effect, r.rule, r.reason), 2000)
+            }));
+            lines.extend(decision.exceptions().iter().map(|e| {
+                let told = format!("  excepted {}  {} by {}, until {}: {}", e.rule, e.id, e.owner, e.until, e.reason);
+                block(&told, 2000)
             }));
             lines
         })?;
@@ -130,7 +134,7 @@ impl Explain {
         let (id, input, was) = input(session, &asked).await?;
         let mut explanation: Explanation = policy.explain(id, &input, !self.no_counterfactual).map_err(bad_input)?;
         if let Some(pattern) = &self.rule {
-            explanation.rules.retain(|rule| matches(pattern, &rule.rule));
+            explanation.rules.retain(|rule| fits(pattern, &rule.rule));
         }
         session.out.value(self.written.output, &explanation, || {
             let text = explanation.render(self.all || self.rule.is_some());
@@ -141,42 +145,5 @@ impl Explain {
             lines
         })?;
         Ok(Exit::Fine)
-    }
-}
-
-/// Whether `name` fits a pattern in which `*` stands for anything.
-fn matches(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
-    let mut ends_open = pattern.is_empty();
-    let mut last = "";
-    for part in parts {
-        ends_open = part.is_empty();
-        last = part;
-        match rest.find(part) {
-            Some(at) => rest = rest.get(at + part.len()..).unwrap_or_default(),
-            None => return false,
-        }
-    }
-    rest.is_empty() || ends_open || (!last.is_empty() && name.ends_with(last))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_star_stands_for_anything() {
-        for (pattern, name, fits) in [
-            ("action/blast/*", "action/blast/soft-limit", true),
-            ("action/blast/*", "action/rate/wave", false),
-            ("*/unread", "action/secrets/unread", true),
-            ("action/*/un*", "action/secrets/unread", true),
-            ("action/pr/path", "action/pr/path", true),
-            ("action/pr/path", "action/pr/paths", false),
-            ("*", "anything", true),
-        ] {
-            assert_eq!(matches(pattern, name), fits, "{pattern} {name}");
-        }
     }
 }

@@ -4,6 +4,8 @@ use super::super::text::block;
 use super::super::{Exit, Failure, Written, output::note, session::Session};
 use super::{bundle, refused};
 use crate::app;
+use crate::domain::Clock as _;
+use crate::edge::SystemClock;
 use crate::policy::{self, Coverage, TestOptions};
 use std::path::PathBuf;
 
@@ -76,7 +78,7 @@ impl Check {
     /// Runs it.
     pub(super) fn run(self, session: &Session) -> Result<Exit, Failure> {
         let bundle = bundle(session, self.dir)?;
-        let found = policy::check(&bundle);
+        let found = policy::check(&bundle, SystemClock.now());
         let (name, digest) = (bundle.name(), bundle.digest().short(12).to_owned());
         let exit = if found.is_empty() { Exit::Fine } else { Exit::DoesNotLoad };
         session.out.value(self.written.output, &found, || {

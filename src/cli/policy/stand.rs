@@ -2,7 +2,7 @@
 
 use super::super::output::table;
 use super::super::{Exit, Failure, Written, session::Session};
-use super::store;
+use super::{govern, store};
 use crate::journal::{Body, ShadowDiffered, chain::SYSTEM};
 use crate::store::Journal as _;
 use serde_json::Value;
@@ -20,6 +20,10 @@ pub struct Status {
 /// The policy that is tried beside the active one
 #[derive(Debug, clap::Subcommand)]
 pub enum Shadow {
+    /// Have the running server try a folder of policies, which decides nothing
+    Start(govern::Start),
+    /// End that
+    Stop(govern::Stop),
     /// How it compares, by the running server
     Status {
         #[command(flatten)]
@@ -49,10 +53,12 @@ impl Shadow {
     /// Runs it.
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
         match self {
+            Self::Start(command) => command.run(session).await,
+            Self::Stop(command) => command.run(session).await,
             Self::Status { written } => {
                 let told = session.client()?.get("/api/v1/policies", &[]).await?["shadow"].take();
                 session.out.value(written.output, &told, || match told.is_null() {
-                    true => vec!["no policy is tried: policies.shadow names a folder".into()],
+                    true => vec!["no policy is tried: `firewarden policy shadow start DIR` begins that".into()],
                     false => tried(&told),
                 })?;
                 Ok(Exit::Fine)
@@ -133,6 +139,14 @@ fn lines(told: &Value) -> Vec<String> {
             rejected["errors"].as_array().into_iter().flatten().map(|error| format!("          {}", text(error))),
         );
     }
+    if let Some(over) = active["promoted_over"].as_str() {
+        let over: String = over.chars().take(19).collect();
+        lines.push(format!("          promoted; it holds until the configured policies, {over}, are others"));
+    }
+    lines.extend(active["exceptions"].as_array().into_iter().flatten().map(|exception| {
+        let (id, rule) = (text(&exception["id"]), text(&exception["rule"]));
+        format!("exception {id}  {rule}  until {}  {}", text(&exception["until"]), text(&exception["owner"]))
+    }));
     match told["shadow"].is_null() {
         true => lines.push("shadow    none".into()),
         false => lines.extend(tried(&told["shadow"])),
@@ -144,8 +158,12 @@ fn tried(shadow: &Value) -> Vec<String> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let tally = &shadow["tally"];
     let (bundle, since) = (text(&shadow["bundle"]), text(&shadow["since"]));
-    vec![format!(
+    let mut lines = vec![format!(
         "shadow    {bundle}  since {since}  {} compared, {} differ ({} widen, {} narrow), {} errors, {} skipped",
         tally["compared"], tally["differs"], tally["widens"], tally["narrows"], tally["errors"], tally["skipped"]
-    )]
+    )];
+    if let (Some(by), Some(until)) = (shadow["by"].as_str(), shadow["until"].as_str()) {
+        lines.push(format!("          begun by {by}, until {until}"));
+    }
+    lines
 }

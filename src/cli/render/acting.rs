@@ -22,7 +22,9 @@ impl Watcher {
             }
             Body::ActionRuled { action, ruling, .. } => {
                 let title = self.title(*action);
-                self.ruled(&title, ruling.verdict, &ruling.reasons)
+                let mut lines = self.ruled(&title, ruling.verdict, &ruling.reasons);
+                lines.extend(self.excepted(&ruling.exceptions));
+                lines
             }
             Body::ActionPutOff(PutOff { action, reason, until }) => {
                 let pause = Span::seconds(until.duration_since(entry.at).as_secs().max(0).unsigned_abs());

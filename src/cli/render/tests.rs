@@ -23,6 +23,7 @@ fn decision(level: Risk, reasons: Vec<Reason>) -> RiskDecision {
         id: DecisionId::new(Uuid::from_u128(1)),
         level,
         reasons,
+        exceptions: vec![],
         obligations: vec![],
         policy: policy(),
         input_digest: Digest::of("input"),
@@ -36,6 +37,7 @@ fn ruling(verdict: Verdict) -> Ruling {
         verdict,
         reasons: vec![reason("action/secrets/read", "deny", "secrets are never read", Some("secrets.rego:9"))],
         requirements: vec![],
+        exceptions: vec![],
         expires_s: None,
         duties: Default::default(),
         for_model: None,
@@ -96,6 +98,7 @@ fn seen(call: &str, evidence: &str, excerpt: &str) -> Body {
         truncated: false,
         redacted: 0,
         duration_ms: 12,
+        instructions: vec![],
     }
 }
 
@@ -154,7 +157,7 @@ fn whole() -> Vec<(i64, Body)> {
         ] }),
         (0, Body::ReadStarted { call: claim.clone(), ruling: ruling(Verdict::Allow), input: None }),
         (1, seen("s1", "E1", "PersistentVolumeClaim data-typedb-0: Bound, 20Gi, local-path")),
-        (1, Body::ReadFailed { call_id: "s2".into(), evidence_id: "E2".into(), error: "prometheus: http://p:9090 cannot be reached (connection refused); check the address and that it runs, please".into(), duration_ms: 3 }),
+        (1, Body::ReadFailed { call_id: "s2".into(), evidence_id: "E2".into(), error: "prometheus: http://p:9090 cannot be reached (connection refused); check the address and that it runs, please".into(), duration_ms: 3, instructions: vec![] }),
         (2, Body::Surveyed { stopped: "calls".into(), analysis: blob(), findings: 4, top_cause: Some("the CSI driver's controller was scaled to 0, so no volume can be mounted".into()) }),
         (2, Body::RiskRaised { from: Risk::Medium, to: Risk::High }),
         (2, Body::ModelAsked { turn: 1, model: "main".into(), request_digest: Digest::of("r"), request: blob(), reserved_tokens: 100, reserved_usd: 0.0, max_tokens: 40, must_answer: false }),

@@ -1,6 +1,6 @@
 //! From a well-formed file to a [`Config`]: well-known variables, paths, secrets, names.
 //!
-//! - [`alertmanager`], [`budgets`], [`custom`], [`github`], [`jira`], [`keeping`], [`looking`], [`mcp`], [`models`], [`places`]:
+//! - [`alertmanager`], [`budgets`], [`custom`], [`github`], [`jira`], [`keeping`], [`looking`], [`mcp`], [`models`], [`places`], [`senders`]:
 //!   those parts that take most words
 
 mod alertmanager;
@@ -13,14 +13,15 @@ mod looking;
 mod mcp;
 mod models;
 mod places;
+mod senders;
 
 use super::file;
 use super::secret::{self, Reference};
 use super::suggest::nearest;
 use super::tree::{Place, Step, path_text};
 use super::{
-    AccessToken, Config, ConfigError, Intake, IntakeToken, Kubernetes, KubernetesWriter, Loaded, Model, Notify, Places,
-    Problem, Prometheus, Route, RouteModel, Server,
+    AccessToken, Config, ConfigError, Kubernetes, KubernetesWriter, Loaded, Model, Notify, Places, Problem, Prometheus,
+    Route, RouteModel, Server,
 };
 use crate::domain::Secret;
 use std::collections::BTreeSet;
@@ -224,25 +225,6 @@ impl Resolver<'_> {
                 }
             })
             .collect()
-    }
-
-    fn intake(&mut self) -> Intake {
-        let intake = &self.loaded.file.intake;
-        let mut tokens: Vec<IntakeToken> = intake
-            .tokens
-            .iter()
-            .enumerate()
-            .map(|(n, token)| IntakeToken {
-                source: token.source.clone(),
-                token: self.secret(at!["intake", "tokens", n, "token"], &token.token),
-            })
-            .collect();
-        if tokens.is_empty()
-            && let Some(value) = self.variable("FLEET_EVENTS_TOKEN")
-        {
-            tokens.push(IntakeToken { source: "*".into(), token: Secret::new(value, "env:FLEET_EVENTS_TOKEN") });
-        }
-        Intake { tokens, allow_anonymous: intake.allow_anonymous }
     }
 
     fn routes(&mut self, models: &[Model]) -> Vec<Route> {

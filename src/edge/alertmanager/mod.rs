@@ -2,8 +2,10 @@
 //!
 //! - here: its alerts and silences, in bounded questions;
 //! - [`silence`]: what a silence is, and what it is for;
+//! - [`group`]: the alerts of one group;
 //! - [`write`]: one silence more, or one less, with a permit.
 
+mod group;
 pub mod silence;
 pub mod write;
 

@@ -11,6 +11,7 @@ pub use plan::check_branch;
 
 use super::EngineError;
 use super::driver::Session;
+use super::facts::origins;
 use super::failpoint;
 use crate::domain::{
     APPROVAL_EXPIRES_S, Action, ActionId, ApprovalId, ApprovalState, DecisionId, Grant, Reconciled, Retry, Verdict,
@@ -166,13 +167,16 @@ impl Session<'_> {
 
     /// Everything that policy is asked with.
     async fn action_input(&mut self, action: &Action, phase: RulingPhase) -> Result<ActionInput, EngineError> {
-        let (background, spend) = (self.background().await?, self.spend().await?);
+        let around = self.around().await?;
         let now = self.now();
         let deed = self.inv.deed(action.id);
         let tags = self.engine.tools.spec(&action.tool).map(|spec| spec.tags.clone()).unwrap_or_default();
         let args = action.args.as_object().cloned().unwrap_or_default();
+        let proposer = deed.map_or_else(|| self.proposer_of_action(action), |deed| deed.proposer.clone());
+        let arg_origins = origins(&args, &action.targets, self.inv.opening(), &proposer);
         let mut call = CallFacts::new(action.id.to_string(), action.tool.clone(), action.effect, args);
         call.tags = tags;
+        call.arg_origins = arg_origins;
         call.reversible = action.reversible;
         call.targets = action.targets.iter().filter_map(|target| serde_json::to_value(target).ok()).collect();
         call.preview = Some(serde_json::json!({
@@ -188,10 +192,10 @@ impl Session<'_> {
             call.argv = argv.iter().filter_map(Value::as_str).map(str::to_owned).collect();
         }
         let rules: Vec<String> = self.inv.risk_reasons.iter().map(|reason| reason.rule.clone()).collect();
-        let proposer = deed.map_or_else(|| self.proposer_of_action(action), |deed| deed.proposer.clone());
         let about = self.investigation_facts(&proposer);
+        let background = around.background.as_deref();
         let background = background.ok_or_else(|| super::driver::corrupt(&self.inv.chain, "there is no alert"))?;
-        let mut input = ActionInput::for_call(&background, &self.level(), &rules, about, call, now);
+        let mut input = around.of(ActionInput::for_call(background, &self.level(), &rules, about, call, now));
         input.phase = phase.as_str().to_owned();
         input.blast_radius = action.blast_radius.clone();
         let before = self.engine.store.deeds_before(action.id, &action.tool, &action.target(), now).await?;
@@ -206,7 +210,7 @@ impl Session<'_> {
         if let Some(pr) = action.facts.get("pr").and_then(|pr| serde_json::from_value(pr.clone()).ok()) {
             input.pr = pr;
         }
-        Ok(ActionInput { spend, ..input })
+        Ok(input)
     }
 
     /// Asks people about a change that policy lets happen only with their consent.

@@ -52,7 +52,7 @@ impl Session<'_> {
         &mut self,
         deed: &Deed,
     ) -> Result<(Option<bool>, Option<(Ruling, Option<BlobRef>)>), EngineError> {
-        let (background, spend) = (self.background().await?, self.spend().await?);
+        let around = self.around().await?;
         let call = Call {
             id: format!("watch_{}_{}", deed.action.id, deed.looks + 1),
             tool: ALERTS.to_owned(),
@@ -60,7 +60,7 @@ impl Session<'_> {
             effect: None,
             need: Value::Null,
         };
-        let Ok(mut judged) = self.ruling(&call, background.as_deref(), &spend) else { return Ok((None, None)) };
+        let Ok(mut judged) = self.ruling(&call, &around) else { return Ok((None, None)) };
         let Some(pass) = judged.pass.take() else { return Ok((None, None)) };
         let input = self.keep_asked(std::iter::once((&call, &judged)))?;
         let ruling = Some((judged.ruling, input));

@@ -2,7 +2,7 @@
 
 use super::{Kept, Payloads, Request};
 use crate::domain::{BlobRef, ChatReply, Digest, Usage};
-use crate::journal::{Body, Entry, SummaryOf};
+use crate::journal::{Body, Entry, SummaryOf, SummaryReply};
 use crate::store::StoreError;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -69,7 +69,7 @@ pub(super) fn note(list: &mut Vec<Aside>, entry: &Entry) {
             sent_ref: None,
             reply_ref: None,
         }),
-        Body::SummaryWritten { number, model, reply, usage, cost_usd, sent } => {
+        Body::SummaryWritten(SummaryReply { number, model, reply, usage, cost_usd, sent }) => {
             if let Some(last) = list.last_mut().filter(|last| last.number == *number) {
                 last.answered = Some(model.clone());
                 last.took_ms = u64::try_from(entry.at.duration_since(last.asked_at).as_millis()).ok();

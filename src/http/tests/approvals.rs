@@ -24,7 +24,7 @@ impl Asking {
             token: Secret::new(name, "env:X"),
         };
         let stage = Stage::with(Access {
-            intake: vec![IntakeToken { source: "*".into(), token: Secret::new("for-alerts", "env:Y") }],
+            intake: vec![IntakeToken { source: "*".into(), token: Secret::new("for-alerts", "env:Y"), signed: None }],
             tokens: vec![
                 token("vic", Role::Viewer, &["oncall"]),
                 token("oli", Role::Operator, &["oncall"]),

@@ -69,6 +69,7 @@ async fn checkpoints_entries_and_exports_are_there_for_who_may_read() {
         let lines: Vec<Value> = export.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert!(lines.len() == 5 && lines.iter().all(|line| !line[key].is_null()), "{format}: {lines:?}");
     }
+    assert_eq!(stage.get("/api/v1/audit/export?format=opa").await.text(), "", "nothing was decided yet");
     assert_eq!(stage.get("/api/v1/audit/export?since=2100-01-01T00:00:00Z").await.text(), "");
     assert_eq!(stage.get("/api/v1/audit/export?format=xml").await.status, StatusCode::BAD_REQUEST);
 }

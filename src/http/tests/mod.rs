@@ -5,5 +5,6 @@ mod audit;
 mod intake;
 mod policies;
 mod reading;
+mod senders;
 mod stage;
 mod usage;

@@ -1,16 +1,23 @@
 //! A router over a SQLite store in a temporary folder, whose commits can be made to fail.
 
 use crate::domain::{ApprovalId, BlobRef, Clock, DayBudget, Entropy, EventId, InvestigationId, Redactor, Secret};
+use crate::edge::AlertmanagerReader;
 use crate::engine::intake::Intake;
+use crate::engine::rest::{Queue, Rest};
 use crate::engine::routes::Routes;
-use crate::http::{Access, AccessToken, Gates, IntakeToken, Limits, Policies, Role, Status, Web, router};
+use crate::http::{
+    Access, AccessToken, Caller, Gates, IntakeToken, Limits, Policies, Problem, Promoting, Role, Status, Storm, Trying,
+    Web, router,
+};
 use crate::journal::{ApprovalView, Body, Deleted, Draft, Entry, Head, Outcome, Retained, View};
+use crate::sources::Senders;
 use crate::store::sqlite::SqliteStore;
 use crate::store::*;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use axum::body::Body as HttpBody;
 use axum::http::{HeaderMap, Request, StatusCode};
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::Value;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -198,6 +205,17 @@ impl StoreReader for Breakable {
     ) -> Result<DeedCounts, StoreError> {
         self.inner.deeds_before(but, tool, target, now).await
     }
+    async fn past_of(
+        &self,
+        thing: &str,
+        window: jiff::SignedDuration,
+        now: Timestamp,
+    ) -> Result<crate::store::Past, StoreError> {
+        self.inner.past_of(thing, window, now).await
+    }
+    async fn fared(&self, alert: &str, now: Timestamp) -> Result<crate::store::Fared, StoreError> {
+        self.inner.fared(alert, now).await
+    }
     async fn chains(&self, after: &str, limit: u32) -> Result<Vec<(String, Head)>, StoreError> {
         self.inner.chains(after, limit).await
     }
@@ -261,7 +279,7 @@ impl Stage {
         Self::with(Access::default()).await
     }
 
-    /// With intake token `for-alerts` and access tokens `ann-views` and `bob-operates`.
+    /// With intake token `for-alerts` and access tokens `ann-views`, `bob-operates` and `eve-rules`.
     pub(super) async fn guarded() -> Self {
         let token = |name: &str, role, token: &str| AccessToken {
             name: name.into(),
@@ -270,13 +288,22 @@ impl Stage {
             token: Secret::new(token, "env:X"),
         };
         Self::with(Access {
-            intake: vec![IntakeToken { source: "*".into(), token: Secret::new("for-alerts", "env:Y") }],
-            tokens: vec![token("ann", Role::Viewer, "ann-views"), token("bob", Role::Operator, "bob-operates")],
+            intake: vec![IntakeToken { source: "*".into(), token: Secret::new("for-alerts", "env:Y"), signed: None }],
+            tokens: vec![
+                token("ann", Role::Viewer, "ann-views"),
+                token("bob", Role::Operator, "bob-operates"),
+                token("eve", Role::Admin, "eve-rules"),
+            ],
         })
         .await
     }
 
     pub(super) async fn with(access: Access) -> Self {
+        Self::beside(access, None).await
+    }
+
+    /// With an Alertmanager that can be asked.
+    pub(super) async fn beside(access: Access, alertmanager: Option<&str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let entropy = Arc::new(Counting::default());
         let inner = SqliteStore::open(&folder.path().join("x.db"), &*entropy).await.unwrap();
@@ -288,12 +315,28 @@ impl Stage {
             clock.clone(),
             entropy.clone(),
         );
+        let intake = Arc::new(intake);
+        let redactor = Arc::new(ArcSwap::from_pointee(Redactor::new(["s3cr3t-value"]).unwrap()));
+        let rest = alertmanager.map(|url| {
+            Arc::new(Rest {
+                reader: AlertmanagerReader::new(url, None).unwrap(),
+                intake: intake.clone(),
+                redactor: redactor.clone(),
+                hmac_key: b"key".to_vec(),
+                clock: clock.clone(),
+                entropy: entropy.clone(),
+                queue: Queue::default(),
+            })
+        });
         let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
         let web = Web {
-            intake: Arc::new(intake),
+            intake,
+            senders: Senders::default(),
+            storm: Storm::new(120),
+            rest,
             store: store.clone(),
             access: ArcSwap::from_pointee(access),
-            redactor: Arc::new(ArcSwap::from_pointee(Redactor::new(["s3cr3t-value"]).unwrap())),
+            redactor,
             hmac_key: b"key".to_vec(),
             status: Arc::new(|| Status {
                 policies_loaded: true,
@@ -309,6 +352,7 @@ impl Stage {
                     Some(schema) => Ok(serde_json::json!({"judged": schema})),
                     None => Err("the input names no schema".into()),
                 }),
+                govern: Arc::new(Governor),
             },
             live: Arc::default(),
             render_markdown: |report| format!("# {}\n", report.summary),
@@ -423,4 +467,23 @@ pub(super) fn alert(name: &str, n: usize) -> Value {
         "labels": {"alertname": name, "severity": "critical", "namespace": "shop", "service": format!("s{n}")},
         "annotations": {"summary": format!("{name} {n}")}, "fingerprint": format!("{name}-{n}"),
     })
+}
+
+/// Says what it was told.
+struct Governor;
+
+impl crate::http::Governs for Governor {
+    fn begin(&self, who: Caller, wanted: Trying) -> BoxFuture<'_, Result<Value, Problem>> {
+        let told = serde_json::json!({"by": who.name, "files": wanted.files.len(), "until": wanted.until});
+        Box::pin(std::future::ready(Ok(told)))
+    }
+
+    fn end(&self, who: Caller) -> BoxFuture<'_, Result<Value, Problem>> {
+        Box::pin(std::future::ready(Err(Problem::policy_conflict(format!("{}: nothing is tried", who.name)))))
+    }
+
+    fn promote(&self, who: Caller, wanted: Promoting) -> BoxFuture<'_, Result<Value, Problem>> {
+        let told = serde_json::json!({"by": who.name, "needed": wanted.require_shadow, "why": wanted.accept_widening});
+        Box::pin(std::future::ready(Ok(told)))
+    }
 }

@@ -64,7 +64,13 @@ fn calls(life: &mut Life, made: &[(&str, Came)]) -> Step {
             Refused => {}
             Failed(error) => {
                 life.write(Body::ReadStarted { call, ruling: allowing(), input: None });
-                life.write(Body::ReadFailed { call_id, evidence_id, error: error.into(), duration_ms });
+                life.write(Body::ReadFailed {
+                    call_id,
+                    evidence_id,
+                    error: error.into(),
+                    duration_ms,
+                    instructions: vec![],
+                });
             }
             Seen(text) => {
                 life.write(Body::ReadStarted { call, ruling: allowing(), input: None });
@@ -77,6 +83,7 @@ fn calls(life: &mut Life, made: &[(&str, Came)]) -> Step {
                     truncated: false,
                     redacted: 0,
                     duration_ms,
+                    instructions: vec![],
                 });
             }
         }
@@ -249,14 +256,14 @@ fn a_summary_is_paid_for_and_is_no_turn() {
     condense(&mut life, 1, of_call(1));
     assert_eq!(life.state.committed().tokens(), before.tokens() + 50, "set aside");
     let usage = Usage { tokens_in: 7, tokens_out: 3, ..Usage::default() };
-    life.write(Body::SummaryWritten {
+    life.write(Body::SummaryWritten(SummaryReply {
         number: 1,
         model: "s".into(),
         reply: blob(6),
         usage,
         cost_usd: 0.1,
         sent: Some(blob(7)),
-    });
+    }));
     let after = life.state.committed();
     assert_eq!((after.tokens(), after.turns), (before.tokens() + 10, before.turns));
     assert!(life.state.summary_of(&of_call(1)).unwrap().reply.is_some());

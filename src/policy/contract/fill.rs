@@ -26,7 +26,7 @@ impl RiskInput {
             blast_radius: BlastRadius::default(),
             history: History::default(),
             calendar: Calendar::at(now),
-            track_record: TrackRecord::default(),
+            track_record: TrackRecord { class: event.name.clone(), ..TrackRecord::default() },
             spend: Spend::default(),
             facts: Map::new(),
         }
@@ -44,6 +44,11 @@ impl Background {
     /// What is known from the alert alone.
     pub fn of(event: &SreEvent) -> Self {
         Self { event: EventFacts::of(event, 1), resource: ResourceFacts::of(event), facts: Map::new() }
+    }
+
+    /// Where it is, as far as known.
+    pub fn environment(&self) -> &str {
+        &self.resource.environment
     }
 
     /// As [`RiskInput::with_facts`], except for the blast radius: that is each call's own.
@@ -65,6 +70,7 @@ impl ActionInput {
     ) -> Self {
         (call.texts, call.texts_truncated) = texts(&call.args);
         let Background { event, resource, facts } = background.clone();
+        let track_record = TrackRecord { class: event.name.clone(), ..TrackRecord::default() };
         Self {
             schema: "firewarden.action/v1".into(),
             now_ns: nanoseconds(now),
@@ -80,7 +86,7 @@ impl ActionInput {
             blast_radius: BlastRadius::default(),
             history: ActionHistory::default(),
             calendar: Calendar::at(now),
-            track_record: TrackRecord::default(),
+            track_record,
             spend: Spend::default(),
             facts,
         }
@@ -153,7 +159,8 @@ impl ResourceFacts {
 }
 
 impl Calendar {
-    fn at(now: Timestamp) -> Self {
+    /// The moment in UTC, with the hours of most offices, and no window open.
+    pub fn at(now: Timestamp) -> Self {
         let local = now.to_zoned(TimeZone::UTC);
         let weekday = match local.weekday() {
             Weekday::Monday => "monday",
@@ -164,14 +171,19 @@ impl Calendar {
             Weekday::Saturday => "saturday",
             Weekday::Sunday => "sunday",
         };
-        let hour = local.hour();
-        let business_hours = !matches!(local.weekday(), Weekday::Saturday | Weekday::Sunday) && (9..17).contains(&hour);
-        Self { tz: "UTC".into(), weekday: weekday.into(), hour, business_hours, maintenance: false }
+        let (tz, weekday, hour) = ("UTC".into(), weekday.into(), local.hour());
+        Self { tz, weekday, hour, business_hours: false, maintenance: false }.in_business()
+    }
+
+    /// With the hours of most offices.
+    pub(in super::super) fn in_business(self) -> Self {
+        let business_hours = !matches!(self.weekday.as_str(), "saturday" | "sunday") && (9..17).contains(&self.hour);
+        Self { business_hours, ..self }
     }
 }
 
 /// Nanoseconds since 1970, held at the ends of what 64 bits can say (1677 and 2262).
-fn nanoseconds(at: Timestamp) -> i64 {
+pub(in super::super) fn nanoseconds(at: Timestamp) -> i64 {
     let exact = at.as_nanosecond();
     i64::try_from(exact).unwrap_or(if exact < 0 { i64::MIN } else { i64::MAX })
 }

@@ -3,8 +3,9 @@
 
 mod fill;
 
-pub use crate::domain::BlastRadius;
+pub use crate::domain::{BlastRadius, Taint};
 use crate::domain::{Effect, Risk};
+pub(super) use fill::nanoseconds;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -185,23 +186,26 @@ pub struct GitOps {
     pub path: String,
 }
 
-/// What happened to the resource before, counted from the journal.
+/// What happened to the resource before, counted over all investigations: to the same workload, volume,
+/// node or service, and this time is among it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct History {
-    /// It fired in the last hour.
+    /// Episodes of its alerts in the last hour.
     pub firings_1h: u64,
-    /// It fired in the last day.
+    /// Episodes of its alerts in the last day.
     pub firings_24h: u64,
-    /// It went down within the flapping window.
+    /// It went down so often within `data.org.flapping.window_s`. Alerts that overlap are one time; hints
+    /// (info) and what only runs out do not count.
     pub down_events_window: u64,
     /// Investigations of it in the last day.
     pub investigations_24h: u64,
-    /// Changes made to it in the last day.
+    /// Changes in the last day that were to mend it.
     pub actions_24h: u64,
-    /// Changes that did not help, in the last day.
+    /// Of those, changes that did not hold: they were seen to fail, or it went down again later than five
+    /// minutes after them and within a day.
     pub failed_actions_24h: u64,
-    /// The last change, nanoseconds since 1970.
+    /// The last change that was to mend it, nanoseconds since 1970.
     pub last_action_ns: Option<i64>,
 }
 
@@ -223,7 +227,7 @@ pub struct ActionHistory {
     pub same_action_failed_24h: u64,
 }
 
-/// The time as people live it.
+/// The time as people live it, by the clock of `data.org.timezone`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Calendar {
@@ -233,23 +237,23 @@ pub struct Calendar {
     pub weekday: String,
     /// 0 to 23.
     pub hour: i8,
-    /// Monday to Friday, 9 to 17 o'clock.
+    /// Within `data.org.hours`; Monday to Friday, 9 to 17 o'clock where there are none.
     pub business_hours: bool,
-    /// A maintenance window is open.
+    /// A window of `data.org.maintenance_windows` is open for the resource's environment.
     pub maintenance: bool,
 }
 
-/// How fixes of this class fared.
+/// How changes fared against alerts of the same name, in the last 90 days.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TrackRecord {
-    /// The class of incident; empty when not classified.
+    /// The name of the alert.
     pub class: String,
-    /// Fixes that held.
+    /// Changes that were watched and held, without its going down again within a day.
     pub verified: u64,
-    /// Fixes that did not hold.
+    /// Changes that did not hold.
     pub recurred: u64,
-    /// Fixes that a person refused.
+    /// Changes that a person refused.
     pub rejected: u64,
 }
 
@@ -331,16 +335,6 @@ impl Default for InvestigationFacts {
     }
 }
 
-/// How much text was read that others wrote.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Taint {
-    /// 0 none, 3 text that looks like instructions.
-    pub level: u8,
-    /// Where it was read.
-    pub sources: Vec<String>,
-}
-
 /// The call that is to be judged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -369,7 +363,8 @@ pub struct CallFacts {
     /// There are more or longer texts in `args` than `texts` holds.
     #[serde(default)]
     pub texts_truncated: bool,
-    /// Where arguments came from, by argument.
+    /// Where the texts among the arguments come from, by argument: `inventory` (it names something that a
+    /// look found there), `label` (the alert says so), else whose word it is: `model`, `person`, `program`.
     #[serde(default)]
     pub arg_origins: Map<String, Value>,
     /// What it touches: objects with cluster, namespace, api_version, kind, name, verb, …

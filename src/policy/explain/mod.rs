@@ -13,7 +13,7 @@ pub use counterfactual::{Change, Counterfactual};
 use super::check::{Area, ContributingSet};
 use super::rego::syntax::{Condition, Module, Rule};
 use super::{BadInput, Decision, InputKind, RegoPolicy, schema};
-use crate::domain::DecisionId;
+use crate::domain::{DecisionId, Excepted};
 use probe::Prober;
 use serde::Serialize;
 use serde_json::Value;
@@ -53,6 +53,9 @@ pub struct RuleTrace {
     pub conditions: Vec<ConditionTrace>,
     /// Conditions that it has in all.
     pub of: usize,
+    /// The exception that took it out: it spoke and does not count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exception: Option<String>,
 }
 
 /// One condition.
@@ -102,7 +105,7 @@ impl RegoPolicy {
         };
         Ok(Explanation {
             verdict: decision.word(),
-            decision: decision.document(input, self.loaded().modules.len(), None),
+            decision: decision.document(input, Some(self.loaded().modules.len()), None),
             rules,
             counterfactuals,
         })
@@ -111,11 +114,17 @@ impl RegoPolicy {
     fn traces(&self, area: Area, input: &Value, decision: &Decision) -> Vec<RuleTrace> {
         let said: BTreeMap<&str, &str> =
             decision.reasons().iter().map(|reason| (reason.rule.as_str(), reason.reason.as_str())).collect();
+        let excepted: BTreeMap<&str, &Excepted> =
+            decision.exceptions().iter().map(|used| (used.rule.as_str(), used)).collect();
         let mut reached: BTreeMap<ContributingSet, BTreeSet<u32>> = BTreeMap::new();
         let mut traces = vec![];
         for (module, rule, set, full) in self.loaded().rules().filter(|(_, _, set, _)| set.area == area) {
             let lines = reached.entry(set.clone()).or_insert_with(|| self.reached(&set, module, input));
-            traces.push(self.trace(module, rule, set.set, full, input, lines, &said));
+            let exception = excepted.get(full.as_str()).copied();
+            let said = said.get(full.as_str()).map(|reason| (*reason).to_owned()).or_else(|| exception.map(in_words));
+            let mut trace = self.trace(module, rule, input, lines, said);
+            (trace.rule, trace.set, trace.exception) = (full, set.set, exception.map(|used| used.id.clone()));
+            traces.push(trace);
         }
         traces
     }
@@ -128,18 +137,15 @@ impl RegoPolicy {
         session.reached_lines(&module.path)
     }
 
-    #[allow(clippy::too_many_arguments)]
+    /// The trace of a rule, its names left open.
     fn trace(
         &self,
         module: &Module,
         rule: &Rule,
-        set: String,
-        full: String,
         input: &Value,
         lines: &BTreeSet<u32>,
-        said: &BTreeMap<&str, &str>,
+        reason: Option<String>,
     ) -> RuleTrace {
-        let reason = said.get(full.as_str()).map(|reason| (*reason).to_owned());
         let fired = reason.is_some();
         let looked_at = match fired {
             true => rule.conditions.len(),
@@ -157,8 +163,9 @@ impl RegoPolicy {
             values: values.get(n).cloned().unwrap_or_default(),
         });
         RuleTrace {
-            rule: full,
-            set,
+            rule: String::new(),
+            set: String::new(),
+            exception: None,
             at: format!("{}:{}", module.path, rule.at.line),
             fired,
             reason,
@@ -166,6 +173,12 @@ impl RegoPolicy {
             of: rule.conditions.len(),
         }
     }
+}
+
+/// Why a rule that spoke does not count.
+fn in_words(used: &Excepted) -> String {
+    let Excepted { id, owner, until, reason, .. } = used;
+    format!("does not count: the exception {id} of {owner}, until {until}: {reason}")
 }
 
 /// The condition that stopped a rule: the last one whose lines were reached.

@@ -19,7 +19,8 @@ impl Explanation {
         let fired = self.rules.iter().filter(|rule| rule.fired);
         let width = self.rules.iter().map(|rule| rule.rule.len()).max().unwrap_or(0).min(44);
         for rule in fired {
-            let _ = writeln!(out, "  {:<9} {:<width$}  {}", rule.set.to_uppercase(), rule.rule, rule.at);
+            let word = if rule.exception.is_some() { "excepted".to_owned() } else { rule.set.to_uppercase() };
+            let _ = writeln!(out, "  {word:<9} {:<width$}  {}", rule.rule, rule.at);
             let _ = writeln!(out, "            {}", rule.reason.as_deref().unwrap_or_default());
             rule.conditions.iter().for_each(|condition| line(&mut out, condition));
         }

@@ -25,6 +25,8 @@ use syntax::Module;
 
 /// Version of the interpreter, part of each policy digest: another version may decide otherwise.
 pub(super) const ENGINE: &str = "regorus 0.14.1";
+/// What the error begins with when the time was over.
+pub(super) const OUT_OF_TIME: &str = "evaluation took longer than";
 
 /// Why the interpreter gave no value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +40,7 @@ pub(super) enum RegoError {
         message: String,
     },
     /// The time was over.
-    #[error("evaluation took longer than {} ms", .limit.as_millis())]
+    #[error("{OUT_OF_TIME} {} ms", .limit.as_millis())]
     TooLong {
         /// The time that was given.
         limit: Duration,

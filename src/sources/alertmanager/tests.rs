@@ -1,5 +1,7 @@
+use super::super::Mapped;
+use super::super::draft::NOTE;
 use super::*;
-use crate::domain::{Entropy, Redactor, ResourceType};
+use crate::domain::{Entropy, Redactor, ResourceType, Severity, SreEvent};
 use proptest::prelude::*;
 use serde_json::json;
 use std::sync::LazyLock;
@@ -25,20 +27,21 @@ fn normalise(body: &Value) -> Result<Normalised, SourceError> {
     let entropy = Counting::default();
     let at = "2026-11-21T00:00:00Z".parse().unwrap();
     let mapping = Mapping { at, entropy: &entropy, redactor: &REDACTOR, hmac_key: b"key" };
-    Alertmanager.normalise(body, body.to_string().as_bytes(), &mapping)
+    let raw = body.to_string();
+    Alertmanager.normalise(&Delivery::plain(body, raw.as_bytes()), &mapping)
 }
 
 fn one(alert: Value) -> SreEvent {
     match normalise(&json!({"alerts": [alert]})).unwrap().items.remove(0) {
         Mapped::Alert { event, .. } => *event,
-        Mapped::Quarantined { reason, .. } => panic!("quarantined: {reason}"),
+        other => panic!("no alert: {other:?}"),
     }
 }
 
 fn quarantined(alert: Value) -> String {
     match normalise(&json!({"alerts": [alert]})).unwrap().items.remove(0) {
-        Mapped::Alert { event, .. } => panic!("mapped: {event:?}"),
         Mapped::Quarantined { reason, .. } => reason,
+        other => panic!("not quarantined: {other:?}"),
     }
 }
 
@@ -68,7 +71,7 @@ fn recorded_requests_become_their_golden_events() {
                     assert_eq!(serde_json::from_slice::<Value>(&raw.bytes).unwrap(), *alert);
                     serde_json::to_value(event).unwrap()
                 }
-                Mapped::Quarantined { reason, .. } => panic!("{}: {reason}", file.display()),
+                other => panic!("{}: {other:?}", file.display()),
             })
             .collect();
         let version = file.parent().unwrap().file_name().unwrap().to_string_lossy().into_owned();

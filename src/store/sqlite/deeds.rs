@@ -10,13 +10,18 @@ use jiff::{SignedDuration, Timestamp};
 pub(super) fn push(script: &mut Script, deeds: &[BegunDeed]) {
     for deed in deeds {
         script.push(
-            "INSERT INTO deeds (id, investigation, started_us, tool, resource, namespace, kind, helped) VALUES (",
+            "INSERT INTO deeds (id, investigation, started_us, tool, resource, namespace, kind, thing, alert, effect, \
+             made, helped) VALUES (",
         );
         script.push_bind(deed.id.to_string()).push(", ").push_bind(deed.investigation.to_string());
         script.push(", ").push_bind(deed.started_at.as_microsecond()).push(", ").push_bind(deed.tool.clone());
         script.push(", ").push_bind(resource_of(&deed.target)).push(", ").push_bind(namespace_of(&deed.target));
-        script.push(", ").push_bind(kind_of(&deed.target)).push(", ").push_bind(deed.helped);
-        script.push(") ON CONFLICT (id) DO UPDATE SET started_us = excluded.started_us, helped = excluded.helped; ");
+        script.push(", ").push_bind(kind_of(&deed.target)).push(", ").push_bind(deed.thing.clone());
+        script.push(", ").push_bind(deed.alert.clone()).push(", ").push_bind(deed.effect.as_str());
+        script.push(", ").push_bind(deed.made).push(", ").push_bind(deed.helped);
+        script.push(") ON CONFLICT (id) DO UPDATE SET started_us = excluded.started_us, thing = excluded.thing, ");
+        script
+            .push("alert = excluded.alert, effect = excluded.effect, made = excluded.made, helped = excluded.helped; ");
     }
 }
 

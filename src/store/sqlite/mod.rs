@@ -7,6 +7,7 @@
 //! - [`read`]: everything that only reads, on a pool of its own
 //! - [`approvals`]: questions to people
 //! - [`deeds`]: changes that were begun
+//! - [`past`]: what happened before, as policy counts it
 //! - [`log`]: the log over all chains, its checkpoints, and what retention deletes
 //! - [`usage`]: what was spent, counted from entries as they are written
 
@@ -17,6 +18,7 @@ mod chain;
 mod deeds;
 mod lock;
 mod log;
+mod past;
 mod read;
 mod usage;
 mod writer;
@@ -250,6 +252,7 @@ impl SqliteStore {
             migration(5, "deeds", include_str!("../../../migrations/sqlite/0005_deeds.sql")),
             migration(6, "attempts", include_str!("../../../migrations/sqlite/0006_attempts.sql")),
             migration(7, "log", include_str!("../../../migrations/sqlite/0007_log.sql")),
+            migration(8, "past", include_str!("../../../migrations/sqlite/0008_past.sql")),
         ];
         Migrator::with_migrations(migrations).run_direct(None, connection, false).await.map_err(|error| {
             StoreError::Unusable {

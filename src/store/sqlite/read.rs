@@ -5,11 +5,11 @@ use super::{SqliteStore, StoreError, unavailable};
 use crate::domain::{ActionId, ApprovalId, BlobRef, Digest, EventId, InvestigationId, Target};
 use crate::journal::{ApprovalView, Entry, Head, View};
 use crate::store::{
-    ApprovalFilter, Blobs, Counts, DeadLetter, DeedCounts, EventFilter, Events, Fate, InvestigationFilter, Page,
-    StoreReader, StoredEvent, Usage, UsageFilter, Waiting,
+    ApprovalFilter, Blobs, Counts, DeadLetter, DeedCounts, EventFilter, Events, Fared, Fate, InvestigationFilter, Page,
+    Past, StoreReader, StoredEvent, Usage, UsageFilter, Waiting,
 };
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// One row more than wanted tells whether there is a next page.
 pub(super) fn page<T>(mut items: Vec<T>, limit: u32, cursor: impl Fn(&T) -> String) -> Page<T> {
@@ -134,6 +134,7 @@ impl StoreReader for SqliteStore {
         let rows: Vec<(String,)> = sqlx::query_as(
             "SELECT view FROM investigations WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR risk = ?2) \
                AND (?3 IS NULL OR route = ?3) AND (?4 IS NULL OR subject = ?4) AND (?5 IS NULL OR id < ?5) \
+               AND (?7 IS NULL OR closed_us IS NULL OR closed_us >= ?7) \
              ORDER BY id DESC LIMIT ?6",
         )
         .bind(&filter.state)
@@ -142,6 +143,7 @@ impl StoreReader for SqliteStore {
         .bind(&filter.subject)
         .bind(&filter.cursor)
         .bind(i64::from(filter.limit) + 1)
+        .bind(filter.not_closed_before.map(Timestamp::as_microsecond))
         .fetch_all(&self.readers)
         .await
         .map_err(unavailable(&self.path, "list investigations"))?;
@@ -168,6 +170,14 @@ impl StoreReader for SqliteStore {
         now: Timestamp,
     ) -> Result<DeedCounts, StoreError> {
         self.count_deeds(but, tool, target, now).await
+    }
+
+    async fn past_of(&self, thing: &str, window: SignedDuration, now: Timestamp) -> Result<Past, StoreError> {
+        self.read_past(thing, window, now).await
+    }
+
+    async fn fared(&self, alert: &str, now: Timestamp) -> Result<Fared, StoreError> {
+        self.read_fared(alert, now).await
     }
 
     async fn chains(&self, after: &str, limit: u32) -> Result<Vec<(String, Head)>, StoreError> {

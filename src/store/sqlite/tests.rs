@@ -6,6 +6,7 @@ mod approvals;
 mod claims;
 mod deeds;
 mod log;
+mod past;
 mod usage;
 
 use super::*;

@@ -4,7 +4,7 @@ use super::append::Script;
 use super::chain::{number, parse};
 use super::{SqliteStore, StoreError, unavailable};
 use crate::domain::{Reservation, Rung};
-use crate::journal::{Actor, Body, Entry, chain::SYSTEM, reserved_of};
+use crate::journal::{Actor, Body, Entry, SummaryReply, chain::SYSTEM, reserved_of};
 use crate::store::{Figures, OpenRequest, Usage, UsageFilter, UsageRow, day_of};
 use jiff::civil::Date;
 use sqlx::{Connection, SqliteConnection};
@@ -60,7 +60,7 @@ fn count_alike(script: &mut Script, entry: &Entry, times: usize, era: Era) {
             add(script, entry, Model::NeverAsked(model), &asked);
             open(script, entry, model, &reserved_of(*reserved_tokens, *reserved_usd, *max_tokens));
         }
-        Body::ModelReplied { usage, cost_usd, .. } | Body::SummaryWritten { usage, cost_usd, .. } => {
+        Body::ModelReplied { usage, cost_usd, .. } | Body::SummaryWritten(SummaryReply { usage, cost_usd, .. }) => {
             let figures = Figures {
                 // A summary is no turn of the conversation.
                 turns: u64::from(matches!(entry.body, Body::ModelReplied { .. })),

@@ -1,7 +1,7 @@
 //! Every change once: each tool, with everything that the network, the API server and crashes can do to
 //! it, by the real engine on a real store. What happened is told by the server's own ledger alone.
 
-mod killed;
+pub(crate) mod killed;
 mod plans;
 pub(crate) mod scene;
 

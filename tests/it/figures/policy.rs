@@ -94,17 +94,17 @@ async fn h_b_replay() {
     let begun = Instant::now();
     // As many incidents one after the other; each reads its own payloads.
     while replay.replayed < REPLAYED {
-        let mut inputs = Inputs::of(&store);
+        let mut inputs = Inputs::default();
         for decision in recorded.iter().take(REPLAYED - replay.replayed) {
-            let Input::Exact(input) = inputs.read(decision).await.unwrap() else { panic!("an input is gone") };
+            let Input::Exact(input) = inputs.read(&store, decision).await.unwrap() else { panic!("an input is gone") };
             let past = Past {
                 id: decision.id,
                 investigation: &decision.investigation,
                 at: decision.at,
                 kind: decision.kind,
                 about: &decision.about,
-                word: &decision.word,
-                rules: decision.reasons.iter().map(|reason| reason.rule.as_str()).collect(),
+                word: decision.decision.word(),
+                rules: decision.decision.reasons().iter().map(|reason| reason.rule.as_str()).collect(),
                 is_fixed: decision.was_refused_by_the_gate(),
                 after: None,
             };

@@ -14,7 +14,7 @@ use firewarden::engine::{Engine, PricedModel, Summaries, driver};
 use firewarden::gate::Gate;
 use firewarden::journal::{Body, Deed, Entry, Investigation};
 use firewarden::policy::{Bundle, RegoPolicy};
-use firewarden::sources::{AlertSource, Alertmanager, Mapping};
+use firewarden::sources::{AlertSource, Alertmanager, Delivery, Mapping};
 use firewarden::store::sqlite::SqliteStore;
 use firewarden::store::{Journal, Signal, Store};
 use firewarden::template::Templates;
@@ -166,6 +166,14 @@ impl Bench {
         Self { routes: Arc::new(ArcSwap::from_pointee(routes)), ..self }
     }
 
+    /// The same, after the store was closed and opened again: what is not in the file is forgotten.
+    pub async fn reopened(self) -> Self {
+        let Self { store, registry, models, crashed, grave, clock, routes, policy, entropy, _dir } = self;
+        drop(store);
+        let store = Arc::new(SqliteStore::open(&_dir.path().join("firewarden.db"), entropy.as_ref()).await.unwrap());
+        Self { store, registry, models, crashed, grave, clock, routes, policy, entropy, _dir }
+    }
+
     /// The process dies when people are told of the first thing that happened at the cluster.
     pub fn dies_after_outcome(&self) {
         self.grave.armed.store(true, Ordering::SeqCst);
@@ -221,7 +229,8 @@ impl Bench {
                         "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "", "fingerprint": fingerprint}]});
         let redactor = REDACTOR.load();
         let mapping = Mapping { at: now, entropy: self.entropy.as_ref(), redactor: &redactor, hmac_key: b"k" };
-        let normalised = Alertmanager.normalise(&body, body.to_string().as_bytes(), &mapping).unwrap();
+        let raw = body.to_string();
+        let normalised = Alertmanager.normalise(&Delivery::plain(&body, raw.as_bytes()), &mapping).unwrap();
         let intake = Intake::new(self.store.clone(), self.routes.clone(), self.clock.clone(), self.entropy.clone());
         let receipt = intake.accept("alertmanager", normalised).await.unwrap();
         receipt.rows[0].job_id.unwrap()

@@ -6,7 +6,7 @@ use firewarden::app::App;
 use firewarden::config::Sources;
 use firewarden::domain::{Clock, InvestigationId};
 use firewarden::journal::{Entry, View, chain, semantics};
-use firewarden::sources::{AlertSource, Alertmanager, Mapping};
+use firewarden::sources::{AlertSource, Alertmanager, Delivery, Mapping};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -92,7 +92,8 @@ impl Whole {
             redactor: &redactor,
             hmac_key: self.app.hmac_key(),
         };
-        let mapped = Alertmanager.normalise(&body, &serde_json::to_vec(&body).unwrap(), &mapping).unwrap();
+        let raw = serde_json::to_vec(&body).unwrap();
+        let mapped = Alertmanager.normalise(&Delivery::plain(&body, &raw), &mapping).unwrap();
         let receipt = self.app.intake.accept("alertmanager", mapped).await.unwrap();
         (receipt.rows[0].job_id.unwrap(), receipt.rows[0].outcome.as_str().to_owned())
     }

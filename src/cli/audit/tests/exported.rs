@@ -9,7 +9,7 @@ use crate::domain::AlertStatus;
 use crate::edge::SystemEntropy;
 use crate::engine::checkpoints::Checkpoints;
 use crate::engine::retention::{Retention, delete_due};
-use crate::journal::{Investigation, View};
+use crate::journal::{Investigation, PolicyActivated, View};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Append, Arrival, Blob, Blobs, Journal, Log, Store};
 use std::io::{self, BufRead, Cursor};
@@ -73,7 +73,10 @@ impl Site {
         let entropy = SystemEntropy::default();
         let now = self.clock.now();
         let mut blobs = vec![];
-        let mut bodies = bodies(Verdict::Allow, |text| self.keep(&mut blobs, &format!("{text} of {name}")));
+        let mut bodies = bodies(Verdict::Allow, |text| match text {
+            INPUT => self.keep(&mut blobs, text),
+            text => self.keep(&mut blobs, &format!("{text} of {name}")),
+        });
         let Body::EventReceived { event, .. } = bodies.remove(0) else { panic!() };
         let raw = blobs.remove(0);
         let event = SreEvent {
@@ -122,7 +125,8 @@ impl Site {
         let out = self.folder.path().join(format!("export-{}", uuid::Uuid::new_v4()));
         let told = Output { colour: Colour::Off, columns: 80, terminal: false };
         let store: &dyn Store = self.store.as_ref();
-        export::run(store, Some(signer().key().clone()), &out, since, format, &told).await.unwrap();
+        let wanted = export::Wanted { since, format, ..Default::default() };
+        export::run(store, &[signer().key().clone()], &out, &wanted, &told).await.unwrap();
         let folder = Folder(out.clone());
         let names = folder.names().unwrap();
         InMemory(names.into_iter().map(|name| (name.clone(), std::fs::read(out.join(&name)).unwrap())).collect())
@@ -136,7 +140,7 @@ impl Site {
 
 /// Verifies an export.
 pub(super) async fn offline(files: &InMemory, partial: bool) -> Audit {
-    let export = Export::new(files, signer().key().to_string());
+    let export = Export::new(files, &[signer().key().clone()]);
     verify::verify(&export, &Terms { partial, ..terms() }).await.unwrap()
 }
 
@@ -195,6 +199,22 @@ async fn retention_deletes_what_is_due_and_everything_still_verifies() {
     let day = Duration::from_secs(86_400);
     let retention = Retention { payloads: Some(400 * day), transcripts: Some(30 * day) };
     let old = site.investigate("old", &[]).await;
+    // Policies stay, however they came into force.
+    let mut blobs = vec![];
+    let policy = PolicyRef { digest: bundle().digest(), bundle: "b@1".into() };
+    let activated = Body::PolicyActivated(PolicyActivated {
+        bundle: Some(site.keep(&mut blobs, &serde_json::to_string(&bundle()).unwrap())),
+        before: policy.clone(),
+        policy,
+        trigger: "watch".into(),
+        by: vec![],
+        files: vec![],
+        shadow: false,
+        until: None,
+        promotion: None,
+        canary: 0,
+    });
+    site.store.append_system(vec![Draft::engine(activated)], blobs, site.clock.now()).await.unwrap();
     let due = async |site: &Site| delete_due(site.store.as_ref(), retention, site.clock.now()).await.unwrap();
     assert_eq!(due(&site).await, 0);
     site.clock.0.store(399 * 86_400, Ordering::Relaxed);
@@ -211,7 +231,7 @@ async fn retention_deletes_what_is_due_and_everything_still_verifies() {
     site.sign().await;
     let live = site.live().await;
     assert!(live.pass, "{live:#?}");
-    assert_eq!((live.payloads_redacted, live.payloads_missing, live.declarations, live.policies), (4, 0, 1, 1));
+    assert_eq!((live.payloads_redacted, live.payloads_missing, live.declarations, live.policies), (4, 0, 1, 2));
     let exported = offline(&site.export(None, Words::Jsonl).await, false).await;
     assert!(exported.pass && exported.payloads_redacted == 4, "{exported:#?}");
     let log = site.store.log(0, 1_000).await.unwrap();

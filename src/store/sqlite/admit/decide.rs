@@ -35,8 +35,8 @@ pub(super) struct Decided {
     /// In the order of the alerts.
     pub(super) answers: Vec<Admitted>,
     pub(super) kept: Vec<Kept>,
-    /// Alerts that are over, as they are now.
-    pub(super) ended: Vec<SreEvent>,
+    /// Alerts that are over, as they are now, and since when we know it.
+    pub(super) ended: Vec<(SreEvent, Timestamp)>,
     /// In the order in which it is told.
     pub(super) told: Vec<Told>,
 }
@@ -78,7 +78,7 @@ pub(super) fn decide(
                     at,
                 }));
                 let ended = SreEvent { status: AlertStatus::Resolved, ends_at: Some(ends_at), ..firing.clone() };
-                decided.ended.push(ended);
+                decided.ended.push((ended, at));
                 Admitted { event: *event, investigation: *investigation, fate: Fate::Resolved }
             }
             Some(Known { event, investigation, .. }) => {

@@ -6,9 +6,10 @@ use super::super::writer::News;
 use super::super::{StoreError, unavailable};
 use super::decide::{Decided, Kept, Told};
 use super::resource_key;
-use crate::domain::{AlertStatus, SreEvent};
+use crate::domain::{AlertStatus, SreEvent, is_down};
 use crate::journal::{Entry, Head, Investigation, View};
 use crate::store::{Blob, Fate, opening_draft};
+use jiff::Timestamp;
 use sqlx::SqliteConnection;
 use std::path::Path;
 
@@ -45,7 +46,7 @@ fn push_events(script: &mut Script, path: &Path, kept: &[Kept]) -> Result<(), St
     for kept in kept.chunks(ROWS) {
         script.push(
             "INSERT INTO events (id, delivery, source, fingerprint, subject, severity, status, fate, investigation, \
-             received_us, seen_us, json) VALUES ",
+             received_us, seen_us, json, thing, down) VALUES ",
         );
         for (n, kept) in kept.iter().enumerate() {
             let event = &kept.arrival.event;
@@ -63,6 +64,7 @@ fn push_events(script: &mut Script, path: &Path, kept: &[Kept]) -> Result<(), St
             row.push_bind(kept.investigation.map(|id| id.to_string()));
             row.push_bind(at_us).push_bind(at_us);
             row.push_bind(to_json(path, "an alert", event)?);
+            row.push_bind(event.thing()).push_bind(is_down(event));
             script.push(")");
         }
         script.push("; ");
@@ -79,7 +81,7 @@ fn push_openings(script: &mut Script, path: &Path, kept: &[Kept], news: &mut New
         push_entries(script, path, &entries, Guard::None)?;
         script.push(
             "INSERT INTO investigations (id, correlation_key, resource_key, route, subject, state, seq, hash, view, \
-             wants_work, due_us) VALUES ",
+             wants_work, due_us, alert) VALUES ",
         );
         for (n, (kept, (entry, view))) in opening.iter().zip(entries.iter().zip(views)).enumerate() {
             script.push(if n == 0 { "(" } else { ", (" });
@@ -95,6 +97,7 @@ fn push_openings(script: &mut Script, path: &Path, kept: &[Kept], news: &mut New
             row.push_bind(to_json(path, "an investigation", &view)?);
             row.push_bind(1_i64);
             row.push_bind(fresh_us(kept.at));
+            row.push_bind(kept.arrival.event.name.clone());
             script.push(")");
             news.grown.push((entry.chain.clone(), 1));
             news.work = true;
@@ -119,14 +122,18 @@ fn open(path: &Path, kept: &Kept) -> Result<(Entry, View), StoreError> {
     Ok((entry, view))
 }
 
-fn push_ends(script: &mut Script, path: &Path, ended: &[SreEvent]) -> Result<(), StoreError> {
+fn push_ends(script: &mut Script, path: &Path, ended: &[(SreEvent, Timestamp)]) -> Result<(), StoreError> {
     if ended.is_empty() {
         return Ok(());
     }
-    let rows = ended.iter().map(|event| Ok((event.id.to_string(), to_json(path, "an alert", event)?)));
-    let rows: Vec<(String, String)> = rows.collect::<Result<_, StoreError>>()?;
+    let rows = ended
+        .iter()
+        .map(|(event, at)| Ok((event.id.to_string(), to_json(path, "an alert", event)?, at.as_microsecond())));
+    let rows: Vec<(String, String, i64)> = rows.collect::<Result<_, StoreError>>()?;
     script.push("UPDATE events SET status = ").push_bind(AlertStatus::Resolved.as_str());
-    script.push(", json = j.value ->> 1 FROM json_each(").push_bind(to_json(path, "alerts", &rows)?);
+    script
+        .push(", json = j.value ->> 1, ended_us = j.value ->> 2 FROM json_each(")
+        .push_bind(to_json(path, "alerts", &rows)?);
     script.push(") AS j WHERE events.id = j.value ->> 0; ");
     Ok(())
 }

@@ -159,6 +159,10 @@ async fn a_refused_append_without_entries_leaves_nothing() {
         started_at: at(3),
         tool: "t".into(),
         target: crate::domain::Target::default(),
+        effect: crate::domain::Effect::Write,
+        thing: String::new(),
+        alert: String::new(),
+        made: Some(true),
         helped: Some(false),
     };
     let append = || Append { consumed: vec![waiting[0].number], deeds: vec![deed.clone()], ..Append::default() };

@@ -1,7 +1,7 @@
 //! What was changed before is counted over all investigations, and a restart forgets nothing.
 
 use super::*;
-use crate::domain::{ActionId, Target};
+use crate::domain::{ActionId, Effect, Target};
 use crate::store::{BegunDeed, DeedCounts};
 
 fn target(namespace: &str, kind: &str, name: &str) -> Target {
@@ -30,6 +30,10 @@ async fn changes_are_counted_by_object_namespace_kind_and_tool() {
         started_at: at(started),
         tool: tool.into(),
         target,
+        effect: Effect::Write,
+        thing: String::new(),
+        alert: String::new(),
+        made: Some(true),
         helped,
     };
     let (api, web) = (|| target("shop", "Deployment", "api"), || target("shop", "Deployment", "web"));

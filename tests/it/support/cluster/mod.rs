@@ -10,7 +10,7 @@ mod objects;
 use answer::{Asked, read};
 use objects::Objects;
 use serde_json::{Value, json};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::io::AsyncWriteExt as _;
@@ -81,6 +81,8 @@ struct State {
     recreates: Option<String>,
     /// Rights that are denied, as `verb group/resource`.
     denied: Vec<String>,
+    /// What containers say, by the path of their log.
+    logs: BTreeMap<String, String>,
 }
 
 impl Drop for Cluster {
@@ -147,6 +149,12 @@ impl Cluster {
     /// Fields that somebody else owns: `(path of the object, pointer, manager)`.
     pub fn owned_by(&self, path: &str, pointer: &str, manager: &str) {
         self.state().objects.owners.push((path.to_owned(), pointer.to_owned(), manager.to_owned()));
+    }
+
+    /// What the container of a Pod says.
+    pub fn says(&self, namespace: &str, pod: &str, log: &str) {
+        let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}/log");
+        self.state().logs.insert(path, log.to_owned());
     }
 
     /// Nothing may be evicted.
@@ -293,6 +301,9 @@ impl State {
     }
 
     fn look(&mut self, asked: &Asked) -> Reply {
+        if let Some(log) = self.logs.get(&asked.path) {
+            return Reply::Raw(answer::http(200, "text/plain", log.as_bytes()));
+        }
         if let Some((looks, path, before)) =
             self.stale.as_mut().filter(|(looks, path, _)| *looks > 0 && *path == asked.path)
         {
