@@ -343,6 +343,19 @@ fn yaml_problem(path: &str, text: &str, error: &serde_saphyr::Error) -> Diagnost
 }
 
 #[cfg(test)]
+impl Bundle {
+    /// The shipped bundle with `from` written as `to` in the file at `path`.
+    pub(super) fn edited(path: &str, from: &str, to: &str) -> Self {
+        let mut files: BTreeMap<String, String> =
+            Self::embedded().files().map(|(path, text)| (path.to_owned(), text.to_owned())).collect();
+        let text = files.get_mut(path).unwrap();
+        assert!(text.contains(from));
+        *text = text.replace(from, to);
+        Self::from_files(files)
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -337,15 +337,6 @@ mod tests {
 
     const ID: DecisionId = DecisionId::new(uuid::Uuid::from_u128(7));
 
-    fn edited(path: &str, from: &str, to: &str) -> Bundle {
-        let mut files: BTreeMap<String, String> =
-            Bundle::embedded().files().map(|(p, t)| (p.to_owned(), t.to_owned())).collect();
-        let text = files.get_mut(path).unwrap();
-        assert!(text.contains(from));
-        *text = text.replace(from, to);
-        Bundle::from_files(files)
-    }
-
     fn load(bundle: &Bundle) -> RegoPolicy {
         RegoPolicy::load(bundle).unwrap().with_limit(Duration::from_secs(10))
     }
@@ -362,7 +353,7 @@ mod tests {
         let now = Timestamp::UNIX_EPOCH;
         let live = LivePolicy::new(load(&Bundle::embedded()), Bundle::embedded(), now, None);
         assert_eq!(live.rule(ID, &write(12)).verdict, Verdict::Ask);
-        let bundle = edited("data/org.yaml", "pods_approve: 10", "pods_approve: 20");
+        let bundle = Bundle::edited("data/org.yaml", "pods_approve: 10", "pods_approve: 20");
         assert_eq!(live.differing_files(&bundle), ["data/org.yaml"]);
         live.refuse(None, vec!["no".into()], now);
         let before = live.activate(load(&bundle), bundle, now, None);
@@ -379,7 +370,7 @@ mod tests {
         let live = LivePolicy::new(load(&Bundle::embedded()), Bundle::embedded(), now, Some(sender));
         live.rule(ID, &write(12));
         assert!(receiver.try_recv().is_err(), "nothing is tried yet");
-        let bundle = edited("data/org.yaml", "pods_approve: 10", "pods_approve: 20");
+        let bundle = Bundle::edited("data/org.yaml", "pods_approve: 10", "pods_approve: 20");
         live.try_beside(Some(Beside::configured(load(&bundle), bundle, now)));
         assert_eq!(live.rule(ID, &write(12)).verdict, Verdict::Ask);
         live.rule(ID, &write(12));
@@ -405,7 +396,7 @@ mod tests {
         live.rule(ID, &write(1));
         assert_eq!(live.compare(&receiver.try_recv().unwrap()), None);
         assert_eq!(live.tally().compared, 1);
-        let other = edited("data/org.yaml", "pods_approve: 10", "pods_approve: 20");
+        let other = Bundle::edited("data/org.yaml", "pods_approve: 10", "pods_approve: 20");
         let over = Digest::of("folder");
         live.activate(load(&other), other, at(1), Some(over.clone()));
         assert_eq!(live.tally(), Tally::default());

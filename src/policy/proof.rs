@@ -43,16 +43,6 @@ pub fn lapsed(bundle: &Bundle, now: Timestamp) -> Vec<Diagnostic> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
-
-    fn edited(path: &str, from: &str, to: &str) -> Bundle {
-        let mut files: BTreeMap<String, String> =
-            Bundle::embedded().files().map(|(p, t)| (p.to_owned(), t.to_owned())).collect();
-        let text = files.get_mut(path).unwrap();
-        assert!(text.contains(from));
-        *text = text.replace(from, to);
-        Bundle::from_files(files)
-    }
 
     fn errors(bundle: &Bundle) -> Vec<String> {
         prove(bundle, Timestamp::UNIX_EPOCH).unwrap_err()
@@ -61,16 +51,17 @@ mod tests {
     #[test]
     fn a_bundle_proves_itself_before_it_decides() {
         assert!(prove(&Bundle::embedded(), Timestamp::UNIX_EPOCH).is_ok());
-        let failing = edited("data/org.yaml", "pods_approve: 10", "pods_approve: 2");
+        let failing = Bundle::edited("data/org.yaml", "pods_approve: 10", "pods_approve: 2");
         assert!(errors(&failing)[0].contains("test firewarden.action.blast_test."));
-        let open = edited(
+        let open = Bundle::edited(
             "action/secrets.rego",
             "some kind in kinds\n\tkind in secrets",
             "some kind in kinds\n\tkind in {\"x\"}",
         );
         let found = errors(&open);
         assert!(found.iter().any(|error| error.contains("fails") || error.contains("drill")), "{found:?}");
-        let broken = edited("action/blast.rego", "package firewarden.action.blast", "package firewarden.action");
+        let broken =
+            Bundle::edited("action/blast.rego", "package firewarden.action.blast", "package firewarden.action");
         assert!(errors(&broken)[0].contains("error["));
     }
 }

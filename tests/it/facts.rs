@@ -66,11 +66,11 @@ async fn risk(bench: &Bench, id: InvestigationId) -> (String, Vec<String>) {
 
 /// The input of the last judgement of the risk.
 async fn asked_of_risk(bench: &Bench, id: InvestigationId) -> Value {
-    let inputs = bench.entries(id).await.into_iter().filter_map(|entry| match entry.body {
+    let mut inputs = bench.entries(id).await.into_iter().filter_map(|entry| match entry.body {
         Body::RiskAssessed { input, .. } => Some(input),
         _ => None,
     });
-    let bytes = bench.store.blob(&inputs.last().unwrap()).await.unwrap().unwrap();
+    let bytes = bench.store.blob(&inputs.next_back().unwrap()).await.unwrap().unwrap();
     serde_json::from_slice(&bytes).unwrap()
 }
 

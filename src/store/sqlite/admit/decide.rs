@@ -132,34 +132,33 @@ impl Places {
         let (mut keys, mut resources) = (BTreeSet::new(), BTreeSet::new());
         for (Incoming { arrival, .. }, delivery) in wave.iter().zip(deliveries) {
             let is_new = arrival.event.status != AlertStatus::Resolved && !known.contains_key(delivery.as_str());
-            if is_new && self.open(arrival).is_none() {
+            if is_new && !self.open.contains_key(&arrival.correlation_key) {
                 keys.insert(arrival.correlation_key.clone());
-                resources.extend(resource_key(&arrival.event));
+                resources.extend(resource_key(&arrival.event).filter(|resource| !self.open.contains_key(resource)));
             }
         }
         Wanted { keys: keys.into_iter().collect(), resources: resources.into_iter().collect() }
     }
 
-    fn open(&self, arrival: &Arrival) -> Option<InvestigationId> {
-        let by_key = self.open.get(&arrival.correlation_key);
-        by_key.or_else(|| self.open.get(&resource_key(&arrival.event)?)).copied()
-    }
-
-    /// The investigation that a new firing alert belongs to: the last one of its key or of its resource,
+    /// The investigation that a new firing alert belongs to: the last one of its key, else of its resource,
     /// unless that one had ended before the alert began.
     fn of(&mut self, arrival: &Arrival, found: &Found) -> Option<InvestigationId> {
-        if let Some(open) = self.open(arrival) {
-            return Some(open);
-        }
         let starts_us = arrival.event.starts_at.as_microsecond();
         let fits = |last: &&Last| last.closed_us.is_none_or(|end| starts_us <= end);
-        let by_resource = || found.by_resource.get(&resource_key(&arrival.event)?).filter(fits);
-        let last = found.by_key.get(&arrival.correlation_key).filter(fits).or_else(by_resource)?;
-        // An ended one fits by each alert's own start, so it is looked up for each.
-        if last.closed_us.is_none() {
-            self.open.insert(arrival.correlation_key.clone(), last.id);
+        let key = &arrival.correlation_key;
+        if let Some(open) = self.open.get(key) {
+            return Some(*open);
         }
-        Some(last.id)
+        if let Some(last) = found.by_key.get(key).filter(fits) {
+            // An ended one fits by each alert's own start, so it is looked up for each.
+            if last.closed_us.is_none() {
+                self.open.insert(key.clone(), last.id);
+            }
+            return Some(last.id);
+        }
+        let resource = resource_key(&arrival.event)?;
+        let open = self.open.get(&resource).copied();
+        open.or_else(|| Some(found.by_resource.get(&resource).filter(fits)?.id))
     }
 
     fn opened(&mut self, arrival: &Arrival) {

@@ -68,6 +68,16 @@ proptest! {
 }
 
 #[tokio::test]
+async fn an_alert_joins_by_its_key_before_its_resource() {
+    let w = World::new().await;
+    let full = w.admit(vec![w.arrival("Full", "volume-0", Firing, 1)]).await.remove(0);
+    let together = vec![w.arrival("Slow", "volume-1", Firing, 1), w.arrival("Full", "volume-1", Firing, 1)];
+    let answers = w.admit(together).await;
+    assert_eq!((answers[0].fate, answers[1].fate), (Fate::Opened, Fate::Merged));
+    assert_eq!(answers[1].investigation, full.investigation);
+}
+
+#[tokio::test]
 async fn many_bodies_at_once_open_one_investigation_for_a_cause() {
     let w = World::new().await;
     let bodies = (0..300).map(|n| {
