@@ -224,7 +224,9 @@ impl Session<'_> {
                 Ok(seen) => {
                     telemetry::tool_called("ok", duration_ms);
                     let mut instructions = read_of(&tags, &seen.text);
-                    instructions.extend(read_of(&tags, &seen.whole));
+                    if seen.whole != seen.text {
+                        instructions.extend(read_of(&tags, &seen.whole));
+                    }
                     instructions.sort();
                     instructions.dedup();
                     let (bytes, digest) = seen.written().map_err(|e| corrupt(&self.inv.chain, e))?;
