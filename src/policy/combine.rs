@@ -279,9 +279,14 @@ pub(super) fn action(
         Kind::Approve { .. } => is_permitted,
         kind => matches!(kind, Kind::Warn),
     });
-    match lifted.is_empty() {
-        true => plain,
-        false => ActionOutcome { exceptions: lifted, ..judged(&counting, duties, risk, effect, default_approvers) },
+    if lifted.is_empty() {
+        return plain;
+    }
+    let with = judged(&counting, duties, risk, effect, default_approvers);
+    // Where nobody but the excepted rule names somebody to ask, it counts: an exception makes nothing stricter.
+    match with.verdict <= plain.verdict {
+        true => ActionOutcome { exceptions: lifted, ..with },
+        false => plain,
     }
 }
 
@@ -658,6 +663,21 @@ mod tests {
             Just(allow()),
             Just(give("action/m/warn", Kind::Warn))
         ]
+    }
+
+    #[test]
+    fn a_rule_that_alone_names_people_is_not_excepted_where_people_are_needed() {
+        let given = vec![allow(), approve(&["sre"])];
+        let exception = except("action/m/approve");
+        let with = |approvers: &[String]| {
+            super::action(Ok(given.clone()), Risk::High, Effect::Propose, approvers, &[&exception])
+        };
+        let kept = with(&[]);
+        assert_eq!((kept.verdict, kept.exceptions.len()), (Verdict::Ask, 0));
+        assert_eq!(kept.requirements[0].groups, ["sre"]);
+        let lifted = with(&["oncall".to_owned()]);
+        assert_eq!((lifted.verdict, lifted.exceptions.len()), (Verdict::Ask, 1));
+        assert_eq!(lifted.requirements[0].groups, ["oncall"]);
     }
 
     proptest! {
