@@ -48,32 +48,50 @@ pub(super) struct Line {
 
 /// One field in at most `room` bytes.
 pub(super) fn fold_field(field: &str, room: usize) -> Line {
-    let mut out = Line { complete: true, ..Line::default() };
+    let text = String::with_capacity(field.len().min(room));
+    let mut out = Line { text, complete: true, ..Line::default() };
     let mut gap = false;
     for given in field.chars().filter(|c| !is_invisible(*c)) {
-        for c in look_alike(given).to_lowercase() {
-            // Lower-casing may yield what folding removes, a combining dot for instance.
-            let c = look_alike(c);
-            if is_invisible(c) {
-                continue;
+        // Most text is plain, and nothing in that wears a costume.
+        if given.is_ascii() {
+            out.put(given.to_ascii_lowercase(), &mut gap, room);
+        } else {
+            for c in look_alike(given).to_lowercase() {
+                // Lower-casing may yield what folding removes, a combining dot for instance.
+                let c = look_alike(c);
+                if !is_invisible(c) && out.put(c, &mut gap, room) && is_two_faced(given) {
+                    out.two_faced.push(out.text.len() - c.len_utf8());
+                }
             }
-            if c.is_whitespace() || c.is_control() {
-                gap = !out.text.is_empty();
-                continue;
-            }
-            if out.text.len() + c.len_utf8() + usize::from(gap) > room {
-                return Line { complete: false, ..out };
-            }
-            if std::mem::take(&mut gap) {
-                out.text.push(' ');
-            }
-            if matches!(given, 'р' | 'Р' | 'ρ' | 'Ρ' | 'ϱ') {
-                out.two_faced.push(out.text.len());
-            }
-            out.text.push(c);
+        }
+        if !out.complete {
+            break;
         }
     }
     out
+}
+
+fn is_two_faced(c: char) -> bool {
+    matches!(c, 'р' | 'Р' | 'ρ' | 'Ρ' | 'ϱ')
+}
+
+impl Line {
+    /// Adds a character, and the gap before it; whether it stands there now. What means nothing opens a gap,
+    /// and what does not fit ends the line.
+    fn put(&mut self, c: char, gap: &mut bool, room: usize) -> bool {
+        if c.is_whitespace() || c.is_control() {
+            *gap = !self.text.is_empty();
+            return false;
+        }
+        self.complete &= self.text.len() + c.len_utf8() + usize::from(*gap) <= room;
+        if self.complete {
+            if std::mem::take(gap) {
+                self.text.push(' ');
+            }
+            self.text.push(c);
+        }
+        self.complete
+    }
 }
 
 /// Letters with two faces that are tried in every combination.

@@ -16,10 +16,6 @@ const NAME: &str = "alertmanager";
 pub struct Alertmanager;
 
 impl AlertSource for Alertmanager {
-    fn name(&self) -> &str {
-        NAME
-    }
-
     fn kind(&self) -> &'static str {
         NAME
     }

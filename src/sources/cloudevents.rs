@@ -20,10 +20,6 @@ const REQUIRED: [&str; 4] = ["specversion", "id", "source", "type"];
 pub struct CloudEvents;
 
 impl AlertSource for CloudEvents {
-    fn name(&self) -> &str {
-        NAME
-    }
-
     fn kind(&self) -> &'static str {
         NAME
     }
@@ -39,10 +35,7 @@ impl AlertSource for CloudEvents {
 
     fn normalise(&self, delivery: &Delivery<'_>, mapping: &Mapping<'_>) -> Result<Normalised, SourceError> {
         let expected = "a CloudEvent has `specversion`, `id`, `source` and `type`, as keys or as `ce-` headers";
-        if !self.recognises(delivery) {
-            let found = if delivery.body.is_object() { "another object" } else { kind_of(delivery.body) };
-            return Err(SourceError::NotRecognised { expected, found });
-        }
+        self.is_of_its_shape(delivery, expected)?;
         let binary = delivery.header("ce-specversion").map(|_| from_headers(delivery));
         let events = match (&binary, delivery.body) {
             (Some(event), _) => std::slice::from_ref(event),

@@ -4,7 +4,7 @@ use super::clean::clean_json;
 use super::draft::Draft;
 use super::fields::{Read, is_over, labels, single, text, urgency};
 use super::times::time;
-use super::{AlertSource, Delivery, Mapping, Normalised, SourceError, kind_of};
+use super::{AlertSource, Delivery, Mapping, Normalised, SourceError};
 use crate::domain::{AlertStatus, Severity};
 use serde_json::{Map, Value};
 
@@ -15,10 +15,6 @@ const NAME: &str = "datadog";
 pub struct Datadog;
 
 impl AlertSource for Datadog {
-    fn name(&self) -> &str {
-        NAME
-    }
-
     fn kind(&self) -> &'static str {
         NAME
     }
@@ -34,10 +30,7 @@ impl AlertSource for Datadog {
     fn normalise(&self, delivery: &Delivery<'_>, mapping: &Mapping<'_>) -> Result<Normalised, SourceError> {
         let expected = "a body of Datadog's webhooks is its default one (`title`, `event_type`, `org`) or the template of \
                         docs/senders.md (`alert_cycle_key`, `transition`, …)";
-        if !self.recognises(delivery) {
-            let found = if delivery.body.is_object() { "another object" } else { kind_of(delivery.body) };
-            return Err(SourceError::NotRecognised { expected, found });
-        }
+        self.is_of_its_shape(delivery, expected)?;
         let clean = clean_json(delivery.body, mapping.redactor);
         Ok(single(NAME, &clean, Ok(read(&clean)), delivery, mapping))
     }

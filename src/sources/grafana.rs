@@ -11,10 +11,6 @@ const NAME: &str = "grafana";
 pub struct Grafana;
 
 impl AlertSource for Grafana {
-    fn name(&self) -> &str {
-        NAME
-    }
-
     fn kind(&self) -> &'static str {
         NAME
     }

@@ -6,11 +6,13 @@ use super::fields::{Read, item, notice, scalar, urgency};
 use super::times::time;
 use super::{AlertSource, Delivery, MAX_ALERTS, Mapping, Normalised, SourceError, fields, kind_of};
 use crate::domain::{AlertStatus, Severity};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Where the fields of an alert are. Each is a JSON pointer into the alert.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Pointers {
     /// The alert's name.
     pub name: Option<String>,
@@ -40,22 +42,51 @@ pub struct Pointers {
     pub labels: Option<String>,
 }
 
-/// A sender that the configuration describes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+impl Pointers {
+    /// Each field by its name, with its pointer.
+    pub fn each(&self) -> [(&'static str, Option<&str>); 13] {
+        [
+            ("name", &self.name),
+            ("subject", &self.subject),
+            ("severity", &self.severity),
+            ("status", &self.status),
+            ("summary", &self.summary),
+            ("description", &self.description),
+            ("fingerprint", &self.fingerprint),
+            ("group", &self.group),
+            ("starts_at", &self.starts_at),
+            ("ends_at", &self.ends_at),
+            ("link", &self.link),
+            ("runbook", &self.runbook),
+            ("labels", &self.labels),
+        ]
+        .map(|(name, pointer)| (name, pointer.as_deref()))
+    }
+}
+
+/// A sender that the configuration describes, as it is written there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct JsonMapping {
     /// Its name.
     pub name: String,
     /// Where the list of alerts is; without it, the body is one alert or a list of them.
+    #[serde(default)]
     pub alerts: Option<String>,
     /// Where its fields are.
+    #[serde(default)]
     pub fields: Pointers,
     /// Labels, each with its place.
+    #[serde(default)]
     pub labels: BTreeMap<String, String>,
     /// The sender's own words for how loud it is.
+    #[serde(default)]
     pub severities: BTreeMap<String, Severity>,
     /// States that mean that it is over; empty takes the usual words.
+    #[serde(default)]
     pub resolved: Vec<String>,
     /// States that are no alerts.
+    #[serde(default)]
     pub ignored: Vec<String>,
 }
 

@@ -205,13 +205,28 @@ impl<'a> Delivery<'a> {
 /// is redacted and bounded; nothing panics, whatever the body holds.
 pub trait AlertSource: Send + Sync + std::fmt::Debug {
     /// The sender's name, as events carry it.
-    fn name(&self) -> &str;
+    fn name(&self) -> &str {
+        self.kind()
+    }
 
     /// The name of its kind in the figures: one of a few, whatever callers say.
     fn kind(&self) -> &'static str;
 
     /// Whether the body has this sender's shape and no other's.
     fn recognises(&self, delivery: &Delivery<'_>) -> bool;
+
+    /// Refuses a body without this sender's shape; `expected` says what that is.
+    ///
+    /// # Errors
+    /// When it has not.
+    fn is_of_its_shape(&self, delivery: &Delivery<'_>, expected: &'static str) -> Result<(), SourceError> {
+        let found = match delivery.body {
+            _ if self.recognises(delivery) => return Ok(()),
+            Value::Object(_) => "another object",
+            other => kind_of(other),
+        };
+        Err(SourceError::NotRecognised { expected, found })
+    }
 
     /// Maps the delivery.
     ///

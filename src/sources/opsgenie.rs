@@ -4,7 +4,7 @@ use super::clean::clean_json;
 use super::draft::Draft;
 use super::fields::{Read, labels, notice, object, single, text, urgency};
 use super::times::time;
-use super::{AlertSource, Delivery, Mapping, Normalised, SourceError, kind_of};
+use super::{AlertSource, Delivery, Mapping, Normalised, SourceError};
 use crate::domain::AlertStatus;
 use serde_json::Value;
 
@@ -15,10 +15,6 @@ const NAME: &str = "opsgenie";
 pub struct Opsgenie;
 
 impl AlertSource for Opsgenie {
-    fn name(&self) -> &str {
-        NAME
-    }
-
     fn kind(&self) -> &'static str {
         NAME
     }
@@ -30,10 +26,7 @@ impl AlertSource for Opsgenie {
 
     fn normalise(&self, delivery: &Delivery<'_>, mapping: &Mapping<'_>) -> Result<Normalised, SourceError> {
         let expected = "a body of Opsgenie's webhook has `action` and `alert.alertId`";
-        if !self.recognises(delivery) {
-            let found = if delivery.body.is_object() { "another object" } else { kind_of(delivery.body) };
-            return Err(SourceError::NotRecognised { expected, found });
-        }
+        self.is_of_its_shape(delivery, expected)?;
         let clean = clean_json(delivery.body, mapping.redactor);
         Ok(single(NAME, &clean, read(&clean), delivery, mapping))
     }

@@ -4,7 +4,7 @@ use super::clean::clean_json;
 use super::draft::{Draft, hmac_hex};
 use super::fields::{Read, item, labels, notice, scalar, text, urgency};
 use super::times::time;
-use super::{AlertSource, Delivery, Mapping, Normalised, SourceError, kind_of};
+use super::{AlertSource, Delivery, Mapping, Normalised, SourceError};
 use crate::domain::{AlertStatus, Severity};
 use serde_json::Value;
 
@@ -17,10 +17,6 @@ const RESOURCES: [&str; 5] = ["event", "metric_alert", "issue", "error", "commen
 pub struct Sentry;
 
 impl AlertSource for Sentry {
-    fn name(&self) -> &str {
-        NAME
-    }
-
     fn kind(&self) -> &'static str {
         NAME
     }
@@ -38,10 +34,7 @@ impl AlertSource for Sentry {
 
     fn normalise(&self, delivery: &Delivery<'_>, mapping: &Mapping<'_>) -> Result<Normalised, SourceError> {
         let expected = "a body of Sentry's integration platform has `action`, `data` and `installation`";
-        if !self.recognises(delivery) {
-            let found = if delivery.body.is_object() { "another object" } else { kind_of(delivery.body) };
-            return Err(SourceError::NotRecognised { expected, found });
-        }
+        self.is_of_its_shape(delivery, expected)?;
         let clean = clean_json(delivery.body, mapping.redactor);
         let raw_hmac = hmac_hex(mapping.hmac_key, delivery.raw);
         let items = read(&clean).into_iter().enumerate();

@@ -33,10 +33,6 @@ const KEPT: [&str; 15] = [
 pub struct UptimeKuma;
 
 impl AlertSource for UptimeKuma {
-    fn name(&self) -> &str {
-        NAME
-    }
-
     fn kind(&self) -> &'static str {
         NAME
     }
@@ -48,16 +44,9 @@ impl AlertSource for UptimeKuma {
 
     fn normalise(&self, delivery: &Delivery<'_>, mapping: &Mapping<'_>) -> Result<Normalised, SourceError> {
         let expected = "a body of Uptime Kuma has `heartbeat`, `monitor` and `msg`";
-        let found = match delivery.body {
-            Value::Object(_) if self.recognises(delivery) => {
-                let clean = clean_json(&without_credentials(delivery.body), mapping.redactor);
-                let read = read(&clean);
-                return Ok(single(NAME, &clean, read, delivery, mapping));
-            }
-            Value::Object(_) => "an object without `heartbeat`",
-            other => kind_of(other),
-        };
-        Err(SourceError::NotRecognised { expected, found })
+        self.is_of_its_shape(delivery, expected)?;
+        let clean = clean_json(&without_credentials(delivery.body), mapping.redactor);
+        Ok(single(NAME, &clean, read(&clean), delivery, mapping))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who may send alerts, and what JSON of one's own means.
 
 use super::{Resolver, at};
-use crate::config::senders::{self as file, Fields};
+use crate::config::senders as file;
 use crate::config::tree::Step;
 use crate::config::{Intake, IntakeToken};
 use crate::domain::Secret;
@@ -34,8 +34,8 @@ impl Resolver<'_> {
             self.problem(key, "is more than 1000000", "120 is usual; 0 sets no cap");
         }
         let mut names = BTreeSet::new();
-        let sources = intake.sources.iter().enumerate();
-        let sources = sources.map(|(n, source)| self.source(n, source, &mut names)).collect();
+        let sources = intake.sources.clone();
+        sources.iter().enumerate().for_each(|(n, source)| self.source(n, source, &mut names));
         Intake { tokens, allow_anonymous: intake.allow_anonymous, storm_per_minute, sources }
     }
 
@@ -74,48 +74,20 @@ impl Resolver<'_> {
         Some(IntakeToken { source: token.source.clone(), token: secret, signed })
     }
 
-    fn source(&mut self, n: usize, source: &file::Source, names: &mut BTreeSet<String>) -> JsonMapping {
+    fn source(&mut self, n: usize, source: &JsonMapping, names: &mut BTreeSet<String>) {
         let key = |key: &'static str| at!["intake", "sources", n, key].to_vec();
         self.name(&key("name"), &source.name, names);
         if Senders::default().named(&source.name).is_some() || source.name == "alert" {
             self.problem(&key("name"), format!("is taken: `{}` is built in", source.name), "give it another name");
         }
-        let Fields {
-            name,
-            subject,
-            severity,
-            status,
-            summary,
-            description,
-            fingerprint,
-            group,
-            starts_at,
-            ends_at,
-            link,
-            runbook,
-            labels,
-        } = source.fields.clone();
-        if [&name, &subject, &summary, &description].iter().all(|field| field.is_none()) {
+        let Pointers { name, subject, summary, description, .. } = &source.fields;
+        if [name, subject, summary, description].iter().all(|field| field.is_none()) {
             let help = "add at least one of `name`, `subject`, `summary` and `description`: a JSON pointer, `/check/name` for \
                         instance";
             self.problem(&key("fields"), "do not say what an alert is", help);
         }
-        for (field, pointer) in [
-            ("name", &name),
-            ("subject", &subject),
-            ("severity", &severity),
-            ("status", &status),
-            ("summary", &summary),
-            ("description", &description),
-            ("fingerprint", &fingerprint),
-            ("group", &group),
-            ("starts_at", &starts_at),
-            ("ends_at", &ends_at),
-            ("link", &link),
-            ("runbook", &runbook),
-            ("labels", &labels),
-        ] {
-            self.pointer(at!["intake", "sources", n, "fields", field], pointer.as_deref());
+        for (field, pointer) in source.fields.each() {
+            self.pointer(at!["intake", "sources", n, "fields", field], pointer);
         }
         self.pointer(&key("alerts"), source.alerts.as_deref());
         if source.labels.len() > LABELS {
@@ -123,29 +95,6 @@ impl Resolver<'_> {
         }
         for (label, pointer) in &source.labels {
             self.pointer(at!["intake", "sources", n, "labels", label.as_str()], Some(pointer));
-        }
-        JsonMapping {
-            name: source.name.clone(),
-            alerts: source.alerts.clone(),
-            fields: Pointers {
-                name,
-                subject,
-                severity,
-                status,
-                summary,
-                description,
-                fingerprint,
-                group,
-                starts_at,
-                ends_at,
-                link,
-                runbook,
-                labels,
-            },
-            labels: source.labels.clone(),
-            severities: source.severities.clone(),
-            resolved: source.resolved.clone(),
-            ignored: source.ignored.clone(),
         }
     }
 

@@ -34,13 +34,14 @@ pub(super) fn hides(text: &str) -> bool {
 /// Every reading, folded: one case, one kind of space, no disguise of letters.
 pub(super) fn of(text: &str) -> Vec<String> {
     let mut all = vec![];
-    let mut texts = vec![text.to_owned()];
-    for _ in 0..=DEPTH {
-        let decoded: Vec<String> = texts.iter().map(|text| decoded(text)).filter(|text| !text.is_empty()).collect();
-        for text in &texts {
-            folded_readings(text, &mut all);
+    folded_readings(text, &mut all);
+    let mut text = decoded(text);
+    for _ in 0..DEPTH {
+        if text.is_empty() {
+            break;
         }
-        texts = decoded;
+        folded_readings(&text, &mut all);
+        text = decoded(&text);
     }
     all
 }
@@ -99,15 +100,15 @@ fn unleet(text: &str) -> Option<String> {
 /// Letters that stand apart put together, each run one word of many: `i g n o r e`, `i.g.n.o.r.e`. The words
 /// in it are no longer apart; [`super::patterns`] knows them so, too.
 fn unspaced(text: &str) -> Option<String> {
-    let chars: Vec<char> = text.chars().collect();
-    let is_letter = |at: usize| chars.get(at).is_some_and(char::is_ascii_alphabetic);
-    let is_gap = |at: usize| chars.get(at).is_some_and(|c| matches!(c, ' ' | '.' | '-' | '_' | '*' | '|' | '/'));
+    let bytes = text.as_bytes();
+    let is_letter = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_alphabetic);
+    let is_gap = |at: usize| bytes.get(at).is_some_and(|c| matches!(c, b' ' | b'.' | b'-' | b'_' | b'*' | b'|' | b'/'));
     let mut out = String::new();
     let mut at = 0;
-    while at < chars.len() {
+    while at < bytes.len() {
         let (from, mut run) = (at, String::new());
         while is_letter(at) && !is_letter(at + 1) && (at == 0 || !is_letter(at - 1)) {
-            run.extend(chars.get(at));
+            run.extend(bytes.get(at).map(|letter| char::from(*letter)));
             at += 1;
             // Between words the gap is wider.
             let gap = (0..3).take_while(|n| is_gap(at + n)).count();
@@ -174,6 +175,10 @@ fn readable(bytes: &[u8]) -> Option<String> {
 fn unescaped(text: &str) -> Option<String> {
     const FEW: usize = 4;
     let text = &text[..text.floor_char_boundary(MOST_DECODED)];
+    // Each escape begins with one of these.
+    if text.bytes().filter(|byte| matches!(byte, b'%' | b'\\' | b'&')).take(FEW).count() < FEW {
+        return None;
+    }
     let (mut out, mut escapes) = (Vec::with_capacity(text.len()), 0);
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
