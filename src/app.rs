@@ -277,7 +277,8 @@ impl App {
         let key_file = config.places.signing_key();
         let signer = signing::read_or_make(&key_file, public_url, is_missed, entropy.as_ref())?;
         let signer = handover::finished(&dynamic, &key_file, signer, &clock).await?;
-        let checkpoints = Arc::new(Checkpoints::new(dynamic.clone(), signer, clock.clone()));
+        let checkpoints =
+            Arc::new(Checkpoints::new(dynamic.clone(), signer, clock.clone()).behind(signing::pinned(&key_file)?));
         let standing = governing::standing(dynamic.as_ref()).await?;
         let (governing, bundle) = policies::resume(&parts.policy, &parts.bundle, standing, dynamic.as_ref()).await?;
         let policy = parts.policy.reference();

@@ -119,6 +119,9 @@ impl Governor {
             return Err(Problem::promotion_refused_to(detail));
         }
         let (policy, tally) = (beside.reference(), self.live.tally());
+        if wanted.digest.as_ref().is_some_and(|meant| *meant != policy.digest) {
+            return Err(Problem::policy_conflict(format!("What is tried is another bundle: {}.", policy.digest)));
+        }
         if tally.compared < wanted.require_shadow {
             let (so_far, needed) = (tally.compared, wanted.require_shadow);
             let detail = format!(
@@ -140,6 +143,13 @@ impl Governor {
             return Err(Problem::promotion_refused(detail));
         }
         let configured = self.configured().await?;
+        // An edit of the folder that is not in force, or may never be, is not to be passed over unseen.
+        let is_in_force = *configured.digest() == self.live.reference().digest;
+        if !is_in_force && !self.live.is_promoted_over(configured.digest()) {
+            let detail = "The configured policies are others than those in force, with which it was compared: let them \
+                          come into force, or take the edit back.";
+            return Err(Problem::policy_conflict(detail));
+        }
         let bundle = beside.bundle().clone();
         let live = &self.live;
         let (sound, canary) = match proven(bundle, live, self.store.as_ref(), self.clock.now()).await? {

@@ -6,7 +6,7 @@
 
 use super::AppError;
 use super::signing::{self, SigningKeyError, beside};
-use crate::audit::{Signer, VerifierKey};
+use crate::audit::{Checkpoint, Signer, VerifierKey};
 use crate::config::Places;
 use crate::domain::Clock;
 use crate::edge::{SystemClock, SystemEntropy};
@@ -49,7 +49,7 @@ pub async fn rotate(places: &Places, reason: &str) -> Result<Rotation, AppError>
     let signer = finished(&store, &path, signer, &clock).await?;
     let before = signer.key().clone();
     // Who may not sign what is there hands on nothing.
-    let checkpoints = Checkpoints::new(store.clone(), signer, clock.clone());
+    let checkpoints = Checkpoints::new(store.clone(), signer, clock.clone()).behind(signing::pinned(&path)?);
     checkpoints.make().await?;
     let next = beside(&path, NEXT);
     let key = signing::make_next(&next, &before, &entropy)?;
@@ -84,7 +84,12 @@ pub(super) async fn finished(
     let Some(holder) = holder else {
         return Err(SigningKeyError::HandedOn { path: next, key: rotated.key }.into());
     };
-    Checkpoints::new(store.clone(), signer, clock.clone()).make().await?;
+    Checkpoints::new(store.clone(), signer, clock.clone()).behind(signing::pinned(path)?).make().await?;
+    // Whoever has the old key alone could sign another past: the next key goes on behind this one.
+    let last = store.last_checkpoint().await?.and_then(|kept| Checkpoint::open(&kept.note, &before).ok());
+    if let Some(last) = last {
+        signing::pin(path, &last.line())?;
+    }
     let mut known = signing::verifiers(path)?;
     if !known.contains(holder.key()) {
         known.push(holder.key().clone());
@@ -111,7 +116,6 @@ async fn last(store: &dyn Store) -> Result<Option<KeyRotated>, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::Checkpoint;
 
     struct Site {
         folder: tempfile::TempDir,
@@ -136,7 +140,8 @@ mod tests {
         }
 
         fn checkpoints(&self, signer: Signer) -> Checkpoints {
-            Checkpoints::new(self.store.clone(), signer, self.clock.clone())
+            let before = signing::pinned(&self.key()).unwrap();
+            Checkpoints::new(self.store.clone(), signer, self.clock.clone()).behind(before)
         }
 
         async fn append(&self, body: Body) {
@@ -202,6 +207,26 @@ mod tests {
         assert!(site.start().await.is_err(), "another key is not the one that was named");
         std::fs::write(&next, text).unwrap();
         assert_eq!(site.start().await.unwrap().key(), &key);
+    }
+
+    #[tokio::test]
+    async fn the_next_key_goes_on_behind_what_was_handed_on_and_behind_nothing_else() {
+        let site = Site::new().await;
+        site.begun().await;
+        let old = signing::read(&site.key()).unwrap().unwrap();
+        site.start().await.unwrap();
+        let pinned = signing::pinned(&site.key()).unwrap().unwrap();
+        let last = site.store.last_checkpoint().await.unwrap().unwrap();
+        assert_eq!(pinned, Checkpoint::open(&last.note, old.key()).unwrap().line());
+        site.append(Body::Stopped {}).await;
+        // The old key signed another past, or nobody knows which.
+        for other in [Some(pinned.replace(" 2 ", " 3 ")), None] {
+            let holder = signing::read(&site.key()).unwrap().unwrap();
+            let checkpoints = Checkpoints::new(site.store.clone(), holder, site.clock.clone()).behind(other);
+            assert!(checkpoints.make().await.unwrap_err().to_string().contains("cannot be continued"));
+        }
+        let holder = signing::read(&site.key()).unwrap().unwrap();
+        assert!(site.checkpoints(holder).make().await.unwrap().is_some());
     }
 
     #[tokio::test]

@@ -84,6 +84,25 @@ impl Reload {
         }
         match read {
             Err(error) => self.reject(None, vec![error], vec![], trigger).await?,
+            // What was promoted is configured now, so it holds over nothing any more.
+            Ok(bundle) if *bundle.digest() == active.digest && self.live.is_promoted() => {
+                let kept = kept(&bundle, &active);
+                let entry = PolicyActivated {
+                    policy: active.clone(),
+                    bundle: Some(kept.reference.clone()),
+                    before: active,
+                    trigger: trigger.to_owned(),
+                    by: owners(&self.dir, &[]),
+                    files: vec![],
+                    shadow: false,
+                    until: None,
+                    promotion: None,
+                    canary: 0,
+                };
+                let draft = Draft::engine(Body::PolicyActivated(entry));
+                self.store.append_system(vec![draft], vec![kept], self.clock.now()).await?;
+                self.live.settled();
+            }
             // Back to what is in force: a refused edit was taken back.
             Ok(bundle) if *bundle.digest() == active.digest => {}
             // What was promoted over exactly this holds until this is another.

@@ -149,6 +149,37 @@ pub(super) fn remember(path: &Path, known: &[VerifierKey]) -> Result<(), Signing
     write(&file, &text).map_err(|source| SigningKeyError::File { path: file, doing: "written", source })
 }
 
+/// The file beside the key that holds the last checkpoint of the key before it.
+fn pin_file(path: &Path) -> PathBuf {
+    beside(path, ".before")
+}
+
+/// The last checkpoint of the key before the one in `path`, in one line; `None` where there was none.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) fn pinned(path: &Path) -> Result<Option<String>, SigningKeyError> {
+    let file = pin_file(path);
+    match std::fs::read_to_string(&file) {
+        Ok(text) => Ok(Some(text.trim().to_owned())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(SigningKeyError::File { path: file, doing: "read", source }),
+    }
+}
+
+/// Notes it, before the next key takes its place.
+///
+/// # Errors
+/// When it cannot be written.
+pub(super) fn pin(path: &Path, checkpoint: &str) -> Result<(), SigningKeyError> {
+    let file = pin_file(path);
+    write(&file, &format!("{checkpoint}\n")).map_err(|source| SigningKeyError::File {
+        path: file,
+        doing: "written",
+        source,
+    })
+}
+
 /// Puts the key in `next` into the place of that in `path`, which is gone then.
 ///
 /// # Errors

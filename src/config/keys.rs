@@ -33,7 +33,7 @@ pub const KEYS: &[Key] = &[
     key("server.public_url", "address", "null", "https://firewarden.example.org", "how others reach us; links in reports and notices begin with it"),
     key("server.max_body", "size", "32MiB", "8MiB", "largest accepted webhook body"),
     key("access.tokens[].name", "name", "", "oncall", "stands in the journal for whoever uses the token"),
-    key("access.tokens[].role", "viewer, operator, approver or admin", "", "operator", "viewer reads; operator also cancels; approver and admin are for later versions' approvals"),
+    key("access.tokens[].role", "viewer, operator, approver or admin", "", "operator", "viewer reads; operator also cancels; approver also answers questions; admin also tries and promotes policies"),
     key("access.tokens[].groups", "list of names", "[]", "[oncall]", "groups of the caller"),
     key("access.tokens[].token", "secret", "", "env:FIREWARDEN_TOKEN", "the credential, sent as `Authorization: Bearer`"),
     key("store.url", "sqlite:PATH", "null", "sqlite:/var/lib/firewarden/firewarden.db", "the database; null is firewarden/firewarden.db in $XDG_STATE_HOME, else in ~/.local/state (also DATABASE_URL)"),

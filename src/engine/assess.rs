@@ -2,7 +2,7 @@
 
 use super::EngineError;
 use super::driver::Session;
-use crate::domain::{Analysis, BlobRef, DecisionId, Resource, Risk, Severity, SreEvent};
+use crate::domain::{Analysis, BlobRef, DecisionId, Excepted, Resource, Risk, Severity, SreEvent};
 use crate::journal::{Body, Draft, Frozen, Phase};
 use crate::policy::{Background, RiskInput};
 use crate::telemetry;
@@ -33,7 +33,7 @@ impl Session<'_> {
         let before = self.inv.risk;
         let asked = risk_inputs(judged, opening, &facts, now);
         let asked = self.with_past(asked, now).await?;
-        let mut duties: Vec<Value> = vec![];
+        let (mut duties, mut excepted): (Vec<Value>, Vec<Excepted>) = (vec![], vec![]);
         let mut highest = None;
         for input in asked {
             let input = RiskInput { spend: spend.clone(), ..input };
@@ -43,12 +43,14 @@ impl Session<'_> {
                 tracing::error!(investigation = %self.inv.chain, %error, "the policy failed, so the risk is CRITICAL");
             }
             // What says no more than what was said already is not written down.
-            let is_news = decision.obligations.iter().any(|duty| !duties.contains(duty));
+            let is_news = decision.obligations.iter().any(|duty| !duties.contains(duty))
+                || decision.exceptions.iter().any(|used| !excepted.contains(used));
             if highest.is_some_and(|level| decision.level <= level) && !is_news {
                 continue;
             }
             highest = highest.max(Some(decision.level));
             duties.extend(decision.obligations.iter().cloned());
+            excepted.extend(decision.exceptions.iter().cloned());
             let input = self.keep(&input)?;
             self.record(Draft::engine(Body::RiskAssessed { phase, decision, input }))?;
         }

@@ -51,6 +51,8 @@ pub struct Checkpoints {
     store: Arc<dyn Store>,
     signer: Signer,
     clock: Arc<dyn Clock>,
+    /// The last checkpoint of the key before, in one line, as it was noted when that handed on.
+    before: Option<String>,
     /// As far as the log is signed, once that is known.
     signed: Mutex<Option<Frontier>>,
 }
@@ -58,7 +60,14 @@ pub struct Checkpoints {
 impl Checkpoints {
     /// Those of `store`, signed by `signer`.
     pub fn new(store: Arc<dyn Store>, signer: Signer, clock: Arc<dyn Clock>) -> Self {
-        Self { store, signer, clock, signed: Mutex::new(None) }
+        Self { store, signer, clock, before: None, signed: Mutex::new(None) }
+    }
+
+    /// They go on behind this checkpoint of the key before, and behind no other: what that key signs is worth
+    /// nothing once it handed on.
+    #[must_use]
+    pub fn behind(self, before: Option<String>) -> Self {
+        Self { before, ..self }
     }
 
     /// What knows their signatures.
@@ -135,7 +144,8 @@ impl Checkpoints {
         let entry = self.store.entries(SYSTEM, line.seq.saturating_sub(1), 1).await?.pop();
         let Some(Body::KeyRotated(rotated)) = entry.map(|entry| entry.body) else { return Ok(None) };
         let before = rotated.before.parse::<VerifierKey>().ok().filter(|_| rotated.key == self.key().to_string());
-        Ok(before.and_then(|before| Checkpoint::open(&kept.note, &before).ok()))
+        let last = before.and_then(|before| Checkpoint::open(&kept.note, &before).ok());
+        Ok(last.filter(|last| self.before.as_ref() == Some(&last.line())))
     }
 
     /// Makes them every `every`, and sooner when much is appended, until `stop` says so. A failure is

@@ -118,6 +118,7 @@ impl Session<'_> {
         let window = policy.flapping_window();
         let mut pasts: BTreeMap<String, Past> = BTreeMap::new();
         let mut records: BTreeMap<String, TrackRecord> = BTreeMap::new();
+        let mut calendars: BTreeMap<String, Calendar> = BTreeMap::new();
         let mut inputs = Vec::with_capacity(asked.len());
         for (input, event) in asked {
             let thing = event.thing();
@@ -131,7 +132,9 @@ impl Session<'_> {
                 None => record_of(&event.name, store.fared(&event.name, now).await?),
             };
             records.insert(event.name, record.clone());
-            let calendar = policy.calendar(&input.resource.environment, now);
+            let environment = &input.resource.environment;
+            let calendar = calendars.entry(environment.clone()).or_insert_with(|| policy.calendar(environment, now));
+            let calendar = calendar.clone();
             inputs.push(RiskInput { history: history_of(past), calendar, track_record: record, ..input });
         }
         Ok(inputs)
@@ -140,8 +143,10 @@ impl Session<'_> {
 
 /// All words of an alert that its sender chose.
 fn words_of(event: &SreEvent) -> String {
-    let fields = [&event.title, &event.name, &event.description, &event.subject].into_iter();
-    let said = fields.chain(event.annotations.values()).chain(event.labels.values()).map(String::as_str);
+    let fields = [&event.title, &event.name, &event.description, &event.subject, &event.resource.id].into_iter();
+    // Names are the sender's words as well: a tag without a value is one.
+    let pairs = event.annotations.iter().chain(&event.labels).flat_map(|(name, value)| [name, value]);
+    let said = fields.chain(pairs).map(String::as_str);
     // The title is mostly the name once more.
     let mut once: Vec<&str> = said.filter(|text| !text.is_empty()).collect();
     once.dedup();

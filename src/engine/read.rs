@@ -218,8 +218,7 @@ impl Session<'_> {
             .await;
         for (call_id, result, duration_ms) in results {
             let evidence_id = format!("E{}", self.inv.evidence + 1);
-            let tool = calls.iter().find(|call| call.id == call_id).map_or("", |call| call.tool.as_str());
-            let tags = self.engine.tools.spec(tool).map(|spec| spec.tags.clone()).unwrap_or_default();
+            let tags = calls.iter().find(|call| call.id == call_id).map(|call| self.tags_of(call)).unwrap_or_default();
             let body = match result {
                 Ok(seen) => {
                     telemetry::tool_called("ok", duration_ms);
@@ -252,6 +251,27 @@ impl Session<'_> {
             self.record(Draft::engine(body))?;
         }
         Ok(())
+    }
+
+    /// The tags of the tool that brings what `call` shows: who reads on in evidence sees what another call
+    /// brought.
+    fn tags_of(&self, call: &Call) -> Vec<String> {
+        let mut call = call;
+        // Evidence is of earlier calls only.
+        for _ in 0..self.inv.calls.len() {
+            if call.tool != evidence::EVIDENCE_READ {
+                break;
+            }
+            let id = evidence::wanted(&call.args).unwrap_or_default();
+            let brought = self
+                .inv
+                .calls
+                .iter()
+                .find(|state| matches!(&state.progress, Progress::Seen { evidence_id, .. } if evidence_id == id));
+            let Some(brought) = brought else { break };
+            call = &brought.call;
+        }
+        self.engine.tools.spec(&call.tool).map(|spec| spec.tags.clone()).unwrap_or_default()
     }
 
     /// The evidence that a call wants to read on in.

@@ -84,10 +84,15 @@ impl Access {
         Ok(granted)
     }
 
-    /// Whether the delivery carries a signature that could let alerts of `source` in (any source without
-    /// one): then its body is worth reading.
-    pub fn may_be_signed(&self, headers: &HeaderMap, source: Option<&str>) -> bool {
-        let fits = |known: &&IntakeToken| source.is_none_or(|source| known.source == "*" || known.source == source);
+    /// Whether the delivery carries a signature that could let alerts of `source`, a sender of this kind, in
+    /// (any source without one): then its body is worth reading.
+    pub fn may_be_signed(&self, headers: &HeaderMap, source: Option<(&str, &str)>) -> bool {
+        let lets_in = |known: &IntakeToken, (source, kind): (&str, &str)| {
+            let mut granted = Granted::default();
+            granted.add(&known.source);
+            granted.covers(source, kind)
+        };
+        let fits = |known: &&IntakeToken| source.is_none_or(|source| lets_in(known, source));
         let mut signed = self.intake.iter().filter(fits).filter_map(|known| known.signed.as_ref());
         signed.any(|signed| headers.contains_key(signed.header.as_str()))
     }
@@ -211,8 +216,8 @@ mod tests {
         let body = b"{\"event\":1}";
         for (key, fits) in [("old-key", true), ("new-key", true), ("ci-key", false), ("", false)] {
             let given = headers(&[("x-pagerduty-signature", &format!("v1=00,v1={}", sign(key, &[body])))]);
-            assert!(access().may_be_signed(&given, Some("pagerduty")));
-            assert!(!access().may_be_signed(&given, Some("alertmanager")));
+            assert!(access().may_be_signed(&given, Some(("pagerduty", "pagerduty"))));
+            assert!(!access().may_be_signed(&given, Some(("alertmanager", "alertmanager"))));
             let (granted, stale) = access().signed(&given, body, now());
             assert_eq!((granted.covers("pagerduty", "pagerduty"), stale), (fits, false), "{key}");
             assert!(!granted.covers("alertmanager", "alertmanager"));

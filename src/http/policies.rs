@@ -2,6 +2,7 @@
 //! force.
 
 use super::{Admin, Caller, Problem, Viewer, Web, body};
+use crate::domain::Digest;
 use axum::Json;
 use axum::body::Body as HttpBody;
 use axum::extract::State;
@@ -39,6 +40,9 @@ pub struct Trying {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Promoting {
+    /// What whoever asks has looked at; what is tried has to be that.
+    #[serde(default)]
+    pub digest: Option<Digest>,
     /// On so many decisions it has to have been compared.
     #[serde(default = "required")]
     pub require_shadow: u64,
@@ -128,12 +132,14 @@ pub(super) async fn begin(
 ) -> Result<Json<Value>, Problem> {
     let expected = "Send `{\"files\": {\"bundle.yaml\": \"…\", …}, \"until\": \"2026-12-31T00:00:00Z\"}`.";
     let wanted: Trying = read(body, MAX_BUNDLE, expected).await?;
-    web.policies.govern.begin(caller, wanted).await.map(Json)
+    let govern = web.policies.govern.clone();
+    to_its_end(async move { govern.begin(caller, wanted).await }).await
 }
 
 /// `POST /api/v1/policies/shadow/stop`.
 pub(super) async fn end(State(web): State<Arc<Web>>, Admin(caller): Admin) -> Result<Json<Value>, Problem> {
-    web.policies.govern.end(caller).await.map(Json)
+    let govern = web.policies.govern.clone();
+    to_its_end(async move { govern.end(caller).await }).await
 }
 
 /// `POST /api/v1/policies/promote`: what is tried is in force from then on.
@@ -142,11 +148,20 @@ pub(super) async fn promote(
     Admin(caller): Admin,
     body: HttpBody,
 ) -> Result<Json<Value>, Problem> {
-    let expected = "Send `{\"require_shadow\": 500, \"accept_widening\": null}`; both may be left out.";
+    let expected =
+        "Send `{\"digest\": \"sha256:…\", \"require_shadow\": 500, \"accept_widening\": null}`; each may be left out.";
     let mut wanted: Promoting = read(body, MAX_INPUT, expected).await?;
     let reason = wanted.accept_widening.take().map(|reason| reason.trim().chars().take(MAX_REASON).collect::<String>());
     wanted.accept_widening = reason.filter(|reason| !reason.is_empty());
-    web.policies.govern.promote(caller, wanted).await.map(Json)
+    let govern = web.policies.govern.clone();
+    to_its_end(async move { govern.promote(caller, wanted).await }).await
+}
+
+/// What is begun is done, also when whoever asked for it has gone: entry and deed belong together.
+async fn to_its_end(
+    deed: impl Future<Output = Result<Value, Problem>> + Send + 'static,
+) -> Result<Json<Value>, Problem> {
+    tokio::spawn(deed).await.map_err(|_| Problem::internal())?.map(Json)
 }
 
 async fn read<T: serde::de::DeserializeOwned>(body: HttpBody, most: usize, expected: &str) -> Result<T, Problem> {

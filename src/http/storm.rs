@@ -50,15 +50,22 @@ impl Storm {
     fn spend(&self, source: &str, alerts: usize, now: Timestamp) -> f64 {
         let full = f64::from(self.per_minute);
         let mut all = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= MAX_SENDERS && !all.contains_key(source) {
+            // Who has not sent for so long that nothing is missing is as good as new.
+            all.retain(|_, (since, left)| *left + passed_s(*since, now) * full / MINUTE_S < full);
+        }
         let source = if all.len() >= MAX_SENDERS && !all.contains_key(source) { "" } else { source };
         let (since, left) = all.entry(source.to_owned()).or_insert((now, full));
-        let passed_s = now.duration_since(*since).as_secs_f64().max(0.0);
         // A large body is paid off within a minute.
-        let refilled = (*left + passed_s * full / MINUTE_S).min(full);
+        let refilled = (*left + passed_s(*since, now) * full / MINUTE_S).min(full);
         *left = (refilled - alerts as f64).max(1.0 - full);
         *since = now.max(*since);
         *left
     }
+}
+
+fn passed_s(since: Timestamp, now: Timestamp) -> f64 {
+    now.duration_since(since).as_secs_f64().max(0.0)
 }
 
 #[cfg(test)]
@@ -99,5 +106,10 @@ mod tests {
             may
         });
         assert_eq!(taken.count(), MAX_SENDERS + 10);
+        // Nor do they push anybody out: a minute later all of them are forgotten.
+        let later = now + 61.seconds();
+        assert_eq!(storm.may("grafana", later), Ok(()));
+        storm.took("grafana", 10, later);
+        assert!(storm.may("grafana", later).is_err() && storm.may("sentry", later).is_ok());
     }
 }

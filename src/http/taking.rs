@@ -35,12 +35,12 @@ pub(super) enum Whose {
 }
 
 impl Whose {
-    /// The sender that a credential must be for.
-    fn name(&self) -> Option<&str> {
+    /// The sender that a credential must be for, and its kind.
+    fn name(&self) -> Option<(&str, &str)> {
         match self {
-            Self::Of(sender) => Some(sender.name()),
+            Self::Of(sender) => Some((sender.name(), sender.kind())),
             Self::Any { .. } => None,
-            Self::Unknown(name) => Some(name),
+            Self::Unknown(name) => Some((name, "")),
         }
     }
 

@@ -5,7 +5,7 @@ use super::{Problem, SERVICE, Web, api};
 use crate::domain::{InvestigationId, Severity};
 use crate::engine::intake::Receipt;
 use crate::sources::clean::beginning;
-use crate::sources::{Alertmanager, Generic};
+use crate::sources::{Alertmanager, Generic, sender_name};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
@@ -85,7 +85,7 @@ fn hint(query: Option<&str>, headers: &HeaderMap) -> Option<String> {
     let pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     let asked = pairs.into_owned().find(|(key, _)| key == "source").map(|(_, value)| value);
     let said = || headers.get("x-event-source").and_then(|value| value.to_str().ok()).map(str::to_owned);
-    asked.or_else(said).map(|hint| hint.trim().to_owned()).filter(|hint| !hint.is_empty())
+    asked.or_else(said).and_then(|hint| sender_name(&hint))
 }
 
 /// What `/webhook/alert` answers beyond the receipt.

@@ -102,7 +102,9 @@ impl Governing {
                     self.trial = None;
                 }
             }
-            (Body::ShadowEnded(_), _) => self.trial = None,
+            (Body::ShadowEnded(ended), _) => {
+                self.trial.take_if(|trial| trial.policy.digest == ended.policy.digest);
+            }
             _ => {}
         }
     }

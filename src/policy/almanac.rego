@@ -5,9 +5,14 @@ import data.firewarden.lib.when
 
 maintenance if {
 	some window in data.org.maintenance_windows
-	when.covers(window, input.environment)
+	meant(window)
 	when.within(window, input.now_ns)
 }
+
+# What is not known to be meant is in no window: an open one permits.
+meant(window) if count(object.get(window, "environments", [])) == 0
+
+meant(window) if when.named(input.environment) in object.get(window, "environments", [])
 
 tz := data.org.timezone
 

@@ -80,8 +80,8 @@ mod tests {
             ("production", "2026-12-24T20:59:59Z", false),
             ("production", "2026-12-24T12:00:00Z", false),
             ("staging", "2026-12-24T21:00:00Z", false),
-            // Nobody knows that it is not meant.
-            ("unknown", "2026-12-24T21:00:00Z", true),
+            // Nobody knows that it is meant.
+            ("unknown", "2026-12-24T21:00:00Z", false),
         ] {
             assert_eq!(at(&org, environment, now).maintenance, open, "{environment} {now}");
         }

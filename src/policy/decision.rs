@@ -4,7 +4,9 @@ use super::contract::CONTRACT;
 use super::host::document;
 use super::rego::{ENGINE, OUT_OF_TIME};
 use super::{RegoPolicy, schema};
-use crate::domain::{DecisionId, Digest, Effect, Excepted, PolicyRef, Reason, Risk, RiskDecision, Ruling, Verdict};
+use crate::domain::{
+    DecisionId, Digest, Effect, Excepted, PolicyRef, Reason, Requirement, Risk, RiskDecision, Ruling, Verdict,
+};
 use serde_json::{Value, json};
 use std::str::FromStr;
 
@@ -137,6 +139,23 @@ impl Decision {
                 Verdict::Ask => 1,
                 Verdict::Deny => 2,
             },
+        }
+    }
+
+    /// Whether it is less strict than `before`: by its word, or by the people and duties that it asks for.
+    pub fn asks_less_than(&self, before: &Self) -> bool {
+        match (before, self) {
+            _ if self.strictness() != before.strictness() => self.strictness() < before.strictness(),
+            (Self::Action(before), Self::Action(now)) => {
+                let is_met = |old: &Requirement| {
+                    let implies = |new: &Requirement| {
+                        new.count >= old.count && new.groups.iter().all(|group| old.groups.contains(group))
+                    };
+                    now.requirements.iter().any(implies)
+                };
+                !before.requirements.iter().all(is_met) || before.duties.and(now.duties) != now.duties
+            }
+            _ => false,
         }
     }
 
@@ -277,6 +296,33 @@ mod tests {
             input.as_object_mut().unwrap().remove(pointer);
             let decision = SHIPPED.decide_as_it_is(ID, InputKind::Action, &input);
             assert_ne!(decision.verdict(), Verdict::Allow, "{pointer}");
+        }
+    }
+
+    #[test]
+    fn fewer_people_and_fewer_duties_are_less_strict() {
+        let ruling = |requirements: Value, duties: Value| {
+            let Decision::Action(shipped) =
+                SHIPPED.decide(ID, &serde_json::to_value(sample::action_input()).unwrap()).unwrap()
+            else {
+                panic!("a ruling")
+            };
+            let requirements = serde_json::from_value(requirements).unwrap();
+            let duties = serde_json::from_value(duties).unwrap();
+            Decision::Action(Ruling { verdict: Verdict::Ask, requirements, duties, ..shipped })
+        };
+        let asks = |groups: Value, count: u32| json!([{"rule": "action/m/a", "groups": groups, "count": count}]);
+        let before = ruling(asks(json!(["oncall"]), 2), json!({"dry_run_first": true}));
+        for (requirements, duties, less) in [
+            (asks(json!(["oncall"]), 2), json!({"dry_run_first": true}), false),
+            (asks(json!(["oncall"]), 3), json!({"dry_run_first": true, "max_pods": 3}), false),
+            (asks(json!(["oncall"]), 1), json!({"dry_run_first": true}), true),
+            (asks(json!(["interns"]), 2), json!({"dry_run_first": true}), true),
+            (asks(json!(["oncall", "interns"]), 2), json!({"dry_run_first": true}), true),
+            (asks(json!(["oncall"]), 2), json!({}), true),
+        ] {
+            let now = ruling(requirements.clone(), duties.clone());
+            assert_eq!(now.asks_less_than(&before), less, "{requirements} {duties}");
         }
     }
 }

@@ -90,8 +90,9 @@ fn at<'v>(input: &'v Value, path: &str) -> Option<&'v Value> {
 
 fn is_like(wanted: &Value, found: &Value) -> bool {
     match (wanted, found) {
+        // Whoever adds one file that fits must not except the others.
+        (_, Value::Array(all)) => !all.is_empty() && all.iter().all(|found| is_like(wanted, found)),
         (Value::Array(any), _) => any.iter().any(|wanted| is_like(wanted, found)),
-        (_, Value::Array(all)) => all.iter().any(|found| is_like(wanted, found)),
         (Value::String(pattern), Value::String(text)) => fits(pattern, text),
         (wanted, found) => wanted == found,
     }
@@ -128,7 +129,9 @@ mod tests {
             (json!({"resource.replicas": [3, 4]}), true),
             (json!({"resource.labels.app.kubernetes.io/name": "api"}), true),
             (json!({"event.labels.team": "paym?nts"}), false),
-            (json!({"call.tags": "workload"}), true),
+            (json!({"call.tags": ["workload", "kubernetes"]}), true),
+            // Nor of a list that holds one which is not meant.
+            (json!({"call.tags": "workload"}), false),
             (json!({"target.namespace": "payments"}), true),
             // One target that is not meant, and nothing is.
             (json!({"target.name": "api"}), false),

@@ -137,6 +137,16 @@ impl LivePolicy {
         before.policy.reference()
     }
 
+    /// Whether the one in force was promoted over configured ones.
+    pub fn is_promoted(&self) -> bool {
+        self.over.load().is_some()
+    }
+
+    /// The configured policies are the ones in force: nothing holds over them any more.
+    pub fn settled(&self) {
+        self.over.store(None);
+    }
+
     /// Whether the one in force was promoted over the configured policies of this digest.
     pub fn is_promoted_over(&self, configured: &Digest) -> bool {
         self.over.load().as_deref() == Some(configured)
@@ -235,16 +245,16 @@ impl LivePolicy {
                 (other, input.call.tool.clone(), input.investigation.id.clone())
             }
         };
-        let (was, now) = (tried.decision.strictness(), other.strictness());
+        let (widens, narrows) = (other.asks_less_than(&tried.decision), tried.decision.asks_less_than(&other));
         let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
         tally.compared += 1;
         tally.errors += u64::from(other.error().is_some());
-        if was == now {
+        if !widens && !narrows {
             return None;
         }
         tally.differs += 1;
-        tally.widens += u64::from(now < was);
-        tally.narrows += u64::from(now > was);
+        tally.widens += u64::from(widens);
+        tally.narrows += u64::from(narrows && !widens);
         drop(tally);
         let rules = |decision: &Decision| -> std::collections::BTreeSet<String> {
             decision.reasons().iter().map(|reason| reason.rule.clone()).collect()
@@ -257,7 +267,7 @@ impl LivePolicy {
             active: tried.decision.word().to_owned(),
             shadow: other.word().to_owned(),
             policy: shadow.policy.reference(),
-            widens: now < was,
+            widens,
             gained: after.difference(&before).cloned().collect(),
             lost: before.difference(&after).cloned().collect(),
         })

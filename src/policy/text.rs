@@ -102,12 +102,17 @@ const WORDS_AROUND: usize = 8;
 /// Every other reading of the words with a two-faced letter, with the words around them; `None` when that is
 /// more than `room` bytes. Words that keep foreign letters are what they seem: nobody reads them as English.
 fn further_readings(text: &str, two_faced: &[usize], room: usize) -> Option<Vec<String>> {
-    let is_latin = |at: &&usize| {
-        let from = text[..**at].rfind(' ').map_or(0, |gap| gap + 1);
-        let to = text[**at..].find(' ').map_or(text.len(), |gap| **at + gap);
-        text[from..to].is_ascii()
+    // Each word is looked at once: where it ends, and whether it is Latin.
+    let mut word = (0, false);
+    let mut is_latin = |at: usize| {
+        if at >= word.0 {
+            let from = text[..at].rfind(' ').map_or(0, |gap| gap + 1);
+            let to = text[at..].find(' ').map_or(text.len(), |gap| at + gap);
+            word = (to, text[from..to].is_ascii());
+        }
+        word.1
     };
-    let places: Vec<usize> = two_faced.iter().filter(is_latin).copied().collect();
+    let places: Vec<usize> = two_faced.iter().copied().filter(|at| is_latin(*at)).collect();
     let mut left = room;
     let mut readings = vec![];
     for group in places.chunks(FACES_AT_ONCE) {

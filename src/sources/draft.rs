@@ -92,7 +92,12 @@ impl Draft {
         let mut bounds = LabelBounds::default();
         let (labels, labels_left_out) = bounds.take(&self.labels);
         let (mut annotations, annotations_left_out) = bounds.take(&self.annotations);
-        let given = self.fingerprint.map(|text| one_line(&text, MAX_NAME)).filter(|text| !text.is_empty());
+        // Two that are longer than the room for them may begin alike.
+        let fitting = |text: String| match text.len() > MAX_NAME {
+            true => Digest::of(&text).short(32).to_owned(),
+            false => one_line(&text, MAX_NAME),
+        };
+        let given = self.fingerprint.map(fitting).filter(|text| !text.is_empty());
         if labels.is_empty() && annotations.is_empty() && given.is_none() {
             return Err(
                 "the alert has neither labels nor annotations nor a fingerprint: nothing says what it is".into()

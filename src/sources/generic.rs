@@ -49,11 +49,15 @@ impl Default for Generic {
     }
 }
 
+/// What a sender calls itself, as it is kept and compared: nothing invisible makes another name of a known one.
+pub(crate) fn sender_name(hint: &str) -> Option<String> {
+    Some(one_line(hint, 64)).filter(|name| !name.is_empty())
+}
+
 impl Generic {
     /// One that calls itself `name`.
     pub fn named(name: &str) -> Self {
-        let name = one_line(name, 64);
-        Self { name: if name.is_empty() { NAME.to_owned() } else { name } }
+        Self { name: sender_name(name).unwrap_or_else(|| NAME.to_owned()) }
     }
 }
 

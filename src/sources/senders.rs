@@ -2,6 +2,7 @@
 
 use super::cloudevents::CloudEvents;
 use super::datadog::Datadog;
+use super::generic::sender_name;
 use super::grafana::Grafana;
 use super::opsgenie::Opsgenie;
 use super::pagerduty::PagerDuty;
@@ -61,7 +62,8 @@ impl Senders {
     /// Whose the delivery is: a described sender if `hint` names it, else whose shape the body has. What
     /// has no shape belongs to whom `hint` names, `generic` without one.
     pub fn detect(&self, delivery: &Delivery<'_>, hint: Option<&str>) -> Arc<dyn AlertSource> {
-        let hint = hint.map(str::trim).filter(|hint| !hint.is_empty());
+        let hint = hint.and_then(sender_name);
+        let hint = hint.as_deref();
         let described = self.mapped.iter().find(|sender| Some(sender.name()) == hint);
         let shaped = || self.built_in.iter().find(|sender| sender.recognises(delivery));
         // Whoever calls itself by the name of a sender is read as that sender, and told what is missing.

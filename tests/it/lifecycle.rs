@@ -282,14 +282,10 @@ async fn a_bundle_is_tried_and_put_in_force_by_two_people() {
     let (code, _, error) =
         site.run_with_config(&["policy", "promote", "--require-shadow", "1", "--accept-widening", " "]);
     assert!(code == Some(1) && error.contains("less strict on"), "{error}");
-    let (code, told, error) = site.run_with_config(&[
-        "policy",
-        "promote",
-        "--require-shadow",
-        "1",
-        "--accept-widening",
-        "these are harmless",
-    ]);
+    let accepted = ["policy", "promote", "--require-shadow", "1", "--accept-widening", "these are harmless"];
+    let (code, _, error) = site.run_with_config(&[&accepted[..], &["--digest", configured.as_str().unwrap()]].concat());
+    assert!(code == Some(1) && error.contains("another bundle"), "{error}");
+    let (code, told, error) = site.run_with_config(&accepted);
     assert!(code == Some(0) && told.contains("still holds") && told.contains("data/org.yaml"), "{told}{error}");
     let promoted = status(&site);
     assert!(promoted["shadow"].is_null() && promoted["active"]["digest"] != configured, "{promoted}");
@@ -299,6 +295,18 @@ async fn a_bundle_is_tried_and_put_in_force_by_two_people() {
     // It holds over a restart, and as long as the folder is what it was.
     let server = site.up().await;
     assert_eq!(status(&site)["active"]["digest"], promoted["active"]["digest"]);
+    // Once the folder is the same it holds over nothing, so that taking the edit back takes it back.
+    let away = site.dir.path().join("away");
+    std::fs::rename(&policies, &away).unwrap();
+    std::fs::rename(&next, &policies).unwrap();
+    eventually("it is settled", SOON, async || status(&site)["active"]["promoted_over"].is_null().then_some(())).await;
+    assert_eq!(status(&site)["active"]["digest"], promoted["active"]["digest"]);
+    std::fs::rename(&policies, &next).unwrap();
+    std::fs::rename(&away, &policies).unwrap();
+    eventually("the edit is taken back", SOON, async || {
+        (status(&site)["active"]["digest"] == configured).then_some(())
+    })
+    .await;
     edit(&policies.join("data/org.yaml"), "max_files: 10", "max_files: 9 # less");
     eventually("the folder decides again", SOON, async || {
         let now = status(&site);

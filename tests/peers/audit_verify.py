@@ -428,6 +428,8 @@ class Export:
         if len(self.key_texts) > len(positions) + 1:
             raise Wrong(f"the log was never handed on to {self.key_texts[len(positions) + 1]}")
         for size, after, signer in self.signers:
+            if any(after < position < size for position in positions):
+                raise Wrong(f"the checkpoint of {size} entries reaches beyond an entry that hands the log on")
             if signer != sum(position <= after for position in positions):
                 raise Wrong(f"the checkpoint of {size} entries is signed by a key that did not hold the log then")
 

@@ -31,7 +31,8 @@ impl Decisions {
     pub(super) fn governed_by(&mut self, entry: &Entry) {
         let (policy, bundle) = match &entry.body {
             Body::Started(started) => (&started.policy, &started.bundle),
-            Body::PolicyActivated(activated) => (&activated.policy, &activated.bundle),
+            // What is only tried decides nothing.
+            Body::PolicyActivated(activated) if !activated.shadow => (&activated.policy, &activated.bundle),
             _ => return,
         };
         let known = self.bundles.entry(policy.digest.clone()).or_default();

@@ -88,6 +88,12 @@ impl Signatures {
         }
         let (mut told, mut wrong) = (false, 0_u64);
         for (size, after, signer) in &self.signed {
+            // A key's last checkpoint ends with the entry that hands the log on: beyond it, it held nothing.
+            if let Some(position) = handed_on.iter().find(|position| (after + 1..*size).contains(*position)) {
+                let what =
+                    format!("the checkpoint of {size} entries reaches beyond entry {position}, which hands the log on");
+                audit.fail(Check::Signature, "", None, what);
+            }
             let due = handed_on.partition_point(|position| position <= after);
             if due == *signer {
                 continue;

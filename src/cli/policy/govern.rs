@@ -40,6 +40,9 @@ pub struct Promote {
     /// Why it may be less strict than what is in force; stands in the journal
     #[arg(long, value_name = "REASON")]
     accept_widening: Option<String>,
+    /// Refuse unless this is what is tried, as `policy status -o json` names what you looked at
+    #[arg(long, value_name = "sha256:…")]
+    digest: Option<String>,
     #[command(flatten)]
     written: Written,
 }
@@ -99,7 +102,10 @@ impl Stop {
 impl Promote {
     /// Runs it.
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
-        let asked = json!({"require_shadow": self.require_shadow, "accept_widening": self.accept_widening});
+        let mut asked = json!({"require_shadow": self.require_shadow, "accept_widening": self.accept_widening});
+        if let Some(digest) = self.digest {
+            asked["digest"] = digest.into();
+        }
         let told = session.client()?.post("/api/v1/policies/promote", &asked).await?;
         session.out.value(self.written.output, &told, || lines(&told))?;
         Ok(Exit::Fine)

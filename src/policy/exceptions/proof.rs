@@ -15,10 +15,19 @@ pub(in crate::policy) const EXPIRED: &str = "expired-exception";
 /// Sets whose contributions an exception may take out.
 const LIFTED: [&str; 3] = ["approve", "raise", "warn"];
 /// What each target of a call has.
-const TARGET_KEYS: [&str; 8] =
-    ["cluster", "namespace", "api_version", "kind", "name", "verb", "stateful", "controlled"];
+const TARGET_KEYS: [&str; 9] =
+    ["system", "cluster", "namespace", "api_version", "kind", "name", "verb", "stateful", "controlled"];
 /// What the alert's sender or the model writes as it likes: no exception rests on it.
-const FREE_TEXT: [&str; 5] = ["event.text", "event.summary", "event.annotations", "call.rationale", "call.texts"];
+const FREE_TEXT: [&str; 8] = [
+    "event.text",
+    "event.summary",
+    "event.annotations",
+    "call.rationale",
+    "call.texts",
+    "call.args",
+    "call.argv",
+    "call.preview",
+];
 
 /// Mistakes that can be seen in the data alone.
 pub(in crate::policy) fn mistakes(files: &BTreeMap<String, String>, data: &Value) -> Vec<Diagnostic> {

@@ -31,7 +31,7 @@ pub enum Written {
 pub fn instructions_in(text: &str, written: Written) -> Vec<&'static str> {
     let mut found = BTreeSet::new();
     let end = text.floor_char_boundary(MOST);
-    // What could hide behind so much is not looked for: that it is there is told.
+    // Of longer ones, the beginning and the end.
     if end < text.len() {
         let rest = text.ceil_char_boundary(text.len() - MOST.min(text.len() - end));
         look(&text[rest..], written, &mut found);

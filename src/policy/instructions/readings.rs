@@ -4,8 +4,7 @@ use super::super::text::fold_field;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
-/// Tokens of one text that are decoded, and bytes that come of it.
-const MOST_TOKENS: usize = 200;
+/// Bytes that come of decoding one text.
 const MOST_DECODED: usize = 64 << 10;
 /// How deep encodings lie in each other.
 const DEPTH: u32 = 2;
@@ -131,7 +130,7 @@ fn decoded(text: &str) -> String {
     let mut out = String::new();
     let is_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '-' | '_');
     let tokens = text.split(|c| !is_token(c)).filter(|token| token.len() >= SHORTEST_TOKEN);
-    for token in tokens.take(MOST_TOKENS) {
+    for token in tokens {
         if out.len() >= MOST_DECODED {
             break;
         }
@@ -174,7 +173,6 @@ fn readable(bytes: &[u8]) -> Option<String> {
 /// The text with its escapes resolved; nothing where it has few.
 fn unescaped(text: &str) -> Option<String> {
     const FEW: usize = 4;
-    let text = &text[..text.floor_char_boundary(MOST_DECODED)];
     // Each escape begins with one of these.
     if text.bytes().filter(|byte| matches!(byte, b'%' | b'\\' | b'&')).take(FEW).count() < FEW {
         return None;

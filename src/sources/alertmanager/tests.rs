@@ -209,7 +209,10 @@ fn secrets_and_sizes_are_dealt_with_before_anything_is_kept() {
     }));
     let json = serde_json::to_string(&event).unwrap();
     assert!(!json.contains("s3cr3t") && !json.contains("hunter22"), "redacted");
-    assert!(json.len() < 300 << 10 && event.fingerprint.len() == 256);
+    assert!(json.len() < 300 << 10 && event.fingerprint.len() == 32);
+    // What is too long is shortened so that two stay two.
+    let other = one(json!({"labels": {"alertname": "A"}, "fingerprint": format!("{}g", "f".repeat(9_999))}));
+    assert_ne!(event.fingerprint, other.fingerprint);
     assert!(event.labels["blob"].ends_with("[cut: 1000000 bytes in all]"));
     assert!(event.links.iter().all(|link| link.url.starts_with("https://")), "{:?}", event.links);
     let many: Map<String, Value> = (0..300).map(|n| (format!("l{n}"), json!("v"))).collect();

@@ -69,6 +69,20 @@ fn fixture(name: &str) -> Value {
     serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
 }
 
+/// Nobody gets a known sender's name by writing it so that it looks the same once it is kept.
+#[test]
+fn a_name_is_compared_as_it_is_kept() {
+    let senders = Senders::default();
+    let body = json!({"title": "x"});
+    let delivery = Delivery::plain(&body, b"{}");
+    let long = format!("alertmanager{}x", " ".repeat(60));
+    for hint in ["alertmanager", "alert\u{200b}manager", " alertmanager ", long.as_str(), "grafana\u{feff}"] {
+        let sender = senders.detect(&delivery, Some(hint));
+        assert_ne!(sender.kind(), "generic", "{hint:?} is read as the sender that it names");
+    }
+    assert_eq!(senders.detect(&delivery, Some("my-script")).kind(), "generic");
+}
+
 /// Every sample of every sender is recognised by its shape and becomes its golden event.
 #[test]
 fn samples_are_recognised_and_become_their_golden_events() {

@@ -69,7 +69,16 @@ async fn a_log_that_was_handed_on_verifies_with_the_keys_in_their_order() {
 #[tokio::test]
 async fn no_key_signs_what_is_not_its_own() {
     type Tampering = fn(&mut Memory);
-    let cases: [(&str, Tampering, &str); 6] = [
+    let cases: [(&str, Tampering, &str); 7] = [
+        (
+            "whoever has the old key alone rewrites everything and leaves the rotation in",
+            |memory| {
+                memory.rewrite("inv_1", 9, Body::Closed { outcome: Outcome::Failed });
+                memory.notes.clear();
+                memory.sign(&key(9));
+            },
+            "reaches beyond entry",
+        ),
         (
             "the old key signs on",
             |memory| {

@@ -57,6 +57,7 @@ pub(super) fn continue_episodes(wave: &mut [Incoming], episodes: &HashMap<usize,
 pub(super) fn decide(
     wave: Vec<Incoming>,
     deliveries: Vec<Digest>,
+    episodes: &HashMap<usize, Episode>,
     known: &HashMap<String, Known>,
     found: &Found,
     places: &mut Places,
@@ -64,21 +65,27 @@ pub(super) fn decide(
     let mut decided = Decided::default();
     let mut joined: BTreeMap<(InvestigationId, String), (Vec<EventId>, Timestamp)> = BTreeMap::new();
     let mut over = vec![];
-    for (Incoming { arrival, at, .. }, delivery) in wave.into_iter().zip(deliveries) {
+    for (place, (Incoming { arrival, at, .. }, delivery)) in wave.into_iter().zip(deliveries).enumerate() {
         let event = arrival.event.id;
         let is_over = arrival.event.status == AlertStatus::Resolved;
+        let mut end = |known: &Known| {
+            let Known { event, investigation, firing: Some(firing) } = known else { return };
+            let ends_at = arrival.event.ends_at.unwrap_or(at);
+            over.extend(investigation.map(|investigation| Told {
+                investigation,
+                sender: arrival.event.source.clone(),
+                signal: Signal::Resolved { event: *event, ends_at },
+                at,
+            }));
+            let ended = SreEvent { status: AlertStatus::Resolved, ends_at: Some(ends_at), ..firing.clone() };
+            decided.ended.push((ended, at));
+        };
+        if is_over && let Some(last) = episodes.get(&place) {
+            last.earlier.iter().for_each(&mut end);
+        }
         let answer = match known.get(delivery.as_str()) {
-            Some(Known { event, investigation, firing: Some(firing) }) if is_over => {
-                let ends_at = arrival.event.ends_at.unwrap_or(at);
-                let sender = arrival.event.source;
-                over.extend(investigation.map(|investigation| Told {
-                    investigation,
-                    sender,
-                    signal: Signal::Resolved { event: *event, ends_at },
-                    at,
-                }));
-                let ended = SreEvent { status: AlertStatus::Resolved, ends_at: Some(ends_at), ..firing.clone() };
-                decided.ended.push((ended, at));
+            Some(known @ Known { event, investigation, firing: Some(_) }) if is_over => {
+                end(known);
                 Admitted { event: *event, investigation: *investigation, fate: Fate::Resolved }
             }
             Some(Known { event, investigation, .. }) => {
@@ -123,7 +130,8 @@ pub(super) fn decide(
 /// Where alerts that come together belong: most share a key or a resource, and the first has found it.
 #[derive(Default)]
 pub(super) struct Places {
-    open: HashMap<String, InvestigationId>,
+    by_key: HashMap<String, InvestigationId>,
+    by_resource: HashMap<String, InvestigationId>,
 }
 
 impl Places {
@@ -132,9 +140,10 @@ impl Places {
         let (mut keys, mut resources) = (BTreeSet::new(), BTreeSet::new());
         for (Incoming { arrival, .. }, delivery) in wave.iter().zip(deliveries) {
             let is_new = arrival.event.status != AlertStatus::Resolved && !known.contains_key(delivery.as_str());
-            if is_new && !self.open.contains_key(&arrival.correlation_key) {
+            if is_new && !self.by_key.contains_key(&arrival.correlation_key) {
                 keys.insert(arrival.correlation_key.clone());
-                resources.extend(resource_key(&arrival.event).filter(|resource| !self.open.contains_key(resource)));
+                resources
+                    .extend(resource_key(&arrival.event).filter(|resource| !self.by_resource.contains_key(resource)));
             }
         }
         Wanted { keys: keys.into_iter().collect(), resources: resources.into_iter().collect() }
@@ -146,25 +155,25 @@ impl Places {
         let starts_us = arrival.event.starts_at.as_microsecond();
         let fits = |last: &&Last| last.closed_us.is_none_or(|end| starts_us <= end);
         let key = &arrival.correlation_key;
-        if let Some(open) = self.open.get(key) {
+        if let Some(open) = self.by_key.get(key) {
             return Some(*open);
         }
         if let Some(last) = found.by_key.get(key).filter(fits) {
             // An ended one fits by each alert's own start, so it is looked up for each.
             if last.closed_us.is_none() {
-                self.open.insert(key.clone(), last.id);
+                self.by_key.insert(key.clone(), last.id);
             }
             return Some(last.id);
         }
         let resource = resource_key(&arrival.event)?;
-        let open = self.open.get(&resource).copied();
+        let open = self.by_resource.get(&resource).copied();
         open.or_else(|| Some(found.by_resource.get(&resource).filter(fits)?.id))
     }
 
     fn opened(&mut self, arrival: &Arrival) {
-        self.open.insert(arrival.correlation_key.clone(), arrival.candidate);
+        self.by_key.insert(arrival.correlation_key.clone(), arrival.candidate);
         if let Some(resource) = resource_key(&arrival.event) {
-            self.open.insert(resource, arrival.candidate);
+            self.by_resource.insert(resource, arrival.candidate);
         }
     }
 }

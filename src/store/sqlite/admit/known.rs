@@ -8,11 +8,16 @@ use sqlx::SqliteConnection;
 use std::collections::HashMap;
 use std::path::Path;
 
+/// Episodes of one fingerprint that are looked at, the newest.
+const EPISODES: i64 = 50;
+
 /// The last episode of a fingerprint.
 pub(super) struct Episode {
     pub(super) is_firing: bool,
     pub(super) seen_us: i64,
     pub(super) starts_at: Timestamp,
+    /// Earlier ones that fire still: what tells no start may repeat itself under several.
+    pub(super) earlier: Vec<Known>,
 }
 
 /// An alert that was delivered before.
@@ -62,21 +67,41 @@ pub(super) async fn episodes(
     if wanted.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows: Vec<(i64, String, i64, String)> = sqlx::query_as(
-        "SELECT j.value ->> 0, e.status, e.seen_us, e.json FROM json_each(?) AS j CROSS JOIN events AS e ON e.id = \
-           (SELECT id FROM events WHERE source = j.value ->> 1 AND fingerprint = j.value ->> 2 ORDER BY id DESC LIMIT 1)",
+    let rows: Vec<(i64, String, String, i64, Option<String>, String)> = sqlx::query_as(
+        "SELECT j.value ->> 0, e.id, e.status, e.seen_us, e.investigation, e.json \
+         FROM json_each(?1) AS j CROSS JOIN events AS e ON e.id IN \
+           (SELECT id FROM events WHERE source = j.value ->> 1 AND fingerprint = j.value ->> 2 ORDER BY id DESC LIMIT ?2) \
+         ORDER BY j.key, e.id DESC",
     )
     .bind(chain::to_json(path, "fingerprints", &wanted)?)
+    .bind(EPISODES)
     .fetch_all(tx)
     .await
     .map_err(unavailable(path, "look for episodes"))?;
-    rows.into_iter()
-        .map(|(place, status, seen_us, json)| {
-            let starts_at = chain::from_json::<SreEvent>(path, "an alert", &json)?.starts_at;
-            let is_firing = status == AlertStatus::Firing.as_str();
-            Ok((usize::try_from(place).unwrap_or(usize::MAX), Episode { is_firing, seen_us, starts_at }))
-        })
-        .collect()
+    let mut episodes: HashMap<usize, Episode> = HashMap::new();
+    for (place, id, status, seen_us, investigation, json) in rows {
+        let is_firing = status == AlertStatus::Firing.as_str();
+        let place = usize::try_from(place).unwrap_or(usize::MAX);
+        match episodes.get_mut(&place) {
+            None => {
+                let starts_at = chain::from_json::<SreEvent>(path, "an alert", &json)?.starts_at;
+                episodes.insert(place, Episode { is_firing, seen_us, starts_at, earlier: vec![] });
+            }
+            Some(last) if is_firing => {
+                last.earlier.push(known(path, &id, investigation.as_deref(), Some(&json))?);
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(episodes)
+}
+
+fn known(path: &Path, id: &str, investigation: Option<&str>, firing: Option<&str>) -> Result<Known, StoreError> {
+    Ok(Known {
+        event: chain::parse(path, "an alert's id", id)?,
+        investigation: investigation.map(|id| chain::parse(path, "an investigation's id", id)).transpose()?,
+        firing: firing.map(|json| chain::from_json(path, "an alert", json)).transpose()?,
+    })
 }
 
 /// Counts those that were delivered before, and tells what is known of them.
@@ -100,13 +125,7 @@ pub(super) async fn repeated(
     .map_err(unavailable(path, "look for alerts"))?;
     rows.into_iter()
         .map(|(delivery, id, investigation, json)| {
-            let investigation = investigation.as_deref();
-            let known = Known {
-                event: chain::parse(path, "an alert's id", &id)?,
-                investigation: investigation.map(|id| chain::parse(path, "an investigation's id", id)).transpose()?,
-                firing: json.map(|json| chain::from_json(path, "an alert", &json)).transpose()?,
-            };
-            Ok((delivery, known))
+            Ok((delivery, known(path, &id, investigation.as_deref(), json.as_deref())?))
         })
         .collect()
 }

@@ -56,7 +56,7 @@ pub(super) async fn admit(
         let known = known::repeated(tx, path, &wave, &deliveries).await?;
         let found = known::investigations(tx, path, places.unknown(&wave, &deliveries, &known)).await?;
         let bodies: Vec<usize> = wave.iter().map(|incoming| incoming.body).collect();
-        let decided = decide::decide(wave, deliveries, &known, &found, &mut places);
+        let decided = decide::decide(wave, deliveries, &episodes, &known, &found, &mut places);
         for (body, answer) in bodies.into_iter().zip(&decided.answers) {
             if let Some(answers) = answers.get_mut(body) {
                 answers.push(answer.clone());

@@ -78,6 +78,22 @@ async fn an_alert_joins_by_its_key_before_its_resource() {
 }
 
 #[tokio::test]
+async fn an_end_without_a_start_ends_every_episode_of_its_fingerprint() {
+    let w = World::new().await;
+    let told = w.admit(vec![w.arrival("Slow", "volume-0", Firing, 1), w.arrival("Slow", "volume-1", Firing, 1)]).await;
+    // The same again with a start of its own, as senders do that name the moment of each message.
+    let again = w.admit(vec![w.arrival("Slow", "volume-0", Firing, 700)]).await.remove(0);
+    let mut end = w.arrival("Slow", "volume-0", Resolved, 900);
+    end.event.starts_at = end.event.received_at;
+    assert_eq!(w.fates(vec![end]).await, [Fate::Resolved]);
+    let status = async |id| w.store.event(id).await.unwrap().unwrap().event.status;
+    assert_eq!((status(told[0].event).await, status(again.event).await), (Resolved, Resolved));
+    assert_eq!(status(told[1].event).await, Firing, "another fingerprint");
+    let waiting = w.store.signals(told[0].investigation.unwrap()).await.unwrap();
+    assert_eq!(waiting.iter().filter(|waiting| matches!(waiting.signal, Signal::Resolved { .. })).count(), 2);
+}
+
+#[tokio::test]
 async fn many_bodies_at_once_open_one_investigation_for_a_cause() {
     let w = World::new().await;
     let bodies = (0..300).map(|n| {
