@@ -89,6 +89,7 @@ async fn decisions_are_made_again_and_told_as_opa_tells_them() {
     stopped(server).await;
     said(&site, 2, &["audit", "export", "--format", "rego", "--out", &folder(&site, "no").1]);
     said(&site, 2, &["audit", "export", "--format", "opa", "--out", &text]);
+    said(&site, 2, &["audit", "export", "--out", &format!("{text}/events.jsonl")]);
 
     // The export carries what a stranger needs for it, and nothing is believed of what he can change.
     let (out, text) = folder(&site, "export");
