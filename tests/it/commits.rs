@@ -8,7 +8,7 @@ use crate::support::site::{SOON, Server, Site};
 use crate::support::world::{Stage, TYPEDB};
 use firewarden::journal::{Body, Entry};
 use firewarden::store::sqlite::SqliteStore;
-use firewarden::store::{EventFilter, InvestigationFilter, StoreReader};
+use firewarden::store::{EventFilter, Events, InvestigationFilter, StoreReader};
 use futures::StreamExt;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
