@@ -57,16 +57,8 @@ impl Decisions {
         entries: &[Entry],
         audit: &mut Audit,
     ) -> Result<(), StoreError> {
-        let all = recorded::decisions(entries);
-        // Since inputs are kept, each one is.
-        let kept_since = all.iter().find(|recorded| recorded.payload().is_some()).map(|first| first.seq);
-        for recorded in all {
-            let is_bare = recorded.payload().is_none() && kept_since.is_some_and(|since| since < recorded.seq);
-            let again = match is_bare {
-                true => Again::Differs("it names no input, and those before it do".into()),
-                false => self.made_again(ledger, &recorded).await?,
-            };
-            match again {
+        for recorded in recorded::decisions(entries) {
+            match self.made_again(ledger, &recorded).await? {
                 Again::Same => audit.decisions += 1,
                 Again::Cannot(why) => *audit.decisions_not_made_again.entry(why).or_default() += 1,
                 Again::Differs(what) => {
