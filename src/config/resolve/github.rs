@@ -1,7 +1,7 @@
 //! The repositories to look at.
 
 use super::{Resolver, Step, at};
-use crate::config::file::RouteGithub;
+use crate::config::routes::RouteGithub;
 use crate::config::forge::GithubApp;
 use crate::config::secret::Reference;
 use crate::config::{Github, GithubCredential};
