@@ -186,6 +186,8 @@ pub(super) async fn abandon(
         .await
         .map_err(unavailable(path, "give up an investigation"))?;
     approvals::give_up(tx, path, &id, &reason).await?;
+    // Its place in its route is free.
+    news.work = true;
     let draft = Draft::engine(Body::Abandoned(Abandoned { investigation: lease.investigation, reason }));
     append_system(tx, path, vec![draft], vec![], now, news).await
 }
