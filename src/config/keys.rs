@@ -71,7 +71,7 @@ pub const KEYS: &[Key] = &[
     key("routes[].sources", "list of names", "[]", "[alertmanager]", "senders; empty is any"),
     key("routes[].severities", "list of critical, error, warning, info", "[]", "[warning, critical]", "severities; empty is any"),
     key("routes[].correlate", "list of labels", "[]", "[alertname, namespace]", "labels that decide which alerts are one incident; empty leaves it to the sender's group"),
-    key("routes[].prompt", "name", "incident", "incident", "the prompt, a file of the prompts folder"),
+    key("routes[].prompt", "name", "incident", "incident", "the prompt, a file of the prompts folder (routes.md)"),
     key("routes[].model", "name", "null", "main", "one of `models`; null tries them in their order, `none` asks none"),
     key("routes[].tools", "list of names or tags", "[]", "[kubernetes, prometheus]", "tools that may be used; empty is all"),
     key("routes[].timeout", "duration", "null", "10m", "from opening to report; null is `budgets.per_investigation.wall`"),

@@ -191,9 +191,9 @@ pub trait Journal: Send + Sync {
     async fn admit(&self, arrivals: Vec<Arrival>, now: Timestamp) -> Result<Vec<Admitted>, StoreError>;
 
     /// Takes the next investigation that has work: never begun, with signals, or whose lease or time
-    /// of waiting ran out. The most dangerous comes first, by its risk, before that is known by the
-    /// severity that opened it; of those the one that waits longest. What waits for ten minutes more
-    /// goes before what is one level above it.
+    /// of waiting ran out. What was begun comes first, then the most dangerous, by its risk, before that
+    /// is known by the severity that opened it; of those the one that waits longest. What waits for ten
+    /// minutes more goes before what is one level above it.
     ///
     /// Where a route has as many leases as `places` permits, what stands in line for it is passed over;
     /// what nobody has looked at yet is taken all the same, without a place.

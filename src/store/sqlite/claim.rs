@@ -1,7 +1,7 @@
 //! Who is worked on next.
 //!
 //! For each route that has work, each level of urgency is asked for the one that waits longest; of those
-//! few the next one is chosen. So a claim costs the same however many wait: some routes, three levels.
+//! few the next one is chosen. So a claim costs the same however many wait: some routes, four levels.
 //!
 //! A route may be full. What was looked at and stands in line for it is then passed over. What nobody has
 //! looked at since something arrived is claimed all the same, without a place: it may be CRITICAL, and
@@ -25,7 +25,7 @@ pub(super) const NEXT: &str = "WITH RECURSIVE \
     UNION ALL \
     SELECT (SELECT min(route) FROM investigations WHERE wants_work = 1 AND route > routes.route) \
       FROM routes WHERE routes.route IS NOT NULL), \
-  lanes (in_line, urgency) AS (VALUES (0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)), \
+  lanes (in_line, urgency) AS (VALUES (0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (1, 1), (1, 2), (1, 3)), \
   oldest (id) AS ( \
     SELECT (SELECT id FROM investigations WHERE wants_work = 1 AND route = routes.route \
               AND in_line = lanes.in_line AND urgency = lanes.urgency AND due_us BETWEEN ?1 AND ?2 \
