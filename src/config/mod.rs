@@ -39,8 +39,8 @@ pub use tree::Place;
 pub use units::{Size, Span};
 
 use crate::domain::{Budget, DayBudget, Secret, Severity};
-use crate::engine::{Coalesce, Summaries};
 use crate::engine::retention::Retention;
+use crate::engine::{Coalesce, Summaries};
 use crate::journal::PullPlace;
 use crate::model::{CacheMarks, Structured};
 use crate::sources::JsonMapping;

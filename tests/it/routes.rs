@@ -61,7 +61,8 @@ fn spawners(total: u64) -> Value {
 
 /// An envelope with one alert, in a group of its own. What is not among `labels` is usual.
 fn alert(name: &str, n: usize, labels: &Value, summary: &str) -> Value {
-    let mut all = json!({"alertname": name, "severity": "warning", "namespace": "production", "pod": format!("web-{n}")});
+    let mut all =
+        json!({"alertname": name, "severity": "warning", "namespace": "production", "pod": format!("web-{n}")});
     for (key, value) in labels.as_object().unwrap() {
         all[key] = value.clone();
     }
@@ -166,7 +167,12 @@ async fn spawners_of_tasks_for_alerts_are_routes() {
     assert_eq!(asked["route"], "slo-investigator");
     let target = asked["actions"][0]["target"].as_str().unwrap();
     assert!(target.contains("investigate/SLOBurn-sloburn-0000000000000005-"), "{target}");
-    assert!(model.bodies().last().unwrap()["messages"][1]["content"].as_str().unwrap().starts_with("CRITICAL ALERT: SLOBurn\n"));
+    assert!(
+        model.bodies().last().unwrap()["messages"][1]["content"]
+            .as_str()
+            .unwrap()
+            .starts_with("CRITICAL ALERT: SLOBurn\n")
+    );
 
     // The second and last one of the route; then people only hear of them, also after a restart.
     done(&taken(&site, &alert("KubeContainerOOMKilled", 6, &json!({}), "killed")).await).await;
@@ -308,10 +314,16 @@ async fn check_tells_which_route_an_alert_takes_and_why() {
     assert_eq!(missed[1], "silenced!=\"true\" does not hold: silenced is `true`");
     assert_eq!(told["quarantined"][0]["index"], 1);
 
-    std::fs::write(site.dir.path().join("alert.json"), alert("KubePodCrashLooping", 2, &json!({}), "x").to_string()).unwrap();
+    std::fs::write(site.dir.path().join("alert.json"), alert("KubePodCrashLooping", 2, &json!({}), "x").to_string())
+        .unwrap();
     let (code, shown, _) = site.run_with_config(&["check", "--alert", "alert.json", "--source", "alertmanager"]);
     assert_eq!(code, Some(0), "{shown}");
-    for expected in ["takes        route oom-remediator", "id           kubepodcrashlooping-0000000000000002-", "at once      2", "in all       20"] {
+    for expected in [
+        "takes        route oom-remediator",
+        "id           kubepodcrashlooping-0000000000000002-",
+        "at once      2",
+        "in all       20",
+    ] {
         assert!(shown.contains(expected), "{expected} is missing:\n{shown}");
     }
     let (code, _, problems) = site.run_with_config(&["check", "--alert", "alert.json", "--source", "nobody"]);

@@ -144,10 +144,13 @@ fn lines(ways: &Ways) -> Vec<String> {
         row("id", &way.id);
         row("prompt", &way.prompt);
         row("playbook", way.playbook.map_or("none by this alert alone", Class::as_str));
-        row("model", &match &way.models[..] {
-            [] => "none: the deterministic investigation is the whole one".to_owned(),
-            models => models.join(", then "),
-        });
+        row(
+            "model",
+            &match &way.models[..] {
+                [] => "none: the deterministic investigation is the whole one".to_owned(),
+                models => models.join(", then "),
+            },
+        );
         row("tools", &if way.tools.is_empty() { "all".to_owned() } else { way.tools.join(", ") });
         if let (Some(repo), Some(branch)) = (&way.repo, &way.branch) {
             row("branch", &format!("{branch} in {repo}"));

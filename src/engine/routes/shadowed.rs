@@ -19,9 +19,7 @@ impl Routes {
         let mut found = vec![];
         for (n, later) in self.routes.iter().enumerate() {
             let earlier = self.routes.iter().take(n).find(|earlier| takes_all_of(earlier, later));
-            found.extend(
-                earlier.map(|by| Shadowed { route: later.route.name.clone(), by: by.route.name.clone() }),
-            );
+            found.extend(earlier.map(|by| Shadowed { route: later.route.name.clone(), by: by.route.name.clone() }));
         }
         found
     }

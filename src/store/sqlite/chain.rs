@@ -256,11 +256,11 @@ pub(super) async fn signal(
         "UPDATE investigations SET wants_work = 1, in_line = 0, \
            due_us = CASE WHEN wants_work = 1 THEN min(due_us, ?1) ELSE ?1 END WHERE id = ?2 AND abandoned = 0",
     )
-        .bind(fresh_us(now))
-        .bind(&id)
-        .execute(&mut *tx)
-        .await
-        .map_err(unavailable(path, "wake an investigation"))?;
+    .bind(fresh_us(now))
+    .bind(&id)
+    .execute(&mut *tx)
+    .await
+    .map_err(unavailable(path, "wake an investigation"))?;
     if known.rows_affected() == 0 {
         return Ok(false);
     }

@@ -150,7 +150,9 @@ fn push_signals(script: &mut Script, path: &Path, told: &[Told]) -> Result<(), S
     let rows = to_json(path, "signals", &rows)?;
     let fresh_us = fresh_us(last.at);
     // What waits already keeps its age.
-    script.push("UPDATE investigations SET wants_work = 1, in_line = 0, due_us = CASE WHEN wants_work = 1 THEN min(due_us, ");
+    script.push(
+        "UPDATE investigations SET wants_work = 1, in_line = 0, due_us = CASE WHEN wants_work = 1 THEN min(due_us, ",
+    );
     script.push_bind(fresh_us).push(") ELSE ").push_bind(fresh_us).push(" END");
     script.push(" WHERE abandoned = 0 AND id IN (SELECT value ->> 0 FROM json_each(").push_bind(rows.clone());
     script.push(")); INSERT INTO signals (investigation, sender, json, at_us) ");

@@ -101,7 +101,11 @@ async fn a_full_route_lets_others_pass_and_what_nobody_looked_at() {
     let passing = w.claims(&one, 10).await.unwrap();
     assert_eq!((passing.investigation, passing.has_place), (other, true), "others pass");
     assert_eq!(w.claims(&one, 10).await, None);
-    assert_eq!(w.claims(&places(&[("a", 2)]), 10).await.map(|lease| lease.investigation), Some(ids[1]), "a second place");
+    assert_eq!(
+        w.claims(&places(&[("a", 2)]), 10).await.map(|lease| lease.investigation),
+        Some(ids[1]),
+        "a second place"
+    );
     let w = w.reopened().await;
     // The leases of the dead process take no place; what stood in line still does.
     let again = w.claims(&one, 20).await.unwrap();
@@ -158,8 +162,12 @@ async fn a_claim_costs_the_same_however_many_wait() {
         .await
         .unwrap();
     let steps: Vec<&str> = rows.iter().map(|row| row.3.as_str()).collect();
-    let looks: Vec<&&str> = steps.iter().filter(|step| step.contains("investigations") || step.contains(" i ")).collect();
+    let looks: Vec<&&str> =
+        steps.iter().filter(|step| step.contains("investigations") || step.contains(" i ")).collect();
     let by_index = |step: &&&str| step.starts_with("SEARCH") && step.contains("INDEX") || step.contains("PRIMARY KEY");
     assert!(looks.len() >= 4 && looks.iter().all(by_index), "{steps:#?}");
-    assert!(steps.iter().any(|step| step.contains("route=? AND in_line=? AND urgency=? AND due_us>? AND due_us<?")), "{steps:#?}");
+    assert!(
+        steps.iter().any(|step| step.contains("route=? AND in_line=? AND urgency=? AND due_us>? AND due_us<?")),
+        "{steps:#?}"
+    );
 }
