@@ -5,7 +5,7 @@ use firewarden::domain::{Digest, InvestigationId, SreEvent};
 use firewarden::edge::SystemEntropy;
 use firewarden::store::sqlite::SqliteStore;
 use firewarden::store::{Arrival, Blob, Journal, RoutePlaces};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use std::time::Instant;
 
@@ -16,10 +16,11 @@ const CLAIMS: usize = 500;
 
 fn arrival(n: usize, now: Timestamp) -> Arrival {
     let raw = Blob::new([7; 16], format!("{{\"n\":{n}}}").into_bytes());
+    let severity = ["info", "warning", "critical"][n % 3];
     let id = |kind: &str| format!("{kind}_{}", uuid::Uuid::from_u128(n as u128 + 1));
     let event: SreEvent = serde_json::from_value(json!({
         "id": id("evt"), "source": "alertmanager", "fingerprint": format!("{n:016x}"), "group_key": null,
-        "status": "firing", "severity": ["info", "warning", "critical"][n % 3], "name": "A", "subject": "s",
+        "status": "firing", "severity": severity, "name": "A", "subject": "s",
         "resource": {"type": "unknown", "id": "", "namespace": null, "cluster": null}, "title": "t",
         "description": "d", "labels": {}, "annotations": {}, "starts_at": now, "ends_at": null, "received_at": now,
         "links": [], "raw": raw.reference, "raw_hmac": ""
@@ -41,7 +42,7 @@ async fn i_claims() {
     let folder = on_disk();
     let store = SqliteStore::open(&folder.path().join("fw.db"), &SystemEntropy::default()).await.unwrap();
     let now = Timestamp::now();
-    let until = now + jiff::SignedDuration::from_hours(1);
+    let until = now + SignedDuration::from_hours(1);
     let arrivals: Vec<Arrival> = (0..WAITING).map(|n| arrival(n, now)).collect();
     for body in arrivals.chunks(500) {
         store.admit(body.to_vec(), now).await.unwrap();
