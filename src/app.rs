@@ -191,6 +191,8 @@ pub fn routes(config: &Config) -> Result<Routes, RouteError> {
         tools: route.tools.clone(),
         timeout: route.timeout,
         budget: route.budget,
+        max_concurrency: route.max_concurrency,
+        max_total: route.max_total,
         max_per_day: route.max_per_day,
         pulls: route.pulls.clone(),
     };
@@ -313,6 +315,7 @@ impl App {
             models: parts.models,
             summaries: config.summaries,
             routes: routes.clone(),
+            coalesce: config.intake.coalesce,
             sinks,
             budget: config.budget,
             ledger: Ledger::new(config.per_day),
@@ -459,14 +462,13 @@ impl App {
             render_markdown: analysis::markdown,
             limits: {
                 let engine = self.engine.clone();
-                Arc::new(move || Limits {
-                    per_day: engine.ledger.limits(),
-                    routes: engine
-                        .routes
-                        .load()
-                        .iter()
-                        .filter_map(|route| Some((route.name.clone(), route.max_per_day?)))
-                        .collect(),
+                Arc::new(move || {
+                    let routes = engine.routes.load();
+                    Limits {
+                        per_day: engine.ledger.limits(),
+                        routes: routes.iter().filter_map(|r| Some((r.name.clone(), r.max_per_day?))).collect(),
+                        totals: routes.iter().filter_map(|r| Some((r.name.clone(), r.max_total?))).collect(),
+                    }
                 })
             },
             clock: self.engine.clock.clone(),

@@ -1,4 +1,10 @@
 //! `firewarden check`: everything that can be wrong, at once.
+//!
+//! - [`routes`]: what can be wrong with routes
+//! - [`ways`]: which route an alert takes, and why
+
+mod routes;
+mod ways;
 
 use super::prompt::Rehearsal;
 use super::session::Session;
@@ -13,13 +19,19 @@ use crate::scenario::World;
 use crate::template::Templates;
 use crate::tools::custom::command::confinement;
 use crate::tools::manifest::PEERS;
-use crate::tools::mcp::{Listed, offer};
 use serde::Serialize;
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 /// Tell everything that is wrong with configuration, policies, prompts, tools and routes
 #[derive(Debug, clap::Args)]
 pub struct Check {
+    /// Tell instead which route each alert of this file takes, and why; `-` is stdin
+    #[arg(long, value_name = "FILE")]
+    alert: Option<PathBuf>,
+    /// Who sent it: alertmanager, grafana, … or a name of `intake.sources`; without it, its shape tells
+    #[arg(long, value_name = "NAME", requires = "alert")]
+    source: Option<String>,
     #[command(flatten)]
     written: Written,
 }
@@ -58,11 +70,14 @@ impl Problem {
 }
 
 impl Check {
-    /// Checks everything. Exit 3 when the program would not start with it, 1 when there is only something to tidy up.
+    /// Checks everything, or tells the ways of alerts. Exit 3 when the program would not start with it, 1 when there is only something to tidy up.
     ///
     /// # Errors
     /// When nobody reads.
     pub async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        if let Some(file) = &self.alert {
+            return ways::tell(session, file, self.source.as_deref(), self.written.output);
+        }
         let mut parts = vec![];
         let (config, places) = configuration(session, &mut parts);
         if let Some(places) = &places {
@@ -71,7 +86,7 @@ impl Check {
         }
         if let (Some(config), Some(places)) = (&config, &places) {
             parts.push(prompts(config, places).await);
-            parts.push(routes(config));
+            parts.push(routes::check(config));
             // What only shows when all of it stands together: models, peers.
             if parts.iter().all(|part| part.problems.is_empty()) {
                 parts.push(together(config).await);
@@ -133,7 +148,7 @@ fn configuration(session: &Session, parts: &mut Vec<Part>) -> (Option<Config>, O
     (config, places)
 }
 
-fn place(dir: Option<&std::path::PathBuf>) -> String {
+fn place(dir: Option<&PathBuf>) -> String {
     dir.map_or("embedded".into(), |dir| dir.display().to_string())
 }
 
@@ -247,34 +262,6 @@ async fn rehearse(config: &Config, problems: &mut Vec<Problem>) -> Result<(usize
         }
     }
     Ok((prompts, worlds.len()))
-}
-
-fn routes(config: &Config) -> Part {
-    let mut part = Part { name: "routes", about: format!("{} and `default`", config.routes.len()), problems: vec![] };
-    if let Err(error) = app::routes(config) {
-        part.problems.push(Problem::new(error, ""));
-    }
-    if let Ok(manifests) = app::manifests(config.places.tools.as_deref()) {
-        let known: BTreeSet<&str> = manifests
-            .specs()
-            .flat_map(|(_, spec)| spec.tags.iter().map(String::as_str).chain([spec.name.as_str()]))
-            .collect();
-        let listed = |word: &str| {
-            config.mcp.iter().any(|of| {
-                let is = |tool: &Listed| {
-                    tool.tags.iter().any(|tag| tag == word) || offer::name(&of.name, &tool.tool) == word
-                };
-                of.tools.iter().any(is)
-            })
-        };
-        for route in &config.routes {
-            for tool in route.tools.iter().filter(|tool| !known.contains(tool.as_str()) && !listed(tool)) {
-                let what = format!("route `{}` names `{tool}`, which is no tool and no tag of one", route.name);
-                part.problems.push(Problem::new(what, "`firewarden tools list` shows what there is"));
-            }
-        }
-    }
-    part
 }
 
 async fn together(config: &Config) -> Part {

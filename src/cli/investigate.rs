@@ -269,14 +269,24 @@ pub(super) fn normalise(
         redactor: &redactor,
         hmac_key: app.hmac_key(),
     };
+    understood(&app.senders, source, bytes, &mapping)
+}
+
+/// The same without an engine.
+pub(super) fn understood(
+    senders: &Senders,
+    source: Option<&str>,
+    bytes: &[u8],
+    mapping: &Mapping<'_>,
+) -> Result<(Arc<dyn AlertSource>, Normalised), Failure> {
     let help = "send what the sender would send";
     let body = read_json(bytes).map_err(|e| Failure::usage(e, help))?;
     let delivery = Delivery::plain(&body, bytes);
     let sender = match source {
-        Some(name) => named(&app.senders, name)?,
-        None => app.senders.detect(&delivery, None),
+        Some(name) => named(senders, name)?,
+        None => senders.detect(&delivery, None),
     };
-    let normalised = sender.normalise(&delivery, &mapping).map_err(|e| Failure::usage(e, help))?;
+    let normalised = sender.normalise(&delivery, mapping).map_err(|e| Failure::usage(e, help))?;
     Ok((sender, normalised))
 }
 

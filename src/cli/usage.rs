@@ -70,6 +70,11 @@ fn lines(usage: &Value) -> Vec<String> {
         let (left, limit) = (shown(&route["left"]), shown(&route["max_per_day"]));
         lines.push(format!("left today on route {name}: {left} of {limit} investigations with its model"));
     }
+    for route in budgets["totals"].as_array().into_iter().flatten() {
+        let name = super::text::line(route["route"].as_str().unwrap_or_default(), 64);
+        let (left, limit) = (shown(&route["left"]), shown(&route["max_total"]));
+        lines.push(format!("left to route {name} over all: {left} of {limit} investigations"));
+    }
     lines
 }
 
@@ -103,6 +108,7 @@ mod tests {
                 "tokens": {"limit": null, "spent": 0, "reserved": 0, "left": null},
                 "investigations": {"limit": 200, "spent": 2, "left": 198},
                 "routes": [{"route": "db", "max_per_day": 5, "used": 5, "left": 0}],
+                "totals": [{"route": "db", "max_total": 20, "used": 13, "left": 7}],
             },
         });
         insta::assert_snapshot!(lines(&usage).join("\n"));

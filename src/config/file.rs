@@ -3,11 +3,12 @@
 
 use super::forge::Github;
 use super::keeping::{Audit, Retention};
+use super::routes::Route;
 use super::secret::Reference;
 use super::senders::Intake;
 use super::silences::Alertmanager;
 use super::units::{Size, Span};
-use crate::domain::{Budget, DayBudget, Severity};
+use crate::domain::{Budget, DayBudget};
 use crate::engine::Summaries;
 use crate::model::{CacheMarks, Structured};
 use serde::{Deserialize, Serialize};
@@ -82,62 +83,6 @@ pub(super) struct AccessToken {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Store {
     pub url: Option<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Route {
-    pub name: String,
-    #[serde(default)]
-    pub matchers: Vec<String>,
-    #[serde(default)]
-    pub sources: Vec<String>,
-    #[serde(default)]
-    pub severities: Vec<Severity>,
-    #[serde(default)]
-    pub correlate: Vec<String>,
-    #[serde(default = "incident")]
-    pub prompt: String,
-    #[serde(default)]
-    pub model: Option<String>,
-    #[serde(default)]
-    pub tools: Vec<String>,
-    #[serde(default)]
-    pub timeout: Option<Span>,
-    #[serde(default)]
-    pub budget: RouteBudget,
-    #[serde(default)]
-    pub max_per_day: Option<u32>,
-    #[serde(default)]
-    pub github: Option<RouteGithub>,
-}
-
-/// Where a route's pull requests go.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RouteGithub {
-    pub repo: String,
-    #[serde(default)]
-    pub base: Option<String>,
-    #[serde(default)]
-    pub branch: Option<String>,
-    #[serde(default)]
-    pub paths: Vec<String>,
-}
-
-/// As [`PerInvestigation`]; what is left out is taken from there.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct RouteBudget {
-    pub turns: Option<u32>,
-    pub tool_calls: Option<u32>,
-    pub tokens: Option<u64>,
-    pub cost_usd: Option<f64>,
-    pub wall: Option<Span>,
-}
-
-fn incident() -> String {
-    "incident".into()
 }
 
 /// Which protocol a model speaks.

@@ -7,13 +7,9 @@ use super::{Place, Problem};
 /// Path, default as YAML, and what to do meanwhile.
 pub(super) const LATER: &[(&str, &str, &str)] = &[
     ("access.oidc", "null", "use access.tokens"),
-    ("intake.coalesce.wait", "0s", "leave it out: work starts at once"),
-    ("intake.coalesce.at_most", "2m", "leave it out: work starts at once"),
     ("pollers", "[]", "let Alertmanager send to /webhook/alertmanager"),
     ("routes[].playbook", "null", "leave it out"),
     ("routes[].runner", "in_process", "leave it out: investigations run in this process"),
-    ("routes[].max_concurrency", "2", "leave it out"),
-    ("routes[].max_total", "null", "leave it out"),
     ("memory.runbooks", "null", "leave it out"),
     ("telemetry.otlp_endpoint", "null", "scrape /metrics"),
 ];
@@ -40,7 +36,6 @@ pub(super) fn take_out(tree: &mut Node) -> Vec<Problem> {
     }
     // What only held such keys is gone, too.
     drop_if_empty(tree, &[Step::Key("memory".into())]);
-    drop_if_empty(tree, &[Step::Key("intake".into()), Step::Key("coalesce".into())]);
     problems
 }
 
@@ -85,17 +80,16 @@ mod tests {
     #[test]
     fn defaults_are_accepted_and_anything_else_is_named() {
         let mut tree = Node::parse(
-            "access: {tokens: [], oidc: null}\nintake: {coalesce: {wait: 0s, at_most: 2m}}\n\
-             pollers: []\nmemory:\nroutes: [{name: a, runner: in_process}]\n",
+            "access: {tokens: [], oidc: null}\npollers: []\nmemory:\nroutes: [{name: a, runner: in_process}]\n",
         )
         .unwrap();
         assert_eq!(take_out(&mut tree), []);
-        assert_eq!(tree.json(), serde_json::json!({"access": {"tokens": []}, "intake": {}, "routes": [{"name": "a"}]}));
+        assert_eq!(tree.json(), serde_json::json!({"access": {"tokens": []}, "routes": [{"name": "a"}]}));
         let mut tree =
-            Node::parse("memory:\n  dir: null\n  runbooks: next\nroutes:\n- name: a\n- name: b\n  max_total: 3\n")
+            Node::parse("memory:\n  dir: null\n  runbooks: next\nroutes:\n- name: a\n- name: b\n  runner: x\n")
                 .unwrap();
         let found = take_out(&mut tree);
         let shown: Vec<_> = found.iter().map(|p| (p.path.as_str(), p.at.clone())).collect();
-        assert_eq!(shown, [("routes[1].max_total", Place::Line(7)), ("memory.runbooks", Place::Line(3))]);
+        assert_eq!(shown, [("routes[1].runner", Place::Line(7)), ("memory.runbooks", Place::Line(3))]);
     }
 }

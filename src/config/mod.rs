@@ -8,7 +8,7 @@
 //! - [`looking`]: the peers of the reading tools beside cluster and Prometheus
 //! - [`keeping`]: what is signed, and how long payloads are kept
 //! - [`mcp`]: MCP servers
-//! - [`senders`]: who sends alerts
+//! - [`senders`]: who sends alerts; [`routes`]: which way they take
 //! - [`units`], [`secret`]: durations, sizes, references to secrets
 
 mod file;
@@ -21,6 +21,7 @@ mod looking;
 mod mcp;
 mod read;
 mod resolve;
+mod routes;
 mod secret;
 mod senders;
 mod silences;
@@ -38,8 +39,8 @@ pub use tree::Place;
 pub use units::{Size, Span};
 
 use crate::domain::{Budget, DayBudget, Secret, Severity};
-use crate::engine::Summaries;
 use crate::engine::retention::Retention;
+use crate::engine::{Coalesce, Summaries};
 use crate::journal::PullPlace;
 use crate::model::{CacheMarks, Structured};
 use crate::sources::JsonMapping;
@@ -134,6 +135,8 @@ pub struct Intake {
     pub allow_anonymous: bool,
     /// Alerts that one sender may send in a minute, Alertmanager excepted; 0 sets no cap.
     pub storm_per_minute: u32,
+    /// How long alerts of one incident are gathered before the work begins.
+    pub coalesce: Coalesce,
     /// Senders whose JSON is described.
     pub sources: Vec<JsonMapping>,
 }
@@ -189,6 +192,10 @@ pub struct Route {
     pub timeout: Option<Duration>,
     /// What one investigation may spend; `None` is the budget of all.
     pub budget: Option<Budget>,
+    /// Investigations that are worked on at once; `None` is any number.
+    pub max_concurrency: Option<u32>,
+    /// Investigations that it may open over all; `None` is any number.
+    pub max_total: Option<u64>,
     /// Investigations that may use the route's model in a UTC day; `None` is any number.
     pub max_per_day: Option<u32>,
     /// Where its pull requests go.

@@ -12,6 +12,7 @@ pub(super) struct Intake {
     pub tokens: Vec<IntakeToken>,
     pub allow_anonymous: bool,
     pub storm: Storm,
+    pub coalesce: Coalesce,
     pub sources: Vec<JsonMapping>,
 }
 
@@ -49,5 +50,19 @@ pub(super) struct Storm {
 impl Default for Storm {
     fn default() -> Self {
         Self { per_source_per_minute: 120 }
+    }
+}
+
+/// How long alerts of one incident are gathered before the work begins.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Coalesce {
+    pub wait: Span,
+    pub at_most: Span,
+}
+
+impl Default for Coalesce {
+    fn default() -> Self {
+        Self { wait: Span::seconds(0), at_most: Span::seconds(120) }
     }
 }

@@ -19,6 +19,9 @@ words! {
 /// The reason where no budget is one: the route asks no model, whatever there is to spend.
 pub const NO_MODEL: &str = "the route asks no model";
 
+/// The reason where a route has opened as many as it may over all.
+pub const NO_MORE: &str = "the route's investigations are used up (max_total)";
+
 /// Of the day's money, what is kept for cheap models: one part in so many.
 const LAST_PART: f64 = 5.0;
 
@@ -35,6 +38,8 @@ pub struct Standing {
     pub investigations_left: Option<u32>,
     /// Investigations of the route that may still use its model today.
     pub route_left: Option<u32>,
+    /// Investigations that the route may still open, today or later.
+    pub route_total_left: Option<u64>,
 }
 
 /// What is left to one investigation.
@@ -88,6 +93,9 @@ pub fn choose(case: &Case<'_>) -> Choice {
     let at = |rung, reason: &str| Choice { rung, reason: reason.to_owned() };
     if case.from == Rung::Notice || case.beginning && case.standing.investigations_left == Some(0) {
         return at(Rung::Notice, "the day's investigations are used up (budgets.per_day.investigations)");
+    }
+    if case.beginning && case.standing.route_total_left == Some(0) {
+        return at(Rung::Notice, NO_MORE);
     }
     if case.from == Rung::Deterministic {
         return at(Rung::Deterministic, "no model was to be asked");
@@ -157,6 +165,7 @@ mod tests {
                 tokens_left: Some(9_000),
                 investigations_left: Some(3),
                 route_left: Some(2),
+                route_total_left: Some(7),
             },
             own: Left { tokens: 5_000, usd: 1.0 },
             beginning: true,
@@ -225,6 +234,13 @@ mod tests {
             (
                 "investigations, later",
                 |c| (c.standing.investigations_left, c.beginning) = (Some(0), false),
+                Rung::Full,
+                "room",
+            ),
+            ("all of the route's", |c| c.standing.route_total_left = Some(0), Rung::Notice, "max_total"),
+            (
+                "all of the route's, later",
+                |c| (c.standing.route_total_left, c.beginning) = (Some(0), false),
                 Rung::Full,
                 "room",
             ),

@@ -38,7 +38,7 @@ pub use event::{AlertStatus, Link, Resource, ResourceType, Severity, SreEvent};
 pub use finding::{Analysis, Change, Entity, Finding, Hypothesis};
 pub(crate) use id::hex;
 pub use id::{ActionId, ApprovalId, BlobRef, DecisionId, Digest, EventId, InvestigationId, UnknownId};
-pub use ladder::{Case as LadderCase, Choice, Left, NO_MODEL, Offer, Rung, Standing, choose};
+pub use ladder::{Case as LadderCase, Choice, Left, NO_MODEL, NO_MORE, Offer, Rung, Standing, choose};
 pub use observation::Observation;
 pub use part::Part;
 pub use quantity::quantity;

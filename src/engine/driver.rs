@@ -6,6 +6,7 @@
 
 use super::assess::Known;
 use super::facts::Noted;
+use super::line::needs_place;
 use super::{Engine, EngineError, failpoint, propose};
 use crate::domain::{
     ActionId, ApprovalId, ApprovalState, BlobRef, Digest, Effect, InvestigationId, Person, Risk, SreEvent,
@@ -97,6 +98,7 @@ pub async fn drive_undivided(engine: &Engine, lease: &Lease, undivided: &Mutex<(
             Some(action) => Step::Authorize(action),
             None => next(&session.inv, session.now()),
         };
+        let step = session.gathering(step);
         tracing::debug!(investigation = %session.inv.chain, ?step, "next step");
         if session.leaves_the_process(&step) {
             session.flush().await?;
@@ -106,6 +108,11 @@ pub async fn drive_undivided(engine: &Engine, lease: &Lease, undivided: &Mutex<(
             }
         }
         match step {
+            step if !lease.has_place && needs_place(&step, &session.inv) => {
+                session.flush().await?;
+                engine.store.line_up(lease).await?;
+                return Ok(());
+            }
             Step::Done => {
                 session.flush().await?;
                 engine.store.release(lease).await?;
@@ -167,6 +174,14 @@ impl<'e> Session<'e> {
     /// The present moment.
     pub(super) fn now(&self) -> Timestamp {
         self.engine.clock.now()
+    }
+
+    /// `step`, or waiting where further alerts of the incident are gathered before the work begins.
+    fn gathering(&self, step: Step) -> Step {
+        match (step, self.engine.coalesce.until(&self.inv, self.now())) {
+            (Step::Open, Some(until)) => Step::Wait(until),
+            (step, _) => step,
+        }
     }
 
     /// A change that waits for people and was last judged by another policy than the one in force.

@@ -29,6 +29,8 @@ pub struct Beginner<'a> {
     pub route: &'a str,
     /// Investigations of that route that may use its model in a day.
     pub max_per_day: Option<u32>,
+    /// Investigations that it may open over all.
+    pub max_total: Option<u64>,
     /// It has not been counted on this or an earlier day.
     pub first: bool,
 }
@@ -54,11 +56,11 @@ impl Ledger {
             return Ok(());
         }
         let filter = UsageFilter { from: day, to: day, route: None, model: None };
-        let usage = store.usage(&filter).await?;
+        let (usage, begun) = (store.usage(&filter).await?, store.begun().await?);
         let mut book = self.book();
         // Whoever was faster has the same figures, and may have reserved since.
         if book.day != Some(day) {
-            book.rebuild(day, &usage);
+            book.rebuild(day, &usage, begun);
             self.tell(&book);
         }
         Ok(())
@@ -67,7 +69,7 @@ impl Ledger {
     /// Lets `choose` decide how much of the work is permitted, and counts the investigation.
     pub fn begin(&self, who: Beginner<'_>, choose: impl FnOnce(Standing) -> Choice) -> Choice {
         let mut book = self.book();
-        let choice = choose(book.standing(&self.limits, Some((who.route, who.max_per_day))));
+        let choice = choose(book.standing(&self.limits, Some(&who)));
         if who.first {
             book.begin(who.id, who.route, choice.rung);
         }
@@ -116,8 +118,9 @@ impl Ledger {
 
     /// Begins `day` with these figures.
     #[cfg(test)]
-    pub(super) fn fill(&self, day: Date, usage: &Usage) {
-        self.book().rebuild(day, usage);
+    pub(super) fn fill(&self, day: Date, usage: &Usage, begun: &[(&str, u64)]) {
+        let begun = begun.iter().map(|(route, count)| ((*route).to_owned(), *count)).collect();
+        self.book().rebuild(day, usage, begun);
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -141,6 +144,8 @@ struct Book {
     began: u32,
     /// Of those, the ones that may use a model, by route.
     with_model: BTreeMap<String, u32>,
+    /// Investigations that began on each route, on this day or before.
+    of_routes: BTreeMap<String, u64>,
     /// Those that this process has counted: a step may be done twice.
     counted: HashSet<InvestigationId>,
     /// Requests whose cost is not known yet. An investigation makes one at a time.
@@ -149,10 +154,11 @@ struct Book {
 
 impl Book {
     /// Begins `day` with what the store knows of it, and what this process has reserved on it.
-    fn rebuild(&mut self, day: Date, usage: &Usage) {
+    fn rebuild(&mut self, day: Date, usage: &Usage, begun: BTreeMap<String, u64>) {
         let same_day = self.day == Some(day);
         let before = std::mem::take(self);
         self.day = Some(day);
+        self.of_routes = begun;
         for row in &usage.rows {
             let f = &row.figures;
             self.tokens = self.tokens.saturating_add(f.tokens_in).saturating_add(f.tokens_out);
@@ -175,15 +181,17 @@ impl Book {
         self.reserved.values().fold((self.tokens, self.usd), sum)
     }
 
-    fn standing(&self, limits: &DayBudget, share: Option<(&str, Option<u32>)>) -> Standing {
+    fn standing(&self, limits: &DayBudget, who: Option<&Beginner<'_>>) -> Standing {
         let (tokens, usd) = self.committed();
-        let of_route = |route: &str| self.with_model.get(route).copied().unwrap_or(0);
+        let with_model = |route: &str| self.with_model.get(route).copied().unwrap_or(0);
+        let of_route = |route: &str| self.of_routes.get(route).copied().unwrap_or(0);
         Standing {
             usd_limit: limits.cost_usd,
             usd_left: limits.cost_usd.map(|limit| limit - usd),
             tokens_left: limits.tokens.map(|limit| limit.saturating_sub(tokens)),
             investigations_left: limits.investigations.map(|limit| limit.saturating_sub(self.began)),
-            route_left: share.and_then(|(route, max)| max.map(|max| max.saturating_sub(of_route(route)))),
+            route_left: who.and_then(|who| Some(who.max_per_day?.saturating_sub(with_model(who.route)))),
+            route_total_left: who.and_then(|who| Some(who.max_total?.saturating_sub(of_route(who.route)))),
         }
     }
 
@@ -192,6 +200,8 @@ impl Book {
             return;
         }
         self.began = self.began.saturating_add(1);
+        let of_route = self.of_routes.entry(route.to_owned()).or_default();
+        *of_route = of_route.saturating_add(1);
         if rung <= Rung::Cheap {
             let of_route = self.with_model.entry(route.to_owned()).or_default();
             *of_route = of_route.saturating_add(1);

@@ -1,7 +1,7 @@
 //! L6: from alert to report.
 //!
 //! - [`routes`], [`intake`]: what comes in, and where it belongs; [`rest`]: what was left out of it
-//! - [`worker`]: claims investigations and lets a [`driver`] work on each
+//! - [`worker`]: claims investigations and lets a [`driver`] work on each; [`line`]: when that may begin
 //! - [`driver`]: the loop: next step, perform, append, apply
 //! - [`assess`], [`survey`], [`read`], [`ask`], [`report`], [`notify`]: one file per step
 //! - [`act`](mod@act): changes, from plan to watch
@@ -30,6 +30,7 @@ pub mod governing;
 pub mod intake;
 mod kept;
 pub mod ledger;
+mod line;
 pub mod live;
 pub mod notify;
 pub mod propose;
@@ -46,8 +47,9 @@ pub mod transcript;
 pub mod trial;
 pub mod worker;
 
-pub use act::check_branch;
+pub use act::{branch_name, check_branch};
 pub use ask::offered;
+pub use line::Coalesce;
 pub use summary::Summaries;
 
 use crate::domain::{Budget, Clock, Entropy, Price, Redactor, Secret};
@@ -80,6 +82,8 @@ pub struct Engine {
     pub summaries: Summaries,
     /// Which route an alert takes.
     pub routes: Arc<ArcSwap<Routes>>,
+    /// How long alerts of one incident are gathered.
+    pub coalesce: Coalesce,
     /// Who is told.
     pub sinks: Vec<Arc<dyn notify::Sink>>,
     /// What an investigation may spend.

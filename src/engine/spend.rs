@@ -5,7 +5,7 @@ use super::driver::Session;
 use super::ledger::Beginner;
 use super::{EngineError, PricedModel};
 use crate::domain::{
-    ChatReply, ChatRequest, Choice, LadderCase, Left, Message, NO_MODEL, Offer, Price, Recommendation, Report,
+    ChatReply, ChatRequest, Choice, LadderCase, Left, Message, NO_MODEL, NO_MORE, Offer, Price, Recommendation, Report,
     ReportVerdict, Reservation, Rung, Standing, Usage, choose,
 };
 use crate::journal::{Body, Draft};
@@ -27,11 +27,13 @@ impl Session<'_> {
         let Some(frozen) = self.inv.frozen.clone() else { return Ok(()) };
         self.engine.ledger.today(self.engine.store.as_ref(), self.now()).await?;
         let routes = self.engine.routes.load();
+        let route = routes.get(&frozen.route);
         let first = !self.inv.began;
         let who = Beginner {
             id: self.id(),
             route: &self.inv.route,
-            max_per_day: routes.get(&frozen.route).and_then(|route| route.max_per_day),
+            max_per_day: route.and_then(|route| route.max_per_day),
+            max_total: route.and_then(|route| route.max_total),
             first,
         };
         let own = self.left();
@@ -269,9 +271,13 @@ pub(super) fn as_notice(mut report: Report, reason: &str) -> Report {
     report.verdict = ReportVerdict::InsufficientEvidence;
     report.root_causes.clear();
     report.summary = format!("Not investigated: {reason}. The alert still needs somebody to look at it.");
+    let raise = match reason == NO_MORE {
+        true => "If the route is to go on, raise its max_total.",
+        false => "If days like this are usual, raise budgets.per_day.investigations.",
+    };
     report.recommendations = vec![Recommendation {
         kind: "mitigate".into(),
-        text: "Look at the alert yourself. If days like this are usual, raise budgets.per_day.investigations.".into(),
+        text: format!("Look at the alert yourself. {raise}"),
         addresses: vec![],
     }];
     report

@@ -38,7 +38,8 @@ pub async fn run(engine: Arc<Engine>, owner: String, at_once: usize, mut stop: w
         let Ok(slot) = slot else { break };
         let now = engine.clock.now();
         let until = now.saturating_add(LEASE).unwrap_or(now);
-        match engine.store.claim(&owner, now, until).await {
+        let places = engine.routes.load().places();
+        match engine.store.claim_within(&places, &owner, now, until).await {
             Ok(Some(lease)) => {
                 let (engine, stop) = (engine.clone(), stop.clone());
                 tasks.spawn(async move {

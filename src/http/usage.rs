@@ -23,6 +23,8 @@ pub struct Limits {
     pub per_day: DayBudget,
     /// Routes with a share of their own: investigations that may use the route's model.
     pub routes: Vec<(String, u32)>,
+    /// Routes that may only open so many investigations over all.
+    pub totals: Vec<(String, u64)>,
 }
 
 /// `GET /api/v1/usage?days=&route=&model=`.
@@ -42,10 +44,11 @@ pub(super) async fn usage(State(web): State<Arc<Web>>, _: Viewer, params: Params
     let usage = web.store.usage(&filter).await?;
     let of_today = UsageFilter { from: today, to: today, route: None, model: None };
     let today_usage = web.store.usage(&of_today).await?;
+    let begun = web.store.begun().await?;
     let mut answer = sums(&usage, filter.model.is_some());
     answer.insert("from".into(), json!(from));
     answer.insert("to".into(), json!(today));
-    answer.insert("budgets".into(), budgets(today, &today_usage, &(web.limits)()));
+    answer.insert("budgets".into(), budgets(today, &today_usage, &begun, &(web.limits)()));
     Ok(Json(Value::Object(answer)))
 }
 
@@ -94,7 +97,7 @@ fn sums(usage: &Usage, one_model: bool) -> Map<String, Value> {
 
 /// The limits of today, and what is left of them. A limit that is not set is `null`, and so is what
 /// is left of it.
-fn budgets(today: Date, usage: &Usage, limits: &Limits) -> Value {
+fn budgets(today: Date, usage: &Usage, begun: &BTreeMap<String, u64>, limits: &Limits) -> Value {
     let (mut spent, mut reserved) = (Figures::default(), Figures::default());
     usage.rows.iter().for_each(|row| spent.add(&row.figures));
     usage.open.iter().for_each(|open| reserved.add(&Figures::reserved(&open.reserved)));
@@ -105,6 +108,10 @@ fn budgets(today: Date, usage: &Usage, limits: &Limits) -> Value {
         let of_route = usage.rows.iter().filter(|row| row.route == *route && row.model.is_none());
         let used: u64 = of_route.map(|row| row.figures.with_model).sum();
         json!({"route": route, "max_per_day": limit, "used": used, "left": u64::from(*limit).saturating_sub(used)})
+    });
+    let totals = limits.totals.iter().map(|(route, limit)| {
+        let used = begun.get(route).copied().unwrap_or(0);
+        json!({"route": route, "max_total": limit, "used": used, "left": limit.saturating_sub(used)})
     });
     json!({
         "day": today,
@@ -121,5 +128,6 @@ fn budgets(today: Date, usage: &Usage, limits: &Limits) -> Value {
             "left": investigations.map(|limit| u64::from(limit).saturating_sub(began)),
         },
         "routes": routes.collect::<Vec<_>>(),
+        "totals": totals.collect::<Vec<_>>(),
     })
 }

@@ -178,6 +178,8 @@ impl View {
         let state = match (inv.outcome, inv.risk) {
             (Some(_), _) => "closed",
             (None, None) => "queued",
+            // It was judged, and waits for further alerts or for a place of its route.
+            (None, Some(_)) if inv.frozen.is_none() && inv.declined.is_none() && inv.report.is_none() => "queued",
             (None, Some(_)) if open(|deed| deed.waits().is_some()) => "waiting_approval",
             (None, Some(_)) if open(|deed| deed.watch_until().is_some()) => "verifying",
             (None, Some(_)) => "running",

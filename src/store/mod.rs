@@ -9,6 +9,7 @@
 //!   transaction.
 
 pub(crate) mod deeds;
+mod lease;
 mod list;
 mod log;
 pub(crate) mod past;
@@ -17,6 +18,7 @@ pub mod sqlite;
 mod usage;
 
 pub use deeds::{BegunDeed, DeedCounts};
+pub use lease::{LONGEST_PARK, Lease, RoutePlaces};
 pub use list::{ApprovalFilter, EventFilter, InvestigationFilter, Page};
 pub use log::{Due, KeptCheckpoint, Log, Logged};
 pub use past::{Fared, Past};
@@ -162,17 +164,6 @@ pub struct Admitted {
     pub fate: Fate,
 }
 
-/// The right to append to one chain, until somebody else takes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lease {
-    /// The investigation.
-    pub investigation: InvestigationId,
-    /// Fencing token: each claim of the investigation raises it.
-    pub epoch: i64,
-    /// Claims since somebody last wrote to the chain or let go of it, this one included.
-    pub attempts: i64,
-}
-
 /// Everything that changes with one append.
 #[derive(Debug, Clone, Default)]
 pub struct Append {
@@ -190,10 +181,6 @@ pub struct Append {
     pub deeds: Vec<BegunDeed>,
 }
 
-/// Nothing is parked for longer at once. A row that waits longer than this from now proves that the
-/// clock went back; it is claimed, and whoever claims it looks at the time anew.
-pub const LONGEST_PARK: SignedDuration = SignedDuration::from_mins(15);
-
 /// The chains.
 #[async_trait]
 pub trait Journal: Send + Sync {
@@ -204,11 +191,36 @@ pub trait Journal: Send + Sync {
     async fn admit(&self, arrivals: Vec<Arrival>, now: Timestamp) -> Result<Vec<Admitted>, StoreError>;
 
     /// Takes the next investigation that has work: never begun, with signals, or whose lease or time
-    /// of waiting ran out. What waited for its time comes last.
+    /// of waiting ran out. What was begun comes first, then the most dangerous, by its risk, before that
+    /// is known by the severity that opened it; of those the one that waits longest. What waits for ten
+    /// minutes more goes before what is one level above it.
+    ///
+    /// Where a route has as many leases as `places` permits, what stands in line for it is passed over;
+    /// what nobody has looked at yet is taken all the same, without a place.
     ///
     /// # Errors
     /// When the store does not answer.
-    async fn claim(&self, owner: &str, now: Timestamp, until: Timestamp) -> Result<Option<Lease>, StoreError>;
+    async fn claim_within(
+        &self,
+        places: &RoutePlaces,
+        owner: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<Lease>, StoreError>;
+
+    /// The same where every route has room for all.
+    ///
+    /// # Errors
+    /// As [`Journal::claim_within`].
+    async fn claim(&self, owner: &str, now: Timestamp, until: Timestamp) -> Result<Option<Lease>, StoreError> {
+        self.claim_within(&RoutePlaces::new(), owner, now, until).await
+    }
+
+    /// Lets go of it: it was looked at and goes on when its route has a place, or when something arrives.
+    ///
+    /// # Errors
+    /// `Fenced` when somebody else has it.
+    async fn line_up(&self, lease: &Lease) -> Result<(), StoreError>;
 
     /// Holds on to it until `until`.
     ///
@@ -440,6 +452,12 @@ pub trait StoreReader: Send + Sync {
     /// # Errors
     /// When the store does not answer.
     async fn usage(&self, filter: &UsageFilter) -> Result<Usage, StoreError>;
+
+    /// Investigations that began on each route since there is this store.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn begun(&self) -> Result<std::collections::BTreeMap<String, u64>, StoreError>;
 
     /// Whether a commit goes through right now.
     ///

@@ -18,6 +18,7 @@
 //! - [`silences`]: an alert is silenced once, and no longer than was agreed
 //! - [`trail`]: the audit trail for strangers, and the keys that sign it
 //! - [`replayed`]: a recorded investigation without a network
+//! - [`routes`]: which way an alert goes, how many at once and over all
 //! - [`bad_input`]: what must not harm a running server
 //! - [`github`]: repositories, read by the real binary; and the server that they are read from
 //! - [`effects`]: every change once, whatever the network, the API server and crashes do
@@ -67,6 +68,7 @@ mod mcp;
 mod peers;
 mod policies;
 mod replayed;
+mod routes;
 mod scenarios;
 mod secrets;
 mod senders;

@@ -52,7 +52,7 @@ impl Resolver<'_> {
             let help = "`timeout` and `budget.wall` are the same limit; keep one of them";
             self.problem(at!["routes", n, "budget", "wall"], "stands beside `timeout`", help);
         }
-        if *own == crate::config::file::RouteBudget::default() {
+        if *own == crate::config::routes::RouteBudget::default() {
             return None;
         }
         let all = self.configured();

@@ -1,8 +1,8 @@
 //! The repositories to look at.
 
 use super::{Resolver, Step, at};
-use crate::config::file::RouteGithub;
 use crate::config::forge::GithubApp;
+use crate::config::routes::RouteGithub;
 use crate::config::secret::Reference;
 use crate::config::{Github, GithubCredential};
 use crate::domain::Secret;

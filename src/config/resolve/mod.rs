@@ -1,6 +1,6 @@
 //! From a well-formed file to a [`Config`]: well-known variables, paths, secrets, names.
 //!
-//! - [`alertmanager`], [`budgets`], [`custom`], [`github`], [`jira`], [`keeping`], [`looking`], [`mcp`], [`models`], [`places`], [`senders`]:
+//! - [`alertmanager`], [`budgets`], [`custom`], [`github`], [`jira`], [`keeping`], [`looking`], [`mcp`], [`models`], [`places`], [`routes`], [`senders`]:
 //!   those parts that take most words
 
 mod alertmanager;
@@ -13,21 +13,19 @@ mod looking;
 mod mcp;
 mod models;
 mod places;
+mod routes;
 mod senders;
 
 use super::file;
 use super::secret::{self, Reference};
-use super::suggest::nearest;
 use super::tree::{Place, Step, path_text};
 use super::{
-    AccessToken, Config, ConfigError, Kubernetes, KubernetesWriter, Loaded, Model, Notify, Places, Problem, Prometheus,
-    Route, RouteModel, Server,
+    AccessToken, Config, ConfigError, Kubernetes, KubernetesWriter, Loaded, Notify, Places, Problem, Prometheus, Server,
 };
 use crate::domain::Secret;
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// What a name may be.
 const NAME_HELP: &str = "use letters, digits, `-`, `_` and `.`, at most 64";
@@ -225,58 +223,6 @@ impl Resolver<'_> {
                 }
             })
             .collect()
-    }
-
-    fn routes(&mut self, models: &[Model]) -> Vec<Route> {
-        let mut names = BTreeSet::from(["default".to_owned()]);
-        let routes = self.loaded.file.routes.iter().enumerate();
-        routes
-            .map(|(n, route)| {
-                if route.name == "default" {
-                    let help = "`default` takes what no route takes; a last route without matchers replaces it";
-                    self.problem(at!["routes", n, "name"], "is taken", help);
-                } else {
-                    self.name(at!["routes", n, "name"], &route.name, &mut names);
-                }
-                if route.timeout.is_some_and(|t| t.0 < Duration::from_secs(1)) {
-                    self.problem(at!["routes", n, "timeout"], "is shorter than a second", "10m is usual");
-                }
-                Route {
-                    name: route.name.clone(),
-                    matchers: route.matchers.clone(),
-                    sources: route.sources.clone(),
-                    severities: route.severities.clone(),
-                    correlate: route.correlate.clone(),
-                    prompt: route.prompt.clone(),
-                    model: self.route_model(n, route.model.as_deref(), models),
-                    tools: route.tools.clone(),
-                    timeout: route.timeout.map(|t| t.0),
-                    budget: self.route_budget(n),
-                    max_per_day: route.max_per_day,
-                    pulls: route.github.as_ref().and_then(|of| self.route_pulls(n, of)),
-                }
-            })
-            .collect()
-    }
-
-    fn route_model(&mut self, n: usize, name: Option<&str>, models: &[Model]) -> RouteModel {
-        let known = || models.iter().map(|m| m.name.as_str());
-        match name {
-            None => RouteModel::InOrder,
-            Some("none") => RouteModel::Without,
-            Some(name) => {
-                if !known().any(|k| k == name) {
-                    let help = match nearest(name, known()) {
-                        Some(other) => format!("did you mean `{other}`?"),
-                        None => {
-                            "add it to `models`, write `none`, or leave it out for the models in their order".into()
-                        }
-                    };
-                    self.problem(at!["routes", n, "model"], format!("names `{name}`, which is not in `models`"), help);
-                }
-                RouteModel::Named(name.to_owned())
-            }
-        }
     }
 
     /// A cluster is configured when the file names one, KUBECONFIG does, or we run inside one.

@@ -5,13 +5,17 @@ use crate::config::senders as file;
 use crate::config::tree::Step;
 use crate::config::{Intake, IntakeToken};
 use crate::domain::Secret;
+use crate::engine::Coalesce;
 use crate::http::Signed;
 use crate::sources::{JsonMapping, Senders, mapped::Pointers};
+use jiff::SignedDuration;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Longest window in which a signed request may be repeated.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// Longest `intake.coalesce.at_most`.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// Largest `intake.storm.per_source_per_minute`.
 const MOST: u32 = 1_000_000;
 /// Most keys of one mapping.
@@ -36,7 +40,22 @@ impl Resolver<'_> {
         let mut names = BTreeSet::new();
         let sources = intake.sources.clone();
         sources.iter().enumerate().for_each(|(n, source)| self.source(n, source, &mut names));
-        Intake { tokens, allow_anonymous: intake.allow_anonymous, storm_per_minute, sources }
+        let coalesce = self.coalesce();
+        Intake { tokens, allow_anonymous: intake.allow_anonymous, storm_per_minute, coalesce, sources }
+    }
+
+    fn coalesce(&mut self) -> Coalesce {
+        let of = &self.loaded.file.intake.coalesce;
+        let (wait, at_most) = (of.wait.0, of.at_most.0);
+        if at_most > LONGEST_WAIT {
+            self.problem(at!["intake", "coalesce", "at_most"], "is more than 1h", "2m is usual");
+        }
+        if wait > at_most {
+            let help = "write `at_most` as well: the longest that an incident may wait in all";
+            self.problem(at!["intake", "coalesce", "wait"], "is longer than `at_most`", help);
+        }
+        let signed = |duration: Duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::ZERO);
+        Coalesce { wait: signed(wait), at_most: signed(at_most) }
     }
 
     fn intake_token(&mut self, n: usize, token: &file::IntakeToken) -> Option<IntakeToken> {

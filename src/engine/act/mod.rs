@@ -1,13 +1,15 @@
 //! Changes: planned without making them, judged, asked about, made once, and looked for after doubt.
 //!
+//! - [`branch`]: what a pull request's branch is called;
 //! - [`plan`]: what is proposed becomes a planned change, or a remedy;
 //! - this file: the gate, questions, the intent, the change itself, and what to do after doubt;
 //! - [`verify`]: whether it held.
 
+mod branch;
 mod plan;
 mod verify;
 
-pub use plan::check_branch;
+pub use branch::{branch_name, check_branch};
 
 use super::EngineError;
 use super::driver::Session;

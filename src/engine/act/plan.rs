@@ -3,14 +3,14 @@
 use super::super::EngineError;
 use super::super::driver::Session;
 use super::super::propose::incident_slug;
+use super::branch::branch_name;
 use crate::analysis::markdown;
 use crate::audit::Checkpoint;
-use crate::domain::{Action, ActionId, ApprovalState, Digest, Effect, EffectKeys, Marker, Report, SreEvent};
+use crate::domain::{Action, ActionId, ApprovalState, Digest, Effect, EffectKeys, Marker, Report};
 use crate::gate::{Answer, is_possible};
 use crate::journal::{Actor, Body, Call, Deed, Draft, Question, RulingPhase};
-use crate::template::{TemplateError, Templates};
 use crate::tools::{CaseText, Plan, PullRoute, Setting, ToolError};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::time::Duration;
 
 /// Changes of one investigation.
@@ -18,8 +18,6 @@ const MAX_CHANGES: usize = 16;
 /// Attempts to plan a change, and the pause between them.
 const REPLANS: u32 = 3;
 const REPLAN_PAUSE: Duration = Duration::from_secs(2);
-/// Longest name of a branch.
-const BRANCH_BYTES: usize = 120;
 
 impl Session<'_> {
     /// Tries proposed changes without making them, and puts each before the gate.
@@ -178,51 +176,6 @@ impl Session<'_> {
     }
 }
 
-/// The name of a branch for an incident, by a route's template; strict in what stands in it, and made fit
-/// for git.
-///
-/// # Errors
-/// When the template names what there is not.
-fn branch_name(templates: &Templates, template: &str, event: &SreEvent) -> Result<String, TemplateError> {
-    let known = json!({
-        "id": incident_slug(event), "title": event.title, "name": event.name, "subject": event.subject,
-        "namespace": event.resource.namespace, "labels": event.labels,
-    });
-    rendered(templates, template, &known)
-}
-
-/// Whether a route's template for branches renders, as far as that is known without an alert: which labels
-/// there are is not.
-///
-/// # Errors
-/// When it does not.
-pub fn check_branch(templates: &Templates, template: &str) -> Result<(), TemplateError> {
-    let text = ["id", "title", "name", "subject", "namespace"].map(|key| (key.to_owned(), json!("x")));
-    let known = Value::Object(text.into_iter().chain([("labels".to_owned(), json!({}))]).collect());
-    match rendered(templates, template, &known) {
-        Err(error) if !template.contains("labels") => Err(error),
-        _ => Ok(()),
-    }
-}
-
-fn rendered(templates: &Templates, template: &str, known: &Value) -> Result<String, TemplateError> {
-    let text = templates.render_str("routes[].github.branch", template, known)?;
-    let mut name = String::new();
-    for c in text.trim().chars() {
-        match c {
-            'a'..='z' | 'A'..='Z' | '0'..='9' | '_' => name.push(c),
-            '/' | '.' if name.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_') => name.push(c),
-            _ if name.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_') => name.push('-'),
-            _ => {}
-        }
-        if name.len() >= BRANCH_BYTES {
-            break;
-        }
-    }
-    let name = name.trim_end_matches(['/', '.', '-']);
-    Ok(name.replace(".lock", "-lock"))
-}
-
 /// Why a change may happen, for people: the rules that permit it, and who agreed.
 fn decision(deed: &Deed) -> Option<String> {
     let (ruling, digest) = deed.ruling.as_ref()?;
@@ -269,36 +222,4 @@ fn planned_words(action: &Action) -> String {
          done.{shown}",
         action.title
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_branch_is_named_by_its_template_and_fit_for_git() {
-        let templates = Templates::load(None).unwrap();
-        let known = json!({"id": "case-f00d-abc", "title": "Disk: 95% full!", "labels": {"team": "db"}});
-        for (template, expected) in [
-            ("fix/alert-{{ id }}", Some("fix/alert-case-f00d-abc")),
-            ("{{ labels.team }}/{{ title }}", Some("db/Disk-95-full")),
-            ("//a..b~^:?*[\\@{x.lock/", Some("a.b-x-lock")),
-            ("-x/../y.", Some("x/y")),
-            ("{{ nothing }}", None),
-            ("{{ labels.none }}", None),
-            ("{% if", None),
-        ] {
-            let name = rendered(&templates, template, &known).ok();
-            assert_eq!(name.as_deref(), expected, "{template}");
-            if let Some(name) = name {
-                assert!(crate::edge::github::names::reference(&name).is_ok(), "{name}");
-            }
-        }
-        assert_eq!(rendered(&templates, &"x".repeat(500), &known).unwrap().len(), BRANCH_BYTES);
-        for (template, fine) in
-            [("fix/{{ id }}", true), ("fix/{{ labels.team }}", true), ("fix/{{ alert_id }}", false), ("{{ id", false)]
-        {
-            assert_eq!(check_branch(&templates, template).is_ok(), fine, "{template}");
-        }
-    }
 }

@@ -19,7 +19,7 @@ fn reservation(tokens: u64, cost_usd: f64) -> Reservation {
 }
 
 fn beginner(n: u128, route: &str, first: bool) -> Beginner<'_> {
-    Beginner { id: id(n), route, max_per_day: Some(2), first }
+    Beginner { id: id(n), route, max_per_day: Some(2), max_total: Some(6), first }
 }
 
 fn begin(ledger: &Ledger, n: u128, rung: Rung) -> Standing {
@@ -84,7 +84,7 @@ fn a_reservation_is_spent_until_it_is_settled() {
 #[test]
 fn a_new_day_begins_with_what_the_store_knows_of_it() {
     let ledger = Ledger::new(LIMITS);
-    ledger.fill(day("2026-11-25"), &Usage::default());
+    ledger.fill(day("2026-11-25"), &Usage::default(), &[]);
     begin(&ledger, 1, Rung::Full);
     ledger.reserve(id(1), false, |_| ((), Some(reservation(400, 4.0))));
     let figures = Figures { investigations: 2, with_model: 1, ..Figures::default() };
@@ -103,16 +103,18 @@ fn a_new_day_begins_with_what_the_store_knows_of_it() {
             reserved: reservation(200, 1.5),
         }],
     };
-    ledger.fill(today, &stored);
+    ledger.fill(today, &stored, &[("db", 5), ("other", 1)]);
     assert_eq!(left(&ledger), (Some(8.0), Some(700)), "yesterday's request is yesterday's");
     let seen = begin(&ledger, 2, Rung::Full);
     assert_eq!((seen.investigations_left, seen.route_left), (Some(1), Some(1)));
+    assert_eq!(seen.route_total_left, Some(1), "of all days");
+    assert_eq!(begin(&ledger, 3, Rung::Notice).route_total_left, Some(0));
     ledger.settle(id(1), 400, 4.0);
     assert_eq!(left(&ledger), (Some(8.0), Some(700)), "and stays so when it is settled");
     ledger.settle(id(7), 50, 0.1);
     assert_eq!(left(&ledger).1, Some(850));
     // The same day again, from the store: what this process reserved and has not committed is kept.
     ledger.reserve(id(8), false, |_| ((), Some(reservation(300, 0.0))));
-    ledger.fill(today, &Usage::default());
+    ledger.fill(today, &Usage::default(), &[]);
     assert_eq!(left(&ledger).1, Some(700));
 }

@@ -2,6 +2,7 @@
 
 use super::room::Room;
 use crate::domain::{Analysis, Budget, Effect, EvidenceItem, Finding, Risk, RiskSummary, SreEvent, Verdict, floor};
+use crate::template::fence;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -12,6 +13,8 @@ const MAX_EVIDENCE: usize = 30;
 const MAX_TIMELINE: usize = 20;
 const MAX_EVENTS: usize = 20;
 const MAX_LABELS: usize = 40;
+/// Characters of what an alert says.
+const MAX_BODY: usize = 6_000;
 
 /// One incident, as far as it is known when the model is first asked.
 #[derive(Debug, Clone, Copy)]
@@ -56,9 +59,9 @@ impl Case<'_> {
         let labels: serde_json::Map<String, Value> =
             event.labels.iter().take(MAX_LABELS).map(|(name, value)| (name.clone(), json!(cap(value, 300)))).collect();
         json!({
-            "title": cap(&event.title, 300),
-            "body": cap(&event.description, 2_000),
-            "url": event.links.first().map(|link| link.url.as_str()),
+            "title": fence::inline(&event.name, 200),
+            "body": self.body(event),
+            "url": fence::inline(event.links.first().map_or("", |link| link.url.as_str()), 1_000),
             "id": incident_slug(event),
             "labels": labels,
             "kind": "alert",
@@ -83,6 +86,22 @@ impl Case<'_> {
             "now": self.now,
             "nonce": self.nonce,
         })
+    }
+
+    /// Everything that the alert says, fenced: whoever writes a prompt of his own need not think of it.
+    fn body(&self, event: &SreEvent) -> String {
+        let said = ["summary", "description"].map(|key| event.annotations.get_key_value(key));
+        let of_order = said.into_iter().flatten();
+        let others = event.annotations.iter().filter(|(key, _)| !["summary", "description"].contains(&key.as_str()));
+        let annotations = of_order.chain(others).map(|(key, value)| format!("{key}: {}", cap(value, 2_000)));
+        let labels = event.labels.iter().take(MAX_LABELS).map(|(name, value)| format!("{name} = {}", cap(value, 300)));
+        let mut lines: Vec<String> = annotations.take(MAX_LABELS).collect();
+        if lines.is_empty() {
+            lines.push(event.description.clone());
+        }
+        lines.push("labels:".to_owned());
+        lines.extend(labels);
+        fence::fence(&lines.join("\n"), "alert", self.nonce, MAX_BODY)
     }
 
     fn is_ranked(&self, finding: &Finding) -> bool {
@@ -152,7 +171,7 @@ fn alert(event: &SreEvent) -> Value {
     json!({
         "name": cap(&event.name, 200), "source": event.source, "fingerprint": event.fingerprint,
         "severity": event.severity, "status": event.status, "subject": cap(&event.subject, 200),
-        "title": cap(&event.title, 300), "description": cap(&event.description, 500),
+        "title": cap(&event.title, 300), "description": cap(&event.description, 2_000),
         "starts_at": event.starts_at, "ends_at": event.ends_at,
         "labels": event.labels, "annotations": event.annotations,
     })

@@ -262,7 +262,7 @@ impl World {
     fn restart(&mut self) {
         self.flying.clear();
         self.ledger = Ledger::new(DAY);
-        self.ledger.fill(day_of(at()), &self.stored());
+        self.ledger.fill(day_of(at()), &self.stored(), &[]);
         for (inv, entries) in self.chains.values_mut() {
             *inv = Investigation::fold(&inv.chain, entries).unwrap();
         }

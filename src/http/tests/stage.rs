@@ -82,8 +82,17 @@ impl Journal for Breakable {
         self.check()?;
         self.inner.admit(arrivals, now).await
     }
-    async fn claim(&self, owner: &str, now: Timestamp, until: Timestamp) -> Result<Option<Lease>, StoreError> {
-        self.inner.claim(owner, now, until).await
+    async fn claim_within(
+        &self,
+        places: &RoutePlaces,
+        owner: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<Lease>, StoreError> {
+        self.inner.claim_within(places, owner, now, until).await
+    }
+    async fn line_up(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.inner.line_up(lease).await
     }
     async fn renew(&self, lease: &Lease, until: Timestamp) -> Result<(), StoreError> {
         self.inner.renew(lease, until).await
@@ -222,6 +231,9 @@ impl StoreReader for Breakable {
     async fn counts(&self) -> Result<Counts, StoreError> {
         self.inner.counts().await
     }
+    async fn begun(&self) -> Result<std::collections::BTreeMap<String, u64>, StoreError> {
+        self.inner.begun().await
+    }
     async fn usage(&self, filter: &UsageFilter) -> Result<Usage, StoreError> {
         self.inner.usage(filter).await
     }
@@ -359,6 +371,7 @@ impl Stage {
             limits: Arc::new(|| Limits {
                 per_day: DayBudget { cost_usd: Some(2.0), tokens: Some(9_000), investigations: Some(3) },
                 routes: vec![("default".into(), 2), ("quiet".into(), 5)],
+                totals: vec![("default".into(), 9)],
             }),
             clock: clock.clone(),
             entropy,

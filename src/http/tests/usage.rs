@@ -82,6 +82,7 @@ async fn spending_is_summed_by_day_route_and_model_beside_what_is_left() {
             "investigations": {"limit": 3, "spent": 2, "left": 1},
             "routes": [{"route": "default", "max_per_day": 2, "used": 1, "left": 1},
                        {"route": "quiet", "max_per_day": 5, "used": 0, "left": 5}],
+            "totals": [{"route": "default", "max_total": 9, "used": 2, "left": 7}],
         })
     );
     let other = stage.get("/api/v1/usage?model=other&route=default").await.json();

@@ -53,42 +53,6 @@ pub(super) async fn insert_blobs(tx: &mut SqliteConnection, path: &Path, blobs: 
     script.build().execute(tx).await.map(drop).map_err(unavailable(path, "write payloads"))
 }
 
-pub(super) async fn claim(
-    tx: &mut SqliteConnection,
-    path: &Path,
-    owner: &str,
-    now: Timestamp,
-    until: Timestamp,
-) -> Result<Option<Lease>, StoreError> {
-    let now_us = now.as_microsecond();
-    let too_late_us = now_us.saturating_add(micros(LONGEST_PARK));
-    let mut row: Option<(String, i64, i64)> = None;
-    // First what is due, then what a clock that went back would leave waiting.
-    for (from, to) in [(0, now_us), (too_late_us.saturating_add(1), i64::MAX)] {
-        row = sqlx::query_as(
-            "UPDATE investigations SET owner = ?1, epoch = epoch + 1, attempts = attempts + 1, lease_until_us = ?2 WHERE id = \
-               (SELECT id FROM investigations WHERE wants_work = 1 AND due_us BETWEEN ?4 AND ?5 \
-                  AND (lease_until_us IS NULL OR lease_until_us < ?3) ORDER BY due_us, id LIMIT 1) \
-             RETURNING id, epoch, attempts",
-        )
-        .bind(owner)
-        .bind(until.as_microsecond())
-        .bind(now_us)
-        .bind(from)
-        .bind(to)
-        .fetch_optional(&mut *tx)
-        .await
-        .map_err(unavailable(path, "claim work"))?;
-        if row.is_some() {
-            break;
-        }
-    }
-    row.map(|(id, epoch, attempts)| {
-        Ok(Lease { investigation: parse(path, "an investigation's id", &id)?, epoch, attempts })
-    })
-    .transpose()
-}
-
 pub(super) async fn renew(
     tx: &mut SqliteConnection,
     path: &Path,
@@ -113,7 +77,7 @@ pub(super) async fn release(
 ) -> Result<(), StoreError> {
     let left: Option<(i64,)> = sqlx::query_as(
         "UPDATE investigations SET owner = NULL, lease_until_us = NULL, attempts = 0, \
-           wants_work = EXISTS (SELECT 1 FROM signals WHERE investigation = ?1) \
+           in_line = 0, wants_work = EXISTS (SELECT 1 FROM signals WHERE investigation = ?1) \
          WHERE id = ?1 AND epoch = ?2 RETURNING wants_work",
     )
     .bind(lease.investigation.to_string())
@@ -121,7 +85,8 @@ pub(super) async fn release(
     .fetch_optional(tx)
     .await
     .map_err(unavailable(path, "release a lease"))?;
-    news.work |= left == Some((1,));
+    // Its place in its route is free.
+    news.work |= left.is_some();
     held(lease, left.is_some())
 }
 
@@ -135,19 +100,43 @@ pub(super) async fn park(
 ) -> Result<(), StoreError> {
     let longest_us = now.as_microsecond().saturating_add(micros(LONGEST_PARK));
     // A signal that came since the last look finds it awake, and said when.
-    let awake: Option<(bool,)> = sqlx::query_as(
-        "UPDATE investigations SET owner = NULL, lease_until_us = NULL, wants_work = 1, attempts = 0, \
+    let parked = sqlx::query(
+        "UPDATE investigations SET owner = NULL, lease_until_us = NULL, wants_work = 1, attempts = 0, in_line = 0, \
            due_us = CASE WHEN EXISTS (SELECT 1 FROM signals WHERE investigation = ?1) THEN due_us ELSE ?3 END \
-         WHERE id = ?1 AND epoch = ?2 RETURNING EXISTS (SELECT 1 FROM signals WHERE investigation = ?1)",
+         WHERE id = ?1 AND epoch = ?2",
     )
     .bind(lease.investigation.to_string())
     .bind(lease.epoch)
     .bind(until.as_microsecond().clamp(0, longest_us.max(0)))
-    .fetch_optional(tx)
+    .execute(tx)
     .await
     .map_err(unavailable(path, "park an investigation"))?;
-    news.work |= awake == Some((true,));
-    held(lease, awake.is_some())
+    // Its place in its route is free, and it may be awake itself.
+    news.work |= parked.rows_affected() == 1;
+    held(lease, parked.rows_affected() == 1)
+}
+
+/// Lets go of what was looked at, for want of a place in its route. What arrived meanwhile is looked at
+/// first.
+pub(super) async fn line_up(
+    tx: &mut SqliteConnection,
+    path: &Path,
+    lease: &Lease,
+    news: &mut News,
+) -> Result<(), StoreError> {
+    let lined_up = sqlx::query(
+        "UPDATE investigations SET owner = NULL, lease_until_us = NULL, wants_work = 1, attempts = 0, \
+           in_line = NOT EXISTS (SELECT 1 FROM signals WHERE investigation = ?1) \
+         WHERE id = ?1 AND epoch = ?2",
+    )
+    .bind(lease.investigation.to_string())
+    .bind(lease.epoch)
+    .execute(tx)
+    .await
+    .map_err(unavailable(path, "line up an investigation"))?;
+    // A place may have become free since it was claimed.
+    news.work |= lined_up.rows_affected() == 1;
+    held(lease, lined_up.rows_affected() == 1)
 }
 
 /// When work that arrives at `now` is due: ahead of what was promised for then, but not of what has waited
@@ -158,7 +147,7 @@ pub(super) fn fresh_us(now: Timestamp) -> i64 {
 }
 
 /// As the columns count time.
-fn micros(duration: SignedDuration) -> i64 {
+pub(super) fn micros(duration: SignedDuration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
@@ -197,6 +186,8 @@ pub(super) async fn abandon(
         .await
         .map_err(unavailable(path, "give up an investigation"))?;
     approvals::give_up(tx, path, &id, &reason).await?;
+    // Its place in its route is free.
+    news.work = true;
     let draft = Draft::engine(Body::Abandoned(Abandoned { investigation: lease.investigation, reason }));
     append_system(tx, path, vec![draft], vec![], now, news).await
 }
@@ -259,13 +250,17 @@ pub(super) async fn signal(
     news: &mut News,
 ) -> Result<bool, StoreError> {
     let id = investigation.to_string();
-    // What was given up hears of nothing any more.
-    let known = sqlx::query("UPDATE investigations SET wants_work = 1, due_us = ? WHERE id = ? AND abandoned = 0")
-        .bind(fresh_us(now))
-        .bind(&id)
-        .execute(&mut *tx)
-        .await
-        .map_err(unavailable(path, "wake an investigation"))?;
+    // What was given up hears of nothing any more. What waits already keeps its age, or whoever hears of
+    // something every minute would never be the oldest.
+    let known = sqlx::query(
+        "UPDATE investigations SET wants_work = 1, in_line = 0, \
+           due_us = CASE WHEN wants_work = 1 THEN min(due_us, ?1) ELSE ?1 END WHERE id = ?2 AND abandoned = 0",
+    )
+    .bind(fresh_us(now))
+    .bind(&id)
+    .execute(&mut *tx)
+    .await
+    .map_err(unavailable(path, "wake an investigation"))?;
     if known.rows_affected() == 0 {
         return Ok(false);
     }

@@ -3,6 +3,7 @@
 //! - [`writer`]: the only connection that writes; drains its queue into one transaction
 //! - [`admit`]: which investigation an alert belongs to
 //! - [`append`]: compare-and-append, as one script
+//! - [`claim`]: who is worked on next
 //! - [`chain`]: leases, the system chain, signals
 //! - [`read`]: everything that only reads, on a pool of its own
 //! - [`approvals`]: questions to people
@@ -15,6 +16,7 @@ mod admit;
 mod append;
 mod approvals;
 mod chain;
+mod claim;
 mod deeds;
 mod lock;
 mod log;
@@ -27,7 +29,7 @@ mod writer;
 mod tests;
 
 use super::{Admitted, Journal};
-use super::{Append, Arrival, DeadLetter, Lease, Signal, StoreError, Waiting};
+use super::{Append, Arrival, DeadLetter, Lease, RoutePlaces, Signal, StoreError, Waiting};
 use crate::domain::{Entropy, InvestigationId};
 use crate::journal::{Draft, Entry, Head};
 use crate::store::Blob;
@@ -253,6 +255,7 @@ impl SqliteStore {
             migration(6, "attempts", include_str!("../../../migrations/sqlite/0006_attempts.sql")),
             migration(7, "log", include_str!("../../../migrations/sqlite/0007_log.sql")),
             migration(8, "past", include_str!("../../../migrations/sqlite/0008_past.sql")),
+            migration(9, "claims", include_str!("../../../migrations/sqlite/0009_claims.sql")),
         ];
         Migrator::with_migrations(migrations).run_direct(None, connection, false).await.map_err(|error| {
             StoreError::Unusable {
@@ -288,9 +291,20 @@ impl Journal for SqliteStore {
         self.write("take in alerts", |reply| Command::Admit { arrivals, now, reply }).await
     }
 
-    async fn claim(&self, owner: &str, now: Timestamp, until: Timestamp) -> Result<Option<Lease>, StoreError> {
-        let owner = owner.to_owned();
-        self.write("claim work", |reply| Command::Claim { owner, now, until, reply }).await
+    async fn claim_within(
+        &self,
+        places: &RoutePlaces,
+        owner: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<Lease>, StoreError> {
+        let (places, owner) = (places.clone(), owner.to_owned());
+        self.write("claim work", |reply| Command::Claim { places, owner, now, until, reply }).await
+    }
+
+    async fn line_up(&self, lease: &Lease) -> Result<(), StoreError> {
+        let lease = lease.clone();
+        self.write("line up an investigation", |reply| Command::LineUp { lease, reply }).await
     }
 
     async fn renew(&self, lease: &Lease, until: Timestamp) -> Result<(), StoreError> {

@@ -220,6 +220,10 @@ impl StoreReader for SqliteStore {
         })
     }
 
+    async fn begun(&self) -> Result<std::collections::BTreeMap<String, u64>, StoreError> {
+        self.read_begun().await
+    }
+
     async fn usage(&self, filter: &UsageFilter) -> Result<Usage, StoreError> {
         self.read_usage(filter).await
     }

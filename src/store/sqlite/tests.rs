@@ -7,6 +7,7 @@ mod claims;
 mod deeds;
 mod log;
 mod past;
+mod places;
 mod usage;
 
 use super::*;

@@ -8,6 +8,7 @@ use crate::journal::{Actor, Body, Entry, SummaryReply, chain::SYSTEM, reserved_o
 use crate::store::{Figures, OpenRequest, Usage, UsageFilter, UsageRow, day_of};
 use jiff::civil::Date;
 use sqlx::{Connection, SqliteConnection};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Set once everything that was written before this table existed has been counted.
@@ -282,6 +283,15 @@ impl SqliteStore {
             })
         });
         Ok(Usage { rows, open: open.collect::<Result<_, StoreError>>()? })
+    }
+
+    pub(super) async fn read_begun(&self) -> Result<BTreeMap<String, u64>, StoreError> {
+        let rows: Vec<(String, i64)> =
+            sqlx::query_as("SELECT route, sum(investigations) FROM usage WHERE model = '' GROUP BY route")
+                .fetch_all(&self.readers)
+                .await
+                .map_err(unavailable(&self.path, "count what began"))?;
+        Ok(rows.into_iter().map(|(route, count)| (route, u64::try_from(count).unwrap_or(0))).collect())
     }
 
     fn usage_row(&self, row: SumsRow) -> Result<UsageRow, StoreError> {

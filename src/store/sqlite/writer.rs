@@ -2,10 +2,12 @@
 //! transaction and answered when that is on disk, so many callers share one `fsync`.
 
 use super::append::{self, Appended};
-use super::{SqliteStore, admit, chain, log, unavailable};
+use super::{SqliteStore, admit, chain, claim, log, unavailable};
 use crate::domain::InvestigationId;
 use crate::journal::{Deleted, Draft, Head};
-use crate::store::{Admitted, Append, Arrival, Blob, DeadLetter, KeptCheckpoint, Lease, Signal, StoreError};
+use crate::store::{
+    Admitted, Append, Arrival, Blob, DeadLetter, KeptCheckpoint, Lease, RoutePlaces, Signal, StoreError,
+};
 use jiff::Timestamp;
 use sqlx::{Connection, SqliteConnection};
 use std::path::{Path, PathBuf};
@@ -23,10 +25,11 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 /// What can be written.
 pub(super) enum Command {
     Admit { arrivals: Vec<Arrival>, now: Timestamp, reply: Reply<Vec<Admitted>> },
-    Claim { owner: String, now: Timestamp, until: Timestamp, reply: Reply<Option<Lease>> },
+    Claim { places: RoutePlaces, owner: String, now: Timestamp, until: Timestamp, reply: Reply<Option<Lease>> },
     Renew { lease: Lease, until: Timestamp, reply: Reply<()> },
     Release { lease: Lease, reply: Reply<()> },
     Park { lease: Lease, now: Timestamp, until: Timestamp, reply: Reply<()> },
+    LineUp { lease: Lease, reply: Reply<()> },
     Append { lease: Lease, head: Head, append: Box<Append>, reply: Reply<bool> },
     System { drafts: Vec<Draft>, blobs: Vec<Blob>, now: Timestamp, reply: Reply<()> },
     Signal { investigation: InvestigationId, from: String, signal: Signal, now: Timestamp, reply: Reply<bool> },
@@ -236,6 +239,7 @@ fn refuse(command: Command) -> Finish {
         Command::Admit { reply, .. } => untried(reply),
         Command::Claim { reply, .. } => untried(reply),
         Command::Renew { reply, .. } | Command::Release { reply, .. } | Command::Park { reply, .. } => untried(reply),
+        Command::LineUp { reply, .. } => untried(reply),
         Command::System { reply, .. } => untried(reply),
         Command::Append { reply, .. } | Command::Signal { reply, .. } => untried(reply),
         Command::Abandon { reply, .. } => untried(reply),
@@ -333,12 +337,15 @@ async fn perform(
             let admitted = admit::admit(tx, path, vec![(arrivals, now)], news).await;
             sort(reply, admitted.map(|bodies| bodies.into_iter().flatten().collect()))
         }
-        Command::Claim { owner, now, until, reply } => sort(reply, chain::claim(tx, path, &owner, now, until).await),
+        Command::Claim { places, owner, now, until, reply } => {
+            sort(reply, claim::claim(tx, path, &places, &owner, now, until).await)
+        }
         Command::Renew { lease, until, reply } => sort(reply, chain::renew(tx, path, &lease, until).await),
         Command::Release { lease, reply } => sort(reply, chain::release(tx, path, &lease, news).await),
         Command::Park { lease, now, until, reply } => {
             sort(reply, chain::park(tx, path, &lease, now, until, news).await)
         }
+        Command::LineUp { lease, reply } => sort(reply, chain::line_up(tx, path, &lease, news).await),
         Command::Append { lease, head, append, reply } => {
             let frame = append::AMONG_OTHERS;
             let Appended { result, lost } = append::append(tx, path, &lease, &head, *append, frame, news).await;

@@ -2,6 +2,7 @@
 //! here fails by time; `tests/bench/run` prints the table.
 
 mod change;
+mod claims;
 mod disk;
 mod log;
 mod model;

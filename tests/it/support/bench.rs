@@ -10,7 +10,7 @@ use firewarden::engine::intake::Intake;
 use firewarden::engine::ledger::Ledger;
 use firewarden::engine::notify::{Notice, Sink, Undelivered};
 use firewarden::engine::routes::{Route, Routes};
-use firewarden::engine::{Engine, PricedModel, Summaries, driver};
+use firewarden::engine::{Coalesce, Engine, PricedModel, Summaries, driver};
 use firewarden::gate::Gate;
 use firewarden::journal::{Body, Deed, Entry, Investigation};
 use firewarden::policy::{Bundle, RegoPolicy};
@@ -190,6 +190,7 @@ impl Bench {
             models: self.models.clone(),
             summaries: Summaries::default(),
             routes: self.routes.clone(),
+            coalesce: Coalesce::default(),
             sinks: vec![self.grave.clone()],
             budget: Budget { survey_calls: 0, survey_s: 0, ..Budget::default() },
             ledger: Ledger::new(DayBudget::default()),

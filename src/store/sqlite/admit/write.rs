@@ -81,7 +81,7 @@ fn push_openings(script: &mut Script, path: &Path, kept: &[Kept], news: &mut New
         push_entries(script, path, &entries, Guard::None)?;
         script.push(
             "INSERT INTO investigations (id, correlation_key, resource_key, route, subject, state, seq, hash, view, \
-             wants_work, due_us, alert) VALUES ",
+             wants_work, due_us, alert, severity) VALUES ",
         );
         for (n, (kept, (entry, view))) in opening.iter().zip(entries.iter().zip(views)).enumerate() {
             script.push(if n == 0 { "(" } else { ", (" });
@@ -98,6 +98,7 @@ fn push_openings(script: &mut Script, path: &Path, kept: &[Kept], news: &mut New
             row.push_bind(1_i64);
             row.push_bind(fresh_us(kept.at));
             row.push_bind(kept.arrival.event.name.clone());
+            row.push_bind(kept.arrival.event.severity.as_str());
             script.push(")");
             news.grown.push((entry.chain.clone(), 1));
             news.work = true;
@@ -147,7 +148,12 @@ fn push_signals(script: &mut Script, path: &Path, told: &[Told]) -> Result<(), S
     });
     let rows: Vec<(String, &str, String, i64)> = rows.collect::<Result<_, StoreError>>()?;
     let rows = to_json(path, "signals", &rows)?;
-    script.push("UPDATE investigations SET wants_work = 1, due_us = ").push_bind(fresh_us(last.at));
+    let fresh_us = fresh_us(last.at);
+    // What waits already keeps its age.
+    script.push(
+        "UPDATE investigations SET wants_work = 1, in_line = 0, due_us = CASE WHEN wants_work = 1 THEN min(due_us, ",
+    );
+    script.push_bind(fresh_us).push(") ELSE ").push_bind(fresh_us).push(" END");
     script.push(" WHERE abandoned = 0 AND id IN (SELECT value ->> 0 FROM json_each(").push_bind(rows.clone());
     script.push(")); INSERT INTO signals (investigation, sender, json, at_us) ");
     script.push("SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2, j.value ->> 3 FROM json_each(").push_bind(rows);
