@@ -53,7 +53,7 @@ impl Watcher {
         self.at = clock(started, entry.at);
         match &entry.body {
             Body::EventReceived { event, .. } => self.alert("alert", event),
-            Body::AlertsMerged { events } => events.iter().flat_map(|e| self.alert("joined", e)).collect(),
+            Body::AlertsMerged { events, .. } => events.iter().flat_map(|e| self.alert("joined", e)).collect(),
             Body::AlertResolved { fingerprint, .. } => {
                 self.text("resolved", &format!("the alert {} is over", line(fingerprint, 40)))
             }

@@ -45,6 +45,8 @@ pub const KEYS: &[Key] = &[
     key("intake.tokens[].tolerance", "duration", "5m", "1m", "beside timestamp_header: how far that time may lie from ours, 1s to 24h; what is older is refused"),
     key("intake.allow_anonymous", "true or false", "false", "true", "accept alerts without a credential even off loopback"),
     key("intake.storm.per_source_per_minute", "number", "120", "600", "alerts that one sender may send in a minute before it is answered 429, Alertmanager excepted; 0 sets no cap"),
+    key("intake.storm.max_open", "number", "50", "20", "investigations that are opened within `window` at most, whoever sends; what is beyond joins one storm investigation, the last of them; 0 sets no cap"),
+    key("intake.storm.window", "duration", "10m", "5m", "the window of `max_open`, 1m to 1h"),
     key("intake.sources[].name", "name", "", "checkmk", "a sender of JSON of its own (senders.md); it sends to /webhook/NAME"),
     key("intake.sources[].alerts", "JSON pointer", "null", "/events", "where its list of alerts stands; null: the body is one alert, or a list of them"),
     key("intake.sources[].fields.name", "JSON pointer", "null", "/check", "the alert's name; these pointers begin in the alert"),

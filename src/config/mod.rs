@@ -43,6 +43,7 @@ use crate::engine::retention::Retention;
 use crate::journal::PullPlace;
 use crate::model::{CacheMarks, Structured};
 use crate::sources::JsonMapping;
+use crate::store::StormCap;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -134,6 +135,8 @@ pub struct Intake {
     pub allow_anonymous: bool,
     /// Alerts that one sender may send in a minute, Alertmanager excepted; 0 sets no cap.
     pub storm_per_minute: u32,
+    /// Investigations that are opened at most.
+    pub storm: Option<StormCap>,
     /// Senders whose JSON is described.
     pub sources: Vec<JsonMapping>,
 }

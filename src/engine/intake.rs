@@ -5,7 +5,7 @@ use super::routes::{Route, Routes};
 use crate::domain::{Clock, Digest, Entropy, EventId, InvestigationId, Severity, SreEvent};
 use crate::journal::{Actor, Body, Draft, Quarantined};
 use crate::sources::{Mapped, Normalised};
-use crate::store::{Admitted, Arrival, Blob, Fate, Store, StoreError};
+use crate::store::{Admitted, Arrival, Blob, Fate, Store, StoreError, StormCap};
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -19,6 +19,7 @@ pub const ROWS: usize = 1_000;
 pub struct Intake {
     store: Arc<dyn Store>,
     routes: Arc<ArcSwap<Routes>>,
+    cap: Option<StormCap>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
@@ -120,7 +121,12 @@ impl Intake {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
-        Self { store, routes, clock, entropy }
+        Self { store, routes, cap: None, clock, entropy }
+    }
+
+    /// The same, where a storm opens no more investigations than `cap` says.
+    pub fn capped(self, cap: Option<StormCap>) -> Self {
+        Self { cap, ..self }
     }
 
     /// The routes in force.
@@ -203,7 +209,7 @@ impl Intake {
         }
         let admitted = match arrivals.is_empty() {
             true => vec![],
-            false => self.store.admit(arrivals, now).await?,
+            false => self.store.admit(arrivals, self.cap, now).await?,
         };
         if !drafts.is_empty() {
             self.store.append_system(drafts, payloads, now).await?;

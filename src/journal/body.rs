@@ -31,6 +31,9 @@ pub enum Body {
     AlertsMerged {
         /// The alerts.
         events: Vec<SreEvent>,
+        /// They come and go, so they open no investigation of their own.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        flapping: bool,
     },
     /// An alert is over.
     AlertResolved {

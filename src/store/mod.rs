@@ -14,6 +14,7 @@ mod log;
 pub(crate) mod past;
 mod signal;
 pub mod sqlite;
+mod storm;
 mod usage;
 
 pub use deeds::{BegunDeed, DeedCounts};
@@ -21,6 +22,7 @@ pub use list::{ApprovalFilter, EventFilter, InvestigationFilter, Page};
 pub use log::{Due, KeptCheckpoint, Log, Logged};
 pub use past::{Fared, Past};
 pub use signal::{Signal, Waiting};
+pub use storm::StormCap;
 pub use usage::{Figures, OpenRequest, Usage, UsageFilter, UsageRow, day_of};
 
 use crate::domain::{
@@ -197,11 +199,17 @@ pub const LONGEST_PARK: SignedDuration = SignedDuration::from_mins(15);
 /// The chains.
 #[async_trait]
 pub trait Journal: Send + Sync {
-    /// Takes all alerts of one body, or none. Answers in the same order, once they are on disk.
+    /// Takes all alerts of one body, or none: what would open more investigations than `cap` allows joins the
+    /// one of the storm. Answers in the same order, once they are on disk.
     ///
     /// # Errors
     /// When the store cannot commit; then nothing was taken.
-    async fn admit(&self, arrivals: Vec<Arrival>, now: Timestamp) -> Result<Vec<Admitted>, StoreError>;
+    async fn admit(
+        &self,
+        arrivals: Vec<Arrival>,
+        cap: Option<StormCap>,
+        now: Timestamp,
+    ) -> Result<Vec<Admitted>, StoreError>;
 
     /// Takes the next investigation that has work: never begun, with signals, or whose lease or time
     /// of waiting ran out. What waited for its time comes last.

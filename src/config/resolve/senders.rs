@@ -7,13 +7,20 @@ use crate::config::{Intake, IntakeToken};
 use crate::domain::Secret;
 use crate::http::Signed;
 use crate::sources::{JsonMapping, Senders, mapped::Pointers};
+use crate::store::StormCap;
+use jiff::SignedDuration;
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Longest window in which a signed request may be repeated.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// Largest `intake.storm.per_source_per_minute`.
 const MOST: u32 = 1_000_000;
+/// Largest `intake.storm.max_open`.
+const MOST_OPEN: u32 = 10_000;
+/// What `intake.storm.window` may be.
+const WINDOW: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(3600);
 /// Most keys of one mapping.
 const LABELS: usize = 64;
 
@@ -33,10 +40,24 @@ impl Resolver<'_> {
             let key = at!["intake", "storm", "per_source_per_minute"];
             self.problem(key, "is more than 1000000", "120 is usual; 0 sets no cap");
         }
+        let storm = self.storm_cap();
         let mut names = BTreeSet::new();
         let sources = intake.sources.clone();
         sources.iter().enumerate().for_each(|(n, source)| self.source(n, source, &mut names));
-        Intake { tokens, allow_anonymous: intake.allow_anonymous, storm_per_minute, sources }
+        Intake { tokens, allow_anonymous: intake.allow_anonymous, storm_per_minute, storm, sources }
+    }
+
+    fn storm_cap(&mut self) -> Option<StormCap> {
+        let (max_open, window) = (self.loaded.file.intake.storm.max_open, self.loaded.file.intake.storm.window.0);
+        if max_open == 1 || max_open > MOST_OPEN {
+            let help = "50 is usual; 0 sets no cap; with 1 nothing would be investigated by itself";
+            self.problem(at!["intake", "storm", "max_open"], format!("is not 0 or between 2 and {MOST_OPEN}"), help);
+        }
+        if !WINDOW.contains(&window) {
+            self.problem(at!["intake", "storm", "window"], "is not between 1m and 1h", "10m is usual");
+        }
+        let window = SignedDuration::try_from(window).unwrap_or(SignedDuration::from_mins(10));
+        (max_open > 0).then_some(StormCap { max_open, window })
     }
 
     fn intake_token(&mut self, n: usize, token: &file::IntakeToken) -> Option<IntakeToken> {

@@ -78,9 +78,14 @@ impl Breakable {
 
 #[async_trait]
 impl Journal for Breakable {
-    async fn admit(&self, arrivals: Vec<Arrival>, now: Timestamp) -> Result<Vec<Admitted>, StoreError> {
+    async fn admit(
+        &self,
+        arrivals: Vec<Arrival>,
+        cap: Option<StormCap>,
+        now: Timestamp,
+    ) -> Result<Vec<Admitted>, StoreError> {
         self.check()?;
-        self.inner.admit(arrivals, now).await
+        self.inner.admit(arrivals, cap, now).await
     }
     async fn claim(&self, owner: &str, now: Timestamp, until: Timestamp) -> Result<Option<Lease>, StoreError> {
         self.inner.claim(owner, now, until).await

@@ -27,10 +27,11 @@ mod writer;
 mod tests;
 
 use super::{Admitted, Journal};
-use super::{Append, Arrival, DeadLetter, Lease, Signal, StoreError, Waiting};
+use super::{Append, Arrival, DeadLetter, Lease, Signal, StoreError, StormCap, Waiting};
 use crate::domain::{Entropy, InvestigationId};
 use crate::journal::{Draft, Entry, Head};
 use crate::store::Blob;
+use admit::Delivered;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
@@ -253,6 +254,7 @@ impl SqliteStore {
             migration(6, "attempts", include_str!("../../../migrations/sqlite/0006_attempts.sql")),
             migration(7, "log", include_str!("../../../migrations/sqlite/0007_log.sql")),
             migration(8, "past", include_str!("../../../migrations/sqlite/0008_past.sql")),
+            migration(11, "storm", include_str!("../../../migrations/sqlite/0011_storm.sql")),
         ];
         Migrator::with_migrations(migrations).run_direct(None, connection, false).await.map_err(|error| {
             StoreError::Unusable {
@@ -284,8 +286,14 @@ impl SqliteStore {
 
 #[async_trait]
 impl Journal for SqliteStore {
-    async fn admit(&self, arrivals: Vec<Arrival>, now: Timestamp) -> Result<Vec<Admitted>, StoreError> {
-        self.write("take in alerts", |reply| Command::Admit { arrivals, now, reply }).await
+    async fn admit(
+        &self,
+        arrivals: Vec<Arrival>,
+        cap: Option<StormCap>,
+        now: Timestamp,
+    ) -> Result<Vec<Admitted>, StoreError> {
+        self.write("take in alerts", |reply| Command::Admit { delivered: Delivered { arrivals, cap, now }, reply })
+            .await
     }
 
     async fn claim(&self, owner: &str, now: Timestamp, until: Timestamp) -> Result<Option<Lease>, StoreError> {

@@ -1,11 +1,12 @@
 //! The only connection that writes. Commands wait in a queue; whatever waits is written in one
 //! transaction and answered when that is on disk, so many callers share one `fsync`.
 
+use super::admit::Delivered;
 use super::append::{self, Appended};
 use super::{SqliteStore, admit, chain, log, unavailable};
 use crate::domain::InvestigationId;
 use crate::journal::{Deleted, Draft, Head};
-use crate::store::{Admitted, Append, Arrival, Blob, DeadLetter, KeptCheckpoint, Lease, Signal, StoreError};
+use crate::store::{Admitted, Append, Blob, DeadLetter, KeptCheckpoint, Lease, Signal, StoreError};
 use jiff::Timestamp;
 use sqlx::{Connection, SqliteConnection};
 use std::path::{Path, PathBuf};
@@ -22,7 +23,7 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// What can be written.
 pub(super) enum Command {
-    Admit { arrivals: Vec<Arrival>, now: Timestamp, reply: Reply<Vec<Admitted>> },
+    Admit { delivered: Delivered, reply: Reply<Vec<Admitted>> },
     Claim { owner: String, now: Timestamp, until: Timestamp, reply: Reply<Option<Lease>> },
     Renew { lease: Lease, until: Timestamp, reply: Reply<()> },
     Release { lease: Lease, reply: Reply<()> },
@@ -180,7 +181,7 @@ async fn write_group(
     let (mut admits, mut others) = (vec![], vec![]);
     for command in group {
         match command {
-            Command::Admit { arrivals, now, reply } if !alone => admits.push(Admit { arrivals, now, reply }),
+            Command::Admit { delivered, reply } if !alone => admits.push(Admit { delivered, reply }),
             other => others.push(other),
         }
     }
@@ -201,8 +202,8 @@ async fn write_group(
         let written = together(&mut tx, path, &mut admits, finishes, news).await;
         failure = written.err();
     }
-    for Admit { arrivals, now, reply } in admits {
-        let command = Command::Admit { arrivals, now, reply };
+    for Admit { delivered, reply } in admits {
+        let command = Command::Admit { delivered, reply };
         if failure.is_some() {
             finishes.push(refuse(command));
             continue;
@@ -273,8 +274,7 @@ async fn apart(
 
 /// Alerts of one body that wait.
 struct Admit {
-    arrivals: Vec<Arrival>,
-    now: Timestamp,
+    delivered: Delivered,
     reply: Reply<Vec<Admitted>>,
 }
 
@@ -292,7 +292,7 @@ async fn together(
 ) -> Result<(), StoreError> {
     let failed = unavailable(path, "take in alerts");
     sqlx::query("SAVEPOINT one").execute(&mut *tx).await.map_err(&failed)?;
-    let bodies = admits.iter().map(|admit| (admit.arrivals.clone(), admit.now)).collect();
+    let bodies = admits.iter().map(|admit| admit.delivered.clone()).collect();
     let mut grown = News::default();
     match admit::admit(tx, path, bodies, &mut grown).await {
         Ok(answers) => {
@@ -329,8 +329,8 @@ async fn perform(
     news: &mut News,
 ) -> (Finish, Option<StoreError>) {
     match command {
-        Command::Admit { arrivals, now, reply } => {
-            let admitted = admit::admit(tx, path, vec![(arrivals, now)], news).await;
+        Command::Admit { delivered, reply } => {
+            let admitted = admit::admit(tx, path, vec![delivered], news).await;
             sort(reply, admitted.map(|bodies| bodies.into_iter().flatten().collect()))
         }
         Command::Claim { owner, now, until, reply } => sort(reply, chain::claim(tx, path, &owner, now, until).await),
