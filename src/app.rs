@@ -465,7 +465,7 @@ impl App {
             },
             clock: self.engine.clock.clone(),
             entropy: self.engine.entropy.clone(),
-            gates: Gates::default(),
+            gates: Gates::for_bodies_of(self.config.server.max_body),
         })
     }
 }

@@ -22,7 +22,6 @@ CREATE TABLE letters (
     times        INTEGER NOT NULL DEFAULT 1,
     replayed     TEXT
 ) WITHOUT ROWID;
-CREATE INDEX letters_received ON letters (received_us, id);
 INSERT INTO letters (id, digest, kind, source, reason, body, received_us, times)
     SELECT 'evt_' || substr(digest, 8, 8) || '-' || substr(digest, 16, 4) || '-' || substr(digest, 20, 4) || '-' ||
            substr(digest, 24, 4) || '-' || substr(digest, 28, 12),

@@ -227,6 +227,15 @@ impl Watcher {
             Body::Abandoned(Abandoned { investigation, reason }) => {
                 self.text("given up", &format!("{investigation}: {}", line(reason, 300)))
             }
+            Body::Replayed(again) => {
+                let became: Vec<String> =
+                    again.outcomes.iter().map(|(word, alerts)| format!("{alerts} {word}")).collect();
+                let (by, letter) = (line(&again.by, 60), again.letter);
+                self.text(
+                    "replayed",
+                    &format!("{letter} of {} by {by}: {}", line(&again.source, 40), became.join(", ")),
+                )
+            }
             Body::Quarantined(alert) => {
                 self.text("aside", &format!("an alert of {}: {}", line(&alert.source, 40), line(&alert.reason, 300)))
             }

@@ -490,4 +490,6 @@ pub enum Body {
     PayloadsDeleted(Deleted),
     /// One alert of a body could not be mapped; it is kept with its reason.
     Quarantined(Quarantined),
+    /// A person had what could not be read read again.
+    Replayed(super::system::Replayed),
 }

@@ -85,6 +85,7 @@ impl Body {
             Self::Abandoned { .. } => "Abandoned",
             Self::PayloadsDeleted(_) => "PayloadsDeleted",
             Self::Quarantined(_) => "Quarantined",
+            Self::Replayed(_) => "Replayed",
         }
     }
 

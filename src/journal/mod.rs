@@ -65,7 +65,7 @@ pub use state::{Investigation, Misfit};
 pub use step::{Step, next};
 pub use summary::{MAX_SUMMARIES, Summary, SummaryOf, SummaryReply};
 pub use system::{
-    Abandoned, Deleted, KeyRotated, PolicyActivated, PolicyRejected, Quarantined, ShadowDiffered, Started,
+    Abandoned, Deleted, KeyRotated, PolicyActivated, PolicyRejected, Quarantined, Replayed, ShadowDiffered, Started,
 };
 pub use view::View;
 

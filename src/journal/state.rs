@@ -451,7 +451,8 @@ impl Investigation {
             | Body::Stopped {}
             | Body::PayloadsDeleted(_)
             | Body::Abandoned(_)
-            | Body::Quarantined(_) => {
+            | Body::Quarantined(_)
+            | Body::Replayed(_) => {
                 return Err("it belongs to the system chain".into());
             }
         }

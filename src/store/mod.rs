@@ -9,6 +9,7 @@
 //!   transaction.
 
 pub(crate) mod deeds;
+mod letters;
 mod list;
 mod log;
 pub(crate) mod past;
@@ -18,6 +19,7 @@ mod storm;
 mod usage;
 
 pub use deeds::{BegunDeed, DeedCounts};
+pub use letters::{DeadLetter, LetterFilter, LetterKind};
 pub use list::{ApprovalFilter, EventFilter, InvestigationFilter, Page};
 pub use log::{Due, KeptCheckpoint, Log, Logged};
 pub use past::{Fared, Past};
@@ -150,6 +152,15 @@ impl Fate {
             Self::Ignored => "ignored",
             Self::Quarantined => "quarantined",
         }
+    }
+}
+
+impl std::str::FromStr for Fate {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        let all = [Self::Opened, Self::Merged, Self::Resolved, Self::Ignored, Self::Quarantined];
+        all.into_iter().find(|fate| fate.as_str() == word).ok_or_else(|| format!("`{word}` is no outcome"))
     }
 }
 
@@ -318,23 +329,6 @@ pub struct StoredEvent {
     pub deliveries: u64,
 }
 
-/// A body in which nothing was recognised.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeadLetter {
-    /// Digest of the original bytes: kept once.
-    pub digest: Digest,
-    /// The path that it came by.
-    pub source: String,
-    /// Why it was refused.
-    pub reason: String,
-    /// The redacted body, ≤ 64 KiB.
-    pub body: String,
-    /// When it came first.
-    pub received_at: Timestamp,
-    /// How often it came.
-    pub times: u64,
-}
-
 /// Alerts.
 #[async_trait]
 pub trait Events: Send + Sync {
@@ -350,11 +344,29 @@ pub trait Events: Send + Sync {
     /// When the store does not answer.
     async fn events(&self, filter: &EventFilter) -> Result<Page<StoredEvent>, StoreError>;
 
-    /// Keeps a body in which nothing was recognised.
+    /// Keeps what could not be read, each once. Answers under which ids, in the same order.
     ///
     /// # Errors
     /// When the store cannot commit.
-    async fn dead_letter(&self, letter: DeadLetter) -> Result<(), StoreError>;
+    async fn keep_letters(&self, letters: Vec<DeadLetter>) -> Result<Vec<EventId>, StoreError>;
+
+    /// One of those.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn letter(&self, id: EventId) -> Result<Option<DeadLetter>, StoreError>;
+
+    /// A page of those.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn letters(&self, filter: &LetterFilter) -> Result<Page<DeadLetter>, StoreError>;
+
+    /// Notes what became of one when it was read again.
+    ///
+    /// # Errors
+    /// When the store cannot commit.
+    async fn letter_replayed(&self, id: EventId, became: serde_json::Value) -> Result<(), StoreError>;
 }
 
 /// How much there is, for metrics and health.

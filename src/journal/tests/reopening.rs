@@ -18,7 +18,8 @@ fn reported(correlation_key: &str) -> Life {
 }
 
 fn until_done(life: &mut Life) {
-    while !matches!(life.step(), Step::Done | Step::Wait(_)) {
+    // A sink that could not be told is waited for; a closed one waits for its next revision.
+    while !matches!((life.step(), life.state.outcome), (Step::Done, _) | (Step::Wait(_), Some(_))) {
         life.second += 1;
         let step = life.step();
         life.perform(step);

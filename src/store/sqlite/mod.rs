@@ -7,6 +7,7 @@
 //! - [`read`]: everything that only reads, on a pool of its own
 //! - [`approvals`]: questions to people
 //! - [`deeds`]: changes that were begun
+//! - [`letters`]: what could not be read
 //! - [`past`]: what happened before, as policy counts it
 //! - [`log`]: the log over all chains, its checkpoints, and what retention deletes
 //! - [`usage`]: what was spent, counted from entries as they are written
@@ -16,6 +17,7 @@ mod append;
 mod approvals;
 mod chain;
 mod deeds;
+mod letters;
 mod lock;
 mod log;
 mod past;
@@ -28,12 +30,13 @@ mod tests;
 
 use super::{Admitted, Journal};
 use super::{Append, Arrival, DeadLetter, Lease, Signal, StoreError, StormCap, Waiting};
-use crate::domain::{Entropy, InvestigationId};
+use crate::domain::{Entropy, EventId, InvestigationId};
 use crate::journal::{Draft, Entry, Head};
 use crate::store::Blob;
 use admit::Delivered;
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde_json::Value;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, SqliteConnection};
@@ -359,8 +362,12 @@ impl Journal for SqliteStore {
 }
 
 impl SqliteStore {
-    pub(super) async fn keep_dead_letter(&self, letter: DeadLetter) -> Result<(), StoreError> {
-        self.write("keep a dead letter", |reply| Command::DeadLetter { letter, reply }).await
+    pub(super) async fn write_letters(&self, letters: Vec<DeadLetter>) -> Result<Vec<EventId>, StoreError> {
+        self.write("keep what could not be read", |reply| Command::Letters { letters, reply }).await
+    }
+
+    pub(super) async fn note_replayed(&self, letter: EventId, became: Value) -> Result<(), StoreError> {
+        self.write("note what became of a letter", |reply| Command::Replayed { letter, became, reply }).await
     }
 
     pub(super) async fn ping(&self) -> Result<(), StoreError> {

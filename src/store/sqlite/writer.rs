@@ -3,11 +3,12 @@
 
 use super::admit::Delivered;
 use super::append::{self, Appended};
-use super::{SqliteStore, admit, chain, log, unavailable};
-use crate::domain::InvestigationId;
+use super::{SqliteStore, admit, chain, letters, log, unavailable};
+use crate::domain::{EventId, InvestigationId};
 use crate::journal::{Deleted, Draft, Head};
 use crate::store::{Admitted, Append, Blob, DeadLetter, KeptCheckpoint, Lease, Signal, StoreError};
 use jiff::Timestamp;
+use serde_json::Value;
 use sqlx::{Connection, SqliteConnection};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,7 +33,8 @@ pub(super) enum Command {
     System { drafts: Vec<Draft>, blobs: Vec<Blob>, now: Timestamp, reply: Reply<()> },
     Signal { investigation: InvestigationId, from: String, signal: Signal, now: Timestamp, reply: Reply<bool> },
     Abandon { lease: Lease, reason: String, now: Timestamp, reply: Reply<()> },
-    DeadLetter { letter: DeadLetter, reply: Reply<()> },
+    Letters { letters: Vec<DeadLetter>, reply: Reply<Vec<EventId>> },
+    Replayed { letter: EventId, became: Value, reply: Reply<()> },
     Checkpoint { checkpoint: KeptCheckpoint, reply: Reply<()> },
     Retire { deleted: Deleted, until: u64, now: Timestamp, reply: Reply<()> },
     Ping { reply: Reply<()> },
@@ -240,7 +242,8 @@ fn refuse(command: Command) -> Finish {
         Command::System { reply, .. } => untried(reply),
         Command::Append { reply, .. } | Command::Signal { reply, .. } => untried(reply),
         Command::Abandon { reply, .. } => untried(reply),
-        Command::DeadLetter { reply, .. } | Command::Ping { reply } => untried(reply),
+        Command::Letters { reply, .. } => untried(reply),
+        Command::Replayed { reply, .. } | Command::Ping { reply } => untried(reply),
         Command::Checkpoint { reply, .. } | Command::Retire { reply, .. } => untried(reply),
     }
 }
@@ -357,7 +360,8 @@ async fn perform(
         Command::Retire { deleted, until, now, reply } => {
             sort(reply, log::retire(tx, path, deleted, until, now, news).await)
         }
-        Command::DeadLetter { letter, reply } => sort(reply, chain::dead_letter(tx, path, &letter).await),
+        Command::Letters { letters, reply } => sort(reply, letters::keep(tx, path, &letters).await),
+        Command::Replayed { letter, became, reply } => sort(reply, letters::replayed(tx, path, letter, &became).await),
         Command::Ping { reply } => sort(reply, chain::ping(tx, path).await),
     }
 }
