@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(found.nodes.rows[0].value, "worker-3");
         assert_eq!((found.nodes.rows[0].alerts, found.nodes.rows[0].first_at), (25, events[30].starts_at));
         assert_eq!((found.subjects.rows.len(), found.subjects.more), (ROWS, 21));
-        assert_eq!(common(&found), ["node worker-3 (81 %)"]);
+        assert_eq!(common(&found), ["node worker-3 (80 %)"]);
     }
 
     proptest! {

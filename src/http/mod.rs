@@ -119,6 +119,8 @@ pub struct Gates {
     pub(crate) bodies: Semaphore,
     /// Room for those of them whose sender has yet to prove itself, by a signature of the body.
     pub(crate) unproven: Semaphore,
+    /// What waits for the disk, in units of [`taking`]: whoever finds it full is told so at once.
+    pub(crate) commits: Semaphore,
     /// Requests that wait for reports.
     pub(crate) waits: Semaphore,
     /// Live streams.
@@ -142,6 +144,7 @@ impl Gates {
             max_body,
             bodies: Semaphore::new(body::UNITS.max(largest)),
             unproven: Semaphore::new((body::UNITS / 4).max(largest)),
+            commits: Semaphore::new(taking::WAITING),
             waits: Semaphore::new(64),
             streams: Arc::new(Semaphore::new(256)),
             stopping: watch::Sender::new(false),

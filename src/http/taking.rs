@@ -18,6 +18,14 @@ use std::sync::Arc;
 
 /// Whose a body is when nobody knows.
 pub(super) const UNKNOWN: &str = "unknown";
+/// Units of what may wait for the disk at once. A body is one, and its alerts are more: they take their time.
+/// It is about what is written within half a second, so that whoever is let in waits no longer, and whoever
+/// is not can come again.
+pub(super) const WAITING: usize = 512;
+/// Alerts that make up a unit.
+const ALERTS_OF_A_UNIT: usize = 4;
+/// The largest body finds room beside others.
+const MOST_OF_A_BODY: usize = WAITING / 2;
 /// Longest header that a mapping gets to see.
 const MAX_HEADER: usize = 1 << 10;
 
@@ -109,6 +117,10 @@ async fn take_in(
              /webhook/generic?source={name}."
         )));
     }
+    if web.gates.commits.available_permits() == 0 {
+        // Not worth reading: it could not be written.
+        return Err(too_much());
+    }
     if !is_shown && is_binary(|name| headers.contains_key(name)) {
         return Err(binary_is_not_signed());
     }
@@ -155,7 +167,11 @@ async fn take_in(
     };
     let source = sender.name();
     let (truncated, group) = (normalised.truncated, normalised.group.clone());
-    let accepted = web.intake.accept(source, normalised).await;
+    let units = (1 + normalised.items.len() / ALERTS_OF_A_UNIT).min(MOST_OF_A_BODY);
+    let accepted = match web.gates.commits.try_acquire_many(u32::try_from(units).unwrap_or(u32::MAX)) {
+        Ok(_waiting) => web.intake.accept(source, normalised).await.map_err(Problem::from),
+        Err(_) => Err(too_much()),
+    };
     let taken = accepted.as_ref().map_or(0, |receipt| receipt.counters.sum() - receipt.counters.ignored);
     if is_capped(sender.as_ref()) {
         web.storm.took(source, taken, web.clock.now());
@@ -183,6 +199,12 @@ async fn take_in(
 /// Alertmanager would not understand the answer, and would send the same again at every interval.
 fn is_capped(sender: &dyn AlertSource) -> bool {
     sender.kind() != "alertmanager"
+}
+
+fn too_much() -> Problem {
+    Problem::overloaded(
+        "More alerts come than can be written right now; nothing of this body was taken. Send it again.",
+    )
 }
 
 fn binary_is_not_signed() -> Problem {

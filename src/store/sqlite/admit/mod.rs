@@ -102,10 +102,11 @@ impl<I: Iterator<Item = Incoming>> Waves<I> {
     }
 }
 
-/// Alerts on one Kubernetes object are one incident. A bare `instance` does not count: exporters put
-/// their own address there for everything that they report.
+/// Alerts on one Kubernetes object are one incident, and so are those on the Pods of one workload, as far as
+/// their names tell. A bare `instance` does not count: exporters put their own address there for everything
+/// that they report.
 fn resource_key(event: &SreEvent) -> Option<String> {
-    let Resource { kind, id, namespace, cluster } = &event.resource;
+    let Resource { kind, id, .. } = &event.resource;
     let is_object = matches!(
         kind,
         ResourceType::K8sPvc
@@ -116,8 +117,5 @@ fn resource_key(event: &SreEvent) -> Option<String> {
             | ResourceType::K8sJob
     );
     let is_exporter = event.labels.get("instance") == Some(id);
-    (is_object && !is_exporter && !id.is_empty()).then(|| {
-        let part = |text: &Option<String>| text.clone().unwrap_or_default();
-        format!("{}|{}|{kind}|{id}", part(cluster), part(namespace))
-    })
+    (is_object && !is_exporter && !id.trim().is_empty()).then(|| event.thing())
 }

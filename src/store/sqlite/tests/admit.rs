@@ -203,3 +203,64 @@ async fn a05_an_alert_that_comes_and_goes_opens_no_third_investigation() {
     // It was quiet for half an hour: what comes now is news.
     assert_eq!(w.fates(vec![w.arrival("Down", "d1", Firing, 99 * 600 + 1_801)]).await, [Fate::Opened]);
 }
+
+/// One thread: all of them wait before the writer gets its turn, so they are one group.
+#[tokio::test]
+async fn one_body_that_fails_among_many_takes_nothing_of_the_others_with_it() {
+    let w = World::new().await;
+    w.admit(vec![w.arrival("A", "damaged", Firing, 1)]).await;
+    let mut direct = SqliteStore::writing_connection(&w.path()).await.unwrap();
+    sqlx::query("UPDATE events SET json = 'x'").execute(&mut direct).await.unwrap();
+    drop(direct);
+    let bodies = (0..20).map(|n| {
+        let arrivals = match n {
+            // Its first alert would open one, and its second cannot be read.
+            7 => vec![w.arrival("C", "d7", Firing, 1), w.arrival("A", "damaged", Resolved, 1)],
+            _ => vec![
+                w.arrival("B", &format!("d{n}"), Firing, 1),
+                w.arrival(&format!("B{n}"), &format!("e{n}"), Firing, 1),
+            ],
+        };
+        w.store.admit(arrivals, Some(capped(10)), at(0))
+    });
+    let answers = futures::future::join_all(bodies).await;
+    let mut fates = vec![];
+    for (n, answer) in answers.into_iter().enumerate() {
+        match n {
+            7 => assert!(matches!(answer, Err(StoreError::Corrupt { .. })), "{answer:?}"),
+            _ => fates.extend(answer.unwrap().into_iter().map(|admitted| admitted.fate)),
+        }
+    }
+    let count = |fate| fates.iter().filter(|known| **known == fate).count();
+    // Beside the damaged one eight of their own, and the storm for the rest.
+    assert_eq!((fates.len(), count(Fate::Opened), count(Fate::Merged)), (38, 9, 29));
+    let counts = w.store.counts().await.unwrap();
+    assert_eq!((counts.events, counts.investigations), (1 + 38, 1 + 9));
+}
+
+#[tokio::test]
+async fn alerts_on_the_pods_of_one_workload_are_one_incident() {
+    let w = World::new().await;
+    let on = |kind, namespace: &str, id: &str| {
+        let mut arrival = w.arrival(&format!("A{id}"), id, Firing, 1);
+        (arrival.event.resource.kind, arrival.event.resource.namespace) = (kind, Some(namespace.to_owned()));
+        arrival
+    };
+    use ResourceType::{K8sDeployment, K8sPod, K8sStatefulset};
+    let first = w.admit(vec![on(K8sPod, "shop", "api-7c9d8b6f5d-x2x9z")]).await.remove(0);
+    for (kind, namespace, id, joins) in [
+        (K8sPod, "shop", "api-7c9d8b6f5d-b2b9b", true),
+        (K8sPod, "shop", "api-5f6d7c8b9d-c4c9c", true),
+        (K8sDeployment, "shop", "api", true),
+        (K8sPod, "shop", "apix-7c9d8b6f5d-x2x9z", false),
+        (K8sPod, "other", "api-7c9d8b6f5d-x2x9z", false),
+        (K8sPod, "shop", "typedb-0", false),
+    ] {
+        let answer = w.admit(vec![on(kind, namespace, id)]).await.remove(0);
+        assert_eq!(answer.investigation == first.investigation, joins, "{namespace}/{id}");
+    }
+    assert_eq!(
+        w.fates(vec![on(K8sPod, "shop", "typedb-1"), on(K8sStatefulset, "shop", "typedb")]).await,
+        [Fate::Merged; 2]
+    );
+}
