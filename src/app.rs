@@ -327,7 +327,7 @@ impl App {
         });
         // What was spent today bounds what comes; without knowing it nothing is begun.
         engine.ledger.today(engine.store.as_ref(), engine.clock.now()).await?;
-        let intake = Arc::new(Intake::new(dynamic, routes, clock.clone(), entropy.clone()));
+        let intake = Arc::new(Intake::new(dynamic, routes, clock.clone(), entropy.clone()).capped(config.intake.storm));
         let reader = peers::alertmanager(&config)?;
         let rest = reader.map(|reader| Rest {
             reader,
@@ -473,7 +473,7 @@ impl App {
             },
             clock: self.engine.clock.clone(),
             entropy: self.engine.entropy.clone(),
-            gates: Gates::default(),
+            gates: Gates::for_bodies_of(self.config.server.max_body),
         })
     }
 }

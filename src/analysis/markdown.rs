@@ -20,6 +20,7 @@ const MAX_GAPS: usize = 20;
 pub fn markdown(report: &Report) -> String {
     let mut page = String::new();
     head(&mut page, report);
+    storm(&mut page, report);
     chain(&mut page, report);
     timeline(&mut page, report);
     doubts(&mut page, report);
@@ -72,6 +73,43 @@ fn head(page: &mut String, report: &Report) {
     line!(page, "Risk {}{why}.", report.risk.level);
     line!(page);
     runbooks(page, report);
+}
+
+/// What the alerts of a storm have in common, the critical ones first.
+fn storm(page: &mut String, report: &Report) {
+    let Some(storm) = &report.storm else { return };
+    line!(page, "## The storm");
+    line!(page);
+    for alert in &storm.critical {
+        let namespace = alert.namespace.as_ref().map_or(String::new(), |namespace| format!(" in {}", code(namespace)));
+        let over = if alert.firing { "" } else { ", over by now" };
+        let (name, subject, since) = (code(&alert.alert), code(&alert.subject), moment(alert.starts_at));
+        line!(page, "- **critical** {name} on {subject}{namespace}, since {since}{over}");
+    }
+    if storm.critical_more > 0 {
+        line!(page, "- and {} more critical ones", storm.critical_more);
+    }
+    if !storm.critical.is_empty() {
+        line!(page);
+    }
+    line!(page, "| What | Value | Alerts | First began |");
+    line!(page, "|---|---|---|---|");
+    let kinds = [
+        ("alert", &storm.names),
+        ("namespace", &storm.namespaces),
+        ("node", &storm.nodes),
+        ("cluster", &storm.clusters),
+        ("concerns", &storm.subjects),
+    ];
+    for (kind, shares) in kinds {
+        for share in &shares.rows {
+            line!(page, "| {kind} | {} | {} | {} |", code(&share.value), share.alerts, moment(share.first_at));
+        }
+        if shares.more > 0 {
+            line!(page, "| {kind} | {} more | | |", shares.more);
+        }
+    }
+    line!(page);
 }
 
 /// What was planned and done, and the one command that answers what is asked.

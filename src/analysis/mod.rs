@@ -33,6 +33,7 @@ mod rank;
 mod report;
 mod scene;
 mod snapshot;
+mod storm;
 mod text;
 mod topology;
 
@@ -42,6 +43,7 @@ pub use need::{Case, Need, Seen};
 pub use plan::plan;
 pub use rank::verdict;
 pub use report::{ReportFrame, report};
+pub use storm::{as_flapping, as_storm, together};
 
 #[cfg(test)]
 mod tests;

@@ -88,6 +88,7 @@ pub fn report(analysis: &Analysis, frame: ReportFrame<'_>) -> Report {
         alternatives,
         impact,
         timeline,
+        storm: None,
         actions: frame.actions,
         queries: frame.queries,
         open_questions: open_questions(analysis, verdict),

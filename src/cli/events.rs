@@ -1,4 +1,4 @@
-//! `firewarden events list|show`.
+//! `firewarden events list|show|replay`.
 
 use super::output::table;
 use super::session::Session;
@@ -19,6 +19,12 @@ pub enum Events {
         /// How loud: critical, error, warning, info
         #[arg(long)]
         severity: Option<String>,
+        /// What became of them: opened, merged, resolved, ignored, quarantined
+        #[arg(long)]
+        outcome: Option<String>,
+        /// What could not be read: bodies and single alerts
+        #[arg(long, conflicts_with_all = ["outcome", "subject", "severity"])]
+        quarantined: bool,
         /// Received at or after, RFC 3339
         #[arg(long)]
         since: Option<String>,
@@ -29,6 +35,13 @@ pub enum Events {
     },
     /// One alert
     Show {
+        /// Its id, evt_…
+        id: String,
+        #[command(flatten)]
+        written: Written,
+    },
+    /// Read what is quarantined again, by the mapping as it is now, and take it in
+    Replay {
         /// Its id, evt_…
         id: String,
         #[command(flatten)]
@@ -54,9 +67,27 @@ impl Events {
     /// When the server cannot be reached or refuses, or nobody reads.
     pub async fn run(self, session: &Session) -> Result<Exit, Failure> {
         match self {
-            Self::List { subject, source, severity, since, paging, written } => {
-                let filters = [("subject", subject), ("source", source), ("severity", severity), ("since", since)];
+            Self::List { subject, source, severity, outcome, quarantined, since, paging, written } => {
+                let outcome = outcome.or_else(|| quarantined.then(|| "quarantined".to_owned()));
+                let is_unread = outcome.as_deref() == Some("quarantined");
+                let filters = [
+                    ("subject", subject),
+                    ("source", source),
+                    ("severity", severity),
+                    ("outcome", outcome),
+                    ("since", since),
+                ];
                 let page = list(session, "/api/v1/events", filters, paging).await?;
+                if is_unread {
+                    let cells = |row: &Value| {
+                        let again = if row["replayed"].is_null() { "-" } else { "yes" };
+                        let keys = ["received_at", "kind", "source", "id"].iter().map(|key| word(row, key));
+                        keys.chain([word(row, "deliveries"), again.to_owned(), word(row, "reason")]).collect()
+                    };
+                    let heads = ["received", "what", "source", "id", "times", "replayed", "reason"];
+                    session.out.value(written.output, &page, || rows(&page, &heads, cells))?;
+                    return Ok(Exit::Fine);
+                }
                 let cells = |row: &Value| {
                     let keys = ["received_at", "severity", "status", "name", "subject", "outcome", "investigation"];
                     keys.iter().map(|key| word(row, key)).collect()
@@ -68,9 +99,25 @@ impl Events {
                 let event = session.client()?.get(&format!("/api/v1/events/{}", plain(&id)?), &[]).await?;
                 session.out.value(written.output, &event, || fields(&event))?;
             }
+            Self::Replay { id, written } => {
+                let path = format!("/api/v1/events/{}/replay", plain(&id)?);
+                let answer = session.client()?.post(&path, &Value::Object(serde_json::Map::new())).await?;
+                session.out.value(written.output, &answer, || became(&answer))?;
+            }
         }
         Ok(Exit::Fine)
     }
+}
+
+/// What became of what was read again.
+fn became(answer: &Value) -> Vec<String> {
+    let words = ["accepted", "merged", "resolved", "ignored", "quarantined"];
+    let counts = words.iter().filter_map(|word| Some((word, answer["became"][word].as_u64().filter(|n| *n > 0)?)));
+    let counts: Vec<String> = counts.map(|(word, n)| format!("{n} {word}")).collect();
+    let when = if answer["replayed_before"] == true { "replayed before: " } else { "" };
+    let rows = answer["became"]["events"].as_array().into_iter().flatten().take(20);
+    let row = |row: &Value| format!("{}  {}  {}", word(row, "outcome"), word(row, "event_id"), word(row, "job_id"));
+    std::iter::once(format!("{when}{}", counts.join(", "))).chain(rows.map(row)).collect()
 }
 
 /// A page of a list.

@@ -53,7 +53,7 @@ impl Watcher {
         self.at = clock(started, entry.at);
         match &entry.body {
             Body::EventReceived { event, .. } => self.alert("alert", event),
-            Body::AlertsMerged { events } => events.iter().flat_map(|e| self.alert("joined", e)).collect(),
+            Body::AlertsMerged { events, .. } => events.iter().flat_map(|e| self.alert("joined", e)).collect(),
             Body::AlertResolved { fingerprint, .. } => {
                 self.text("resolved", &format!("the alert {} is over", line(fingerprint, 40)))
             }
@@ -226,6 +226,15 @@ impl Watcher {
             Body::Stopped {} => self.text("stopped", ""),
             Body::Abandoned(Abandoned { investigation, reason }) => {
                 self.text("given up", &format!("{investigation}: {}", line(reason, 300)))
+            }
+            Body::Replayed(again) => {
+                let became: Vec<String> =
+                    again.outcomes.iter().map(|(word, alerts)| format!("{alerts} {word}")).collect();
+                let (by, letter) = (line(&again.by, 60), again.letter);
+                self.text(
+                    "replayed",
+                    &format!("{letter} of {} by {by}: {}", line(&again.source, 40), became.join(", ")),
+                )
             }
             Body::Quarantined(alert) => {
                 self.text("aside", &format!("an alert of {}: {}", line(&alert.source, 40), line(&alert.reason, 300)))

@@ -47,6 +47,8 @@ pub const KEYS: &[Key] = &[
     key("intake.storm.per_source_per_minute", "number", "120", "600", "alerts that one sender may send in a minute before it is answered 429, Alertmanager excepted; 0 sets no cap"),
     key("intake.coalesce.wait", "duration", "0s", "30s", "how long alerts of an incident are gathered before the work on it begins; each further alert makes it wait as long again; an incident with an alert of severity critical, or that policy calls CRITICAL, waits for nothing"),
     key("intake.coalesce.at_most", "duration", "2m", "5m", "how long an incident waits in all, at most 1h"),
+    key("intake.storm.max_open", "number", "50", "20", "investigations that are opened within `window` at most, whoever sends; what is beyond joins one storm investigation, the last of them; 0 sets no cap"),
+    key("intake.storm.window", "duration", "10m", "5m", "the window of `max_open`, 1m to 1h"),
     key("intake.sources[].name", "name", "", "checkmk", "a sender of JSON of its own (senders.md); it sends to /webhook/NAME"),
     key("intake.sources[].alerts", "JSON pointer", "null", "/events", "where its list of alerts stands; null: the body is one alert, or a list of them"),
     key("intake.sources[].fields.name", "JSON pointer", "null", "/check", "the alert's name; these pointers begin in the alert"),

@@ -44,6 +44,7 @@ use crate::engine::{Coalesce, Summaries};
 use crate::journal::PullPlace;
 use crate::model::{CacheMarks, Structured};
 use crate::sources::JsonMapping;
+use crate::store::StormCap;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -137,6 +138,8 @@ pub struct Intake {
     pub storm_per_minute: u32,
     /// How long alerts of one incident are gathered before the work begins.
     pub coalesce: Coalesce,
+    /// Investigations that are opened at most.
+    pub storm: Option<StormCap>,
     /// Senders whose JSON is described.
     pub sources: Vec<JsonMapping>,
 }

@@ -45,11 +45,13 @@ fn tolerance() -> Span {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Storm {
     pub per_source_per_minute: u32,
+    pub max_open: u32,
+    pub window: Span,
 }
 
 impl Default for Storm {
     fn default() -> Self {
-        Self { per_source_per_minute: 120 }
+        Self { per_source_per_minute: 120, max_open: 50, window: Span::seconds(600) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::event::{Severity, SreEvent};
 use super::risk::words;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 
 words! {
@@ -73,6 +73,18 @@ fn is_flapping(events: &[SreEvent]) -> bool {
     })
 }
 
+/// Whether an alert that begins at `starts_at` comes and goes, where it began at `earlier` before: three
+/// times within the window, and never quiet for a window since.
+pub fn flaps(earlier: &[Timestamp], starts_at: Timestamp) -> bool {
+    let mut starts: Vec<Timestamp> = earlier.iter().copied().filter(|at| *at < starts_at).collect();
+    starts.push(starts_at);
+    starts.sort_unstable();
+    starts.dedup();
+    let quiet = starts.windows(2).rposition(|pair| pair[1].duration_since(pair[0]) > FLAP_WINDOW);
+    let run = starts.get(quiet.map_or(0, |before| before + 1)..).unwrap_or_default();
+    run.windows(FLAPS).any(|run| run[FLAPS - 1].duration_since(run[0]) <= FLAP_WINDOW)
+}
+
 fn speaks_of_pressure(event: &SreEvent) -> bool {
     let texts = [event.name.as_str(), &event.title, &event.description];
     texts.into_iter().any(|text| {
@@ -115,7 +127,6 @@ fn words_of(text: &str) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::domain::{AlertStatus, BlobRef, EventId, Resource, ResourceType};
-    use jiff::Timestamp;
     use uuid::Uuid;
 
     fn event(name: &str, text: &str, severity: Severity, start: i64) -> SreEvent {
@@ -178,6 +189,28 @@ mod tests {
         let events =
             [event("TargetDown", "", Severity::Critical, 0), event("TargetDown", "", Severity::Critical, 600), other];
         assert_eq!(classify(&events), Some(Class::ServiceDown), "two things, not one");
+    }
+
+    #[test]
+    fn a05_flapping_begins_at_the_third_time_and_ends_with_a_quiet_window() {
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        for (earlier, starts_at, expected) in [
+            (&[][..], 0, false),
+            (&[0], 600, false),
+            (&[0, 600], 1_200, true),
+            (&[0, 600], 1_801, false),
+            // Once it flaps, it does until nothing began for half an hour.
+            (&[0, 600, 1_200], 2_900, true),
+            (&[0, 600, 1_200], 3_001, false),
+            // Every half hour is a rhythm, but no flapping.
+            (&[0, 1_800, 3_600, 5_400], 7_200, false),
+            // In whatever order they are known; what begins later counts for later ones.
+            (&[600, 9_000, 0], 1_200, true),
+            (&[600, 600, 600], 1_200, false),
+        ] {
+            let earlier: Vec<Timestamp> = earlier.iter().map(|second| at(*second)).collect();
+            assert_eq!(flaps(&earlier, at(starts_at)), expected, "{earlier:?} {starts_at}");
+        }
     }
 
     #[test]

@@ -83,6 +83,13 @@ pub struct Resource {
     pub cluster: Option<String>,
 }
 
+impl Resource {
+    /// Nothing that has a name.
+    pub fn nothing() -> Self {
+        Self { kind: ResourceType::Unknown, id: String::new(), namespace: None, cluster: None }
+    }
+}
+
 /// An address that the sender gave. Shown to people; only a runbook is ever fetched, and only from a host
 /// that the configuration lists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

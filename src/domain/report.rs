@@ -1,7 +1,7 @@
 //! The root-cause report, `rca_report` v1: what people and machines get.
 
 use super::risk::words;
-use super::{Change, Digest, Entity, NO_MODEL, Reason, Risk, Rung};
+use super::{Change, Digest, Entity, NO_MODEL, Reason, Risk, Rung, Storm};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -48,6 +48,9 @@ pub struct Report {
     pub impact: Impact,
     /// What happened when.
     pub timeline: Vec<TimelineItem>,
+    /// What the alerts of a storm have in common.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storm: Option<Storm>,
     /// What was planned and done, from the journal alone.
     pub actions: Vec<ReportAction>,
     /// What people can do; text only.

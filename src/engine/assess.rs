@@ -3,7 +3,7 @@
 use super::EngineError;
 use super::driver::Session;
 use crate::domain::{Analysis, BlobRef, DecisionId, Excepted, Resource, Risk, Severity, SreEvent};
-use crate::journal::{Body, Draft, Frozen, Phase};
+use crate::journal::{Body, Draft, Frozen, Phase, STORM_ROUTE};
 use crate::policy::{Background, RiskInput};
 use crate::telemetry;
 use serde_json::{Map, Value};
@@ -93,7 +93,8 @@ impl Session<'_> {
         let engine = self.engine;
         let routes = engine.routes.load();
         let Some(event) = self.inv.opening() else { return Ok(()) };
-        let route = routes.route_for(event);
+        let own = if self.inv.is_storm() { routes.get(STORM_ROUTE) } else { None };
+        let route = own.unwrap_or_else(|| routes.route_for(event));
         let known = |name: &String| engine.models.iter().any(|m| m.provider.name() == name);
         let mut models = match &route.model {
             Some(name) => vec![name.clone()].into_iter().filter(known).collect(),

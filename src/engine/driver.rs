@@ -388,13 +388,13 @@ impl<'e> Session<'e> {
                 continue;
             }
             match signal {
-                Signal::Merged { events } => {
+                Signal::Merged { events, flapping } => {
                     let mut merged = Vec::with_capacity(events.len());
                     for id in events {
                         merged.extend(self.engine.store.event(id).await?.map(|stored| stored.event));
                     }
                     if !merged.is_empty() {
-                        self.record(Draft::new(Actor::Sender(from), Body::AlertsMerged { events: merged }))?;
+                        self.record(Draft::new(Actor::Sender(from), Body::AlertsMerged { events: merged, flapping }))?;
                     }
                 }
                 Signal::Resolved { event, ends_at } => {

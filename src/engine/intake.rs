@@ -4,13 +4,16 @@
 use super::routes::{Route, Routes};
 use crate::domain::{Clock, Digest, Entropy, EventId, InvestigationId, Severity, SreEvent};
 use crate::journal::{Actor, Body, Draft, Quarantined};
+use crate::sources::clean::beginning;
 use crate::sources::{Mapped, Normalised};
-use crate::store::{Admitted, Arrival, Blob, Fate, Store, StoreError};
+use crate::store::{Admitted, Arrival, Blob, DeadLetter, Fate, LetterKind, Store, StoreError, StormCap};
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::sync::Arc;
 
+/// So much of a quarantined alert is kept to be read again, in bytes.
+const MAX_LETTER: usize = 64 << 10;
 /// Rows that an answer shows; the counters count all.
 pub const ROWS: usize = 1_000;
 
@@ -19,6 +22,7 @@ pub const ROWS: usize = 1_000;
 pub struct Intake {
     store: Arc<dyn Store>,
     routes: Arc<ArcSwap<Routes>>,
+    cap: Option<StormCap>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
@@ -26,7 +30,7 @@ pub struct Intake {
 /// One alert in an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Row {
-    /// The event under which it is kept; the first delivery's for a repeat, none when quarantined.
+    /// The event under which it is kept, the first delivery's for a repeat; none when it is no alert.
     pub event_id: Option<EventId>,
     /// The investigation, if it belongs to one.
     pub job_id: Option<InvestigationId>,
@@ -120,7 +124,12 @@ impl Intake {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
-        Self { store, routes, clock, entropy }
+        Self { store, routes, cap: None, clock, entropy }
+    }
+
+    /// The same, where a storm opens no more investigations than `cap` says.
+    pub fn capped(self, cap: Option<StormCap>) -> Self {
+        Self { cap, ..self }
     }
 
     /// The routes in force.
@@ -147,7 +156,7 @@ impl Intake {
         let mut waits = Vec::with_capacity(normalised.items.len());
         let mut arrivals = vec![];
         let mut drafts = vec![];
-        let mut payloads = vec![];
+        let (mut payloads, mut letters) = (vec![], vec![]);
         for item in normalised.items {
             match item {
                 Mapped::Alert { event, raw } => {
@@ -166,7 +175,19 @@ impl Intake {
                     arrivals.push(self.arrival(*event, blob, &routes, now));
                 }
                 Mapped::Quarantined { index, reason, payload } => {
-                    let payload = Blob::new(self.entropy.salt(), payload.to_string().into_bytes());
+                    let text = payload.to_string();
+                    letters.push(DeadLetter {
+                        id: EventId::new(self.entropy.uuid(now)),
+                        digest: Digest::of_parts([source, text.as_str()]),
+                        kind: LetterKind::Alert,
+                        source: source.to_owned(),
+                        reason: reason.clone(),
+                        body: beginning(&text, MAX_LETTER).to_owned(),
+                        received_at: now,
+                        times: 1,
+                        replayed: None,
+                    });
+                    let payload = Blob::new(self.entropy.salt(), text.into_bytes());
                     let body = Body::Quarantined(Quarantined {
                         source: source.to_owned(),
                         reason: format!("alert {index}: {reason}"),
@@ -203,10 +224,13 @@ impl Intake {
         }
         let admitted = match arrivals.is_empty() {
             true => vec![],
-            false => self.store.admit(arrivals, now).await?,
+            false => self.store.admit(arrivals, self.cap, now).await?,
         };
         if !drafts.is_empty() {
             self.store.append_system(drafts, payloads, now).await?;
+            let ids = self.store.keep_letters(letters).await?;
+            let quarantined = rows.iter_mut().filter(|row| row.outcome == Fate::Quarantined);
+            quarantined.zip(ids).for_each(|(row, id)| row.event_id = Some(id));
         }
         Ok(receipt(rows, &waits, admitted, normalised.truncated))
     }

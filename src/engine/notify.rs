@@ -183,13 +183,13 @@ impl Session<'_> {
     }
 
     fn notice(&self, revision: u32) -> Option<Notice> {
-        let (report, opening) = (self.inv.report.as_ref()?, self.inv.opening()?);
+        let report = self.inv.report.as_ref()?;
         let base = self.engine.public_url.as_deref();
         Some(Notice {
             investigation: self.inv.chain.clone(),
             revision,
-            alert: opening.name.clone(),
-            subject: opening.subject.clone(),
+            alert: self.inv.alert().to_owned(),
+            subject: self.inv.subject().to_owned(),
             risk: self.inv.risk.map(|risk| risk.to_string()).unwrap_or_default(),
             verdict: report.verdict,
             summary: report.summary.clone(),

@@ -6,7 +6,7 @@ use super::driver::Session;
 use super::propose::{self, Cited, ModelReport};
 use super::spend::as_notice;
 use crate::analysis::{self, ReportFrame};
-use crate::domain::{Observation, Provenance, Report, ReportAction, Rung, RungTaken, Verification};
+use crate::domain::{Class, Observation, Provenance, Report, ReportAction, Rung, RungTaken, Verification};
 use crate::journal::view::ViewAction;
 use crate::journal::{Body, Deed, Draft, Ladder, Progress, Proposal};
 use crate::telemetry;
@@ -43,6 +43,13 @@ impl Session<'_> {
         let report = match (self.inv.declined.is_some(), self.submitted().await?) {
             (false, Some(submitted)) => self.with_model(deterministic, submitted, &analysis).await?,
             _ => deterministic,
+        };
+        let report = match self.inv.class {
+            _ if self.inv.is_storm() => analysis::as_storm(report, &self.inv.events),
+            Some(Class::ServiceFlapping) if self.inv.declined.is_none() => {
+                analysis::as_flapping(report, &self.inv.events)
+            }
+            _ => report,
         };
         if revision == 1
             && let Some(admitted) = self.inv.admitted_at

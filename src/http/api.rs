@@ -2,11 +2,13 @@
 //! is made here is a durable signal.
 
 use super::params::Params;
-use super::{Operator, Problem, Viewer, Web, body};
+use super::{Operator, Problem, Viewer, Web, body, letters};
 use crate::domain::{BlobRef, EventId, InvestigationId, Report, Risk, Severity};
 use crate::engine::transcript::{self, Transcript};
 use crate::journal::{Body, Entry, View};
-use crate::store::{EventFilter, InvestigationFilter, Page, Signal, Store, StoreError, StoredEvent};
+use crate::store::{
+    EventFilter, Fate, InvestigationFilter, LetterFilter, Page, Signal, Store, StoreError, StoredEvent,
+};
 use crate::template::fence::visible;
 use axum::Json;
 use axum::body::Body as HttpBody;
@@ -41,8 +43,23 @@ pub(super) async fn events(
     _: Viewer,
     params: Params,
 ) -> Result<Json<Page<Value>>, Problem> {
-    let params = params.only(&["subject", "source", "severity", "since", "limit", "cursor"])?;
+    let params = params.only(&["subject", "source", "severity", "outcome", "since", "limit", "cursor"])?;
+    let outcome = params.read::<Fate>("outcome", "opened, merged, resolved, ignored or quarantined")?;
+    if outcome == Some(Fate::Quarantined) {
+        // Of what could not be read nobody knows whom it concerns, nor how loud it is.
+        if let Some(name) = ["subject", "severity"].into_iter().find(|name| params.text(name).is_some()) {
+            return Err(Problem::bad_request(format!("What is quarantined has no `{name}`. Leave it out.")));
+        }
+        let filter = LetterFilter {
+            source: params.text("source"),
+            since: params.read("since", "an RFC 3339 time, 2026-01-31T12:00:00Z for instance")?,
+            cursor: params.cursor::<EventId>("the `next_cursor` of a page of events")?,
+            limit: params.limit()?,
+        };
+        return letters::page(&web, &filter).await.map(Json);
+    }
     let filter = EventFilter {
+        outcome,
         subject: params.text("subject"),
         source: params.text("source"),
         severity: params.read::<Severity>("severity", "info, warning, error or critical")?,
@@ -73,8 +90,11 @@ pub(super) async fn event(
 ) -> Result<Json<Value>, Problem> {
     params.only(&[])?;
     let id: EventId = id.parse().map_err(|error| Problem::not_found(format!("There is no such event: {error}.")))?;
-    let row = web.store.event(id).await?;
-    let row = row.ok_or_else(|| Problem::not_found(format!("There is no event {id}. See /api/v1/events.")))?;
+    let Some(row) = web.store.event(id).await? else {
+        let letter = letters::one(&web, id).await?;
+        let none = || Problem::not_found(format!("There is no event {id}. See /api/v1/events."));
+        return letter.map(Json).ok_or_else(none);
+    };
     let view = match row.investigation {
         Some(investigation) => web.store.investigation(investigation).await?,
         None => None,

@@ -7,7 +7,7 @@ use futures::StreamExt;
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Largest body of a webhook.
+/// Largest body of a webhook, unless configured.
 pub(crate) const MAX_BODY: usize = 32 << 20;
 /// What one unit of the gate for bodies stands for.
 pub(crate) const UNIT_BYTES: usize = 64 << 10;
@@ -23,12 +23,16 @@ const DRAIN: usize = 64 << 20;
 ///
 /// # Errors
 /// When there is no room right now, or as [`read`].
-pub(super) async fn read_with_room(gate: &Semaphore, body: Body) -> Result<(Vec<u8>, SemaphorePermit<'_>), Problem> {
+pub(super) async fn read_with_room(
+    gate: &Semaphore,
+    body: Body,
+    max: usize,
+) -> Result<(Vec<u8>, SemaphorePermit<'_>), Problem> {
     let no_room = || {
         Problem::overloaded("Too many bodies are being handled at once; nothing of this one was taken. Send it again.")
     };
     let mut room = gate.try_acquire().map_err(|_| no_room())?;
-    let bytes = read_while(body, MAX_BODY, |size| {
+    let bytes = read_while(body, max, |size| {
         let missing = size.div_ceil(UNIT_BYTES).saturating_sub(room.num_permits());
         if missing > 0 {
             room.merge(gate.try_acquire_many(u32::try_from(missing).unwrap_or(u32::MAX)).map_err(|_| no_room())?);

@@ -48,6 +48,11 @@ impl Granted {
         self
     }
 
+    /// Lets everybody in.
+    pub fn is_everyone(&self) -> bool {
+        self.everyone
+    }
+
     /// Lets nobody in.
     pub fn is_nobody(&self) -> bool {
         !self.everyone && self.sources.is_empty()
@@ -84,8 +89,8 @@ impl Access {
         Ok(granted)
     }
 
-    /// Whether the delivery carries a signature that could let alerts of `source`, a sender of this kind, in
-    /// (any source without one): then its body is worth reading.
+    /// Whether the delivery carries what could be a signature that lets alerts of `source`, a sender of this kind, in
+    /// (any source without one): only then is its body worth reading.
     pub fn may_be_signed(&self, headers: &HeaderMap, source: Option<(&str, &str)>) -> bool {
         let lets_in = |known: &IntakeToken, (source, kind): (&str, &str)| {
             let mut granted = Granted::default();
@@ -94,7 +99,7 @@ impl Access {
         };
         let fits = |known: &&IntakeToken| source.is_none_or(|source| lets_in(known, source));
         let mut signed = self.intake.iter().filter(fits).filter_map(|known| known.signed.as_ref());
-        signed.any(|signed| headers.contains_key(signed.header.as_str()))
+        signed.any(|signed| signed.could_be(headers))
     }
 
     /// Whose alerts the signatures of `body` let in, and whether one that fits was refused for its age.
@@ -221,6 +226,26 @@ mod tests {
             let (granted, stale) = access().signed(&given, body, now());
             assert_eq!((granted.covers("pagerduty", "pagerduty"), stale), (fits, false), "{key}");
             assert!(!granted.covers("alertmanager", "alertmanager"));
+        }
+    }
+
+    #[test]
+    fn a_body_is_not_read_for_a_header_that_holds_no_signature() {
+        let pagerduty = Some(("pagerduty", "pagerduty"));
+        for (given, worth) in [
+            (&[("x-pagerduty-signature", "v1=00")][..], false),
+            (&[("x-pagerduty-signature", "")], false),
+            (&[("x-pagerduty-signature", "yes, yes, yes")], false),
+            (&[("x-signature", &"ab".repeat(32))], false),
+            (&[("x-pagerduty-signature", &"ab".repeat(32))], true),
+        ] {
+            assert_eq!(access().may_be_signed(&headers(given), pagerduty), worth, "{given:?}");
+        }
+        // Whoever signs with a time is not read without one.
+        let signature = "ab".repeat(32);
+        let given = [("x-signature", signature.as_str()), ("x-time", "1")];
+        for (given, worth) in [(&given[..1], false), (&given[..], true)] {
+            assert_eq!(access().may_be_signed(&headers(given), Some(("ci", "generic"))), worth, "{given:?}");
         }
     }
 

@@ -3,7 +3,7 @@
 //! - [`webhook`]: the paths of senders; [`taking`]: bodies come in; answered once everything is on disk
 //! - [`credentials`], [`signature`]: what senders show; [`storm`]: how much each may send in a minute
 //! - [`auth`]: who may; handlers name the privilege in their signature
-//! - [`api`]: what came in and what was done with it
+//! - [`api`]: what came in and what was done with it; [`letters`]: what could not be read
 //! - [`approvals`]: questions to people, and their answers
 //! - [`policies`]: the policies as data; [`schemas`]: what they read
 //! - [`usage`]: what was spent, and what is left
@@ -20,6 +20,7 @@ pub mod auth;
 mod body;
 mod credentials;
 pub mod health;
+mod letters;
 mod params;
 pub mod policies;
 pub mod problem;
@@ -112,8 +113,14 @@ impl fmt::Debug for Web {
 /// How much is handled at once, and whether it is to end.
 #[derive(Debug)]
 pub struct Gates {
+    /// Largest body, in bytes.
+    pub(crate) max_body: usize,
     /// Room for bodies that are being handled, in units of [`body::UNIT_BYTES`].
     pub(crate) bodies: Semaphore,
+    /// Room for those of them whose sender has yet to prove itself, by a signature of the body.
+    pub(crate) unproven: Semaphore,
+    /// What waits for the disk, in units of [`taking`]: whoever finds it full is told so at once.
+    pub(crate) commits: Semaphore,
     /// Requests that wait for reports.
     pub(crate) waits: Semaphore,
     /// Live streams.
@@ -124,8 +131,20 @@ pub struct Gates {
 
 impl Default for Gates {
     fn default() -> Self {
+        Self::for_bodies_of(body::MAX_BODY)
+    }
+}
+
+impl Gates {
+    /// For bodies of at most `max_body` bytes.
+    pub fn for_bodies_of(max_body: usize) -> Self {
+        // The largest finds room for itself, whoever sends it.
+        let largest = max_body.div_ceil(body::UNIT_BYTES);
         Self {
-            bodies: Semaphore::new(body::UNITS),
+            max_body,
+            bodies: Semaphore::new(body::UNITS.max(largest)),
+            unproven: Semaphore::new((body::UNITS / 4).max(largest)),
+            commits: Semaphore::new(taking::WAITING),
             waits: Semaphore::new(64),
             streams: Arc::new(Semaphore::new(256)),
             stopping: watch::Sender::new(false),
@@ -144,6 +163,7 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/api/fleet/events", post(webhook::fleet).put(webhook::fleet).options(webhook::handshake))
         .route("/api/v1/events", get(api::events))
         .route("/api/v1/events/{id}", get(api::event))
+        .route("/api/v1/events/{id}/replay", post(letters::replay))
         .route("/api/v1/investigations", get(api::investigations))
         .route(investigation, get(api::investigation))
         .route(&below("journal"), get(api::journal))

@@ -61,6 +61,11 @@ impl Signed {
             // Without its time nothing is signed as it should be.
             Some(None) => return Told::Wrong,
         };
+        let candidates = Self::candidates(given);
+        if candidates.is_empty() {
+            // Nothing that could fit is worth the work.
+            return Told::Wrong;
+        }
         // HMAC takes a key of any length.
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.expose().as_bytes()) else { return Told::Wrong };
         if let Some(time) = time {
@@ -69,19 +74,31 @@ impl Signed {
         }
         mac.update(body);
         let mut fits = false;
-        for signature in given.split(',').take(MAX_SIGNATURES) {
-            let signature = signature.trim();
-            let signature = signature.split_once('=').map_or(signature, |(_, value)| value);
-            if let Some(bytes) = from_hex(signature) {
-                // Compares in constant time.
-                fits |= mac.clone().verify_slice(&bytes).is_ok();
-            }
+        for bytes in candidates {
+            // Compares in constant time.
+            fits |= mac.clone().verify_slice(&bytes).is_ok();
         }
         match (fits, time) {
             (false, _) => Told::Wrong,
             (true, Some(time)) if !self.is_fresh(time, now) => Told::Stale,
             (true, _) => Told::Fits,
         }
+    }
+
+    /// Whether `headers` hold what could be a signature of some body.
+    pub fn could_be(&self, headers: &HeaderMap) -> bool {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let is_timed = self.timestamp_header.as_deref().is_none_or(|name| text(name).is_some());
+        is_timed && text(&self.header).is_some_and(|given| !Self::candidates(given).is_empty())
+    }
+
+    /// What has the form of a signature.
+    fn candidates(given: &str) -> Vec<Vec<u8>> {
+        let bytes = |signature: &str| {
+            let signature = signature.trim();
+            from_hex(signature.split_once('=').map_or(signature, |(_, value)| value))
+        };
+        given.split(',').take(MAX_SIGNATURES).filter_map(bytes).collect()
     }
 
     fn is_fresh(&self, time: &str, now: Timestamp) -> bool {

@@ -23,7 +23,8 @@ impl Storm {
         Self { per_minute, left: Mutex::default() }
     }
 
-    /// Whether `source` may send now.
+    /// Takes one alert off what `source` may send, if there is one: of callers that come together, no more
+    /// get in than may.
     ///
     /// # Errors
     /// The seconds after which it may.
@@ -31,23 +32,30 @@ impl Storm {
         if self.per_minute == 0 {
             return Ok(());
         }
-        let left = self.spend(source, 0, now);
-        let each_s = MINUTE_S / f64::from(self.per_minute);
-        match left >= 1.0 {
-            true => Ok(()),
+        self.with(source, now, |left| match *left >= 1.0 {
+            true => {
+                *left -= 1.0;
+                Ok(())
+            }
             // Between one second and a minute, by the bounds of what is left.
-            false => Err(((1.0 - left) * each_s).ceil().clamp(1.0, MINUTE_S) as u32),
-        }
+            false => {
+                let each_s = MINUTE_S / f64::from(self.per_minute);
+                Err(((1.0 - *left) * each_s).ceil().clamp(1.0, MINUTE_S) as u32)
+            }
+        })
     }
 
-    /// Notes that `alerts` of `source` were taken. A body is taken whole: it may bring the count below zero.
+    /// Settles what [`Self::may`] let in: `alerts` of `source` were taken. A body is taken whole: it may bring
+    /// the count below zero, to be paid off within a minute; of which nothing was taken costs nothing.
     pub fn took(&self, source: &str, alerts: usize, now: Timestamp) {
-        if self.per_minute > 0 && alerts > 0 {
-            self.spend(source, alerts, now);
+        if self.per_minute > 0 {
+            let full = f64::from(self.per_minute);
+            self.with(source, now, |left| *left = (*left + 1.0 - alerts as f64).clamp(1.0 - full, full));
         }
     }
 
-    fn spend(&self, source: &str, alerts: usize, now: Timestamp) -> f64 {
+    /// What `source` has left at `now`.
+    fn with<T>(&self, source: &str, now: Timestamp, change: impl FnOnce(&mut f64) -> T) -> T {
         let full = f64::from(self.per_minute);
         let mut all = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= MAX_SENDERS && !all.contains_key(source) {
@@ -56,11 +64,9 @@ impl Storm {
         }
         let source = if all.len() >= MAX_SENDERS && !all.contains_key(source) { "" } else { source };
         let (since, left) = all.entry(source.to_owned()).or_insert((now, full));
-        // A large body is paid off within a minute.
-        let refilled = (*left + passed_s(*since, now) * full / MINUTE_S).min(full);
-        *left = (refilled - alerts as f64).max(1.0 - full);
+        *left = (*left + passed_s(*since, now) * full / MINUTE_S).min(full);
         *since = now.max(*since);
-        *left
+        change(left)
     }
 }
 
@@ -96,13 +102,27 @@ mod tests {
     }
 
     #[test]
+    fn of_those_that_come_together_no_more_get_in_than_may() {
+        let now: Timestamp = "2026-11-21T00:00:00Z".parse().unwrap();
+        let storm = Storm::new(10);
+        // None of them is settled before all have asked.
+        let let_in = (0..100).filter(|_| storm.may("grafana", now).is_ok()).count();
+        assert_eq!(let_in, 10);
+        // Repeats, of which nothing is taken, cost nothing.
+        (0..10).for_each(|_| storm.took("grafana", 0, now));
+        assert_eq!((0..100).filter(|_| storm.may("grafana", now).is_ok()).count(), 10);
+    }
+
+    #[test]
     fn made_up_names_share_one_count() {
         let now: Timestamp = "2026-11-21T00:00:00Z".parse().unwrap();
         let storm = Storm::new(10);
         let taken = (0..10_000).filter(|n| {
             let name = format!("sender-{n}");
             let may = storm.may(&name, now).is_ok();
-            storm.took(&name, usize::from(may), now);
+            if may {
+                storm.took(&name, 1, now);
+            }
             may
         });
         assert_eq!(taken.count(), MAX_SENDERS + 10);

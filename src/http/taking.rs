@@ -2,21 +2,30 @@
 
 use super::body;
 use super::credentials::{Granted, refusal};
-use super::{Problem, Web};
-use crate::domain::{Digest, Redactor};
+use super::letters::{self, MAX_LETTER};
+use super::{Problem, Web, auth};
+use crate::domain::{EventId, Redactor};
 use crate::engine::intake::Receipt;
 use crate::sources::clean::{beginning, clean_json};
+use crate::sources::cloudevents::is_binary;
 use crate::sources::{AlertSource, Delivery, Mapping, Normalised, SourceError, form, read_json};
 use crate::store::DeadLetter;
 use crate::telemetry;
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
-use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// So much of a body in which nothing was recognised is kept.
-const MAX_LETTER: usize = 64 << 10;
+/// Whose a body is when nobody knows.
+pub(super) const UNKNOWN: &str = "unknown";
+/// Units of what may wait for the disk at once. A body is one, and its alerts are more: they take their time.
+/// It is about what is written within half a second, so that whoever is let in waits no longer, and whoever
+/// is not can come again.
+pub(super) const WAITING: usize = 512;
+/// Alerts that make up a unit.
+const ALERTS_OF_A_UNIT: usize = 4;
+/// The largest body finds room beside others.
+const MOST_OF_A_BODY: usize = WAITING / 2;
 /// Longest header that a mapping gets to see.
 const MAX_HEADER: usize = 1 << 10;
 
@@ -63,7 +72,12 @@ enum Not {
     /// Nothing could be made of it. What is to be kept of it comes along.
     Understood(SourceError, Option<DeadLetter>),
     /// The credential is another sender's.
-    Granted,
+    Granted {
+        /// A signature fits and is too old.
+        is_stale: bool,
+    },
+    /// Its attributes stand in headers, and only its body is signed.
+    Signed,
     /// Its sender sends too much; seconds to wait.
     Now(String, u32),
 }
@@ -103,36 +117,66 @@ async fn take_in(
              /webhook/generic?source={name}."
         )));
     }
-    let (bytes, _room) = body::read_with_room(&web.gates.bodies, body).await?;
-    let (signed, is_stale) = access.signed(headers, &bytes, web.clock.now());
-    let granted = shown.and(signed);
-    if !whose.is_let_in_by(&granted) {
-        return Err(refusal(is_stale));
+    if web.gates.commits.available_permits() == 0 {
+        // Not worth reading: it could not be written.
+        return Err(too_much());
     }
+    if !is_shown && is_binary(|name| headers.contains_key(name)) {
+        return Err(binary_is_not_signed());
+    }
+    // Whoever has yet to prove itself takes no room away from those who have.
+    let gate = if is_shown { &web.gates.bodies } else { &web.gates.unproven };
+    let (bytes, _room) = body::read_with_room(gate, body, web.gates.max_body).await?;
     let size = bytes.len();
     let mapping = {
-        let (web, headers) = (web.clone(), told(headers));
-        tokio::task::spawn_blocking(move || map(&web, &whose, &granted, &headers, &bytes))
+        let (web, headers) = (web.clone(), headers.clone());
+        tokio::task::spawn_blocking(move || {
+            // A credential that covers the sender needs no signature beside it; one on a path for any sender may
+            // be another's.
+            let (signed, is_stale) = match &whose {
+                Whose::Of(_) if is_shown => Default::default(),
+                Whose::Any { .. } if shown.is_everyone() => Default::default(),
+                _ => access.signed(&headers, &bytes, web.clock.now()),
+            };
+            let is_signed_alone = is_binary(|name| headers.contains_key(name)).then(|| shown.clone());
+            let granted = shown.and(signed);
+            if !whose.is_let_in_by(&granted) {
+                return Err(Not::Granted { is_stale });
+            }
+            let taken = map(&web, &whose, &granted, is_stale, &told(&headers), &bytes)?;
+            let (name, kind) = (taken.sender.name(), taken.sender.kind());
+            // The attributes are of whoever wrote the headers, which nobody signed.
+            match is_signed_alone.is_some_and(|shown| !shown.covers(name, kind)) {
+                true => Err(Not::Signed),
+                false => Ok(taken),
+            }
+        })
     };
     let Taken { sender, normalised } = match mapping.await.map_err(|_| Problem::internal())? {
         Ok(taken) => taken,
-        Err(Not::Granted) => return Err(refusal(is_stale)),
+        Err(Not::Granted { is_stale }) => return Err(refusal(is_stale)),
+        Err(Not::Signed) => return Err(binary_is_not_signed()),
         Err(Not::Now(source, wait_s)) => return Err(too_many(&source, wait_s)),
         Err(Not::Understood(error, letter)) => {
             tracing::warn!(bytes = size, %error, "a body was refused");
             if let Some(letter) = letter {
-                web.store.dead_letter(letter).await?;
+                web.store.keep_letters(vec![letter]).await?;
             }
             return Err(error.into());
         }
     };
     let source = sender.name();
     let (truncated, group) = (normalised.truncated, normalised.group.clone());
-    let receipt = web.intake.accept(source, normalised).await?;
-    let taken = receipt.counters.sum() - receipt.counters.ignored;
+    let units = (1 + normalised.items.len() / ALERTS_OF_A_UNIT).min(MOST_OF_A_BODY);
+    let accepted = match web.gates.commits.try_acquire_many(u32::try_from(units).unwrap_or(u32::MAX)) {
+        Ok(_waiting) => web.intake.accept(source, normalised).await.map_err(Problem::from),
+        Err(_) => Err(too_much()),
+    };
+    let taken = accepted.as_ref().map_or(0, |receipt| receipt.counters.sum() - receipt.counters.ignored);
     if is_capped(sender.as_ref()) {
         web.storm.took(source, taken, web.clock.now());
     }
+    let receipt = accepted?;
     if truncated > 0 {
         tracing::warn!(source, left_out = truncated, "the sender left alerts out");
         if let (Some(rest), Some(group)) = (&web.rest, group) {
@@ -155,6 +199,18 @@ async fn take_in(
 /// Alertmanager would not understand the answer, and would send the same again at every interval.
 fn is_capped(sender: &dyn AlertSource) -> bool {
     sender.kind() != "alertmanager"
+}
+
+fn too_much() -> Problem {
+    Problem::overloaded(
+        "More alerts come than can be written right now; nothing of this body was taken. Send it again.",
+    )
+}
+
+fn binary_is_not_signed() -> Problem {
+    let detail = "A signature is of the body alone, and the attributes of a binary CloudEvent stand in headers that \
+                  anybody on the way may write. Send it in its structured form, or show a credential. Nothing was stored.";
+    Problem::unauthorized(auth::CHALLENGE, detail)
 }
 
 fn too_many(source: &str, wait_s: u32) -> Problem {
@@ -183,6 +239,7 @@ fn map(
     web: &Web,
     whose: &Whose,
     granted: &Granted,
+    is_stale: bool,
     headers: &BTreeMap<String, String>,
     bytes: &[u8],
 ) -> Result<Taken, Not> {
@@ -190,21 +247,23 @@ fn map(
     let at = web.clock.now();
     let name = match whose {
         Whose::Of(sender) => sender.name().to_owned(),
-        Whose::Any { .. } | Whose::Unknown(_) => "unknown".to_owned(),
+        Whose::Any { .. } | Whose::Unknown(_) => UNKNOWN.to_owned(),
+    };
+    let letter = |source: String, error: &SourceError, body: String| {
+        let id = EventId::new(web.entropy.uuid(at));
+        letters::of_body(id, source, error.to_string(), bytes, &body, at)
     };
     let json = form::unwrap(headers.get("content-type").map(String::as_str), bytes);
-    let value = read_json(&json).map_err(|error| {
-        let letter = letter(name, &error, bytes, as_text(bytes, &redactor), at);
-        Not::Understood(error, Some(letter))
-    })?;
+    let value = read_json(&json)
+        .map_err(|error| Not::Understood(error.clone(), Some(letter(name, &error, as_text(bytes, &redactor)))))?;
     let delivery = Delivery { body: &value, raw: bytes, headers };
     let sender = match whose {
         Whose::Of(sender) => sender.clone(),
         Whose::Any { hint } => web.senders.detect(&delivery, hint.as_deref()),
-        Whose::Unknown(_) => return Err(Not::Granted),
+        Whose::Unknown(_) => return Err(Not::Granted { is_stale }),
     };
     if !granted.covers(sender.name(), sender.kind()) {
-        return Err(Not::Granted);
+        return Err(Not::Granted { is_stale });
     }
     if is_capped(sender.as_ref()) {
         web.storm.may(sender.name(), at).map_err(|wait_s| Not::Now(sender.name().to_owned(), wait_s))?;
@@ -218,20 +277,8 @@ fn map(
                 true => clean_json(&value, &redactor).to_string(),
                 false => as_text(bytes, &redactor),
             };
-            let letter = letter(sender.name().to_owned(), &error, bytes, body, at);
-            Err(Not::Understood(error, Some(letter)))
+            Err(Not::Understood(error.clone(), Some(letter(sender.name().to_owned(), &error, body))))
         }
-    }
-}
-
-fn letter(source: String, error: &SourceError, bytes: &[u8], body: String, at: Timestamp) -> DeadLetter {
-    DeadLetter {
-        digest: Digest::of(bytes),
-        source,
-        reason: error.to_string(),
-        body: beginning(&body, MAX_LETTER).to_owned(),
-        received_at: at,
-        times: 1,
     }
 }
 

@@ -31,6 +31,9 @@ pub enum Body {
     AlertsMerged {
         /// The alerts.
         events: Vec<SreEvent>,
+        /// They come and go, so they open no investigation of their own.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        flapping: bool,
     },
     /// An alert is over.
     AlertResolved {
@@ -487,4 +490,6 @@ pub enum Body {
     PayloadsDeleted(Deleted),
     /// One alert of a body could not be mapped; it is kept with its reason.
     Quarantined(Quarantined),
+    /// A person had what could not be read read again.
+    Replayed(super::system::Replayed),
 }

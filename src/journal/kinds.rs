@@ -85,6 +85,7 @@ impl Body {
             Self::Abandoned { .. } => "Abandoned",
             Self::PayloadsDeleted(_) => "PayloadsDeleted",
             Self::Quarantined(_) => "Quarantined",
+            Self::Replayed(_) => "Replayed",
         }
     }
 
@@ -92,7 +93,7 @@ impl Body {
     pub fn payloads(&self) -> Vec<&BlobRef> {
         match self {
             Self::EventReceived { event, .. } => vec![&event.raw],
-            Self::AlertsMerged { events } => events.iter().map(|e| &e.raw).collect(),
+            Self::AlertsMerged { events, .. } => events.iter().map(|e| &e.raw).collect(),
             Self::RiskAssessed { input, .. } | Self::ActionRuled { input, .. } => vec![input],
             Self::Surveyed { analysis, .. } => vec![analysis],
             Self::ModelAsked { request, .. } | Self::SummaryAsked { request, .. } => vec![request],

@@ -13,7 +13,8 @@
 //! - [`spending`]: the fold's money
 //! - [`outbox`]: the fold's notices
 //! - [`summary`]: the fold's summaries
-//! - [`step`]: [`next`], what comes next; [`changing`]: what comes next of changes
+//! - [`step`]: [`next`], what comes next; [`changing`]: what comes next of changes; [`reopening`]: why it goes
+//!   on behind a report
 //! - [`view`]: the investigation as the API shows it; [`asked`]: its questions
 //! - [`semantics`]: what must hold in any chain that we wrote; [`lawful`]: of changes
 
@@ -33,6 +34,7 @@ pub mod outbox;
 pub mod outcome;
 pub mod parts;
 pub mod proposal;
+mod reopening;
 pub mod semantics;
 pub mod spending;
 pub mod state;
@@ -57,12 +59,13 @@ pub use outbox::{Debt, Outbox};
 pub use outcome::{Outcome, Phase};
 pub use parts::{LastReport, Survey, Turn};
 pub use proposal::{Call, Proposal, Rejected};
+pub use reopening::{FLAP_REST, STORM_ALERT, STORM_KEY, STORM_REST, STORM_ROUTE, STORM_SUBJECT};
 pub use spending::{Ladder, reserved_of};
 pub use state::{Investigation, Misfit};
 pub use step::{Step, next};
 pub use summary::{MAX_SUMMARIES, Summary, SummaryOf, SummaryReply};
 pub use system::{
-    Abandoned, Deleted, KeyRotated, PolicyActivated, PolicyRejected, Quarantined, ShadowDiffered, Started,
+    Abandoned, Deleted, KeyRotated, PolicyActivated, PolicyRejected, Quarantined, Replayed, ShadowDiffered, Started,
 };
 pub use view::View;
 

@@ -40,6 +40,8 @@ pub struct LastReport {
     pub risk: Option<Risk>,
     /// How many alerts it takes into account.
     pub events: usize,
+    /// Whether it tells of alerts that come and go.
+    pub flapping: bool,
 }
 
 /// The survey of one revision.

@@ -12,7 +12,7 @@ use super::proposal::{Call, Proposal, Rejected};
 use super::spending::{Ladder, reserved_of};
 use super::summary::{Summary, SummaryReply};
 use super::{Actor, Entry, Head};
-use crate::domain::{AlertStatus, Class, Digest, Reason, Reservation, Risk, Spent, SreEvent, Taint, classify};
+use crate::domain::{AlertStatus, Class, Digest, Reason, Reservation, Risk, Spent, SreEvent, Taint};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,6 +39,8 @@ pub struct Investigation {
     pub events: Vec<SreEvent>,
     /// What kind of incident it is, as far as its alerts say.
     pub class: Option<Class>,
+    /// One of its alerts comes and goes, by what was known when it arrived.
+    pub flapping: bool,
     /// Whatever shares it belongs here.
     pub correlation_key: String,
     /// Names effects.
@@ -127,6 +129,7 @@ impl Investigation {
             head: Head::genesis(chain),
             events: vec![],
             class: None,
+            flapping: false,
             correlation_key: String::new(),
             incident_key: None,
             route: String::new(),
@@ -234,15 +237,15 @@ impl Investigation {
                     return Err("the chain has an opening alert already".into());
                 }
                 self.events.push(event.as_ref().clone());
-                self.class = classify(&self.events);
                 self.correlation_key.clone_from(correlation_key);
+                self.classify(false);
                 self.incident_key = Some(incident_key.clone());
                 self.route.clone_from(route);
                 self.admitted_at = Some(entry.at);
             }
-            Body::AlertsMerged { events } => {
+            Body::AlertsMerged { events, flapping } => {
                 self.events.extend(events.iter().cloned());
-                self.class = classify(&self.events);
+                self.classify(*flapping);
             }
             Body::AlertResolved { event, ends_at, .. } => {
                 let found = self.events.iter_mut().find(|e| e.id == *event);
@@ -411,6 +414,7 @@ impl Investigation {
                     risk: self.risk,
                     // What joined behind the survey was not looked at.
                     events: if self.survey.analysis.is_some() { self.survey.events } else { self.events.len() },
+                    flapping: self.class == Some(Class::ServiceFlapping),
                 });
                 self.reopened = false;
                 self.told = self.news;
@@ -447,7 +451,8 @@ impl Investigation {
             | Body::Stopped {}
             | Body::PayloadsDeleted(_)
             | Body::Abandoned(_)
-            | Body::Quarantined(_) => {
+            | Body::Quarantined(_)
+            | Body::Replayed(_) => {
                 return Err("it belongs to the system chain".into());
             }
         }

@@ -7,8 +7,9 @@ use super::frozen::Frozen;
 use super::outcome::{Outcome, Phase};
 use super::parts::Turn;
 use super::proposal::{Call, Proposal};
+use super::reopening::again;
 use super::state::Investigation;
-use crate::domain::{ActionId, AlertStatus, ApprovalId, Budget, Risk, Rung};
+use crate::domain::{ActionId, ApprovalId, Budget, Risk, Rung};
 use jiff::Timestamp;
 
 /// Attempts at one turn that may fail before the work goes on without the model.
@@ -89,7 +90,11 @@ pub fn next(investigation: &Investigation, now: Timestamp) -> Step {
         return Step::Assess(Phase::Signal);
     }
     if inv.outcome.is_some() {
-        return reason_to_reopen(inv).map_or(Step::Done, Step::Reopen);
+        return match again(inv) {
+            None => Step::Done,
+            Some(again) if again.is_due(now) => Step::Reopen(again.reason),
+            Some(again) => again.from.map_or(Step::Done, Step::Wait),
+        };
     }
     if let Some(step) = changing::in_doubt(inv, now).or_else(|| changing::to_drop(inv)) {
         return step;
@@ -156,7 +161,11 @@ fn deliver(inv: &Investigation, now: Timestamp) -> Option<Step> {
     }
     let until = inv.outbox.next_at().into_iter().chain(changing::next_at(inv)).min()?;
     // What a later alert asks for waits neither for a sink that is down nor for an answer.
-    Some(reason_to_reopen(inv).map_or(Step::Wait(until), Step::Reopen))
+    Some(match again(inv) {
+        None => Step::Wait(until),
+        Some(again) if again.is_due(now) => Step::Reopen(again.reason),
+        Some(again) => Step::Wait(again.from.map_or(until, |from| from.min(until))),
+    })
 }
 
 /// The model's next step; `None` when it has come to an end, well or not.
@@ -274,27 +283,4 @@ fn brought_something(inv: &Investigation, turn: u32) -> bool {
 
 fn calls<'a>(states: impl Iterator<Item = &'a CallState>) -> Vec<Call> {
     states.map(|state| state.call.clone()).collect()
-}
-
-/// Why a closed investigation goes on: a later alert raised the risk, or names something that the
-/// report does not know.
-fn reason_to_reopen(inv: &Investigation) -> Option<String> {
-    if inv.declined.is_some() {
-        return None;
-    }
-    if inv.cancelled.is_some() {
-        let critical = inv.risk == Some(Risk::Critical);
-        return critical.then(|| "a later alert raised the risk to CRITICAL".to_owned());
-    }
-    let report = inv.report.as_ref()?;
-    if inv.risk > report.risk {
-        let level = inv.risk.map_or("unknown", Risk::as_str);
-        return Some(format!("a later alert raised the risk to {level}"));
-    }
-    let (known, later) = inv.events.split_at(report.events.min(inv.events.len()));
-    let new = later
-        .iter()
-        .find(|e| e.status == AlertStatus::Firing && known.iter().all(|k| k.resource != e.resource))
-        .filter(|e| !e.resource.id.is_empty())?;
-    Some(format!("{} names {}, which the report does not know", new.name, new.resource.id))
 }

@@ -2,9 +2,10 @@
 
 use super::governing::{Governing, Promotion};
 use super::kinds::Retained;
-use crate::domain::{BlobRef, DecisionId, Digest, InvestigationId, PolicyRef};
+use crate::domain::{BlobRef, DecisionId, Digest, EventId, InvestigationId, PolicyRef};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// With what a process began to work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,4 +150,19 @@ pub struct Quarantined {
     pub reason: String,
     /// The alert, redacted.
     pub payload: BlobRef,
+}
+
+/// What could not be read was read again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replayed {
+    /// Under which id it was kept.
+    pub letter: EventId,
+    /// The sender.
+    pub source: String,
+    /// Who asked for it.
+    pub by: String,
+    /// Alerts that it gave, by what became of them.
+    pub outcomes: BTreeMap<String, usize>,
+    /// The alerts, the first hundred.
+    pub events: Vec<EventId>,
 }

@@ -12,6 +12,7 @@ mod deeds;
 mod delivery;
 mod doubt;
 mod loops;
+mod reopening;
 mod spending;
 
 const CHAIN: &str = "inv_00000000-0000-7000-8000-000000000001";
@@ -127,7 +128,7 @@ impl Life {
             // Something may arrive at any time.
             if self.roll(40) == 0 && self.state.events.len() < 6 {
                 let n = self.state.events.len() as u64 + 1;
-                self.write(Body::AlertsMerged { events: vec![event(n)] });
+                self.write(Body::AlertsMerged { events: vec![event(n)], flapping: false });
             }
             if self.roll(9) == 0 {
                 self.somebody_answers();
@@ -374,11 +375,11 @@ fn a_later_alert_on_something_new_reopens_and_on_the_same_does_not() {
     life.live();
     assert!(life.state.outcome.is_some());
     let revision = life.state.report.as_ref().unwrap().revision;
-    life.write(Body::AlertsMerged { events: vec![event(1)] });
+    life.write(Body::AlertsMerged { events: vec![event(1)], flapping: false });
     life.second += 1;
     life.perform(life.step());
     assert_eq!(life.step(), Step::Done, "the same thing again");
-    life.write(Body::AlertsMerged { events: vec![event(99)] });
+    life.write(Body::AlertsMerged { events: vec![event(99)], flapping: false });
     life.live();
     assert!(life.state.report.as_ref().unwrap().revision > revision);
     assert!(life.state.outcome.is_some());
@@ -431,7 +432,7 @@ fn what_policy_calls_critical_is_told_even_behind_a_cancel() {
     life.write(Body::Cancelled { reason: "not now".into() });
     life.perform(life.step());
     assert_eq!(life.state.outcome, Some(Outcome::Cancelled));
-    life.write(Body::AlertsMerged { events: vec![event(7)] });
+    life.write(Body::AlertsMerged { events: vec![event(7)], flapping: false });
     assert_eq!(life.step(), Step::Assess(Phase::Signal));
     life.write(Body::RiskAssessed { phase: Phase::Signal, decision: decision(Risk::Critical), input: blob(1) });
     while life.step() != Step::Done {
@@ -447,7 +448,7 @@ fn what_joins_behind_the_survey_is_looked_at_in_a_further_revision() {
     while !matches!(life.step(), Step::Report) {
         life.perform(life.step());
     }
-    life.write(Body::AlertsMerged { events: vec![event(42)] });
+    life.write(Body::AlertsMerged { events: vec![event(42)], flapping: false });
     while life.step() != Step::Done {
         life.second += 1;
         let step = life.step();

@@ -7,7 +7,7 @@ use super::fields::{Read, item, object, string};
 use super::{AlertSource, Delivery, Group, MAX_ALERTS, Mapping, Normalised, SourceError, kind_of};
 use crate::domain::AlertStatus;
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 const NAME: &str = "alertmanager";
 
@@ -22,6 +22,10 @@ impl AlertSource for Alertmanager {
 
     fn recognises(&self, delivery: &Delivery<'_>) -> bool {
         delivery.body.get("alerts").is_some_and(Value::is_array)
+    }
+
+    fn around(&self, alert: Value) -> Value {
+        json!({"alerts": [alert]})
     }
 
     fn normalise(&self, delivery: &Delivery<'_>, mapping: &Mapping<'_>) -> Result<Normalised, SourceError> {

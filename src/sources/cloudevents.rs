@@ -54,10 +54,16 @@ impl AlertSource for CloudEvents {
     }
 }
 
+/// Whether the attributes of an event stand in the headers of its request.
+pub(crate) fn is_binary(header: impl FnOnce(&str) -> bool) -> bool {
+    header("ce-specversion")
+}
+
 /// The event whose attributes are headers and whose data is the body.
 fn from_headers(delivery: &Delivery<'_>) -> Value {
     let attributes = delivery.headers.iter().filter_map(|(name, value)| {
-        let name = name.strip_prefix("ce-")?;
+        // The data is the body, and nothing that a header says.
+        let name = name.strip_prefix("ce-").filter(|name| !matches!(*name, "data" | "data_base64"))?;
         Some((name.to_owned(), Value::from(percent_decoded(value))))
     });
     let mut event: Map<String, Value> = attributes.collect();
@@ -136,4 +142,25 @@ fn read(event: &Value) -> Result<Draft, String> {
     draft.label("ce_subject", subject);
     draft.annotation("summary", Some(&format!("{kind} of {}", subject.unwrap_or(source))));
     Ok(draft)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn no_header_stands_for_the_data_that_a_body_brings() {
+        let pairs = [
+            ("ce-specversion", "1.0"),
+            ("ce-id", "1"),
+            ("ce-data", "{\"service\":\"forged\"}"),
+            ("ce-data_base64", "eyJzZXJ2aWNlIjoiZm9yZ2VkIn0="),
+        ];
+        let headers: BTreeMap<String, String> = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let body = json!({"service": "shop"});
+        let event = from_headers(&Delivery { body: &body, raw: b"", headers: &headers });
+        assert_eq!(event, json!({"specversion": "1.0", "id": "1", "data": {"service": "shop"}}));
+        assert_eq!(with_data(&event)["data"], body);
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::alertmanager::envelope;
 use super::{AlertSource, Delivery, Mapping, Normalised, SourceError};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const NAME: &str = "grafana";
 
@@ -20,6 +20,10 @@ impl AlertSource for Grafana {
         // Alertmanager knows neither organisations nor a state beside the status.
         let own = body.get("orgId").is_some() || body.get("state").is_some() && body.get("title").is_some();
         own && body.get("alerts").is_some_and(Value::is_array)
+    }
+
+    fn around(&self, alert: Value) -> Value {
+        json!({"orgId": alert.get("orgId").cloned(), "alerts": [alert]})
     }
 
     fn normalise(&self, delivery: &Delivery<'_>, mapping: &Mapping<'_>) -> Result<Normalised, SourceError> {

@@ -104,6 +104,13 @@ impl AlertSource for JsonMapping {
         false
     }
 
+    fn around(&self, alert: Value) -> Value {
+        let Some(pointer) = &self.alerts else { return alert };
+        let key = |token: &str| token.replace("~1", "/").replace("~0", "~");
+        let nest = |inner, token: &str| Value::Object([(key(token), inner)].into_iter().collect());
+        pointer.rsplit('/').take(pointer.matches('/').count()).fold(Value::Array(vec![alert]), nest)
+    }
+
     fn normalise(&self, delivery: &Delivery<'_>, mapping: &Mapping<'_>) -> Result<Normalised, SourceError> {
         let expected = "the mapping of this source in `intake.sources` finds its alerts";
         let not_recognised = |found| SourceError::NotRecognised { expected, found };

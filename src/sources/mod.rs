@@ -229,6 +229,11 @@ pub trait AlertSource: Send + Sync + std::fmt::Debug {
         Err(SourceError::NotRecognised { expected, found })
     }
 
+    /// The body that would hold `alert` alone, as one of this sender's stands in it.
+    fn around(&self, alert: Value) -> Value {
+        alert
+    }
+
     /// Maps the delivery.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! What lists are asked with, and what they answer.
 
+use super::Fate;
 use crate::domain::{ApprovalState, InvestigationId, Severity};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,8 @@ pub struct EventFilter {
     pub source: Option<String>,
     /// Severity.
     pub severity: Option<Severity>,
+    /// What became of it.
+    pub outcome: Option<Fate>,
     /// Received at or after.
     pub since: Option<Timestamp>,
     /// Rows older than the one that this cursor names.

@@ -10,19 +10,23 @@
 
 pub(crate) mod deeds;
 mod lease;
+mod letters;
 mod list;
 mod log;
 pub(crate) mod past;
 mod signal;
 pub mod sqlite;
+mod storm;
 mod usage;
 
 pub use deeds::{BegunDeed, DeedCounts};
 pub use lease::{LONGEST_PARK, Lease, RoutePlaces};
+pub use letters::{DeadLetter, LetterFilter, LetterKind};
 pub use list::{ApprovalFilter, EventFilter, InvestigationFilter, Page};
 pub use log::{Due, KeptCheckpoint, Log, Logged};
 pub use past::{Fared, Past};
 pub use signal::{Signal, Waiting};
+pub use storm::StormCap;
 pub use usage::{Figures, OpenRequest, Usage, UsageFilter, UsageRow, day_of};
 
 use crate::domain::{
@@ -153,6 +157,15 @@ impl Fate {
     }
 }
 
+impl std::str::FromStr for Fate {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        let all = [Self::Opened, Self::Merged, Self::Resolved, Self::Ignored, Self::Quarantined];
+        all.into_iter().find(|fate| fate.as_str() == word).ok_or_else(|| format!("`{word}` is no outcome"))
+    }
+}
+
 /// What became of one [`Arrival`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admitted {
@@ -184,11 +197,17 @@ pub struct Append {
 /// The chains.
 #[async_trait]
 pub trait Journal: Send + Sync {
-    /// Takes all alerts of one body, or none. Answers in the same order, once they are on disk.
+    /// Takes all alerts of one body, or none: what would open more investigations than `cap` allows joins the
+    /// one of the storm. Answers in the same order, once they are on disk.
     ///
     /// # Errors
     /// When the store cannot commit; then nothing was taken.
-    async fn admit(&self, arrivals: Vec<Arrival>, now: Timestamp) -> Result<Vec<Admitted>, StoreError>;
+    async fn admit(
+        &self,
+        arrivals: Vec<Arrival>,
+        cap: Option<StormCap>,
+        now: Timestamp,
+    ) -> Result<Vec<Admitted>, StoreError>;
 
     /// Takes the next investigation that has work: never begun, with signals, or whose lease or time
     /// of waiting ran out. What was begun comes first, then the most dangerous, by its risk, before that
@@ -322,23 +341,6 @@ pub struct StoredEvent {
     pub deliveries: u64,
 }
 
-/// A body in which nothing was recognised.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeadLetter {
-    /// Digest of the original bytes: kept once.
-    pub digest: Digest,
-    /// The path that it came by.
-    pub source: String,
-    /// Why it was refused.
-    pub reason: String,
-    /// The redacted body, ≤ 64 KiB.
-    pub body: String,
-    /// When it came first.
-    pub received_at: Timestamp,
-    /// How often it came.
-    pub times: u64,
-}
-
 /// Alerts.
 #[async_trait]
 pub trait Events: Send + Sync {
@@ -354,11 +356,29 @@ pub trait Events: Send + Sync {
     /// When the store does not answer.
     async fn events(&self, filter: &EventFilter) -> Result<Page<StoredEvent>, StoreError>;
 
-    /// Keeps a body in which nothing was recognised.
+    /// Keeps what could not be read, each once. Answers under which ids, in the same order.
     ///
     /// # Errors
     /// When the store cannot commit.
-    async fn dead_letter(&self, letter: DeadLetter) -> Result<(), StoreError>;
+    async fn keep_letters(&self, letters: Vec<DeadLetter>) -> Result<Vec<EventId>, StoreError>;
+
+    /// One of those.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn letter(&self, id: EventId) -> Result<Option<DeadLetter>, StoreError>;
+
+    /// A page of those.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn letters(&self, filter: &LetterFilter) -> Result<Page<DeadLetter>, StoreError>;
+
+    /// Notes what became of one when it was read again.
+    ///
+    /// # Errors
+    /// When the store cannot commit.
+    async fn letter_replayed(&self, id: EventId, became: serde_json::Value) -> Result<(), StoreError>;
 }
 
 /// How much there is, for metrics and health.

@@ -13,6 +13,9 @@ pub enum Signal {
     Merged {
         /// Their ids.
         events: Vec<EventId>,
+        /// They come and go, so they open no investigation of their own.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        flapping: bool,
     },
     /// An alert is over.
     Resolved {

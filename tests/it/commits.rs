@@ -144,7 +144,7 @@ async fn nothing_lost_and_nothing_twice(case: Case, site: &Site, after: &[Entry]
     let joined: Vec<_> = after
         .iter()
         .filter_map(|entry| match &entry.body {
-            Body::AlertsMerged { events } => Some(events.iter().map(|e| e.fingerprint.as_str())),
+            Body::AlertsMerged { events, .. } => Some(events.iter().map(|e| e.fingerprint.as_str())),
             _ => None,
         })
         .flatten()

@@ -16,6 +16,7 @@
 //! - [`doctor`]: what is missing, how good a model is, and what it was told
 //! - [`jira`]: what is written into Jira is there once, whatever goes wrong on the way
 //! - [`silences`]: an alert is silenced once, and no longer than was agreed
+//! - [`storm`]: every alert of a storm is accounted for, and few investigations are opened
 //! - [`trail`]: the audit trail for strangers, and the keys that sign it
 //! - [`replayed`]: a recorded investigation without a network
 //! - [`routes`]: which way an alert goes, how many at once and over all
@@ -73,6 +74,7 @@ mod scenarios;
 mod secrets;
 mod senders;
 mod silences;
+mod storm;
 mod summaries;
 mod support;
 mod trail;

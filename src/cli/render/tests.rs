@@ -238,7 +238,7 @@ fn hostile_text_does_not_reach_the_terminal() {
                     decision: decision(Risk::Low, vec![reason(evil, evil, evil, Some(evil))]),
                 },
             ),
-            (0, Body::AlertsMerged { events: vec![hostile] }),
+            (0, Body::AlertsMerged { events: vec![hostile], flapping: false }),
             (0, Body::SurveyPlanned { round: 1, calls: vec![call("s1", evil)] }),
             (0, seen("s1", evil, evil)),
             (

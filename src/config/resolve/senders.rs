@@ -8,8 +8,10 @@ use crate::domain::Secret;
 use crate::engine::Coalesce;
 use crate::http::Signed;
 use crate::sources::{JsonMapping, Senders, mapped::Pointers};
+use crate::store::StormCap;
 use jiff::SignedDuration;
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Longest window in which a signed request may be repeated.
@@ -18,6 +20,10 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// Largest `intake.storm.per_source_per_minute`.
 const MOST: u32 = 1_000_000;
+/// Largest `intake.storm.max_open`.
+const MOST_OPEN: u32 = 10_000;
+/// What `intake.storm.window` may be.
+const WINDOW: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(3600);
 /// Most keys of one mapping.
 const LABELS: usize = 64;
 
@@ -37,11 +43,12 @@ impl Resolver<'_> {
             let key = at!["intake", "storm", "per_source_per_minute"];
             self.problem(key, "is more than 1000000", "120 is usual; 0 sets no cap");
         }
+        let storm = self.storm_cap();
         let mut names = BTreeSet::new();
         let sources = intake.sources.clone();
         sources.iter().enumerate().for_each(|(n, source)| self.source(n, source, &mut names));
         let coalesce = self.coalesce();
-        Intake { tokens, allow_anonymous: intake.allow_anonymous, storm_per_minute, coalesce, sources }
+        Intake { tokens, allow_anonymous: intake.allow_anonymous, storm_per_minute, storm, coalesce, sources }
     }
 
     fn coalesce(&mut self) -> Coalesce {
@@ -56,6 +63,19 @@ impl Resolver<'_> {
         }
         let signed = |duration: Duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::ZERO);
         Coalesce { wait: signed(wait), at_most: signed(at_most) }
+    }
+
+    fn storm_cap(&mut self) -> Option<StormCap> {
+        let (max_open, window) = (self.loaded.file.intake.storm.max_open, self.loaded.file.intake.storm.window.0);
+        if max_open == 1 || max_open > MOST_OPEN {
+            let help = "50 is usual; 0 sets no cap; with 1 nothing would be investigated by itself";
+            self.problem(at!["intake", "storm", "max_open"], format!("is not 0 or between 2 and {MOST_OPEN}"), help);
+        }
+        if !WINDOW.contains(&window) {
+            self.problem(at!["intake", "storm", "window"], "is not between 1m and 1h", "10m is usual");
+        }
+        let window = SignedDuration::try_from(window).unwrap_or(SignedDuration::from_mins(10));
+        (max_open > 0).then_some(StormCap { max_open, window })
     }
 
     fn intake_token(&mut self, n: usize, token: &file::IntakeToken) -> Option<IntakeToken> {

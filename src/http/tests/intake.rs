@@ -266,3 +266,80 @@ async fn a_page_elsewhere_cannot_send_alerts_through_a_browser() {
     }
     assert_eq!(stage.web.store.counts().await.unwrap().events, 0);
 }
+
+#[tokio::test]
+async fn who_finds_no_room_before_the_disk_is_told_at_once() {
+    let stage = Stage::open().await;
+    let few = json!({"alerts": [alert("A", 1)]});
+    let many = json!({"alerts": (0..400).map(|n| alert("B", n)).collect::<Vec<_>>()});
+    let all = stage.web.gates.commits.available_permits();
+    let mut held = stage.web.gates.commits.try_acquire_many(u32::try_from(all - 50).unwrap()).unwrap();
+    // There is room for a small body, and none for a large one.
+    let answer = stage.deliver(&many).await;
+    assert_eq!(answer.header("retry-after"), "5");
+    assert!(answer.problem(503, "overloaded").contains("nothing of this body was taken"));
+    assert_eq!(stage.deliver(&few).await.json()["accepted"], json!(1));
+    held.merge(stage.web.gates.commits.try_acquire_many(50).unwrap());
+    stage.deliver(&few).await.problem(503, "overloaded");
+    drop(held);
+    assert_eq!(sum(&stage.deliver(&many).await.json()), 400);
+    assert_eq!(stage.web.store.counts().await.unwrap().events, 401);
+    assert_eq!(stage.web.gates.commits.available_permits(), all, "what was answered waits no more");
+}
+
+#[tokio::test]
+async fn a11_what_is_quarantined_is_listed_shown_and_read_again_once() {
+    let stage = Stage::open().await;
+    let mut late = alert("Late", 2);
+    late["startsAt"] = json!("yesterday");
+    let answer = stage.deliver(&json!({"alerts": [alert("A", 1), late]})).await.json();
+    let id = answer["events"][1]["event_id"].as_str().unwrap().to_owned();
+    stage.post("/webhook/alertmanager", r#"{"alert":"s3cr3t-value"}"#).await.problem(400, "not-recognised");
+    stage.post("/webhook/alertmanager", r#"{"alert":"s3cr3t-value"}"#).await.problem(400, "not-recognised");
+    let page = stage.get("/api/v1/events?outcome=quarantined").await.json();
+    let items = page["items"].as_array().unwrap();
+    let told = |n: usize| (items[n]["kind"].clone(), items[n]["deliveries"].clone(), items[n]["outcome"].clone());
+    assert_eq!(
+        (told(0), told(1)),
+        ((json!("body"), json!(2), json!("quarantined")), (json!("alert"), json!(1), json!("quarantined")))
+    );
+    assert!(items[1]["reason"].as_str().unwrap().contains("startsAt") && items[1]["id"] == json!(id));
+    assert!(!page.to_string().contains("s3cr3t"));
+    assert_eq!(stage.get("/api/v1/events?outcome=opened").await.json()["items"].as_array().unwrap().len(), 1);
+    stage.get("/api/v1/events?outcome=lost").await.problem(400, "bad-request");
+    stage.get("/api/v1/events?outcome=quarantined&subject=x").await.problem(400, "bad-request");
+    let shown = stage.get(&format!("/api/v1/events/{id}")).await.json();
+    assert_eq!((&shown["raw"]["startsAt"], &shown["outcome"]), (&json!("yesterday"), &json!("quarantined")));
+    // The mapping is as it was, so it is still not understood; and what was taken in is not replayed.
+    let path = |id: &str| format!("/api/v1/events/{id}/replay");
+    let detail = stage.post(&path(&id), "").await.problem(409, "not-replayed");
+    assert!(detail.contains("still not understood"), "{detail}");
+    let taken = answer["events"][0]["event_id"].as_str().unwrap();
+    stage.post(&path(taken), "").await.problem(409, "not-replayed");
+    stage.post(&path("evt_00000000-0000-0000-0000-00000000ffff"), "").await.problem(404, "not-found");
+    // What a mended mapping understands is taken in, once, and the journal says for whom.
+    let letter = stage.web.store.letter(id.parse().unwrap()).await.unwrap().unwrap();
+    let mut mended = letter.clone();
+    mended.id = "evt_00000000-0000-0000-0000-00000000aaaa".parse().unwrap();
+    mended.digest = crate::domain::Digest::of("mended");
+    mended.body = letter.body.replace("yesterday", "2026-11-20T23:30:30Z");
+    stage.web.store.keep_letters(vec![mended.clone()]).await.unwrap();
+    let first = stage.post(&path(&mended.id.to_string()), "").await.json();
+    assert_eq!((&first["replayed_before"], &first["became"]["accepted"]), (&json!(false), &json!(1)));
+    let again = stage.post(&path(&mended.id.to_string()), "").await.json();
+    assert_eq!((&again["replayed_before"], &again["became"]), (&json!(true), &first["became"]));
+    assert_eq!(stage.web.store.counts().await.unwrap().events, 2);
+    let system = stage.web.store.entries("system", 0, 100).await.unwrap();
+    let replayed: Vec<_> = system
+        .iter()
+        .filter_map(|entry| match &entry.body {
+            crate::journal::Body::Replayed(replayed) => Some((entry.actor.clone(), replayed.clone())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(replayed.len(), 1);
+    assert_eq!(
+        (replayed[0].1.by.as_str(), replayed[0].1.outcomes["opened"], replayed[0].1.letter),
+        ("local", 1, mended.id)
+    );
+}

@@ -369,3 +369,39 @@ async fn any_body_is_refused_with_a_text_or_kept() {
     }
     assert!(taken > 20 && refused > 20, "{taken} taken, {refused} refused");
 }
+
+/// Attributes of a binary CloudEvent stand in headers, and a signature is of the body alone.
+#[tokio::test]
+async fn what_only_a_signature_lets_in_is_taken_by_its_body_alone() {
+    let token = |source: &str, token: &str, signed: Option<Signed>| IntakeToken {
+        source: source.into(),
+        token: Secret::new(token, "test"),
+        signed,
+    };
+    let intake = vec![
+        token("cloudevents", "key", Some(Signed::of("cloudevents"))),
+        token("cloudevents", "shown", None),
+        token("pagerduty", "key", Some(Signed::of("pagerduty"))),
+    ];
+    let stage = Stage::with(Access { intake, tokens: vec![] }).await;
+    let body = r#"{"service": "shop", "summary": "slow"}"#;
+    let signature = sign("key", &[body.as_bytes()]);
+    let attributes =
+        [("ce-specversion", "1.0"), ("ce-id", "1"), ("ce-source", "forged"), ("ce-type", "x.alert"), ("ce-data", "{}")];
+    for path in ["/webhook/cloudevents", "/api/fleet/events"] {
+        let signed = [&attributes[..], &[("x-signature", signature.as_str())]].concat();
+        let detail = stage.send(with(path, &signed, body)).await.problem(401, "unauthorized");
+        assert!(detail.contains("structured"), "{path}: {detail}");
+    }
+    // Nor does the header make another sender's signed body a CloudEvent.
+    let duty = sample("pagerduty/incident.triggered").to_string();
+    let signature = format!("v1={}", sign("key", &[duty.as_bytes()]));
+    let headers = [&attributes[..], &[("x-pagerduty-signature", signature.as_str())]].concat();
+    stage.send(with("/api/fleet/events", &headers, duty)).await.problem(401, "unauthorized");
+    assert_eq!(stage.web.store.counts().await.unwrap().events, 0);
+    // A credential that is shown stands for the headers, too; and the data is the body.
+    let shown = [&attributes[..], &[("authorization", "Bearer shown")]].concat();
+    let answer = stage.send(with("/webhook/cloudevents", &shown, body)).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    assert_eq!(answer.json()["events"][0]["subject"], json!("shop"));
+}

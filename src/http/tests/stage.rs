@@ -78,9 +78,14 @@ impl Breakable {
 
 #[async_trait]
 impl Journal for Breakable {
-    async fn admit(&self, arrivals: Vec<Arrival>, now: Timestamp) -> Result<Vec<Admitted>, StoreError> {
+    async fn admit(
+        &self,
+        arrivals: Vec<Arrival>,
+        cap: Option<StormCap>,
+        now: Timestamp,
+    ) -> Result<Vec<Admitted>, StoreError> {
         self.check()?;
-        self.inner.admit(arrivals, now).await
+        self.inner.admit(arrivals, cap, now).await
     }
     async fn claim_within(
         &self,
@@ -184,10 +189,20 @@ impl Events for Breakable {
     async fn events(&self, filter: &EventFilter) -> Result<Page<StoredEvent>, StoreError> {
         self.inner.events(filter).await
     }
-    async fn dead_letter(&self, letter: DeadLetter) -> Result<(), StoreError> {
+    async fn keep_letters(&self, letters: Vec<DeadLetter>) -> Result<Vec<EventId>, StoreError> {
         self.check()?;
-        self.letters.lock().unwrap().push(letter.clone());
-        self.inner.dead_letter(letter).await
+        self.letters.lock().unwrap().extend(letters.iter().cloned());
+        self.inner.keep_letters(letters).await
+    }
+    async fn letter(&self, id: EventId) -> Result<Option<DeadLetter>, StoreError> {
+        self.inner.letter(id).await
+    }
+    async fn letters(&self, filter: &LetterFilter) -> Result<Page<DeadLetter>, StoreError> {
+        self.inner.letters(filter).await
+    }
+    async fn letter_replayed(&self, id: EventId, became: serde_json::Value) -> Result<(), StoreError> {
+        self.check()?;
+        self.inner.letter_replayed(id, became).await
     }
 }
 

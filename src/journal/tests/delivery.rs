@@ -72,14 +72,14 @@ fn what_arrives_while_a_sink_is_waited_for_is_not_put_off() {
     };
     // The same thing again, and a resolve: nothing but the sink is waited for.
     let mut life = waiting();
-    life.write(Body::AlertsMerged { events: vec![event(1)] });
+    life.write(Body::AlertsMerged { events: vec![event(1)], flapping: false });
     life.write(Body::RiskAssessed { phase: Phase::Signal, decision: decision(Risk::Medium), input: blob(1) });
     let resolved = event(1);
     life.write(Body::AlertResolved { event: resolved.id, fingerprint: resolved.fingerprint, ends_at: at(9) });
     assert!(matches!(life.step(), Step::Wait(_)), "{:?}", life.step());
     // Something that the report does not know: a further revision at once, for everybody.
     let mut life = waiting();
-    life.write(Body::AlertsMerged { events: vec![event(9)] });
+    life.write(Body::AlertsMerged { events: vec![event(9)], flapping: false });
     life.write(Body::RiskAssessed { phase: Phase::Signal, decision: decision(Risk::Medium), input: blob(1) });
     assert!(matches!(life.step(), Step::Reopen(_)), "{:?}", life.step());
     while life.step() != Step::Report {
@@ -96,7 +96,7 @@ fn what_arrives_while_a_sink_is_waited_for_is_not_put_off() {
     assert_eq!((life.step(), semantics::violations(CHAIN, &life.entries)), (Step::Done, vec![]));
     // CRITICAL: people must hear of that behind the sink that is down, too.
     let mut life = waiting();
-    life.write(Body::AlertsMerged { events: vec![event(1)] });
+    life.write(Body::AlertsMerged { events: vec![event(1)], flapping: false });
     life.write(Body::RiskAssessed { phase: Phase::Signal, decision: decision(Risk::Critical), input: blob(1) });
     assert_eq!(life.step(), Step::Decline);
     life.perform(Step::Decline);

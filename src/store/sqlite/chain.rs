@@ -6,7 +6,7 @@ use super::writer::News;
 use super::{StoreError, approvals, unavailable};
 use crate::domain::InvestigationId;
 use crate::journal::{Abandoned, Body, Draft, Entry, Head, Outcome, View, chain::SYSTEM};
-use crate::store::{Blob, DeadLetter, LONGEST_PARK, Lease, Signal};
+use crate::store::{Blob, LONGEST_PARK, Lease, Signal};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::SqliteConnection;
@@ -274,22 +274,6 @@ pub(super) async fn signal(
         .map_err(unavailable(path, "leave a signal"))?;
     news.work = true;
     Ok(true)
-}
-
-pub(super) async fn dead_letter(tx: &mut SqliteConnection, path: &Path, letter: &DeadLetter) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO dead_letters (digest, source, reason, body, received_us) VALUES (?, ?, ?, ?, ?) \
-         ON CONFLICT (digest) DO UPDATE SET times = times + 1",
-    )
-    .bind(letter.digest.as_str())
-    .bind(&letter.source)
-    .bind(&letter.reason)
-    .bind(&letter.body)
-    .bind(letter.received_at.as_microsecond())
-    .execute(tx)
-    .await
-    .map_err(unavailable(path, "keep a dead letter"))?;
-    Ok(())
 }
 
 /// A write that changes nothing but must be committed: proves that commits go through.

@@ -8,6 +8,7 @@
 //! - [`read`]: everything that only reads, on a pool of its own
 //! - [`approvals`]: questions to people
 //! - [`deeds`]: changes that were begun
+//! - [`letters`]: what could not be read
 //! - [`past`]: what happened before, as policy counts it
 //! - [`log`]: the log over all chains, its checkpoints, and what retention deletes
 //! - [`usage`]: what was spent, counted from entries as they are written
@@ -18,6 +19,7 @@ mod approvals;
 mod chain;
 mod claim;
 mod deeds;
+mod letters;
 mod lock;
 mod log;
 mod past;
@@ -29,12 +31,14 @@ mod writer;
 mod tests;
 
 use super::{Admitted, Journal};
-use super::{Append, Arrival, DeadLetter, Lease, RoutePlaces, Signal, StoreError, Waiting};
-use crate::domain::{Entropy, InvestigationId};
+use super::{Append, Arrival, DeadLetter, Lease, RoutePlaces, Signal, StoreError, StormCap, Waiting};
+use crate::domain::{Entropy, EventId, InvestigationId};
 use crate::journal::{Draft, Entry, Head};
 use crate::store::Blob;
+use admit::Delivered;
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde_json::Value;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, SqliteConnection};
@@ -256,6 +260,7 @@ impl SqliteStore {
             migration(7, "log", include_str!("../../../migrations/sqlite/0007_log.sql")),
             migration(8, "past", include_str!("../../../migrations/sqlite/0008_past.sql")),
             migration(9, "claims", include_str!("../../../migrations/sqlite/0009_claims.sql")),
+            migration(11, "storm", include_str!("../../../migrations/sqlite/0011_storm.sql")),
         ];
         Migrator::with_migrations(migrations).run_direct(None, connection, false).await.map_err(|error| {
             StoreError::Unusable {
@@ -287,8 +292,14 @@ impl SqliteStore {
 
 #[async_trait]
 impl Journal for SqliteStore {
-    async fn admit(&self, arrivals: Vec<Arrival>, now: Timestamp) -> Result<Vec<Admitted>, StoreError> {
-        self.write("take in alerts", |reply| Command::Admit { arrivals, now, reply }).await
+    async fn admit(
+        &self,
+        arrivals: Vec<Arrival>,
+        cap: Option<StormCap>,
+        now: Timestamp,
+    ) -> Result<Vec<Admitted>, StoreError> {
+        self.write("take in alerts", |reply| Command::Admit { delivered: Delivered { arrivals, cap, now }, reply })
+            .await
     }
 
     async fn claim_within(
@@ -365,8 +376,12 @@ impl Journal for SqliteStore {
 }
 
 impl SqliteStore {
-    pub(super) async fn keep_dead_letter(&self, letter: DeadLetter) -> Result<(), StoreError> {
-        self.write("keep a dead letter", |reply| Command::DeadLetter { letter, reply }).await
+    pub(super) async fn write_letters(&self, letters: Vec<DeadLetter>) -> Result<Vec<EventId>, StoreError> {
+        self.write("keep what could not be read", |reply| Command::Letters { letters, reply }).await
+    }
+
+    pub(super) async fn note_replayed(&self, letter: EventId, became: Value) -> Result<(), StoreError> {
+        self.write("note what became of a letter", |reply| Command::Replayed { letter, became, reply }).await
     }
 
     pub(super) async fn ping(&self) -> Result<(), StoreError> {

@@ -5,8 +5,8 @@ use super::{SqliteStore, StoreError, unavailable};
 use crate::domain::{ActionId, ApprovalId, BlobRef, Digest, EventId, InvestigationId, Target};
 use crate::journal::{ApprovalView, Entry, Head, View};
 use crate::store::{
-    ApprovalFilter, Blobs, Counts, DeadLetter, DeedCounts, EventFilter, Events, Fared, Fate, InvestigationFilter, Page,
-    Past, StoreReader, StoredEvent, Usage, UsageFilter, Waiting,
+    ApprovalFilter, Blobs, Counts, DeadLetter, DeedCounts, EventFilter, Events, Fared, Fate, InvestigationFilter,
+    LetterFilter, Page, Past, StoreReader, StoredEvent, Usage, UsageFilter, Waiting,
 };
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
@@ -99,7 +99,8 @@ impl Events for SqliteStore {
         let rows: Vec<EventRow> = sqlx::query_as(
             "SELECT json, fate, investigation, deliveries FROM events \
              WHERE (?1 IS NULL OR subject = ?1) AND (?2 IS NULL OR source = ?2) AND (?3 IS NULL OR severity = ?3) \
-               AND (?4 IS NULL OR received_us >= ?4) AND (?5 IS NULL OR id < ?5) ORDER BY id DESC LIMIT ?6",
+               AND (?4 IS NULL OR received_us >= ?4) AND (?5 IS NULL OR id < ?5) AND (?7 IS NULL OR fate = ?7) \
+             ORDER BY id DESC LIMIT ?6",
         )
         .bind(&filter.subject)
         .bind(&filter.source)
@@ -107,6 +108,7 @@ impl Events for SqliteStore {
         .bind(filter.since.map(Timestamp::as_microsecond))
         .bind(&filter.cursor)
         .bind(i64::from(filter.limit) + 1)
+        .bind(filter.outcome.map(Fate::as_str))
         .fetch_all(&self.readers)
         .await
         .map_err(unavailable(&self.path, "list alerts"))?;
@@ -114,8 +116,20 @@ impl Events for SqliteStore {
         Ok(page(items, filter.limit, |item| item.event.id.to_string()))
     }
 
-    async fn dead_letter(&self, letter: DeadLetter) -> Result<(), StoreError> {
-        self.keep_dead_letter(letter).await
+    async fn keep_letters(&self, letters: Vec<DeadLetter>) -> Result<Vec<EventId>, StoreError> {
+        self.write_letters(letters).await
+    }
+
+    async fn letter(&self, id: EventId) -> Result<Option<DeadLetter>, StoreError> {
+        self.read_letter(id).await
+    }
+
+    async fn letters(&self, filter: &LetterFilter) -> Result<Page<DeadLetter>, StoreError> {
+        self.read_letters(filter).await
+    }
+
+    async fn letter_replayed(&self, id: EventId, became: serde_json::Value) -> Result<(), StoreError> {
+        self.note_replayed(id, became).await
     }
 }
 

@@ -98,7 +98,7 @@ impl World {
     }
 
     async fn admit(&self, arrivals: Vec<Arrival>) -> Vec<Admitted> {
-        self.store.admit(arrivals, at(0)).await.unwrap()
+        self.store.admit(arrivals, None, at(0)).await.unwrap()
     }
 
     async fn fates(&self, arrivals: Vec<Arrival>) -> Vec<Fate> {
@@ -151,7 +151,7 @@ async fn one_body_with_many_alerts_of_one_group_opens_one_investigation() {
     let named: usize = waiting
         .iter()
         .map(|s| match &s.signal {
-            Signal::Merged { events } => events.len(),
+            Signal::Merged { events, .. } => events.len(),
             _ => 0,
         })
         .sum();
@@ -393,7 +393,7 @@ async fn a_full_disk_refuses_and_works_again_when_there_is_room() {
     let store = SqliteStore { path, readers, writer: Some(writer), watch, work, hmac_key: vec![], lock: None };
     let w = World { folder, entropy, store };
     let many = || (0..200).map(|n| w.arrival("A", &format!("d{n}"), Firing, 1)).collect::<Vec<_>>();
-    let refused = w.store.admit(many(), at(0)).await;
+    let refused = w.store.admit(many(), None, at(0)).await;
     assert!(matches!(refused, Err(StoreError::Unavailable { .. })), "{refused:?}");
     assert_eq!(w.store.counts().await.unwrap().events, 0, "all or nothing");
     assert_eq!(w.fates(many()).await.len(), 200, "there is room again");
@@ -415,7 +415,7 @@ async fn what_is_damaged_for_one_caller_does_not_stop_the_others() {
                     0 => w.arrival("A", "damaged", Resolved, 1),
                     _ => w.arrival(&format!("B{n}"), &format!("d{n}"), Firing, 1),
                 };
-                (n, w.store.admit(vec![arrival], at(0)).await)
+                (n, w.store.admit(vec![arrival], None, at(0)).await)
             })
         })
         .collect();
@@ -466,7 +466,7 @@ async fn an_alert_without_a_start_belongs_to_its_open_episode() {
         arrival.event.received_at = at(received);
         arrival
     };
-    let admit = async |arrival, second| w.store.admit(vec![arrival], at(second)).await.unwrap().remove(0);
+    let admit = async |arrival, second| w.store.admit(vec![arrival], None, at(second)).await.unwrap().remove(0);
     let first = admit(without_start(Firing, 1), 1).await;
     assert_eq!(first.fate, Fate::Opened);
     assert_eq!(admit(without_start(Firing, 100), 100).await, Admitted { fate: Fate::Ignored, ..first.clone() });

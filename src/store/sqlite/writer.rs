@@ -1,14 +1,14 @@
 //! The only connection that writes. Commands wait in a queue; whatever waits is written in one
 //! transaction and answered when that is on disk, so many callers share one `fsync`.
 
+use super::admit::Delivered;
 use super::append::{self, Appended};
-use super::{SqliteStore, admit, chain, claim, log, unavailable};
-use crate::domain::InvestigationId;
+use super::{SqliteStore, admit, chain, claim, letters, log, unavailable};
+use crate::domain::{EventId, InvestigationId};
 use crate::journal::{Deleted, Draft, Head};
-use crate::store::{
-    Admitted, Append, Arrival, Blob, DeadLetter, KeptCheckpoint, Lease, RoutePlaces, Signal, StoreError,
-};
+use crate::store::{Admitted, Append, Blob, DeadLetter, KeptCheckpoint, Lease, RoutePlaces, Signal, StoreError};
 use jiff::Timestamp;
+use serde_json::Value;
 use sqlx::{Connection, SqliteConnection};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// What can be written.
 pub(super) enum Command {
-    Admit { arrivals: Vec<Arrival>, now: Timestamp, reply: Reply<Vec<Admitted>> },
+    Admit { delivered: Delivered, reply: Reply<Vec<Admitted>> },
     Claim { places: RoutePlaces, owner: String, now: Timestamp, until: Timestamp, reply: Reply<Option<Lease>> },
     Renew { lease: Lease, until: Timestamp, reply: Reply<()> },
     Release { lease: Lease, reply: Reply<()> },
@@ -34,7 +34,8 @@ pub(super) enum Command {
     System { drafts: Vec<Draft>, blobs: Vec<Blob>, now: Timestamp, reply: Reply<()> },
     Signal { investigation: InvestigationId, from: String, signal: Signal, now: Timestamp, reply: Reply<bool> },
     Abandon { lease: Lease, reason: String, now: Timestamp, reply: Reply<()> },
-    DeadLetter { letter: DeadLetter, reply: Reply<()> },
+    Letters { letters: Vec<DeadLetter>, reply: Reply<Vec<EventId>> },
+    Replayed { letter: EventId, became: Value, reply: Reply<()> },
     Checkpoint { checkpoint: KeptCheckpoint, reply: Reply<()> },
     Retire { deleted: Deleted, until: u64, now: Timestamp, reply: Reply<()> },
     Ping { reply: Reply<()> },
@@ -183,7 +184,7 @@ async fn write_group(
     let (mut admits, mut others) = (vec![], vec![]);
     for command in group {
         match command {
-            Command::Admit { arrivals, now, reply } if !alone => admits.push(Admit { arrivals, now, reply }),
+            Command::Admit { delivered, reply } if !alone => admits.push(Admit { delivered, reply }),
             other => others.push(other),
         }
     }
@@ -204,8 +205,8 @@ async fn write_group(
         let written = together(&mut tx, path, &mut admits, finishes, news).await;
         failure = written.err();
     }
-    for Admit { arrivals, now, reply } in admits {
-        let command = Command::Admit { arrivals, now, reply };
+    for Admit { delivered, reply } in admits {
+        let command = Command::Admit { delivered, reply };
         if failure.is_some() {
             finishes.push(refuse(command));
             continue;
@@ -243,7 +244,8 @@ fn refuse(command: Command) -> Finish {
         Command::System { reply, .. } => untried(reply),
         Command::Append { reply, .. } | Command::Signal { reply, .. } => untried(reply),
         Command::Abandon { reply, .. } => untried(reply),
-        Command::DeadLetter { reply, .. } | Command::Ping { reply } => untried(reply),
+        Command::Letters { reply, .. } => untried(reply),
+        Command::Replayed { reply, .. } | Command::Ping { reply } => untried(reply),
         Command::Checkpoint { reply, .. } | Command::Retire { reply, .. } => untried(reply),
     }
 }
@@ -277,8 +279,7 @@ async fn apart(
 
 /// Alerts of one body that wait.
 struct Admit {
-    arrivals: Vec<Arrival>,
-    now: Timestamp,
+    delivered: Delivered,
     reply: Reply<Vec<Admitted>>,
 }
 
@@ -296,7 +297,7 @@ async fn together(
 ) -> Result<(), StoreError> {
     let failed = unavailable(path, "take in alerts");
     sqlx::query("SAVEPOINT one").execute(&mut *tx).await.map_err(&failed)?;
-    let bodies = admits.iter().map(|admit| (admit.arrivals.clone(), admit.now)).collect();
+    let bodies = admits.iter().map(|admit| admit.delivered.clone()).collect();
     let mut grown = News::default();
     match admit::admit(tx, path, bodies, &mut grown).await {
         Ok(answers) => {
@@ -333,8 +334,8 @@ async fn perform(
     news: &mut News,
 ) -> (Finish, Option<StoreError>) {
     match command {
-        Command::Admit { arrivals, now, reply } => {
-            let admitted = admit::admit(tx, path, vec![(arrivals, now)], news).await;
+        Command::Admit { delivered, reply } => {
+            let admitted = admit::admit(tx, path, vec![delivered], news).await;
             sort(reply, admitted.map(|bodies| bodies.into_iter().flatten().collect()))
         }
         Command::Claim { places, owner, now, until, reply } => {
@@ -364,7 +365,8 @@ async fn perform(
         Command::Retire { deleted, until, now, reply } => {
             sort(reply, log::retire(tx, path, deleted, until, now, news).await)
         }
-        Command::DeadLetter { letter, reply } => sort(reply, chain::dead_letter(tx, path, &letter).await),
+        Command::Letters { letters, reply } => sort(reply, letters::keep(tx, path, &letters).await),
+        Command::Replayed { letter, became, reply } => sort(reply, letters::replayed(tx, path, letter, &became).await),
         Command::Ping { reply } => sort(reply, chain::ping(tx, path).await),
     }
 }

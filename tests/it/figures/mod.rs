@@ -7,6 +7,7 @@ mod disk;
 mod log;
 mod model;
 mod policy;
+mod storm;
 
 use crate::support::http::{client, send};
 use crate::support::site::{SOON, Site};
@@ -198,7 +199,7 @@ fn body(first: u64, count: usize) -> String {
     let alerts: Vec<Value> = (first..first + count as u64)
         .map(|n| {
             json!({"status": "firing", "fingerprint": format!("{n:016x}"), "startsAt": "2026-11-20T10:00:00Z", "endsAt": "0001-01-01T00:00:00Z",
-                   "labels": {"alertname": format!("Load{group}"), "namespace": "load", "pod": format!("pod-{n}"), "severity": "info"},
+                   "labels": {"alertname": format!("Load{group}"), "namespace": "load", "service": format!("service-{n}"), "severity": "info"},
                    "annotations": {"summary": "a load that says about as much as most alerts do"}, "generatorURL": "http://prometheus/graph"})
         })
         .collect();

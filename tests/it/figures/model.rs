@@ -63,7 +63,8 @@ async fn c_cost_of_a_turn() {
     const TURNS: usize = 18;
     let stage = Stage::embedded(TYPEDB).await;
     let model = Model::serve(Script::ReadsThenReport(TURNS)).await;
-    let site = plain(stage.site_within(on_disk(), json!({"models": [model.config()]})));
+    let site =
+        plain(stage.site_within(on_disk(), json!({"models": [model.config()], "intake": {"storm": {"max_open": 0}}})));
     let server = site.up().await;
     let mut turns = vec![];
     let mut cpu = vec![];

@@ -96,7 +96,7 @@ impl Site {
             route: "default".into(),
             candidate: InvestigationId::new(entropy.uuid(now)),
         };
-        self.store.admit(vec![arrival], now).await.unwrap();
+        self.store.admit(vec![arrival], None, now).await.unwrap();
         let lease = self.store.claim("test", now, now).await.unwrap().unwrap();
         let chain = lease.investigation.to_string();
         let entries = self.store.entries(&chain, 0, 9).await.unwrap();

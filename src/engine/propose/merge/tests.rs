@@ -52,6 +52,7 @@ fn survey(verdict: ReportVerdict) -> Report {
         alternatives: vec![],
         impact: Impact::default(),
         timeline: vec![],
+        storm: None,
         actions: vec![],
         recommendations: vec![
             advice("Scale back.", "C1"),

@@ -3,6 +3,7 @@
 use super::known::{Episode, Found, Known, Last, Wanted};
 use super::{Incoming, resource_key};
 use crate::domain::{AlertStatus, Digest, EventId, InvestigationId, SreEvent};
+use crate::store::storm::{Opening, Openings, as_storm};
 use crate::store::{Admitted, Arrival, Fate, Signal};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -19,6 +20,8 @@ pub(super) struct Kept {
     pub(super) delivery: Digest,
     pub(super) fate: Fate,
     pub(super) investigation: Option<InvestigationId>,
+    /// It opens the storm's investigation.
+    pub(super) storm: bool,
 }
 
 /// What an investigation is told.
@@ -39,6 +42,25 @@ pub(super) struct Decided {
     pub(super) ended: Vec<(SreEvent, Timestamp)>,
     /// In the order in which it is told.
     pub(super) told: Vec<Told>,
+    /// The storm that alerts joined, and when the last one did.
+    pub(super) storm: Option<(InvestigationId, Timestamp)>,
+}
+
+/// What the database knows of a wave.
+pub(super) struct Knowledge {
+    pub(super) episodes: HashMap<usize, Episode>,
+    pub(super) known: HashMap<String, Known>,
+    pub(super) found: Found,
+    /// By their place in the wave: alerts that come and go, and where they went the last time.
+    pub(super) flapping: HashMap<usize, InvestigationId>,
+}
+
+/// A new firing alert that belongs to no investigation that is open or was while it began.
+pub(super) struct Homeless {
+    pub(super) place: usize,
+    pub(super) source: String,
+    pub(super) fingerprint: String,
+    pub(super) starts_at: Timestamp,
 }
 
 /// An alert whose sender names no start carries the time of its receipt. It then belongs to the open
@@ -57,13 +79,12 @@ pub(super) fn continue_episodes(wave: &mut [Incoming], episodes: &HashMap<usize,
 pub(super) fn decide(
     wave: Vec<Incoming>,
     deliveries: Vec<Digest>,
-    episodes: &HashMap<usize, Episode>,
-    known: &HashMap<String, Known>,
-    found: &Found,
+    Knowledge { episodes, known, found, flapping }: &Knowledge,
     places: &mut Places,
+    mut openings: Option<&mut Openings>,
 ) -> Decided {
     let mut decided = Decided::default();
-    let mut joined: BTreeMap<(InvestigationId, String), (Vec<EventId>, Timestamp)> = BTreeMap::new();
+    let mut joined: BTreeMap<(InvestigationId, String, bool), (Vec<EventId>, Timestamp)> = BTreeMap::new();
     let mut over = vec![];
     for (place, (Incoming { arrival, at, .. }, delivery)) in wave.into_iter().zip(deliveries).enumerate() {
         let event = arrival.event.id;
@@ -92,39 +113,69 @@ pub(super) fn decide(
                 Admitted { event: *event, investigation: *investigation, fate: Fate::Ignored }
             }
             None => {
-                let (fate, investigation) = match is_over {
-                    // Remembered, so that its firing alert, should it come late, opens nothing.
-                    true => (Fate::Resolved, None),
-                    false => match places.of(&arrival, found) {
-                        Some(investigation) => (Fate::Merged, Some(investigation)),
-                        None => {
-                            places.opened(&arrival);
-                            (Fate::Opened, Some(arrival.candidate))
-                        }
+                let home = match is_over {
+                    true => Home::None,
+                    false => match (places.of(&arrival, found), flapping.get(&place)) {
+                        (Some(investigation), _) => Home::Of(investigation),
+                        (None, Some(investigation)) => Home::Again(*investigation),
+                        (None, None) => match openings.as_mut().map(|openings| openings.take(arrival.candidate, at)) {
+                            None | Some(Opening::Own) => Home::Own,
+                            Some(Opening::Storm) => Home::Storm,
+                            Some(Opening::Joins(storm)) => {
+                                decided.storm = Some((storm, at));
+                                Home::Of(storm)
+                            }
+                        },
                     },
                 };
-                if let (Fate::Merged, Some(investigation)) = (fate, investigation) {
-                    let key = (investigation, arrival.event.source.clone());
+                let (fate, investigation) = match home {
+                    // Remembered, so that its firing alert, should it come late, opens nothing.
+                    Home::None => (Fate::Resolved, None),
+                    Home::Of(investigation) | Home::Again(investigation) => (Fate::Merged, Some(investigation)),
+                    Home::Own | Home::Storm => (Fate::Opened, Some(arrival.candidate)),
+                };
+                if let Home::Of(investigation) | Home::Again(investigation) = home {
+                    let key = (investigation, arrival.event.source.clone(), matches!(home, Home::Again(_)));
                     let (events, last) = joined.entry(key).or_insert_with(|| (vec![], at));
                     events.push(event);
                     *last = at;
                 }
-                decided.kept.push(Kept { arrival, at, delivery, fate, investigation });
+                let storm = matches!(home, Home::Storm);
+                if matches!(home, Home::Own) {
+                    places.opened(&arrival);
+                }
+                let arrival = if storm { as_storm(arrival) } else { arrival };
+                decided.kept.push(Kept { arrival, at, delivery, fate, investigation, storm });
                 Admitted { event, investigation, fate }
             }
         };
         decided.answers.push(answer);
     }
-    for ((investigation, sender), (events, at)) in joined {
+    for ((investigation, sender, flapping), (events, at)) in joined {
         decided.told.extend(events.chunks(EVENTS_PER_SIGNAL).map(|events| Told {
             investigation,
             sender: sender.clone(),
-            signal: Signal::Merged { events: events.to_vec() },
+            signal: Signal::Merged { events: events.to_vec(), flapping },
             at,
         }));
     }
     decided.told.extend(over);
     decided
+}
+
+/// Where a new alert goes.
+#[derive(Clone, Copy)]
+enum Home {
+    /// Nowhere: it is over already.
+    None,
+    /// To its cause's, or to the storm.
+    Of(InvestigationId),
+    /// Where it went the last time, because it comes and goes.
+    Again(InvestigationId),
+    /// To one that it opens.
+    Own,
+    /// To one that it opens for all that is beyond the cap.
+    Storm,
 }
 
 /// Where alerts that come together belong: most share a key or a resource, and the first has found it.
@@ -152,22 +203,44 @@ impl Places {
     /// The investigation that a new firing alert belongs to: the last one of its key, else of its resource,
     /// unless that one had ended before the alert began.
     fn of(&mut self, arrival: &Arrival, found: &Found) -> Option<InvestigationId> {
+        let home = self.seek(arrival, found);
+        // An ended one fits by each alert's own start, so it is looked up for each.
+        if let Some(open) = found.by_key.get(&arrival.correlation_key).filter(|last| last.closed_us.is_none()) {
+            self.by_key.entry(arrival.correlation_key.clone()).or_insert(open.id);
+        }
+        home
+    }
+
+    fn seek(&self, arrival: &Arrival, found: &Found) -> Option<InvestigationId> {
         let starts_us = arrival.event.starts_at.as_microsecond();
         let fits = |last: &&Last| last.closed_us.is_none_or(|end| starts_us <= end);
         let key = &arrival.correlation_key;
-        if let Some(open) = self.by_key.get(key) {
-            return Some(*open);
-        }
-        if let Some(last) = found.by_key.get(key).filter(fits) {
-            // An ended one fits by each alert's own start, so it is looked up for each.
-            if last.closed_us.is_none() {
-                self.by_key.insert(key.clone(), last.id);
+        let open = self.by_key.get(key).copied();
+        open.or_else(|| Some(found.by_key.get(key).filter(fits)?.id)).or_else(|| {
+            let resource = resource_key(&arrival.event)?;
+            let open = self.by_resource.get(&resource).copied();
+            open.or_else(|| Some(found.by_resource.get(&resource).filter(fits)?.id))
+        })
+    }
+
+    /// The new firing alerts of a wave that would open one each, as far as is known before any of them does.
+    pub(super) fn homeless(
+        &self,
+        wave: &[Incoming],
+        deliveries: &[Digest],
+        known: &HashMap<String, Known>,
+        found: &Found,
+    ) -> Vec<Homeless> {
+        let mut homeless = vec![];
+        for (place, (Incoming { arrival, .. }, delivery)) in wave.iter().zip(deliveries).enumerate() {
+            let event = &arrival.event;
+            let is_new = event.status != AlertStatus::Resolved && !known.contains_key(delivery.as_str());
+            if is_new && self.seek(arrival, found).is_none() {
+                let (source, fingerprint) = (event.source.clone(), event.fingerprint.clone());
+                homeless.push(Homeless { place, source, fingerprint, starts_at: event.starts_at });
             }
-            return Some(last.id);
         }
-        let resource = resource_key(&arrival.event)?;
-        let open = self.by_resource.get(&resource).copied();
-        open.or_else(|| Some(found.by_resource.get(&resource).filter(fits)?.id))
+        homeless
     }
 
     fn opened(&mut self, arrival: &Arrival) {

@@ -2,7 +2,11 @@
 
 use super::super::{StoreError, chain, unavailable};
 use super::Incoming;
-use crate::domain::{AlertStatus, Digest, EventId, InvestigationId, SreEvent};
+use super::decide::Homeless;
+use crate::domain::{AlertStatus, Digest, EventId, InvestigationId, SreEvent, flaps};
+use crate::journal::{Outcome, STORM_KEY};
+use crate::store::storm::{LastStorm, Openings};
+use crate::store::{Fate, StormCap};
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 use std::collections::HashMap;
@@ -144,6 +148,91 @@ pub(super) async fn investigations(
     Ok(Found {
         by_key: last(tx, path, by_key, keys).await?,
         by_resource: last(tx, path, by_resource, resources).await?,
+    })
+}
+
+/// Those that come and go, by their place in the wave, and the investigation that they went to the last time.
+pub(super) async fn flapping(
+    tx: &mut SqliteConnection,
+    path: &Path,
+    homeless: &[Homeless],
+) -> Result<HashMap<usize, InvestigationId>, StoreError> {
+    if homeless.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let wanted: Vec<(&str, &str)> =
+        homeless.iter().map(|alert| (alert.source.as_str(), alert.fingerprint.as_str())).collect();
+    let rows: Vec<(i64, i64, Option<String>)> = sqlx::query_as(
+        "SELECT j.key, e.starts_us, i.id \
+         FROM json_each(?1) AS j CROSS JOIN events AS e ON e.id IN \
+           (SELECT id FROM events WHERE source = j.value ->> 0 AND fingerprint = j.value ->> 1 ORDER BY id DESC LIMIT ?2) \
+         LEFT JOIN investigations AS i ON i.id = e.investigation AND i.abandoned = 0 \
+         WHERE e.starts_us IS NOT NULL AND e.fate <> ?3 ORDER BY j.key, e.starts_us DESC, e.id DESC",
+    )
+    .bind(chain::to_json(path, "fingerprints", &wanted)?)
+    .bind(EPISODES)
+    .bind(Fate::Resolved.as_str())
+    .fetch_all(tx)
+    .await
+    .map_err(unavailable(path, "look for what comes and goes"))?;
+    let mut earlier: HashMap<usize, (Vec<Timestamp>, Option<String>)> = HashMap::new();
+    for (place, starts_us, investigation) in rows {
+        let place = usize::try_from(place).unwrap_or(usize::MAX);
+        let (Some(alert), Ok(starts_at)) = (homeless.get(place), Timestamp::from_microsecond(starts_us)) else {
+            continue;
+        };
+        if starts_at < alert.starts_at {
+            let (starts, last) = earlier.entry(place).or_default();
+            starts.push(starts_at);
+            *last = last.take().or(investigation);
+        }
+    }
+    let mut flapping = HashMap::new();
+    for (place, (starts, last)) in earlier {
+        if let (Some(alert), Some(last)) = (homeless.get(place), last)
+            && flaps(&starts, alert.starts_at)
+        {
+            flapping.insert(alert.place, chain::parse(path, "an investigation's id", &last)?);
+        }
+    }
+    Ok(flapping)
+}
+
+/// What was opened within the reach of `times`, and the last storm that people let go on.
+pub(super) async fn openings(
+    tx: &mut SqliteConnection,
+    path: &Path,
+    cap: StormCap,
+    times: &[Timestamp],
+) -> Result<Openings, StoreError> {
+    let reaches: Vec<(i64, i64)> = times.iter().map(|at| cap.reach_us(*at)).collect();
+    let from_us = reaches.iter().map(|(from_us, _)| *from_us).min().unwrap_or(0);
+    let to_us = reaches.iter().map(|(_, to_us)| *to_us).max().unwrap_or(0);
+    let opened: Vec<(i64,)> = sqlx::query_as(
+        "SELECT opened_us FROM investigations WHERE opened_us BETWEEN ? AND ? AND correlation_key <> ? AND opened_us > 0",
+    )
+    .bind(from_us)
+    .bind(to_us)
+    .bind(STORM_KEY)
+    .fetch_all(&mut *tx)
+    .await
+    .map_err(unavailable(path, "count what was opened"))?;
+    let storm: Option<(String, i64, i64)> = sqlx::query_as(
+        "SELECT id, opened_us, joined_us FROM investigations WHERE correlation_key = ? AND abandoned = 0 \
+           AND view ->> '$.outcome' IS NOT ? ORDER BY id DESC LIMIT 1",
+    )
+    .bind(STORM_KEY)
+    .bind(Outcome::Cancelled.as_str())
+    .fetch_optional(tx)
+    .await
+    .map_err(unavailable(path, "look for the last storm"))?;
+    let storm = storm.map(|(id, opened_us, joined_us)| {
+        Ok(LastStorm { id: chain::parse(path, "an investigation's id", &id)?, opened_us, joined_us })
+    });
+    Ok(Openings {
+        cap,
+        opened_us: opened.into_iter().map(|(opened_us,)| opened_us).collect(),
+        storm: storm.transpose()?,
     })
 }
 

@@ -13,8 +13,9 @@ mod write;
 use super::StoreError;
 use super::writer::News;
 use crate::domain::{Digest, Resource, ResourceType, SreEvent};
-use crate::store::{Admitted, Arrival};
-use decide::Places;
+use crate::store::storm::Openings;
+use crate::store::{Admitted, Arrival, StormCap};
+use decide::{Knowledge, Places};
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 use std::collections::HashSet;
@@ -23,8 +24,14 @@ use std::path::Path;
 /// Alerts of one wave.
 const WAVE: usize = 500;
 
-/// What came in one body, and when.
-pub(super) type Delivered = (Vec<Arrival>, Timestamp);
+/// What came in one body.
+#[derive(Debug, Clone)]
+pub(super) struct Delivered {
+    pub(super) arrivals: Vec<Arrival>,
+    /// What may be opened at most.
+    pub(super) cap: Option<StormCap>,
+    pub(super) now: Timestamp,
+}
 
 /// An alert on its way in.
 struct Incoming {
@@ -41,13 +48,15 @@ pub(super) async fn admit(
     bodies: Vec<Delivered>,
     news: &mut News,
 ) -> Result<Vec<Vec<Admitted>>, StoreError> {
-    let mut answers: Vec<Vec<Admitted>> =
-        bodies.iter().map(|(arrivals, _)| Vec::with_capacity(arrivals.len())).collect();
+    let mut answers: Vec<Vec<Admitted>> = bodies.iter().map(|body| Vec::with_capacity(body.arrivals.len())).collect();
     let mut places = Places::default();
-    let incoming = bodies
-        .into_iter()
-        .enumerate()
-        .flat_map(|(body, (arrivals, at))| arrivals.into_iter().map(move |arrival| Incoming { arrival, body, at }));
+    // The cap is the configuration's, so it is the same for all of them.
+    let cap = bodies.iter().find_map(|body| body.cap);
+    let times: Vec<Timestamp> = bodies.iter().map(|body| body.now).collect();
+    let mut openings: Option<Openings> = None;
+    let incoming = bodies.into_iter().enumerate().flat_map(|(body, Delivered { arrivals, now, .. })| {
+        arrivals.into_iter().map(move |arrival| Incoming { arrival, body, at: now })
+    });
     let mut waves = Waves { rest: incoming.peekable() };
     while let Some(mut wave) = waves.next() {
         let episodes = known::episodes(tx, path, &wave).await?;
@@ -55,8 +64,14 @@ pub(super) async fn admit(
         let deliveries: Vec<Digest> = wave.iter().map(|incoming| incoming.arrival.event.delivery_key()).collect();
         let known = known::repeated(tx, path, &wave, &deliveries).await?;
         let found = known::investigations(tx, path, places.unknown(&wave, &deliveries, &known)).await?;
+        let homeless = places.homeless(&wave, &deliveries, &known, &found);
+        let flapping = known::flapping(tx, path, &homeless).await?;
+        if let Some(cap) = cap.filter(|_| openings.is_none() && !homeless.is_empty()) {
+            openings = Some(known::openings(tx, path, cap, &times).await?);
+        }
         let bodies: Vec<usize> = wave.iter().map(|incoming| incoming.body).collect();
-        let decided = decide::decide(wave, deliveries, &episodes, &known, &found, &mut places);
+        let knowledge = Knowledge { episodes, known, found, flapping };
+        let decided = decide::decide(wave, deliveries, &knowledge, &mut places, openings.as_mut());
         for (body, answer) in bodies.into_iter().zip(&decided.answers) {
             if let Some(answers) = answers.get_mut(body) {
                 answers.push(answer.clone());
@@ -87,10 +102,11 @@ impl<I: Iterator<Item = Incoming>> Waves<I> {
     }
 }
 
-/// Alerts on one Kubernetes object are one incident. A bare `instance` does not count: exporters put
-/// their own address there for everything that they report.
+/// Alerts on one Kubernetes object are one incident, and so are those on the Pods of one workload, as far as
+/// their names tell. A bare `instance` does not count: exporters put their own address there for everything
+/// that they report.
 fn resource_key(event: &SreEvent) -> Option<String> {
-    let Resource { kind, id, namespace, cluster } = &event.resource;
+    let Resource { kind, id, .. } = &event.resource;
     let is_object = matches!(
         kind,
         ResourceType::K8sPvc
@@ -101,8 +117,5 @@ fn resource_key(event: &SreEvent) -> Option<String> {
             | ResourceType::K8sJob
     );
     let is_exporter = event.labels.get("instance") == Some(id);
-    (is_object && !is_exporter && !id.is_empty()).then(|| {
-        let part = |text: &Option<String>| text.clone().unwrap_or_default();
-        format!("{}|{}|{kind}|{id}", part(cluster), part(namespace))
-    })
+    (is_object && !is_exporter && !id.trim().is_empty()).then(|| event.thing())
 }

@@ -22,7 +22,7 @@ pub(super) async fn write(
     decided: Decided,
     news: &mut News,
 ) -> Result<(), StoreError> {
-    let Decided { mut kept, ended, told, .. } = decided;
+    let Decided { mut kept, ended, told, storm, .. } = decided;
     if kept.is_empty() && ended.is_empty() && told.is_empty() {
         return Ok(());
     }
@@ -37,6 +37,10 @@ pub(super) async fn write(
     push_openings(&mut script, path, &kept, news)?;
     push_ends(&mut script, path, &ended)?;
     push_signals(&mut script, path, &told)?;
+    if let Some((id, at)) = storm {
+        script.push("UPDATE investigations SET joined_us = ").push_bind(at.as_microsecond());
+        script.push(" WHERE id = ").push_bind(id.to_string()).push("; ");
+    }
     news.work |= !told.is_empty();
     // Its text is as long as the wave: not one to keep prepared.
     script.build().persistent(false).execute(tx).await.map(drop).map_err(unavailable(path, "keep alerts"))
@@ -46,7 +50,7 @@ fn push_events(script: &mut Script, path: &Path, kept: &[Kept]) -> Result<(), St
     for kept in kept.chunks(ROWS) {
         script.push(
             "INSERT INTO events (id, delivery, source, fingerprint, subject, severity, status, fate, investigation, \
-             received_us, seen_us, json, thing, down) VALUES ",
+             received_us, seen_us, json, thing, down, starts_us) VALUES ",
         );
         for (n, kept) in kept.iter().enumerate() {
             let event = &kept.arrival.event;
@@ -64,7 +68,7 @@ fn push_events(script: &mut Script, path: &Path, kept: &[Kept]) -> Result<(), St
             row.push_bind(kept.investigation.map(|id| id.to_string()));
             row.push_bind(at_us).push_bind(at_us);
             row.push_bind(to_json(path, "an alert", event)?);
-            row.push_bind(event.thing()).push_bind(is_down(event));
+            row.push_bind(event.thing()).push_bind(is_down(event)).push_bind(event.starts_at.as_microsecond());
             script.push(")");
         }
         script.push("; ");
@@ -81,24 +85,25 @@ fn push_openings(script: &mut Script, path: &Path, kept: &[Kept], news: &mut New
         push_entries(script, path, &entries, Guard::None)?;
         script.push(
             "INSERT INTO investigations (id, correlation_key, resource_key, route, subject, state, seq, hash, view, \
-             wants_work, due_us, alert, severity) VALUES ",
+             wants_work, due_us, alert, severity, opened_us, joined_us) VALUES ",
         );
         for (n, (kept, (entry, view))) in opening.iter().zip(entries.iter().zip(views)).enumerate() {
             script.push(if n == 0 { "(" } else { ", (" });
             let mut row = script.separated(", ");
             row.push_bind(entry.chain.clone());
             row.push_bind(kept.arrival.correlation_key.clone());
-            row.push_bind(resource_key(&kept.arrival.event));
+            row.push_bind(resource_key(&kept.arrival.event).filter(|_| !kept.storm));
             row.push_bind(kept.arrival.route.clone());
-            row.push_bind(kept.arrival.event.subject.clone());
+            row.push_bind(view.subject.clone());
             row.push_bind(view.state.clone());
             row.push_bind(1_i64);
             row.push_bind(entry.hash.as_str().to_owned());
             row.push_bind(to_json(path, "an investigation", &view)?);
             row.push_bind(1_i64);
             row.push_bind(fresh_us(kept.at));
-            row.push_bind(kept.arrival.event.name.clone());
+            row.push_bind(view.alert.clone());
             row.push_bind(kept.arrival.event.severity.as_str());
+            row.push_bind(kept.at.as_microsecond()).push_bind(kept.at.as_microsecond());
             script.push(")");
             news.grown.push((entry.chain.clone(), 1));
             news.work = true;

@@ -23,6 +23,10 @@ fn arrivals(world: &World, alerts: &[Few]) -> Vec<Arrival> {
     alerts.iter().map(of).collect()
 }
 
+fn capped(max_open: u32) -> StormCap {
+    StormCap { max_open, window: jiff::SignedDuration::from_mins(10) }
+}
+
 /// What is left of all alerts: fates, what investigations were told, what is kept.
 async fn left(world: &World, answers: Vec<Admitted>) -> impl PartialEq + std::fmt::Debug + use<> {
     let mut told: Vec<(String, Vec<EventId>, usize)> = vec![];
@@ -30,7 +34,7 @@ async fn left(world: &World, answers: Vec<Admitted>) -> impl PartialEq + std::fm
     for id in answers.iter().filter_map(|answer| answer.investigation).filter(|id| seen.insert(*id)) {
         let waiting = world.store.signals(id).await.unwrap();
         let joined = waiting.iter().filter_map(|waiting| match &waiting.signal {
-            Signal::Merged { events } => Some(events.clone()),
+            Signal::Merged { events, .. } => Some(events.clone()),
             _ => None,
         });
         let mut joined: Vec<EventId> = joined.flatten().collect();
@@ -49,18 +53,25 @@ async fn left(world: &World, answers: Vec<Admitted>) -> impl PartialEq + std::fm
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
-    fn together_is_as_one_by_one(before in prop::collection::vec(few(), 0..4), alerts in prop::collection::vec(few(), 1..16)) {
+    fn together_is_as_one_by_one(
+        before in prop::collection::vec(few(), 0..4),
+        alerts in prop::collection::vec(few(), 1..16),
+        max_open in proptest::option::of(1..4_u32),
+    ) {
+        let cap = max_open.map(capped);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (one_by_one, together) = runtime.block_on(async {
             let apart = World::new().await;
             let mut answers = vec![];
             for arrival in arrivals(&apart, &before).into_iter().chain(arrivals(&apart, &alerts)) {
-                answers.extend(apart.admit(vec![arrival]).await);
+                answers.extend(apart.store.admit(vec![arrival], cap, at(0)).await.unwrap());
             }
             let one_by_one = left(&apart, answers).await;
             let world = World::new().await;
-            let mut answers = world.admit(arrivals(&world, &before)).await;
-            answers.extend(world.admit(arrivals(&world, &alerts)).await);
+            let mut answers = world.store.admit(arrivals(&world, &before), cap, at(0)).await.unwrap();
+            answers.extend(world.store.admit(arrivals(&world, &alerts), cap, at(0)).await.unwrap());
+            let opened = answers.iter().filter(|answer| answer.fate == Fate::Opened).count();
+            assert!(max_open.is_none_or(|most| opened <= most as usize), "{opened} were opened");
             (one_by_one, left(&world, answers).await)
         });
         prop_assert_eq!(one_by_one, together);
@@ -100,11 +111,156 @@ async fn many_bodies_at_once_open_one_investigation_for_a_cause() {
         let resource = format!("volume-{n}");
         let mut arrivals = vec![w.arrival("Full", &resource, Firing, 1), w.arrival("Full", &resource, Firing, 1)];
         arrivals.extend((n % 3 == 0).then(|| w.arrival("Full", &resource, Resolved, 1)));
-        w.store.admit(arrivals, at(9))
+        w.store.admit(arrivals, None, at(9))
     });
     let answers: Vec<Admitted> =
         futures::future::join_all(bodies).await.into_iter().flat_map(|answers| answers.unwrap()).collect();
     let count = |fate| answers.iter().filter(|answer| answer.fate == fate).count();
     let counts = (count(Fate::Opened), count(Fate::Merged), count(Fate::Ignored), count(Fate::Resolved));
     assert_eq!(counts, (1, 299, 300, 100));
+}
+
+#[tokio::test]
+async fn a09_what_is_beyond_the_cap_joins_one_storm_and_nothing_is_lost() {
+    let w = World::new().await;
+    let body: Vec<Arrival> = (0..2_000)
+        .map(|n| w.arrival(&format!("Cause{}", n % 500), &format!("volume-{n}"), Firing, i64::from(n)))
+        .collect();
+    let answers = w.store.admit(body, Some(capped(50)), at(0)).await.unwrap();
+    let count = |fate| answers.iter().filter(|answer| answer.fate == fate).count();
+    // 49 of their own with three later alerts each, and the storm.
+    assert_eq!((count(Fate::Opened), count(Fate::Merged)), (50, 1_950));
+    let counts = w.store.counts().await.unwrap();
+    assert_eq!((counts.events, counts.investigations), (2_000, 50));
+    let storm = answers[49].investigation.unwrap();
+    let view = w.store.investigation(storm).await.unwrap().unwrap();
+    assert_eq!((view.alert.as_str(), view.subject.as_str(), view.route.as_str()), ("AlertStorm", "storm", "default"));
+    assert_eq!(answers.iter().filter(|answer| answer.investigation == Some(storm)).count(), 451 * 4);
+    // It is durable: a restart knows the storm, and what it stands for opens nothing by its resource.
+    let w = w.reopened().await;
+    let later = w.arrival("Another", "volume-60", Firing, 5);
+    let joined = w.store.admit(vec![later], Some(capped(50)), at(1)).await.unwrap().remove(0);
+    assert_eq!((joined.fate, joined.investigation), (Fate::Merged, Some(storm)));
+    let over = w.store.admit(vec![w.arrival("Cause60", "volume-60", Resolved, 60)], Some(capped(50)), at(2)).await;
+    assert_eq!(over.unwrap()[0].investigation, Some(storm));
+    // When the window has passed, causes have investigations of their own again.
+    let own = w.store.admit(vec![w.arrival("Another", "volume-61", Firing, 700)], Some(capped(50)), at(700)).await;
+    assert_eq!(own.unwrap()[0].fate, Fate::Opened);
+}
+
+#[tokio::test]
+async fn a_storm_that_somebody_cancelled_takes_nothing_any_more() {
+    let w = World::new().await;
+    let fates = async |name: &str| {
+        let arrival = w.arrival(name, name, Firing, 0);
+        w.store.admit(vec![arrival], Some(capped(1)), at(0)).await.unwrap().remove(0)
+    };
+    let first = fates("A").await;
+    assert_eq!((first.fate, fates("B").await.investigation), (Fate::Opened, first.investigation));
+    let lease = w.store.claim("a", at(1), at(30)).await.unwrap().unwrap();
+    let bodies = vec![Body::Cancelled { reason: "noise".into() }, Body::Closed { outcome: Outcome::Cancelled }];
+    w.append(&lease, bodies).await.unwrap();
+    assert_eq!(fates("C").await.fate, Fate::Opened, "nobody would be told of it");
+}
+
+#[tokio::test]
+async fn a05_an_alert_that_comes_and_goes_opens_no_third_investigation() {
+    let w = World::new().await;
+    let mut fates = vec![];
+    for n in 0..100_i64 {
+        let starts = n * 600;
+        let answer = w.admit(vec![w.arrival("Down", "d1", Firing, starts)]).await.remove(0);
+        fates.push(answer.fate);
+        if let Some(lease) = w.store.claim("a", at(starts + 1), at(starts + 30)).await.unwrap() {
+            let head = w.state(lease.investigation).await.head;
+            let waiting = w.store.signals(lease.investigation).await.unwrap();
+            let flapping =
+                |waiting: &crate::store::Waiting| matches!(waiting.signal, Signal::Merged { flapping: true, .. });
+            assert_eq!(waiting.iter().filter(|waiting| flapping(waiting)).count(), usize::from(n >= 2), "{n}");
+            let consumed = waiting.iter().map(|waiting| waiting.number).collect();
+            match n < 2 {
+                true => drop(w.append(&lease, vec![Body::Closed { outcome: Outcome::Reported }]).await.unwrap()),
+                false => drop(w.store.append(&lease, &head, Append { consumed, ..Append::default() }).await.unwrap()),
+            }
+            w.store.release(&lease).await.unwrap();
+        }
+        w.admit(vec![w.arrival("Down", "d1", Resolved, starts)]).await;
+        let ended = w.store.signals(answer.investigation.unwrap()).await.unwrap();
+        assert!(
+            ended.iter().any(|waiting| matches!(waiting.signal, Signal::Resolved { .. })),
+            "it is told of the end, too"
+        );
+        // Somebody reads that, so that nothing is left over.
+        if let Some(lease) = w.store.claim("a", at(starts + 100), at(starts + 130)).await.unwrap() {
+            let head = w.state(lease.investigation).await.head;
+            let consumed = ended.iter().map(|waiting| waiting.number).collect();
+            w.store.append(&lease, &head, Append { consumed, ..Append::default() }).await.unwrap();
+            w.store.release(&lease).await.unwrap();
+        }
+    }
+    assert_eq!(fates.iter().filter(|fate| **fate == Fate::Opened).count(), 2);
+    assert_eq!(fates.iter().filter(|fate| **fate == Fate::Merged).count(), 98);
+    // It was quiet for half an hour: what comes now is news.
+    assert_eq!(w.fates(vec![w.arrival("Down", "d1", Firing, 99 * 600 + 1_801)]).await, [Fate::Opened]);
+}
+
+/// One thread: all of them wait before the writer gets its turn, so they are one group.
+#[tokio::test]
+async fn one_body_that_fails_among_many_takes_nothing_of_the_others_with_it() {
+    let w = World::new().await;
+    w.admit(vec![w.arrival("A", "damaged", Firing, 1)]).await;
+    let mut direct = SqliteStore::writing_connection(&w.path()).await.unwrap();
+    sqlx::query("UPDATE events SET json = 'x'").execute(&mut direct).await.unwrap();
+    drop(direct);
+    let bodies = (0..20).map(|n| {
+        let arrivals = match n {
+            // Its first alert would open one, and its second cannot be read.
+            7 => vec![w.arrival("C", "d7", Firing, 1), w.arrival("A", "damaged", Resolved, 1)],
+            _ => vec![
+                w.arrival("B", &format!("d{n}"), Firing, 1),
+                w.arrival(&format!("B{n}"), &format!("e{n}"), Firing, 1),
+            ],
+        };
+        w.store.admit(arrivals, Some(capped(10)), at(0))
+    });
+    let answers = futures::future::join_all(bodies).await;
+    let mut fates = vec![];
+    for (n, answer) in answers.into_iter().enumerate() {
+        match n {
+            7 => assert!(matches!(answer, Err(StoreError::Corrupt { .. })), "{answer:?}"),
+            _ => fates.extend(answer.unwrap().into_iter().map(|admitted| admitted.fate)),
+        }
+    }
+    let count = |fate| fates.iter().filter(|known| **known == fate).count();
+    // Beside the damaged one eight of their own, and the storm for the rest.
+    assert_eq!((fates.len(), count(Fate::Opened), count(Fate::Merged)), (38, 9, 29));
+    let counts = w.store.counts().await.unwrap();
+    assert_eq!((counts.events, counts.investigations), (1 + 38, 1 + 9));
+}
+
+#[tokio::test]
+async fn alerts_on_the_pods_of_one_workload_are_one_incident() {
+    let w = World::new().await;
+    let on = |kind, namespace: &str, id: &str| {
+        let mut arrival = w.arrival(&format!("A{id}"), id, Firing, 1);
+        (arrival.event.resource.kind, arrival.event.resource.namespace) = (kind, Some(namespace.to_owned()));
+        arrival
+    };
+    use ResourceType::{K8sDeployment, K8sPod, K8sStatefulset};
+    let first = w.admit(vec![on(K8sPod, "shop", "api-7c9d8b6f5d-x2x9z")]).await.remove(0);
+    for (kind, namespace, id, joins) in [
+        (K8sPod, "shop", "api-7c9d8b6f5d-b2b9b", true),
+        (K8sPod, "shop", "api-5f6d7c8b9d-c4c9c", true),
+        (K8sDeployment, "shop", "api", true),
+        (K8sPod, "shop", "apix-7c9d8b6f5d-x2x9z", false),
+        (K8sPod, "other", "api-7c9d8b6f5d-x2x9z", false),
+        (K8sPod, "shop", "typedb-0", false),
+    ] {
+        let answer = w.admit(vec![on(kind, namespace, id)]).await.remove(0);
+        assert_eq!(answer.investigation == first.investigation, joins, "{namespace}/{id}");
+    }
+    assert_eq!(
+        w.fates(vec![on(K8sPod, "shop", "typedb-1"), on(K8sStatefulset, "shop", "typedb")]).await,
+        [Fate::Merged; 2]
+    );
 }

@@ -138,7 +138,7 @@ async fn what_waits_longest_is_worked_on_first() {
     w.store.park(&lease, at(2), at(40)).await.unwrap();
     let mut arrival = w.arrival("B", "d2", Firing, 120);
     arrival.event.received_at = at(120);
-    let second = w.store.admit(vec![arrival], at(120)).await.unwrap()[0].investigation;
+    let second = w.store.admit(vec![arrival], None, at(120)).await.unwrap()[0].investigation;
     let claimed = async |now: i64| w.store.claim("me", at(now), at(now + 30)).await.unwrap().map(|l| l.investigation);
     assert_eq!(claimed(120).await, first, "a storm does not keep what was promised for second 40");
     assert_eq!(claimed(120).await, second);

@@ -48,7 +48,7 @@ async fn changes_are_counted_by_object_namespace_kind_and_tool() {
     ];
     let chain = lease.investigation.to_string();
     let head = world.store.entries(&chain, 0, 100).await.unwrap().last().unwrap().head();
-    let body = Body::AlertsMerged { events: vec![] };
+    let body = Body::AlertsMerged { events: vec![], flapping: false };
     let entry = head.seal(&chain, at(1), Draft::engine(body)).unwrap();
     let append = Append { entries: vec![entry], deeds, ..Append::default() };
     world.store.append(&lease, &head, append).await.unwrap();

@@ -14,7 +14,7 @@ impl World {
     async fn down(&self, name: &str, second: i64, lasts: i64) {
         for (status, now) in [(Firing, second), (Resolved, second + lasts)] {
             let arrival = self.arrival(name, "d1", status, second);
-            self.store.admit(vec![arrival], at(now)).await.unwrap();
+            self.store.admit(vec![arrival], None, at(now)).await.unwrap();
         }
     }
 
@@ -40,9 +40,9 @@ async fn going_down_is_counted_over_all_alerts_of_the_thing() {
         // Another alert of the same time tells of nothing more.
         w.down("B", 600 * n + 10, 200).await;
     }
-    w.store.admit(vec![w.arrival("A", "d2", Firing, 600)], at(600)).await.unwrap();
+    w.store.admit(vec![w.arrival("A", "d2", Firing, 600)], None, at(600)).await.unwrap();
     // It was never seen to fire.
-    w.store.admit(vec![w.arrival("C", "d1", Resolved, 900)], at(900)).await.unwrap();
+    w.store.admit(vec![w.arrival("C", "d1", Resolved, 900)], None, at(900)).await.unwrap();
     let expected = Past { firings_1h: 6, firings_24h: 6, down_events: 3, investigations_24h: 1, ..Past::default() };
     assert_eq!(w.past(WINDOW, 1500).await, expected);
     let w = w.reopened().await;

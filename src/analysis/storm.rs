@@ -1,0 +1,224 @@
+//! What many alerts have in common: a bounded fold over the alerts alone, so that it holds when nothing
+//! else could be looked at.
+
+use super::text::{clip, moment, percent};
+use crate::domain::{
+    AlertStatus, Recommendation, Report, ReportVerdict, Severity, Share, Shares, SreEvent, Storm, StormAlert, Subject,
+};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+/// Rows of each list; the rest is counted.
+const ROWS: usize = 10;
+/// Loud alerts that a report lists, and that one line names.
+const LOUD: usize = 20;
+const LOUD_IN_LINE: usize = 3;
+/// Longest name of anything, in characters.
+const NAME: usize = 120;
+/// Longest summary, in characters.
+const SUMMARY: usize = 400;
+/// So many of all alerts share a value that it is worth saying.
+const COMMON: f64 = 0.5;
+
+/// What `events` have in common.
+pub fn together(events: &[SreEvent]) -> Storm {
+    let named = |name: &'static str| move |event: &SreEvent| event.labels.get(name).cloned();
+    let namespace = |event: &SreEvent| event.resource.namespace.clone();
+    let loud: Vec<&SreEvent> = events.iter().filter(|event| event.severity == Severity::Critical).collect();
+    let row = |event: &&SreEvent| StormAlert {
+        alert: clip(&event.name, NAME),
+        subject: clip(&event.subject, NAME),
+        namespace: event.resource.namespace.as_deref().map(|namespace| clip(namespace, NAME)),
+        starts_at: event.starts_at,
+        firing: event.status == AlertStatus::Firing,
+    };
+    let mut critical = loud.clone();
+    // Those that hold still, and of those the ones that began first.
+    critical.sort_by_key(|event| (event.status == AlertStatus::Resolved, event.starts_at, event.id));
+    Storm {
+        alerts: events.len(),
+        firing: events.iter().filter(|event| event.status == AlertStatus::Firing).count(),
+        first_at: events.iter().map(|event| event.starts_at).min(),
+        last_at: events.iter().map(|event| event.starts_at).max(),
+        critical: critical.iter().take(LOUD).map(row).collect(),
+        critical_more: loud.len().saturating_sub(LOUD),
+        names: shares(events, |event| Some(event.name.clone())),
+        namespaces: shares(events, namespace),
+        nodes: shares(events, named("node")),
+        clusters: shares(events, named("cluster")),
+        subjects: shares(events, |event| Some(event.subject.clone())),
+    }
+}
+
+/// How many alerts have each value, the most frequent first, then the one that began first.
+fn shares(events: &[SreEvent], value: impl Fn(&SreEvent) -> Option<String>) -> Shares {
+    let mut all: BTreeMap<String, (usize, Timestamp)> = BTreeMap::new();
+    for event in events {
+        let Some(value) = value(event).filter(|value| !value.is_empty()) else { continue };
+        let (alerts, first_at) = all.entry(value).or_insert((0, event.starts_at));
+        *alerts += 1;
+        *first_at = (*first_at).min(event.starts_at);
+    }
+    let more = all.len().saturating_sub(ROWS);
+    let mut rows: Vec<Share> = all
+        .into_iter()
+        .map(|(value, (alerts, first_at))| Share { value: clip(&value, NAME), alerts, first_at })
+        .collect();
+    rows.sort_by(|a, b| b.alerts.cmp(&a.alerts).then(a.first_at.cmp(&b.first_at)));
+    rows.truncate(ROWS);
+    Shares { rows, more }
+}
+
+/// What at least half of the alerts share, in words, what is most specific first.
+fn common(storm: &Storm) -> Vec<String> {
+    let kinds = [
+        ("node", &storm.nodes),
+        ("alert", &storm.names),
+        ("namespace", &storm.namespaces),
+        ("cluster", &storm.clusters),
+    ];
+    let share = |(kind, shares): (&str, &Shares)| {
+        let top = shares.rows.first()?;
+        let ratio = top.alerts as f64 / storm.alerts.max(1) as f64;
+        (ratio >= COMMON && top.alerts > 1).then(|| format!("{kind} {} ({})", top.value, percent(ratio)))
+    };
+    kinds.into_iter().filter_map(share).collect()
+}
+
+/// `report`, as it is told of a storm with these alerts, the one that opened it first.
+pub fn as_storm(mut report: Report, events: &[SreEvent]) -> Report {
+    let storm = together(events);
+    report.incident.alert = crate::journal::STORM_ALERT.to_owned();
+    let name = format!("{} alerts", storm.alerts);
+    report.incident.subject = Subject { kind: "storm".into(), namespace: None, name, cluster: None };
+    // What explains the alert that was looked at need not explain the others.
+    report.verdict = match report.verdict {
+        ReportVerdict::Confirmed | ReportVerdict::Likely => ReportVerdict::Possible,
+        ReportVerdict::NoFault => ReportVerdict::InsufficientEvidence,
+        verdict @ (ReportVerdict::Declined | ReportVerdict::InsufficientEvidence | ReportVerdict::Possible) => verdict,
+    };
+    let common = common(&storm);
+    let look = match common.is_empty() {
+        true => {
+            "They have little in common, so look at those that began first, the critical ones before the others.".into()
+        }
+        false => format!("Look at what they have in common before any single one: {}.", common.join(", ")),
+    };
+    let first = Recommendation { kind: "mitigate".into(), text: look, addresses: vec![] };
+    report.recommendations.retain(|recommendation| !recommendation.addresses.is_empty());
+    report.recommendations.insert(0, first);
+    report.summary = summary(&storm, &common, events, &report);
+    report.storm = Some(storm);
+    report
+}
+
+fn summary(storm: &Storm, common: &[String], events: &[SreEvent], report: &Report) -> String {
+    let mut text = format!("Storm of {} alerts, {} firing", storm.alerts, storm.firing);
+    if let (Some(first), Some(last)) = (storm.first_at, storm.last_at) {
+        text.push_str(&format!(", begun from {} to {}", moment(first), moment(last)));
+    }
+    text.push('.');
+    let loud = storm.critical.len() + storm.critical_more;
+    if loud > 0 {
+        let named = |alert: &StormAlert| format!("{} on {}", clip(&alert.alert, 40), clip(&alert.subject, 30));
+        let names: Vec<String> = storm.critical.iter().take(LOUD_IN_LINE).map(named).collect();
+        let more = loud - names.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        text.push_str(&format!(" Critical: {loud}: {}{more}.", names.join(", ")));
+    }
+    if !common.is_empty() {
+        text.push_str(&format!(" In common: {}.", common.join(", ")));
+    }
+    if let (Some(opening), Some(cause)) = (events.first(), report.root_causes.first()) {
+        text.push_str(&format!(" Looked into was {}: {}.", clip(&opening.name, 40), cause.statement));
+    }
+    clip(&text, SUMMARY)
+}
+
+/// `report`, as it is told of alerts that come and go.
+pub fn as_flapping(mut report: Report, events: &[SreEvent]) -> Report {
+    let mut starts: BTreeMap<(&str, &str), (usize, &SreEvent)> = BTreeMap::new();
+    for event in events {
+        let (times, first) = starts.entry((&event.source, &event.fingerprint)).or_insert((0, event));
+        *times += 1;
+        *first = if event.starts_at < first.starts_at { event } else { *first };
+    }
+    if let Some((times, first)) =
+        starts.into_values().max_by_key(|(times, first)| (*times, std::cmp::Reverse(first.id)))
+    {
+        let (name, since) = (clip(&first.name, 60), moment(first.starts_at));
+        let told = format!("{name} comes and goes: it began {times} times here since {since}. {}", report.summary);
+        report.summary = clip(&told, SUMMARY);
+    }
+    report
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::EventId;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn alert(n: u128, name: &str, severity: Severity, namespace: &str, node: &str, second: i64) -> SreEvent {
+        serde_json::from_value(json!({
+            "id": EventId::new(uuid::Uuid::from_u128(n)), "source": "alertmanager", "fingerprint": format!("f{n}"),
+            "group_key": null, "status": "firing", "severity": severity, "name": name,
+            "subject": format!("service-{n}"), "title": "t", "description": "d", "annotations": {}, "links": [],
+            "resource": {"type": "unknown", "id": "", "namespace": namespace, "cluster": null},
+            "labels": {"node": node}, "starts_at": Timestamp::from_second(1_800_000_000 + second).unwrap(),
+            "ends_at": null, "received_at": "2026-11-20T00:00:00Z",
+            "raw": {"commitment": "sha256:00", "bytes": 0}, "raw_hmac": ""
+        }))
+        .unwrap()
+    }
+
+    fn storm() -> Vec<SreEvent> {
+        use Severity::{Critical, Warning};
+        let mut events: Vec<SreEvent> = (1..=30)
+            .map(|n| {
+                let node = if n % 5 == 0 { "worker-1" } else { "worker-3" };
+                alert(
+                    n,
+                    &format!("Slow{}", n % 7),
+                    Warning,
+                    &format!("team-{}", n % 9),
+                    node,
+                    i64::try_from(n).unwrap(),
+                )
+            })
+            .collect();
+        events.push(alert(31, "NodeNotReady", Critical, "kube-system", "worker-3", -60));
+        events
+    }
+
+    #[test]
+    fn what_is_common_is_found_and_the_critical_ones_are_named_first() {
+        let events = storm();
+        let found = together(&events);
+        assert_eq!((found.alerts, found.firing, found.critical_more), (31, 31, 0));
+        assert_eq!(found.critical.iter().map(|alert| alert.alert.as_str()).collect::<Vec<_>>(), ["NodeNotReady"]);
+        assert_eq!(found.nodes.rows[0].value, "worker-3");
+        assert_eq!((found.nodes.rows[0].alerts, found.nodes.rows[0].first_at), (25, events[30].starts_at));
+        assert_eq!((found.subjects.rows.len(), found.subjects.more), (ROWS, 21));
+        assert_eq!(common(&found), ["node worker-3 (80 %)"]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_alert_is_counted_once_and_lists_are_bounded(names in prop::collection::vec(0_u8..40, 1..200)) {
+            let events: Vec<SreEvent> = names.iter().enumerate().map(|(n, name)| {
+                let severity = if name % 3 == 0 { Severity::Critical } else { Severity::Info };
+                alert(n as u128 + 1, &format!("A{name}"), severity, "shop", "w", i64::from(*name))
+            }).collect();
+            let found = together(&events);
+            let loud = names.iter().filter(|name| *name % 3 == 0).count();
+            prop_assert_eq!(found.critical.len() + found.critical_more, loud);
+            prop_assert!(found.critical.len() <= LOUD && found.names.rows.len() <= ROWS);
+            let distinct = names.iter().collect::<std::collections::BTreeSet<_>>().len();
+            prop_assert_eq!(found.names.rows.len() + found.names.more, distinct);
+            prop_assert_eq!(found.namespaces.rows[0].alerts, names.len());
+            prop_assert!(found.names.rows.is_sorted_by(|a, b| a.alerts >= b.alerts));
+        }
+    }
+}

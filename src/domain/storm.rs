@@ -1,0 +1,66 @@
+//! What many alerts that came together have in common.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// A storm, as its alerts tell.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Storm {
+    /// All of its alerts.
+    pub alerts: usize,
+    /// Those that hold still.
+    pub firing: usize,
+    /// When the first began.
+    pub first_at: Option<Timestamp>,
+    /// When the last began.
+    pub last_at: Option<Timestamp>,
+    /// The critical ones, those that hold still first, then by when they began.
+    pub critical: Vec<StormAlert>,
+    /// Critical ones beyond those.
+    pub critical_more: usize,
+    /// By the alert's name.
+    pub names: Shares,
+    /// By namespace.
+    pub namespaces: Shares,
+    /// By node.
+    pub nodes: Shares,
+    /// By cluster.
+    pub clusters: Shares,
+    /// By whom they concern.
+    pub subjects: Shares,
+}
+
+/// One alert of a storm.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StormAlert {
+    /// Its name.
+    pub alert: String,
+    /// Whom it concerns.
+    pub subject: String,
+    /// Where.
+    pub namespace: Option<String>,
+    /// When it began.
+    pub starts_at: Timestamp,
+    /// It holds still.
+    pub firing: bool,
+}
+
+/// How the alerts spread over the values of one thing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shares {
+    /// The most frequent values.
+    pub rows: Vec<Share>,
+    /// Values beyond those.
+    pub more: usize,
+}
+
+/// The alerts with one value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// The value.
+    pub value: String,
+    /// How many have it.
+    pub alerts: usize,
+    /// When the first of them began.
+    pub first_at: Timestamp,
+}

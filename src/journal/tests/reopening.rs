@@ -1,0 +1,86 @@
+//! When what was reported goes on to a further revision.
+
+use super::*;
+use crate::journal::{FLAP_REST, STORM_KEY, STORM_REST};
+
+fn reported(correlation_key: &str) -> Life {
+    let mut life =
+        Life { entries: vec![], state: Investigation::empty(CHAIN), second: 0, dice: vec![2], rolled: 0, model: false };
+    life.write(Body::EventReceived {
+        event: Box::new(event(1)),
+        correlation_key: correlation_key.into(),
+        incident_key: Digest::of("k"),
+        route: "default".into(),
+    });
+    until_done(&mut life);
+    assert_eq!(life.state.outcome, Some(Outcome::Reported));
+    life
+}
+
+fn until_done(life: &mut Life) {
+    // A sink that could not be told is waited for; a closed one waits for its next revision.
+    while !matches!((life.step(), life.state.outcome), (Step::Done, _) | (Step::Wait(_), Some(_))) {
+        life.second += 1;
+        let step = life.step();
+        life.perform(step);
+    }
+}
+
+fn again(life: &mut Life, second: i64, flapping: bool) {
+    let mut back = event(1);
+    (back.id, back.starts_at) = (EventId::new(uuid::Uuid::from_u128(1_000 + second as u128)), at(second));
+    life.write(Body::AlertsMerged { events: vec![back], flapping });
+    life.second = second;
+}
+
+#[test]
+fn a05_what_comes_and_goes_is_told_once_and_then_now_and_then() {
+    let mut life = reported("k");
+    let revision = |life: &Life| life.state.report.as_ref().unwrap().revision;
+    again(&mut life, 600, true);
+    assert_eq!(life.state.class, Some(crate::domain::Class::ServiceFlapping));
+    until_done(&mut life);
+    assert_eq!(revision(&life), 2, "that it comes and goes is news");
+    let told_at = life.state.report.as_ref().unwrap().at;
+    for second in [900, 1_200, 1_500] {
+        again(&mut life, second, true);
+        until_done(&mut life);
+        assert_eq!((revision(&life), life.step()), (2, Step::Wait(told_at + FLAP_REST)));
+    }
+    life.second = (told_at + FLAP_REST).as_second() - at(0).as_second();
+    until_done(&mut life);
+    assert_eq!((revision(&life), life.step()), (3, Step::Done));
+    assert!(semantics::violations(CHAIN, &life.entries).is_empty());
+}
+
+#[test]
+fn a_storm_goes_on_at_most_every_few_minutes_however_much_joins_it() {
+    let mut life = reported(STORM_KEY);
+    assert!(life.state.is_storm() && life.state.class.is_none());
+    let told_at = life.state.report.as_ref().unwrap().at;
+    for n in 2..30 {
+        life.write(Body::AlertsMerged { events: vec![event(n)], flapping: false });
+        until_done(&mut life);
+        assert_eq!(life.step(), Step::Wait(told_at + STORM_REST), "alert {n}");
+    }
+    life.second = (told_at + STORM_REST).as_second() - at(0).as_second();
+    until_done(&mut life);
+    assert_eq!((life.state.report.as_ref().unwrap().revision, life.step()), (2, Step::Done));
+    assert_eq!(life.state.report.as_ref().unwrap().events, 29);
+    assert!(semantics::violations(CHAIN, &life.entries).is_empty());
+}
+
+#[test]
+fn of_a_storm_that_was_declined_people_hear_what_joins_it() {
+    let mut life = reported(STORM_KEY);
+    life.write(Body::AlertsMerged { events: vec![event(2)], flapping: false });
+    life.write(Body::RiskAssessed { phase: Phase::Signal, decision: decision(Risk::Critical), input: blob(1) });
+    until_done(&mut life);
+    assert_eq!(life.state.outcome, Some(Outcome::Declined));
+    let revision = life.state.report.as_ref().unwrap().revision;
+    life.second += 3_600;
+    life.write(Body::AlertsMerged { events: vec![event(3)], flapping: false });
+    until_done(&mut life);
+    assert_eq!(life.state.report.as_ref().unwrap().revision, revision + 1);
+    assert!(semantics::violations(CHAIN, &life.entries).is_empty());
+}
