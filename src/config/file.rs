@@ -7,7 +7,7 @@ use super::secret::Reference;
 use super::senders::Intake;
 use super::silences::Alertmanager;
 use super::units::{Size, Span};
-use crate::domain::{Budget, DayBudget, Severity};
+use crate::domain::{Budget, DayBudget, Playbook, Playbooks, Severity};
 use crate::engine::Summaries;
 use crate::model::{CacheMarks, Structured};
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,7 @@ pub(super) struct File {
     pub store: Store,
     pub intake: Intake,
     pub routes: Vec<Route>,
+    pub playbooks: Playbooks,
     pub models: Vec<Model>,
     pub investigation: InvestigationKeys,
     pub budgets: Budgets,
@@ -110,6 +111,8 @@ pub(super) struct Route {
     pub max_per_day: Option<u32>,
     #[serde(default)]
     pub github: Option<RouteGithub>,
+    #[serde(default)]
+    pub playbook: Option<Playbook>,
 }
 
 /// Where a route's pull requests go.

@@ -10,7 +10,6 @@ pub(super) const LATER: &[(&str, &str, &str)] = &[
     ("intake.coalesce.wait", "0s", "leave it out: work starts at once"),
     ("intake.coalesce.at_most", "2m", "leave it out: work starts at once"),
     ("pollers", "[]", "let Alertmanager send to /webhook/alertmanager"),
-    ("routes[].playbook", "null", "leave it out"),
     ("routes[].runner", "in_process", "leave it out: investigations run in this process"),
     ("routes[].max_concurrency", "2", "leave it out"),
     ("routes[].max_total", "null", "leave it out"),

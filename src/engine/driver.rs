@@ -332,6 +332,10 @@ impl<'e> Session<'e> {
         let thing = opening.map(SreEvent::thing).unwrap_or_default();
         let alert = opening.map(|event| event.name.clone()).unwrap_or_default();
         let begun = |deed: &Deed| {
+            // A closer look is no change that helps or does not.
+            if deed.looks_closer().is_some() {
+                return None;
+            }
             Some(BegunDeed {
                 id: deed.action.id,
                 investigation: self.lease.investigation,

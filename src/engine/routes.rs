@@ -1,7 +1,7 @@
 //! Which way an alert goes: routes in order, the first that matches wins, and a last one, `default`,
 //! takes the rest. Matchers are written as in Alertmanager's configuration.
 
-use crate::domain::{AlertStatus, Budget, Severity, SreEvent};
+use crate::domain::{AlertStatus, Budget, Chosen, Playbook, Playbooks, Severity, SreEvent};
 use crate::journal::PullPlace;
 use regex::{Regex, RegexBuilder};
 
@@ -40,6 +40,8 @@ pub struct Route {
     pub max_per_day: Option<u32>,
     /// Where its pull requests go.
     pub pulls: Option<PullPlace>,
+    /// Who proposes changes where no model does; `None` leaves it to what is said by sender.
+    pub playbook: Option<Playbook>,
 }
 
 impl Route {
@@ -58,6 +60,7 @@ impl Route {
             budget: None,
             max_per_day: None,
             pulls: None,
+            playbook: None,
         }
     }
 
@@ -273,11 +276,13 @@ pub struct Missed {
 pub struct Routes {
     routes: Vec<Compiled>,
     default: Compiled,
+    playbooks: Playbooks,
 }
 
 impl Default for Routes {
     fn default() -> Self {
-        Self { routes: vec![], default: Compiled { route: Route::named(DEFAULT), matchers: vec![] } }
+        let default = Compiled { route: Route::named(DEFAULT), matchers: vec![] };
+        Self { routes: vec![], default, playbooks: Playbooks::default() }
     }
 }
 
@@ -312,6 +317,20 @@ impl Routes {
             }
         }
         Ok(all)
+    }
+
+    /// The same routes, with playbooks by sender and severity.
+    #[must_use]
+    pub fn with_playbooks(self, playbooks: Playbooks) -> Self {
+        Self { playbooks, ..self }
+    }
+
+    /// Who proposes changes for `event` on its way `route`, where no model does.
+    pub fn playbook_for(&self, route: &Route, event: &SreEvent) -> Chosen {
+        match route.playbook {
+            Some(playbook) => Chosen { playbook, by: format!("route {}", route.name) },
+            None => self.playbooks.choose(event),
+        }
     }
 
     /// The way that `event` goes.

@@ -23,7 +23,7 @@ use super::{
     AccessToken, Config, ConfigError, Kubernetes, KubernetesWriter, Loaded, Model, Notify, Places, Problem, Prometheus,
     Route, RouteModel, Server,
 };
-use crate::domain::Secret;
+use crate::domain::{Playbooks, Secret};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -75,6 +75,7 @@ impl Loaded {
             tool_secrets: r.tool_secrets(places.tools.as_deref()),
             places,
             routes: r.routes(&models),
+            playbooks: r.playbooks(),
             models,
             budget: r.budget(),
             summaries: file.investigation.summaries,
@@ -254,9 +255,22 @@ impl Resolver<'_> {
                     budget: self.route_budget(n),
                     max_per_day: route.max_per_day,
                     pulls: route.github.as_ref().and_then(|of| self.route_pulls(n, of)),
+                    playbook: route.playbook,
                 }
             })
             .collect()
+    }
+
+    fn playbooks(&mut self) -> Playbooks {
+        let playbooks = self.loaded.file.playbooks.clone();
+        for key in playbooks.0.keys() {
+            if let Some(word) = Playbooks::odd_severity(key) {
+                let what = format!("names a severity that there is not: `{word}`");
+                let help = "write SOURCE:SEVERITY (info, warning, error or critical), SOURCE, or `default`";
+                self.problem(at!["playbooks", key.as_str()], what, help);
+            }
+        }
+        playbooks
     }
 
     fn route_model(&mut self, n: usize, name: Option<&str>, models: &[Model]) -> RouteModel {
