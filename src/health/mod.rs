@@ -146,7 +146,8 @@ fn of_ourselves(own: Own, now: Timestamp) -> Vec<Alert> {
     };
     let mut found = vec![];
     if !own.store_commits {
-        let detail = "Alerts are answered with 503 until it does. The log says why; look at disk space and permissions.";
+        let detail =
+            "Alerts are answered with 503 until it does. The log says why; look at disk space and permissions.";
         found.push(alert("store", Gravity::Critical, "The store does not commit", detail));
     }
     if !own.policies_loaded {
@@ -180,8 +181,14 @@ fn given_up(views: &[View], now: Timestamp) -> Vec<Alert> {
         id: format!("failed:{agent}:{domain}"),
         severity: Gravity::Critical,
         category: Category::Health,
-        title: format!("{} given up by a fault of ours", counted(views.len(), "investigation was", "investigations were")),
-        detail: format!("{}. The log says why; `firewarden audit verify` tells whether the journal is whole.", ids(&views)),
+        title: format!(
+            "{} given up by a fault of ours",
+            counted(views.len(), "investigation was", "investigations were")
+        ),
+        detail: format!(
+            "{}. The log says why; `firewarden audit verify` tells whether the journal is whole.",
+            ids(&views)
+        ),
         agent: Some(agent),
         domain: Some(domain),
         detected_at: now,
@@ -217,7 +224,10 @@ fn waiting(views: &[View], now: Timestamp) -> Option<Alert> {
         id: "queue".into(),
         severity: if oldest > WAITS_S.1 { Gravity::Critical } else { Gravity::Warning },
         category: Category::Throughput,
-        title: format!("{} since {oldest} s for a first look", counted(late.len(), "investigation waits", "investigations wait")),
+        title: format!(
+            "{} since {oldest} s for a first look",
+            counted(late.len(), "investigation waits", "investigations wait")
+        ),
         detail: format!("{}. Look at the load of this machine and at `firewarden_investigations_*`.", ids(&late)),
         agent: None,
         domain: None,

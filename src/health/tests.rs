@@ -42,16 +42,31 @@ fn each_check_tells_what_it_saw() {
     let gap = |n| view(n, json!({"failure_gap": "Down: ghost"}));
     let queued = |at: &str| view(9, json!({"state": "queued", "outcome": null, "verdict": null, "opened_at": at}));
     for (views, expected) in [
-        (vec![view(1, json!({"outcome": "failed"}))], Some((Critical, Health, "1 investigation was given up by a fault of ours"))),
-        (vec![queued("2026-11-26T11:58:00Z")], Some((Warning, Throughput, "1 investigation waits since 120 s for a first look"))),
-        (vec![queued("2026-11-26T11:50:00Z")], Some((Critical, Throughput, "1 investigation waits since 600 s for a first look"))),
+        (
+            vec![view(1, json!({"outcome": "failed"}))],
+            Some((Critical, Health, "1 investigation was given up by a fault of ours")),
+        ),
+        (
+            vec![queued("2026-11-26T11:58:00Z")],
+            Some((Warning, Throughput, "1 investigation waits since 120 s for a first look")),
+        ),
+        (
+            vec![queued("2026-11-26T11:50:00Z")],
+            Some((Critical, Throughput, "1 investigation waits since 600 s for a first look")),
+        ),
         (vec![queued("2026-11-26T11:59:30Z")], None),
         (vec![blind(1), blind(2), view(3, json!({}))], None),
-        (vec![blind(1), blind(2), view(3, json!({})), view(4, json!({}))], Some((Warning, Quality, "2 of 4 reports name no cause"))),
+        (
+            vec![blind(1), blind(2), view(3, json!({})), view(4, json!({}))],
+            Some((Warning, Quality, "2 of 4 reports name no cause")),
+        ),
         (vec![gap(1)], Some((Info, FailurePattern, "No known object explains Down: ghost"))),
         (vec![gap(1), gap(2), gap(3)], Some((Warning, FailurePattern, "No known object explains Down: ghost"))),
         (
-            vec![view(1, json!({"undelivered": [{"sink": "chat", "revision": 1, "attempts": 2, "error": "503", "failed_at": "2026-11-26T11:50:00Z", "again_at": "2026-11-26T12:10:00Z"}]}))],
+            vec![view(
+                1,
+                json!({"undelivered": [{"sink": "chat", "revision": 1, "attempts": 2, "error": "503", "failed_at": "2026-11-26T11:50:00Z", "again_at": "2026-11-26T12:10:00Z"}]}),
+            )],
             Some((Warning, Health, "chat could not be told of 1 report")),
         ),
     ] {
@@ -74,7 +89,10 @@ fn a_failure_report_counts_what_went_wrong_on_a_route() {
                "reference": null, "detail": null})
     };
     let views = [
-        view(1, json!({"actions": [action("refused", "deny", "action/freeze/hard"), action("refused", "ask", "action/pressure/pressure")]})),
+        view(
+            1,
+            json!({"actions": [action("refused", "deny", "action/freeze/hard"), action("refused", "ask", "action/pressure/pressure")]}),
+        ),
         view(2, json!({"verdict": "insufficient_evidence", "failure_gap": "Down: ghost"})),
         view(3, json!({"actions": [action("failed", "allow", "x"), action("done", "allow", "x")]})),
         view(4, json!({})),

@@ -12,8 +12,8 @@
 //! | `verify` | it is watched, and held or not |
 
 use super::body::Body;
-use super::proposal::Call;
 use super::deed::{LOOKS_CLOSER, RulingPhase, Watched};
+use super::proposal::Call;
 use super::remedy::Confirmation;
 use super::{Entry, PutOff};
 use crate::domain::{Action, ActionId, ApprovalId, Reconciled, Ruling, Verdict};

@@ -115,7 +115,10 @@ async fn a_service_that_is_down_is_restarted_once_people_agree_and_is_seen_to_be
     assert_sound(&job, &entries(&site, &job).await);
     site.verify_audit();
     let (code, shown, _) = site.run_with_config(&["events", "show", &id]);
-    assert!(code == Some(0) && shown.contains("verify:held") && shown.contains("restart Deployment tools/caddy-mcp"), "{shown}");
+    assert!(
+        code == Some(0) && shown.contains("verify:held") && shown.contains("restart Deployment tools/caddy-mcp"),
+        "{shown}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -204,7 +207,8 @@ async fn what_runs_out_is_looked_at_more_closely_once_people_agree() {
         (report["revision"].as_u64() >= Some(2) && report["closer"].is_array()).then_some(report)
     })
     .await;
-    let lines: Vec<&str> = after["closer"].as_array().unwrap().iter().map(|line| line["text"].as_str().unwrap()).collect();
+    let lines: Vec<&str> =
+        after["closer"].as_array().unwrap().iter().map(|line| line["text"].as_str().unwrap()).collect();
     let grown = lines.iter().find(|line| line.starts_with("what PersistentVolumeClaim")).unwrap();
     assert!(grown.contains("now") && grown.contains("ago"), "{lines:#?}");
     assert_eq!(after["verdict"], before["verdict"]);

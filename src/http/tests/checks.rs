@@ -10,15 +10,24 @@ use serde_json::json;
 async fn what_no_known_object_explains_is_listed() {
     let stage = Stage::open().await;
     let nothing = stage.get("/check").await.json();
-    assert_eq!((&nothing["alert_count"], &nothing["alerts"], &nothing["failure_reports"]), (&json!(0), &json!([]), &json!({})));
+    assert_eq!(
+        (&nothing["alert_count"], &nothing["alerts"], &nothing["failure_reports"]),
+        (&json!(0), &json!([]), &json!({}))
+    );
     stage.deliver(&json!({"alerts": [alert("Down", 1)]})).await;
     let gap = FailureGap { topic: "Down: ghost".into(), reason: "r".into() };
     stage.work(vec![Body::GapFiled(gap), Body::Closed { outcome: Outcome::Cancelled }], vec![]).await;
 
     let check = stage.get("/check").await.json();
-    assert_eq!((&check["alert_count"], &check["critical"], &check["warning"], &check["info"]), (&json!(1), &json!(0), &json!(0), &json!(1)));
+    assert_eq!(
+        (&check["alert_count"], &check["critical"], &check["warning"], &check["info"]),
+        (&json!(1), &json!(0), &json!(0), &json!(1))
+    );
     let found = &check["alerts"][0];
-    assert_eq!((&found["category"], &found["agent"], &found["domain"]), (&json!("failure_pattern"), &json!("default"), &json!("shop")));
+    assert_eq!(
+        (&found["category"], &found["agent"], &found["domain"]),
+        (&json!("failure_pattern"), &json!("default"), &json!("shop"))
+    );
     assert_eq!(check["failure_reports"]["default"]["failure_gaps"], json!([{"name": "Down: ghost", "count": 1}]));
     for (query, total) in [
         ("", 1),
@@ -33,7 +42,10 @@ async fn what_no_known_object_explains_is_listed() {
         assert!(list["last_check"].is_string());
     }
     let report = stage.get("/api/failure-report/default?hours=1").await.json();
-    assert_eq!((&report["agent"], &report["period_hours"], &report["investigations"]), (&json!("default"), &json!(1), &json!(1)));
+    assert_eq!(
+        (&report["agent"], &report["period_hours"], &report["investigations"]),
+        (&json!("default"), &json!(1), &json!(1))
+    );
     let none = json!({"agent": "other", "status": "no_rejections", "period_hours": 24});
     assert_eq!(stage.get("/api/failure-report/other").await.json(), none);
 }
