@@ -93,7 +93,7 @@ pub async fn drive_undivided(engine: &Engine, lease: &Lease, undivided: &Mutex<(
         if session.signalled {
             session.take_signals().await?;
         }
-        let step = match session.judged_by_another_policy() {
+        let step = match session.judged_otherwise() {
             Some(action) => Step::Authorize(action),
             None => next(&session.inv, session.now()),
         };
@@ -169,8 +169,9 @@ impl<'e> Session<'e> {
         self.engine.clock.now()
     }
 
-    /// A change that waits for people and was last judged by another policy than the one in force.
-    fn judged_by_another_policy(&self) -> Option<ActionId> {
+    /// A change that waits for people and was last judged by another policy than the one in force, or as
+    /// another kind of incident than it is by now.
+    fn judged_otherwise(&self) -> Option<ActionId> {
         let stopped =
             self.inv.cancelled.is_some() || self.inv.declined.is_some() || self.inv.risk == Some(Risk::Critical);
         if stopped || self.inv.deeds.iter().all(|deed| deed.questions.is_empty()) {
@@ -181,7 +182,7 @@ impl<'e> Session<'e> {
             let waits = deed.question().is_some_and(|q| q.state == ApprovalState::Pending && q.expires_at > now)
                 && deed.not_before.is_none_or(|at| at <= now);
             let judged = deed.ruling.as_ref().map(|(ruling, _)| &ruling.policy.digest);
-            deed.state == DeedState::Ruled && waits && judged != Some(&in_force)
+            deed.state == DeedState::Ruled && waits && (judged != Some(&in_force) || deed.judged_as != self.inv.class)
         });
         outdated.map(|deed| deed.action.id)
     }
@@ -384,6 +385,7 @@ impl<'e> Session<'e> {
                     }
                     if !merged.is_empty() {
                         self.record(Draft::new(Actor::Sender(from), Body::AlertsMerged { events: merged }))?;
+                        self.classify_anew().await?;
                     }
                 }
                 Signal::Resolved { event, ends_at } => {

@@ -9,6 +9,8 @@ use crate::domain::{Analysis, Class, FLAP_WINDOW, FLAPS, Observation, Severity};
 use crate::journal::{Actor, Body, Call, Classified, Confirmed, Deed, Draft, Progress};
 use serde_json::{Value, json};
 
+/// The tool that looks closer.
+const CLOSER_LOOK: &str = "investigate_resource_pressure";
 /// Rounds of one survey, whatever it still would like to know.
 const ROUNDS: u32 = 8;
 
@@ -76,6 +78,14 @@ impl Session<'_> {
         }
     }
 
+    /// Further alerts may make it another kind of incident: what was classified once is classified again.
+    pub(super) async fn classify_anew(&mut self) -> Result<(), EngineError> {
+        match self.inv.remedy.classified.is_some() {
+            true => self.classify().await,
+            false => Ok(()),
+        }
+    }
+
     /// Writes down what kind of incident it is, by its words, its rhythm over all investigations, and the
     /// configuration; once, and again when it is another one. A configured playbook makes nothing milder:
     /// what an alert says of itself counts for policy whoever proposes.
@@ -108,7 +118,14 @@ impl Session<'_> {
         }
         let class = self.inv.playbook()?;
         let tools = &self.engine.tools;
-        let exists = |tool: &str| tools.spec(tool).map(|spec| spec.effect);
+        // Nobody is asked for a look at figures where none can be had.
+        let measured = self
+            .calls_of_survey()
+            .any(|state| state.call.tool.starts_with("prometheus_") && matches!(state.progress, Progress::Seen { .. }));
+        let exists = |tool: &str| {
+            let spec = tools.spec(tool).filter(|spec| measured || spec.builtin != CLOSER_LOOK)?;
+            Some(spec.effect)
+        };
         let mut proposed = playbooks::propose(class, self.inv.opening(), confirmed, analysis, &exists);
         let stands = |wanted: &playbooks::Proposed| {
             let same = |deed: &&Deed| deed.action.tool == wanted.tool && deed.action.args == wanted.args;

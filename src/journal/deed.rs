@@ -2,7 +2,7 @@
 
 use super::Actor;
 use crate::domain::{
-    Action, ActionId, ApprovalId, ApprovalState, Digest, EffectKeys, Entity, Grant, Marker, Person, Receipt,
+    Action, ActionId, ApprovalId, ApprovalState, Class, Digest, EffectKeys, Entity, Grant, Marker, Person, Receipt,
     Requirement, Risk, Ruling, is_met, may_answer,
 };
 use jiff::Timestamp;
@@ -134,6 +134,8 @@ pub struct Deed {
     pub plans: u32,
     /// The last ruling, and what exactly it was about.
     pub ruling: Option<(Ruling, Digest)>,
+    /// As what kind of incident it was judged.
+    pub judged_as: Option<Class>,
     /// Questions about it, the last one last.
     pub questions: Vec<Question>,
     /// Attempts to make it.

@@ -52,6 +52,8 @@ struct Known {
     tool: String,
     target: String,
     verdict: Option<Verdict>,
+    /// What was last said of it.
+    rules: Vec<String>,
     verify_s: Option<u64>,
     /// It is a closer look: people are told what it showed.
     looks: bool,
@@ -200,22 +202,22 @@ impl Remediation {
     fn planned(&mut self, action: &Action) {
         let (title, tool, target) = (cut(&action.title), cut(&action.tool), cut(&action.target().label()));
         let looks = action.facts.get(LOOKS_CLOSER).is_some();
-        let known = Known { title, tool, target, verdict: None, verify_s: None, looks, lives: true };
+        let known = Known { title, tool, target, verdict: None, rules: vec![], verify_s: None, looks, lives: true };
         // Planned anew it is the same change, judged anew.
         self.changes.insert(action.id, known);
     }
 
     fn ruled(&mut self, entry: &Entry, action: ActionId, phase: RulingPhase, ruling: &Ruling) {
         let Some(known) = self.changes.get_mut(&action) else { return };
-        let said_before = known.verdict == Some(ruling.verdict);
-        known.verdict = Some(ruling.verdict);
+        let rules: Vec<String> = ruling.reasons.iter().take(ITEMS).map(|reason| cut(&reason.rule)).collect();
+        let said_before = known.verdict == Some(ruling.verdict) && known.rules == rules;
+        (known.verdict, known.rules) = (Some(ruling.verdict), rules.clone());
         known.verify_s = ruling.duties.verify_after.map(|watch| watch.within_s);
         known.lives = ruling.verdict != Verdict::Deny;
         // Right before it is made the same is asked once more.
         if said_before && phase == RulingPhase::Execute {
             return;
         }
-        let rules: Vec<&str> = ruling.reasons.iter().take(ITEMS).map(|reason| reason.rule.as_str()).collect();
         let more = json!({"tool": known.tool, "target": known.target, "rules": rules, "decision": ruling.id});
         self.about(entry, "policy", ruling.verdict.as_str(), action, more);
     }
