@@ -281,9 +281,16 @@ impl App {
         let signer = handover::finished(&dynamic, &key_file, signer, &clock).await?;
         let checkpoints =
             Arc::new(Checkpoints::new(dynamic.clone(), signer, clock.clone()).behind(signing::pinned(&key_file)?));
-        let standing = governing::standing(dynamic.as_ref()).await?;
+        match checkpoints.are_ours().await {
+            // Whoever signs with another key would break what strangers rely on.
+            Err(error @ CheckpointsError::Foreign { .. }) => return Err(error.into()),
+            // What is damaged is no reason to let an incident pass; `audit verify` tells.
+            Ok(()) | Err(_) => {}
+        }
+        let (standing, last) = governing::standing(dynamic.as_ref()).await?;
         let (governing, bundle) = policies::resume(&parts.policy, &parts.bundle, standing, dynamic.as_ref()).await?;
         let policy = parts.policy.reference();
+        let is_another = last.is_some_and(|last| last.digest != policy.digest);
         let started = Body::Started(Started {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             policy,
@@ -293,12 +300,11 @@ impl App {
             governing,
         });
         store.append_system(vec![Draft::engine(started)], vec![bundle], clock.now()).await?;
-        match checkpoints.make().await {
-            Ok(_) => {}
-            // Whoever signs with another key would break what strangers rely on.
-            Err(error @ CheckpointsError::Foreign { .. }) => return Err(error.into()),
-            // What is damaged is no reason to let an incident pass; `audit verify` tells.
-            Err(error) => tracing::error!(%error, "no checkpoint could be made"),
+        if is_another {
+            reload::judge_questions_again(dynamic.as_ref(), clock.as_ref()).await?;
+        }
+        if let Err(error) = checkpoints.make().await {
+            tracing::error!(%error, "no checkpoint could be made");
         }
         let engine = Arc::new(Engine {
             marker_key: marker_key(&store),

@@ -134,7 +134,7 @@ impl Governor {
             let detail = format!("It failed on {} decisions, which would all be refused.", tally.errors);
             return Err(Problem::promotion_refused(detail));
         }
-        let widening = tally.widens.max(widened(self.store.as_ref(), &policy.digest, beside.since()).await?);
+        let widening = tally.widens.max(widened(self.store.as_ref(), &policy.digest).await?);
         if widening > 0 && wanted.accept_widening.is_none() {
             let detail = format!(
                 "It would have been less strict on {widening} decisions: look at them with `firewarden policy shadow \

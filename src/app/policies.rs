@@ -117,6 +117,7 @@ impl App {
             turn: self.turn.clone(),
             shadow,
             seen: (!shadow).then(|| Ok(self.configured.to_string())),
+            owes_questions: false,
         };
         let places = &self.config.places;
         let in_force = places.policies.iter().map(|dir| reload(dir, false));

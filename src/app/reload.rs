@@ -41,6 +41,8 @@ pub(super) struct Reload {
     pub(super) shadow: bool,
     /// What was looked at last: a digest, or why there is none. It is judged once.
     pub(super) seen: Option<Result<String, String>>,
+    /// Questions were not judged by what is in force now: the store did not answer.
+    pub(super) owes_questions: bool,
 }
 
 impl Reload {
@@ -70,6 +72,9 @@ impl Reload {
         let dir = self.dir.clone();
         let read = tokio::task::spawn_blocking(move || Bundle::from_dir(&dir).map_err(|e| e.to_string())).await;
         let read = read.unwrap_or_else(|_| Err("reading the policies failed".into()));
+        if self.owes_questions {
+            self.judge_questions_again().await?;
+        }
         let seen = read.as_ref().map(|bundle| bundle.digest().to_string()).map_err(Clone::clone);
         if self.seen.as_ref() == Some(&seen) {
             return Ok(());
@@ -137,13 +142,20 @@ impl Reload {
                             digest = reference.digest.short(12),
                             "a changed policy is in force"
                         );
-                        judge_questions_again(self.store.as_ref(), self.clock.as_ref()).await?;
+                        self.judge_questions_again().await?;
                     }
                     Proven::Unsound(errors) => self.reject(Some(reference), errors, files, trigger).await?,
                 }
             }
         }
         self.seen = Some(seen);
+        Ok(())
+    }
+
+    async fn judge_questions_again(&mut self) -> Result<(), StoreError> {
+        self.owes_questions = true;
+        judge_questions_again(self.store.as_ref(), self.clock.as_ref()).await?;
+        self.owes_questions = false;
         Ok(())
     }
 

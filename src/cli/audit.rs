@@ -168,7 +168,7 @@ impl Verify {
         let since = self.from_checkpoint.as_ref().map(|file| trust::kept(file, &keys)).transpose()?;
         Ok(Terms {
             witnessed: trust::remembered(&self.witness, &keys)?,
-            since: since.map(|(checkpoint, _)| checkpoint),
+            since: since.map(|(checkpoint, ..)| checkpoint),
             partial: self.partial,
             only: self.investigation,
             skip_decisions: self.skip_decisions,

@@ -29,12 +29,12 @@ pub fn again(policy: &KeptPolicy, recorded: &Recorded, input: &Value) -> Again {
     let made = match &recorded.question {
         Question::Incident => match serde_json::from_value::<RiskInput>(input.clone()) {
             Ok(input) => Decision::Risk(gate.assess(recorded.id, &input)),
-            Err(_) => return Again::Cannot("its input is of another version"),
+            Err(_) => return unreadable(input),
         },
         Question::Nothing(_) => return Again::Cannot("it is about a change that was never planned"),
         question => {
             let Ok(input) = serde_json::from_value::<ActionInput>(input.clone()) else {
-                return Again::Cannot("its input is of another version");
+                return unreadable(input);
             };
             match question {
                 Question::Change(change) => {
@@ -61,6 +61,14 @@ pub fn again(policy: &KeptPolicy, recorded: &Recorded, input: &Value) -> Again {
         None => Again::Same,
         Some(what) => Again::Differs(what),
     }
+}
+
+/// No policy of ours judged an input that this program cannot read: it is not one, or of a newer program.
+fn unreadable(input: &Value) -> Again {
+    let schema: String = input["schema"].as_str().unwrap_or("no schema").chars().take(80).collect();
+    Again::Differs(format!(
+        "its input is of {schema}, which this firewarden does not read; verify with the one that wrote it"
+    ))
 }
 
 /// What the gate says of a change as it was when it was judged: planned as the journal has it, on the

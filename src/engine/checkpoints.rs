@@ -75,6 +75,14 @@ impl Checkpoints {
         self.signer.key()
     }
 
+    /// Whether the log can be gone on with: what was signed last is this key's, or handed on to it.
+    ///
+    /// # Errors
+    /// When it is not, or the store does not answer.
+    pub async fn are_ours(&self) -> Result<(), CheckpointsError> {
+        self.last().await.map(|_| ())
+    }
+
     /// Signs what the log has become. `None` when it is signed already.
     ///
     /// # Errors

@@ -1,19 +1,19 @@
 //! What stands by the word of people, read from the `system` chain.
 
-use crate::domain::Digest;
+use crate::domain::{Digest, PolicyRef};
 use crate::journal::chain::SYSTEM;
 use crate::journal::{Body, Entry, Governing};
 use crate::store::{Store, StoreError};
-use jiff::Timestamp;
 
 /// Entries that are read at once.
 const PAGE: u32 = 500;
 
-/// What stands now. Each start of the program carries it on, so that only what came since is read.
+/// What stood when the program ended, and the policy that was in force; `None` before the first start. Each
+/// start carries it on, so that only what came since is read.
 ///
 /// # Errors
 /// When the store does not answer.
-pub async fn standing(store: &dyn Store) -> Result<Governing, StoreError> {
+pub async fn standing(store: &dyn Store) -> Result<(Governing, Option<PolicyRef>), StoreError> {
     let mut since = vec![];
     backwards(store, |entry| {
         let is_start = matches!(entry.body, Body::Started(_));
@@ -22,21 +22,32 @@ pub async fn standing(store: &dyn Store) -> Result<Governing, StoreError> {
     })
     .await?;
     let mut governing = Governing::default();
-    since.iter().rev().for_each(|entry| governing.apply(entry));
-    Ok(governing)
+    let mut in_force = None;
+    for entry in since.iter().rev() {
+        governing.apply(entry);
+        match &entry.body {
+            Body::Started(started) => in_force = Some(started.policy.clone()),
+            Body::PolicyActivated(now) if !now.shadow => in_force = Some(now.policy.clone()),
+            _ => {}
+        }
+    }
+    Ok((governing, in_force))
 }
 
-/// How many decisions the policy `digest` would have made less strict since `since`.
+/// How many decisions the policy `digest` would have made less strict since its trial began.
 ///
 /// # Errors
 /// When the store does not answer.
-pub async fn widened(store: &dyn Store, digest: &Digest, since: Timestamp) -> Result<u64, StoreError> {
+pub async fn widened(store: &dyn Store, digest: &Digest) -> Result<u64, StoreError> {
     let mut widened = 0;
-    backwards(store, |entry| {
-        if let Body::ShadowDiffered(differs) = &entry.body {
+    // Clocks are set back, so it is the entry by which the trial began that ends the search.
+    backwards(store, |entry| match &entry.body {
+        Body::ShadowDiffered(differs) => {
             widened += u64::from(differs.widens && differs.policy.digest == *digest);
+            true
         }
-        entry.at >= since
+        Body::PolicyActivated(begun) => !(begun.shadow && begun.policy.digest == *digest),
+        _ => true,
     })
     .await?;
     Ok(widened)

@@ -50,11 +50,6 @@ impl Beside {
         self.policy.reference()
     }
 
-    /// Since when.
-    pub fn since(&self) -> Timestamp {
-        self.since
-    }
-
     /// Who began it, and until when; `None` of what the configuration names.
     pub fn by(&self) -> Option<(&str, Timestamp)> {
         self.by.as_ref().map(|(by, until)| (by.as_str(), *until))

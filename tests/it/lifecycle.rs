@@ -284,7 +284,7 @@ async fn a_bundle_is_tried_and_put_in_force_by_two_people() {
     assert!(code == Some(1) && error.contains("less strict on"), "{error}");
     let accepted = ["policy", "promote", "--require-shadow", "1", "--accept-widening", "these are harmless"];
     let (code, _, error) = site.run_with_config(&[&accepted[..], &["--digest", configured.as_str().unwrap()]].concat());
-    assert!(code == Some(1) && error.contains("another bundle"), "{error}");
+    assert!(code == Some(2) && error.contains("another bundle"), "{error}");
     let (code, told, error) = site.run_with_config(&accepted);
     assert!(code == Some(0) && told.contains("still holds") && told.contains("data/org.yaml"), "{told}{error}");
     let promoted = status(&site);

@@ -1,6 +1,7 @@
 //! The audit trail for strangers, by the real binary: decisions made again, OPA's decision log, what a kept
 //! checkpoint proves, one investigation alone, and keys that follow each other.
 
+use crate::support::chain::entries;
 use crate::support::http::eventually;
 use crate::support::site::{SOON, Server, Site};
 use crate::support::world::{Stage, TYPEDB};
@@ -89,6 +90,7 @@ async fn decisions_are_made_again_and_told_as_opa_tells_them() {
     stopped(server).await;
     said(&site, 2, &["audit", "export", "--format", "rego", "--out", &folder(&site, "no").1]);
     said(&site, 2, &["audit", "export", "--format", "opa", "--out", &text]);
+    said(&site, 2, &["audit", "export", "--out", &format!("{text}/events.jsonl")]);
 
     // The export carries what a stranger needs for it, and nothing is believed of what he can change.
     let (out, text) = folder(&site, "export");
@@ -202,12 +204,23 @@ async fn one_key_hands_the_log_on_to_the_next() {
     said(&site, 2, &["audit", "verify", "--export", &text, "--known-keys", &known, "--key", key]);
     said(&site, 2, &["audit", "verify", "--export", &text]);
 
-    // The key that handed the log on signs nothing more.
+    // Without the log, too, the order of the keys is the order of what they sign.
+    let from = old["size"].as_u64().unwrap().to_string();
+    let now = json_of(&site, 0, &["audit", "checkpoint", "--consistency-from", &from]);
+    let now = kept(&site, "now.json", &now.to_string());
+    let proof = ["audit", "verify", "--checkpoint", &now, "--from-checkpoint", &since];
+    said(&site, 0, &[&proof[..], &["--key", key, "--key", next]].concat());
+    let told = said(&site, 1, &[&proof[..], &["--key", next, "--key", key]].concat());
+    assert!(told.contains("the key before it"), "{told}");
+
+    // The key that handed the log on signs nothing more, and begins nothing.
+    let length = entries(&site, "system").await.len();
     let holder = std::fs::read(&file).unwrap();
     std::fs::write(&file, &before).unwrap();
     let mut back = site.start(&[]);
     let ended = eventually("it does not start", SOON, async || back.ended()).await;
     assert_eq!(ended.code(), Some(3));
+    assert_eq!(entries(&site, "system").await.len(), length);
     std::fs::write(&file, holder).unwrap();
     stopped(site.up().await).await;
     assert_eq!(json_of(&site, 0, &["audit", "verify"])["pass"], true);

@@ -88,6 +88,10 @@ fn failed(path: &Path) -> impl Fn(std::io::Error) -> Failure {
 impl Target {
     /// What is in it is for us alone: what models were told stands there.
     fn new(path: &Path) -> Result<Self, Failure> {
+        if path.exists() && !path.is_dir() {
+            let what = format!("{} is a file", path.display());
+            return Err(Failure::usage(what, "name a folder that is not there yet"));
+        }
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed(path))?;
         let mut inside = std::fs::read_dir(path).map_err(failed(path))?;
         match inside.next() {

@@ -23,16 +23,21 @@ pub(super) fn run(
     format: Format,
     out: &Output,
 ) -> Result<Exit, Failure> {
-    let (new, answer) = kept(now, keys)?;
+    let (new, signer, answer) = kept(now, keys)?;
     let mut lines = vec![format!("signature      ok   {}, size {}, {}", new.origin, new.size, new.at)];
     let mut wrong = None;
     let mut from = Value::Null;
     if let Some(since) = since {
-        let (old, _) = kept(since, keys)?;
+        let (old, before, _) = kept(since, keys)?;
         from = json!({"size": old.size, "time": old.at});
         let proof = proof(&answer);
         wrong = match &proof {
             _ if old.origin != new.origin => Some(format!("they are of two logs, {} and {}", old.origin, new.origin)),
+            // A key signs nothing more once it handed the log on.
+            _ if signer < before => Some(format!(
+                "{} entries were signed by {}, and these by {}, the key before it",
+                old.size, keys[before], keys[signer]
+            )),
             _ if old.size > new.size => {
                 Some(format!("{} entries were signed before, {} are now: the end is missing", old.size, new.size))
             }

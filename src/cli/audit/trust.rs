@@ -79,16 +79,17 @@ pub fn remembered(files: &[PathBuf], keys: &[VerifierKey]) -> Result<Vec<Witness
     Ok(all)
 }
 
-/// A checkpoint that the caller kept, as a signed note or in the JSON that comes with it, and that JSON.
+/// A checkpoint that the caller kept, as a signed note or in the JSON that comes with it, which of `keys` signed
+/// it, and that JSON.
 ///
 /// # Errors
 /// When the file cannot be read, holds none, or none of `keys` signed it.
-pub fn kept(file: &Path, keys: &[VerifierKey]) -> Result<(Checkpoint, Value), Failure> {
+pub fn kept(file: &Path, keys: &[VerifierKey]) -> Result<(Checkpoint, usize, Value), Failure> {
     let text = text_of(file)?;
     let answer = serde_json::from_str::<Value>(&text).unwrap_or(Value::Null);
     let note = answer["note"].as_str().unwrap_or(&text);
     match opened(note, keys) {
-        Ok((checkpoint, _)) => Ok((checkpoint, answer)),
+        Ok((checkpoint, signer)) => Ok((checkpoint, signer, answer)),
         Err(error) => {
             let help =
                 "name a signed note, or what `firewarden audit checkpoint -o json` wrote, and the key of its time";

@@ -2,6 +2,9 @@
 
 use std::collections::VecDeque;
 
+/// So much of a line that was cut in two is left out, at most; secrets are shorter.
+const BROKEN: usize = 4 << 10;
+
 /// What was kept of one output.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Kept {
@@ -36,17 +39,20 @@ impl Kept {
         self.left_out > 0
     }
 
-    /// As text, with a line that says what is missing. What is no UTF-8 is replaced.
+    /// As text, with a line that says what is missing. What is no UTF-8 is replaced. Lines that were cut in two
+    /// are left out whole: half a secret is not known for one.
     pub fn text(&self) -> String {
         let tail: Vec<u8> = self.tail.iter().copied().collect();
-        match self.left_out {
-            0 => String::from_utf8_lossy(&[self.head.as_slice(), &tail].concat()).into_owned(),
-            bytes => format!(
-                "{}\n[{bytes} bytes left out here]\n{}",
-                String::from_utf8_lossy(&self.head),
-                String::from_utf8_lossy(&tail)
-            ),
+        if !self.is_cut() {
+            return String::from_utf8_lossy(&[self.head.as_slice(), &tail].concat()).into_owned();
         }
+        let until = self.head.len().saturating_sub(BROKEN);
+        let until = self.head[until..].iter().rposition(|byte| *byte == b'\n').map_or(until, |at| until + at);
+        let first = tail.len().min(BROKEN);
+        let from = tail[..first].iter().position(|byte| *byte == b'\n').map_or(first, |at| at + 1);
+        let left_out = self.left_out + (self.head.len() - until + from) as u64;
+        let (head, tail) = (String::from_utf8_lossy(&self.head[..until]), String::from_utf8_lossy(&tail[from..]));
+        format!("{head}\n[{left_out} bytes left out here]\n{tail}")
     }
 }
 
@@ -57,14 +63,25 @@ mod tests {
 
     #[test]
     fn beginning_and_end_stay() {
-        let mut kept = Kept::new(8);
-        for chunk in ["ab", "cd", "efg", "hijklmnop", "q"] {
+        let mut kept = Kept::new(16);
+        for chunk in ["ab\n", "cd", "efg", "hijklmnop", "q\nrs\ntuv\n"] {
             kept.push(chunk.as_bytes());
         }
-        assert_eq!((kept.text().as_str(), kept.is_cut()), ("abcd\n[9 bytes left out here]\nnopq", true));
+        assert_eq!((kept.text().as_str(), kept.is_cut()), ("ab\n[17 bytes left out here]\nrs\ntuv\n", true));
         let mut small = Kept::new(8);
         small.push(b"abcdefgh");
         assert_eq!((small.text().as_str(), small.is_cut()), ("abcdefgh", false));
+    }
+
+    #[test]
+    fn what_the_cut_halves_is_not_shown() {
+        let mut kept = Kept::new(40);
+        kept.push(b"begin\ntoken=abcdefghijklmnopqrstuvwxyz0123456789\nend\n");
+        assert_eq!(kept.text(), "begin\n[44 bytes left out here]\nend\n");
+        let mut one_line = Kept::new(20_000);
+        one_line.push("x".repeat(30_000).as_bytes());
+        let shown = one_line.text();
+        assert_eq!(shown.matches('x').count(), 20_000 - 2 * BROKEN);
     }
 
     proptest! {

@@ -70,7 +70,7 @@ async fn exit_codes_signals_and_what_cannot_be_run_are_told_apart() {
 
 #[tokio::test]
 async fn a_flood_is_read_to_its_end_and_hardly_kept() {
-    let ended = run(&script("echo first; head -c 3000000 /dev/zero | tr '\\0' x; echo last")).await;
+    let ended = run(&script("echo first; head -c 3000000 /dev/zero | tr '\\0' x; echo; echo last")).await;
     let text = ended.stdout.text();
     assert!(text.len() < 5 << 10 && ended.stdout.is_cut(), "{}", text.len());
     assert!(text.starts_with("first\n") && text.ends_with("last\n") && text.contains("bytes left out here"));
