@@ -195,8 +195,10 @@ pub fn routes(config: &Config) -> Result<Routes, RouteError> {
         max_total: route.max_total,
         max_per_day: route.max_per_day,
         pulls: route.pulls.clone(),
+        playbook: route.playbook,
     };
-    Routes::new(config.routes.iter().map(route).collect())
+    let routes = Routes::new(config.routes.iter().map(route).collect())?;
+    Ok(routes.with_playbooks(config.playbooks.clone()))
 }
 
 /// What takes every configured secret out of texts.

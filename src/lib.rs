@@ -14,6 +14,7 @@ pub mod domain; // L0  pure types
 pub mod edge; // L4  the only doors out of the process
 pub mod engine; // L6  from alert to report
 pub mod gate; // L3  no call without a ruling
+pub mod health; // L6  self-checks
 pub mod http; // L7  webhook, API, live view
 pub mod journal; // L1  entries, chain, fold, next step; pure
 pub mod model; // L5  language models

@@ -8,7 +8,7 @@ use super::scene::{Scene, UNRELATED, is_about_state, namespace_of, subject_of};
 use super::snapshot::{Pod, Snapshot};
 use super::text::{clip, gist, moment, quote, seconds_between, some_of};
 use super::topology::Topology;
-use super::{analyzers, causal, facts, questions};
+use super::{analyzers, causal, closer, facts, questions};
 use crate::domain::{Analysis, ChainStep, Entity, Finding, Impact, ReportVerdict, SreEvent, TimelineItem};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,6 +40,7 @@ pub fn conclude(case: &Case<'_>) -> Analysis {
     analysis.timeline = timeline(&scene, &findings, &readings);
     analysis.impact = impact(&scene, &suffering(&scene, &analysis, &findings));
     analysis.facts = facts::facts(&scene);
+    analysis.closer = closer::details(case, &snapshot);
     analysis.findings = findings;
     let settled =
         matches!(verdict(&analysis), ReportVerdict::Confirmed | ReportVerdict::Likely | ReportVerdict::NoFault);

@@ -21,6 +21,7 @@ pub fn markdown(report: &Report) -> String {
     let mut page = String::new();
     head(&mut page, report);
     storm(&mut page, report);
+    closer(&mut page, report);
     chain(&mut page, report);
     timeline(&mut page, report);
     doubts(&mut page, report);
@@ -203,6 +204,23 @@ fn verdict(report: &Report) -> String {
         ReportVerdict::NoFault => "No fault.".into(),
         ReportVerdict::Declined => "Declined.".into(),
     }
+}
+
+/// What a closer look showed.
+fn closer(page: &mut String, report: &Report) {
+    if report.closer.is_empty() {
+        return;
+    }
+    line!(page, "## Looked at more closely");
+    line!(page);
+    for detail in &report.closer {
+        let cited = match detail.evidence_ids.is_empty() {
+            true => String::new(),
+            false => format!(" ({})", escape(&detail.evidence_ids.join(", "))),
+        };
+        line!(page, "- {}{cited}", prose(&raised(&detail.text)));
+    }
+    line!(page);
 }
 
 /// The links in groups, one for each cause.

@@ -11,6 +11,7 @@
 //! topology    who can affect whom, in hops
 //! analyzers/  one family of faults per file: snapshot -> findings
 //! causal      which finding explains which
+//! closer      a longer look at what runs out
 //! expression  what an alert's own rule says now
 //! rank        score, confidence, verdict
 //! conclude    all of it in order; chain, timeline, impact, open questions
@@ -20,6 +21,7 @@
 
 mod analyzers;
 mod causal;
+mod closer;
 mod conclude;
 mod expression;
 mod facts;
@@ -37,6 +39,7 @@ mod storm;
 mod text;
 mod topology;
 
+pub use closer::closer_look;
 pub use conclude::conclude;
 pub use markdown::markdown;
 pub use need::{Case, Need, Seen};

@@ -1,6 +1,6 @@
 //! What can be asked of the world, and what came back.
 
-use crate::domain::SreEvent;
+use crate::domain::{Entity, SreEvent};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -165,4 +165,6 @@ pub struct Case<'a> {
     pub prometheus: bool,
     /// The question for the runbook, where one can be looked for.
     pub runbook: Option<&'a Need>,
+    /// What is to be looked at more closely, because people agreed to it.
+    pub closer: &'a [Entity],
 }

@@ -1,12 +1,12 @@
 //! What to look at next. Four rounds by construction: each round's questions follow from the
 //! answers to the rounds before it alone, so that no answer can enlarge an earlier round.
 
-use super::expression;
 use super::lookup::{kinds_to_list, lacks_namespace, resolved, subjects};
 use super::need::{Case, Need, Seen};
 use super::scene::{is_target_alert, namespace_of, subject_of};
 use super::snapshot::{Pod, Snapshot};
 use super::topology::{drivers, operator};
+use super::{closer, expression};
 use crate::domain::Entity;
 use std::collections::HashSet;
 
@@ -139,6 +139,7 @@ fn around(namespace: &str) -> Vec<Need> {
 /// What the alerts' own expressions say, logs of what fails, and the storage behind what cannot mount.
 fn second(case: &Case<'_>, snapshot: &Snapshot) -> Vec<Need> {
     let mut needs = expression::needs(case.events, snapshot);
+    needs.extend(closer::needs(case));
     needs.extend(found(case, snapshot));
     needs.extend(logs(case, snapshot));
     needs.extend(storage(case, snapshot));
@@ -310,6 +311,6 @@ pub(super) fn working_set(pod: &Entity) -> String {
 }
 
 /// Names come from labels of alerts: nothing in them may end the quotation.
-fn escape(value: &str) -> String {
+pub(super) fn escape(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }

@@ -10,7 +10,7 @@ use super::rank::{causes, is_elsewhere, nearby, rest, verdict};
 use super::scene::subject_of;
 use super::text::{clip, gist, quote};
 use crate::domain::{
-    Alternative, Analysis, ChainStep, Digest, EvidenceItem, Finding, Hypothesis, Incident, InvestigationId,
+    Alternative, Analysis, ChainStep, Detail, Digest, EvidenceItem, Finding, Hypothesis, Incident, InvestigationId,
     OpenQuestion, Provenance, QueryMade, Recommendation, Report, ReportAction, ReportVerdict, RiskSummary, RootCause,
     SreEvent, Subject, TimelineItem, Verification,
 };
@@ -90,6 +90,7 @@ pub fn report(analysis: &Analysis, frame: ReportFrame<'_>) -> Report {
         timeline,
         storm: None,
         actions: frame.actions,
+        closer: closer(analysis, &known),
         queries: frame.queries,
         open_questions: open_questions(analysis, verdict),
         similar: Vec::new(),
@@ -186,6 +187,12 @@ fn alternative(hypothesis: &Hypothesis, known: &BTreeSet<&str>) -> Alternative {
         },
         evidence_ids: finding.evidence.iter().filter(|id| known.contains(id.as_str())).cloned().collect(),
     }
+}
+
+/// Lines whose evidence this report has, and those that say what was not measured.
+fn closer(analysis: &Analysis, known: &BTreeSet<&str>) -> Vec<Detail> {
+    let cited = |detail: &&Detail| detail.evidence_ids.iter().all(|id| known.contains(id.as_str()));
+    analysis.closer.iter().filter(cited).cloned().collect()
 }
 
 fn timeline(analysis: &Analysis, frame: &ReportFrame<'_>, known: &BTreeSet<&str>) -> Vec<TimelineItem> {

@@ -97,7 +97,7 @@ impl Events {
             }
             Self::Show { id, written } => {
                 let event = session.client()?.get(&format!("/api/v1/events/{}", plain(&id)?), &[]).await?;
-                session.out.value(written.output, &event, || fields(&event))?;
+                session.out.value(written.output, &event, || shown(&event))?;
             }
             Self::Replay { id, written } => {
                 let path = format!("/api/v1/events/{}/replay", plain(&id)?);
@@ -118,6 +118,39 @@ fn became(answer: &Value) -> Vec<String> {
     let rows = answer["became"]["events"].as_array().into_iter().flatten().take(20);
     let row = |row: &Value| format!("{}  {}  {}", word(row, "outcome"), word(row, "event_id"), word(row, "job_id"));
     std::iter::once(format!("{when}{}", counts.join(", "))).chain(rows.map(row)).collect()
+}
+
+/// An alert for people: what was done about it stands below, a line for each step.
+fn shown(event: &Value) -> Vec<String> {
+    let mut head = event.clone();
+    let log = head.as_object_mut().and_then(|fields| fields.remove("remediation_log")).unwrap_or_default();
+    let mut lines = fields(&head);
+    let steps = log.as_array().map_or(&[][..], Vec::as_slice);
+    if steps.is_empty() {
+        return lines;
+    }
+    let rows: Vec<Vec<String>> = steps
+        .iter()
+        .map(|step| {
+            let outcome = format!("{}:{}", word(step, "step"), word(step, "outcome"));
+            vec![word(step, "at"), outcome, about(step)]
+        })
+        .collect();
+    lines.push(String::new());
+    lines.extend(table(&["what was done", "", ""], &rows));
+    lines
+}
+
+/// What a step tells beside its outcome, the most telling first.
+fn about(step: &Value) -> String {
+    let told = ["title", "topic", "reason", "summary", "by", "approval", "top_cause", "tool"];
+    let parts: Vec<String> = told
+        .iter()
+        .filter_map(|key| step[*key].as_str().filter(|text| !text.is_empty()))
+        .take(3)
+        .map(str::to_owned)
+        .collect();
+    parts.join("; ")
 }
 
 /// A page of a list.
@@ -174,4 +207,25 @@ pub(super) fn fields(value: &Value) -> Vec<String> {
 pub(super) fn plain(id: &str) -> Result<&str, Failure> {
     let fine = !id.is_empty() && id.len() <= 64 && id.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c));
     fine.then_some(id).ok_or_else(|| Failure::usage("this is no id", "ids look like inv_0190… or evt_0190…"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_alert_is_shown_with_what_was_done_about_it() {
+        let event = json!({
+            "id": "evt_1", "subject": "caddy-mcp", "remediation_status": "escalate:queued",
+            "remediation_log": [
+                {"step": "observe", "outcome": "complete", "at": "2026-11-26T10:00:01Z", "entry": 9, "top_cause": "not_ready: Deployment tools/caddy-mcp"},
+                {"step": "classify", "outcome": "service_down", "at": "2026-11-26T10:00:01Z", "entry": 10, "by": "default"},
+                {"step": "escalate", "outcome": "queued", "at": "2026-11-26T10:00:02Z", "entry": 14, "title": "restart Deployment tools/caddy-mcp", "approval": "apr_1"},
+            ],
+        });
+        insta::assert_snapshot!(shown(&event).join("\n"));
+        let none = json!({"id": "evt_1", "remediation_log": []});
+        assert_eq!(shown(&none), ["id  evt_1"]);
+    }
 }

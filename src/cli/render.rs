@@ -109,6 +109,7 @@ impl Watcher {
                 }
                 self.text("findings", &text)
             }
+            Body::Classified(_) | Body::Confirmed(_) | Body::GapFiled(_) => self.remedy(&entry.body),
             Body::ModelAsked { turn, model, must_answer, .. } => {
                 let last = if *must_answer { ", for its last word" } else { "" };
                 self.text("ask", &format!("turn {turn}: {}{last}", line(model, 60)))

@@ -8,7 +8,7 @@ use super::secret::Reference;
 use super::senders::Intake;
 use super::silences::Alertmanager;
 use super::units::{Size, Span};
-use crate::domain::{Budget, DayBudget};
+use crate::domain::{Budget, DayBudget, Playbooks};
 use crate::engine::Summaries;
 use crate::model::{CacheMarks, Structured};
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,7 @@ pub(super) struct File {
     pub store: Store,
     pub intake: Intake,
     pub routes: Vec<Route>,
+    pub playbooks: Playbooks,
     pub models: Vec<Model>,
     pub investigation: InvestigationKeys,
     pub budgets: Budgets,

@@ -89,6 +89,8 @@ pub const KEYS: &[Key] = &[
     key("routes[].github.base", "name", "null", "main", "the branch that they go into; null is the repository's default branch"),
     key("routes[].github.branch", "template", "null", "fix/alert-{{ id }}", "the branch that they come from; null is `firewarden/{{ id }}`; `id` (alert, fingerprint and start, fit for a name), `title` or `name` (the alert's name), `namespace`, `subject` and `labels` may stand in it"),
     key("routes[].github.paths", "list of patterns", "[]", "['clusters/**']", "only files that match one of these; `**` crosses folders; empty is any that policy permits"),
+    key("routes[].playbook", "service_down, service_flapping, resource_pressure, classified or none", "null", "service_down", "who proposes changes where no model does (playbooks.md); null leaves it to `playbooks`"),
+    key("playbooks", "mapping of SOURCE:SEVERITY, SOURCE or default to playbooks", "{}", "{\"uptime-kuma:critical\": service_down, portainer: none, default: classified}", "the same by sender and severity, the nearest key first; what no key names is classified by its words"),
     key("models[].name", "name", "", "main", "our name for it, unique"),
     key("models[].provider", "openai, ollama or replay", "", "openai", "`openai` is any server with that API; `ollama` is Ollama in its own protocol; `replay` asks nobody and repeats `file`"),
     key("models[].model", "text", "", "gpt-5-mini", "the server's name for the model"),

@@ -8,7 +8,6 @@ use super::{Place, Problem};
 pub(super) const LATER: &[(&str, &str, &str)] = &[
     ("access.oidc", "null", "use access.tokens"),
     ("pollers", "[]", "let Alertmanager send to /webhook/alertmanager"),
-    ("routes[].playbook", "null", "leave it out"),
     ("routes[].runner", "in_process", "leave it out: investigations run in this process"),
     ("memory.runbooks", "null", "leave it out"),
     ("telemetry.otlp_endpoint", "null", "scrape /metrics"),

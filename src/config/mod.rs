@@ -38,7 +38,7 @@ pub use secret::resolve as resolve_secret;
 pub use tree::Place;
 pub use units::{Size, Span};
 
-use crate::domain::{Budget, DayBudget, Secret, Severity};
+use crate::domain::{Budget, DayBudget, Playbook, Playbooks, Secret, Severity};
 use crate::engine::retention::Retention;
 use crate::engine::{Coalesce, Summaries};
 use crate::journal::PullPlace;
@@ -63,6 +63,8 @@ pub struct Config {
     pub places: Places,
     /// First match wins; the implicit route `default` is not in here.
     pub routes: Vec<Route>,
+    /// Who proposes changes where no model does, by sender and severity.
+    pub playbooks: Playbooks,
     /// Tried in this order.
     pub models: Vec<Model>,
     /// Who condenses what is too long for a conversation.
@@ -203,6 +205,8 @@ pub struct Route {
     pub max_per_day: Option<u32>,
     /// Where its pull requests go.
     pub pulls: Option<PullPlace>,
+    /// Who proposes changes where no model does; `None` leaves it to `playbooks`.
+    pub playbook: Option<Playbook>,
 }
 
 /// Which model investigates.

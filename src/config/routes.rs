@@ -1,7 +1,7 @@
 //! The keys under `routes`: which alerts take which way, and what they find there.
 
 use super::units::Span;
-use crate::domain::Severity;
+use crate::domain::{Playbook, Severity};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,8 @@ pub(super) struct Route {
     pub max_total: Option<u64>,
     #[serde(default)]
     pub max_per_day: Option<u32>,
+    #[serde(default)]
+    pub playbook: Option<Playbook>,
     #[serde(default)]
     pub github: Option<RouteGithub>,
 }

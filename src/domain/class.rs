@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 
 words! {
-    /// The kind of an incident: each has its playbook.
+    /// The kind of an incident: each has its playbook. In the order of how little may be done about it.
     Class:
     /// Something does not work.
     ServiceDown = "service_down",
@@ -17,11 +17,11 @@ words! {
 }
 
 /// So many times down within the window is flapping.
-const FLAPS: usize = 3;
+pub const FLAPS: usize = 3;
 /// Alerts that count; more say the same.
 const MOST: usize = 100;
 /// The window of flapping.
-const FLAP_WINDOW: SignedDuration = SignedDuration::from_mins(30);
+pub const FLAP_WINDOW: SignedDuration = SignedDuration::from_mins(30);
 
 /// Words of what runs out. Neighbouring words stand together, plurals count.
 const PRESSURE: [&[&str]; 17] = [
@@ -49,11 +49,12 @@ const PRESSURE: [&[&str]; 17] = [
 pub fn classify(events: &[SreEvent]) -> Option<Class> {
     let opening = events.first()?;
     let events = &events[..events.len().min(MOST)];
-    if is_flapping(events) {
-        return Some(Class::ServiceFlapping);
-    }
+    // What runs out does not flap.
     if events.iter().any(speaks_of_pressure) {
         return Some(Class::ResourcePressure);
+    }
+    if is_flapping(events) {
+        return Some(Class::ServiceFlapping);
     }
     (opening.severity >= Severity::Error).then_some(Class::ServiceDown)
 }
@@ -61,6 +62,14 @@ pub fn classify(events: &[SreEvent]) -> Option<Class> {
 /// The alert says that something does not work: it is more than a hint, and nothing only runs out.
 pub fn is_down(event: &SreEvent) -> bool {
     event.severity > Severity::Info && !speaks_of_pressure(event)
+}
+
+/// The alert says in so many words that something does not run, which its objects would show.
+pub fn says_down(event: &SreEvent) -> bool {
+    const WORDS: [&str; 9] =
+        ["down", "stopped", "exited", "dead", "offline", "unavailable", "unreachable", "crashed", "died"];
+    let texts = [event.name.as_str(), &event.title, &event.description];
+    texts.into_iter().flat_map(words_of).any(|word| WORDS.contains(&word.as_str()))
 }
 
 /// One alert began often within the window.
@@ -189,6 +198,8 @@ mod tests {
         let events =
             [event("TargetDown", "", Severity::Critical, 0), event("TargetDown", "", Severity::Critical, 600), other];
         assert_eq!(classify(&events), Some(Class::ServiceDown), "two things, not one");
+        let full: Vec<_> = [0, 600, 1200].iter().map(|s| event("DiskFull", "", Severity::Critical, *s)).collect();
+        assert_eq!(classify(&full), Some(Class::ResourcePressure), "what runs out does not flap");
     }
 
     #[test]
@@ -223,6 +234,19 @@ mod tests {
             ("NodeFilesystemAlmostOutOfSpace", Critical, false),
         ] {
             assert_eq!(is_down(&event(name, "", severity, 0)), down, "{name}");
+        }
+    }
+
+    #[test]
+    fn some_alerts_say_that_something_does_not_run() {
+        for (name, text, says) in [
+            ("caddy-mcp", "synthetic: caddy-mcp is down", true),
+            ("vector-mcp", "[vector-mcp] [DOWN] connect ECONNREFUSED", true),
+            ("TargetDown", "", true),
+            ("HighErrorRate", "5 % of requests fail", false),
+            ("Shutdowns", "", false),
+        ] {
+            assert_eq!(says_down(&event(name, text, Severity::Critical, 0)), says, "{name}");
         }
     }
 

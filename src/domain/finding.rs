@@ -1,6 +1,6 @@
 //! What follows from what was seen.
 
-use super::report::{ChainStep, Impact, OpenQuestion, TimelineItem};
+use super::report::{ChainStep, Detail, Impact, OpenQuestion, TimelineItem};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -111,4 +111,7 @@ pub struct Analysis {
     /// The subject, its owner and environment as far as the evidence names them, in the policy's
     /// words (`resource`, `blast_radius`, `facts` of the risk input).
     pub facts: serde_json::Map<String, serde_json::Value>,
+    /// What a closer look showed that people agreed to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub closer: Vec<Detail>,
 }

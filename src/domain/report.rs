@@ -53,6 +53,9 @@ pub struct Report {
     pub storm: Option<Storm>,
     /// What was planned and done, from the journal alone.
     pub actions: Vec<ReportAction>,
+    /// What a closer look showed that people agreed to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub closer: Vec<Detail>,
     /// What people can do; text only.
     pub recommendations: Vec<Recommendation>,
     /// What was asked of the world.
@@ -69,6 +72,15 @@ pub struct Report {
     pub provenance: Provenance,
     /// What the verifier did to it.
     pub verification: Verification,
+}
+
+/// One line of a closer look.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Detail {
+    /// One line, with the figures that were seen.
+    pub text: String,
+    /// Where they stand; empty where nothing was measured.
+    pub evidence_ids: Vec<String>,
 }
 
 /// What the report is about.

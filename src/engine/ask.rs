@@ -328,6 +328,9 @@ impl Session<'_> {
     }
 }
 
+/// The tag of tools that are there for playbooks.
+const PLAYBOOK: &str = "playbook";
+
 /// What a model reads of an observation: its data are not made again for that.
 #[derive(Deserialize)]
 struct SeenText {
@@ -356,6 +359,8 @@ pub fn offered(
             let acts = spec.as_ref().is_some_and(|spec| spec.effect != Effect::Read);
             Candidate { tags: spec.map(|spec| spec.tags.clone()).unwrap_or_default(), acts, offer }
         })
+        // Whoever can look for himself needs nobody's leave to look closer.
+        .filter(|candidate| !candidate.tags.iter().any(|tag| tag == PLAYBOOK))
         .collect();
     let families = opening.map(choice::families).unwrap_or_default();
     choice::choose(&candidates, &families, wanted, system_chars)

@@ -123,6 +123,7 @@ impl Session<'_> {
             windows,
             budget,
             pulls: route.pulls.clone(),
+            playbook: routes.playbook_for(route, event),
             prompts_digest: engine.templates.digest(),
             tools_digest: engine.tools.digest(),
         })))

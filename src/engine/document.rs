@@ -105,6 +105,7 @@ mod tests {
             keys,
             plans: 1,
             ruling: None,
+            judged_as: None,
             questions: vec![],
             attempts: 1,
             started_at: None,

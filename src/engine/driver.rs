@@ -94,7 +94,7 @@ pub async fn drive_undivided(engine: &Engine, lease: &Lease, undivided: &Mutex<(
         if session.signalled {
             session.take_signals().await?;
         }
-        let step = match session.judged_by_another_policy() {
+        let step = match session.judged_otherwise() {
             Some(action) => Step::Authorize(action),
             None => next(&session.inv, session.now()),
         };
@@ -184,8 +184,9 @@ impl<'e> Session<'e> {
         }
     }
 
-    /// A change that waits for people and was last judged by another policy than the one in force.
-    fn judged_by_another_policy(&self) -> Option<ActionId> {
+    /// A change that waits for people and was last judged by another policy than the one in force, or as
+    /// another kind of incident than it is by now.
+    fn judged_otherwise(&self) -> Option<ActionId> {
         let stopped =
             self.inv.cancelled.is_some() || self.inv.declined.is_some() || self.inv.risk == Some(Risk::Critical);
         if stopped || self.inv.deeds.iter().all(|deed| deed.questions.is_empty()) {
@@ -196,7 +197,7 @@ impl<'e> Session<'e> {
             let waits = deed.question().is_some_and(|q| q.state == ApprovalState::Pending && q.expires_at > now)
                 && deed.not_before.is_none_or(|at| at <= now);
             let judged = deed.ruling.as_ref().map(|(ruling, _)| &ruling.policy.digest);
-            deed.state == DeedState::Ruled && waits && judged != Some(&in_force)
+            deed.state == DeedState::Ruled && waits && (judged != Some(&in_force) || deed.judged_as != self.inv.class)
         });
         outdated.map(|deed| deed.action.id)
     }
@@ -347,6 +348,10 @@ impl<'e> Session<'e> {
         let thing = opening.map(SreEvent::thing).unwrap_or_default();
         let alert = opening.map(|event| event.name.clone()).unwrap_or_default();
         let begun = |deed: &Deed| {
+            // A closer look is no change that helps or does not.
+            if deed.looks_closer().is_some() {
+                return None;
+            }
             Some(BegunDeed {
                 id: deed.action.id,
                 investigation: self.lease.investigation,
@@ -395,6 +400,7 @@ impl<'e> Session<'e> {
                     }
                     if !merged.is_empty() {
                         self.record(Draft::new(Actor::Sender(from), Body::AlertsMerged { events: merged, flapping }))?;
+                        self.classify_anew().await?;
                     }
                 }
                 Signal::Resolved { event, ends_at } => {

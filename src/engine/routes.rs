@@ -10,7 +10,7 @@ mod shadowed;
 pub use matcher::{Matcher, MatcherError};
 pub use shadowed::Shadowed;
 
-use crate::domain::{AlertStatus, Budget, Severity, SreEvent};
+use crate::domain::{AlertStatus, Budget, Chosen, Playbook, Playbooks, Severity, SreEvent};
 use crate::journal::PullPlace;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -51,6 +51,8 @@ pub struct Route {
     pub max_per_day: Option<u32>,
     /// Where its pull requests go.
     pub pulls: Option<PullPlace>,
+    /// Who proposes changes where no model does; `None` leaves it to what is said by sender.
+    pub playbook: Option<Playbook>,
 }
 
 impl Route {
@@ -71,6 +73,7 @@ impl Route {
             max_total: None,
             max_per_day: None,
             pulls: None,
+            playbook: None,
         }
     }
 
@@ -171,11 +174,13 @@ pub struct Missed {
 pub struct Routes {
     routes: Vec<Compiled>,
     default: Compiled,
+    playbooks: Playbooks,
 }
 
 impl Default for Routes {
     fn default() -> Self {
-        Self { routes: vec![], default: Compiled { route: Route::named(DEFAULT), matchers: vec![] } }
+        let default = Compiled { route: Route::named(DEFAULT), matchers: vec![] };
+        Self { routes: vec![], default, playbooks: Playbooks::default() }
     }
 }
 
@@ -210,6 +215,20 @@ impl Routes {
             }
         }
         Ok(all)
+    }
+
+    /// The same routes, with playbooks by sender and severity.
+    #[must_use]
+    pub fn with_playbooks(self, playbooks: Playbooks) -> Self {
+        Self { playbooks, ..self }
+    }
+
+    /// Who proposes changes for `event` on its way `route`, where no model does.
+    pub fn playbook_for(&self, route: &Route, event: &SreEvent) -> Chosen {
+        match route.playbook {
+            Some(playbook) => Chosen { playbook, by: format!("route {}", route.name) },
+            None => self.playbooks.choose(event),
+        }
     }
 
     /// The way that `event` goes.

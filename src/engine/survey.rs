@@ -5,10 +5,12 @@ use super::EngineError;
 use super::driver::Session;
 use super::propose::playbooks;
 use crate::analysis::{self, Case, Need, Seen};
-use crate::domain::{Analysis, Observation};
-use crate::journal::{Actor, Body, Call, Draft, Progress};
+use crate::domain::{Analysis, Class, FLAP_WINDOW, FLAPS, Observation, Severity};
+use crate::journal::{Actor, Body, Call, Classified, Confirmed, Deed, Draft, Progress};
 use serde_json::{Value, json};
 
+/// The tool that looks closer.
+const CLOSER_LOOK: &str = "investigate_resource_pressure";
 /// Rounds of one survey, whatever it still would like to know.
 const ROUNDS: u32 = 8;
 
@@ -26,7 +28,7 @@ impl Session<'_> {
         let made = self.calls_of_survey().count();
         let calls_left = budget.survey_calls.saturating_sub(u32::try_from(made).unwrap_or(u32::MAX));
         let now = self.now();
-        let runbook = self.runbook();
+        let (runbook, closer) = (self.runbook(), self.inv.to_look_closer());
         let case = Case {
             events: &self.inv.events,
             now,
@@ -35,6 +37,7 @@ impl Session<'_> {
             kubernetes: self.engine.tools.get("kubernetes_get").is_some(),
             prometheus: self.engine.tools.get("prometheus_query").is_some(),
             runbook: runbook.as_ref(),
+            closer: &closer,
         };
         let needs = if self.inv.survey.rounds < ROUNDS { analysis::plan(&case) } else { vec![] };
         let stopped = match () {
@@ -58,26 +61,77 @@ impl Session<'_> {
         let top = analysis.hypotheses.first();
         let top_cause = top.map(|h| format!("{}: {}", h.finding.cause_code, h.finding.entity));
         let findings = u32::try_from(analysis.findings.len()).unwrap_or(u32::MAX);
-        let proposed = self.by_playbook(&analysis);
-        let analysis = self.keep(&analysis)?;
-        let body = Body::Surveyed { stopped: stopped.into(), analysis, findings, top_cause };
+        let kept = self.keep(&analysis)?;
+        let body = Body::Surveyed { stopped: stopped.into(), analysis: kept, findings, top_cause };
         self.record(Draft::new(Actor::Survey, body))?;
-        match proposed {
+        self.classify().await?;
+        let Some(opening) = self.inv.opening() else { return Ok(()) };
+        let confirmed = playbooks::confirm(self.inv.class, opening, self.inv.alert_status(), &analysis);
+        let gap = playbooks::gap(opening, &confirmed, &analysis);
+        self.record(Draft::new(Actor::Survey, Body::Confirmed(confirmed.clone())))?;
+        if let Some(gap) = gap {
+            self.record(Draft::new(Actor::Survey, Body::GapFiled(gap)))?;
+        }
+        match self.by_playbook(&analysis, &confirmed) {
             Some((playbook, body)) => self.record(Draft::new(Actor::Playbook(playbook), body)),
             None => Ok(()),
         }
     }
 
+    /// Further alerts may make it another kind of incident: what was classified once is classified again.
+    pub(super) async fn classify_anew(&mut self) -> Result<(), EngineError> {
+        match self.inv.remedy.classified.is_some() {
+            true => self.classify().await,
+            false => Ok(()),
+        }
+    }
+
+    /// Writes down what kind of incident it is, by its words, its rhythm over all investigations, and the
+    /// configuration; once, and again when it is another one. A configured playbook makes nothing milder:
+    /// what an alert says of itself counts for policy whoever proposes.
+    async fn classify(&mut self) -> Result<(), EngineError> {
+        let Some(opening) = self.inv.opening() else { return Ok(()) };
+        let chosen = self.inv.frozen.as_ref().map(|frozen| frozen.playbook.clone()).unwrap_or_default();
+        let past = self.engine.store.past_of(&opening.thing(), FLAP_WINDOW, self.now()).await?;
+        let flaps =
+            (past.down_events >= FLAPS as u64 && opening.severity > Severity::Info).then_some(Class::ServiceFlapping);
+        let class = self.inv.class.max(chosen.playbook.forced()).max(flaps);
+        let playbook = chosen.playbook.proposing(class);
+        let classified = Classified { class, playbook, by: chosen.by, downs: past.down_events };
+        let same = self
+            .inv
+            .remedy
+            .classified
+            .as_ref()
+            .is_some_and(|known| (known.class, known.playbook, &known.by) == (class, playbook, &classified.by));
+        match same {
+            true => Ok(()),
+            false => self.record(Draft::engine(Body::Classified(classified))),
+        }
+    }
+
     /// What a playbook proposes from the findings where no model is going to: it goes through the same
-    /// gate.
-    fn by_playbook(&self, analysis: &Analysis) -> Option<(String, Body)> {
+    /// gate. What stands already is not proposed again.
+    fn by_playbook(&self, analysis: &Analysis, confirmed: &Confirmed) -> Option<(String, Body)> {
         if !self.inv.models().is_empty() {
             return None;
         }
-        let class = self.inv.class?;
+        let class = self.inv.playbook()?;
         let tools = &self.engine.tools;
-        let exists = |tool: &str| tools.spec(tool).map(|spec| spec.effect);
-        let proposed = playbooks::propose(class, self.inv.alert_status(), analysis, &exists);
+        // Nobody is asked for a look at figures where none can be had.
+        let measured = self
+            .calls_of_survey()
+            .any(|state| state.call.tool.starts_with("prometheus_") && matches!(state.progress, Progress::Seen { .. }));
+        let exists = |tool: &str| {
+            let spec = tools.spec(tool).filter(|spec| measured || spec.builtin != CLOSER_LOOK)?;
+            Some(spec.effect)
+        };
+        let mut proposed = playbooks::propose(class, self.inv.opening(), confirmed, analysis, &exists);
+        let stands = |wanted: &playbooks::Proposed| {
+            let same = |deed: &&Deed| deed.action.tool == wanted.tool && deed.action.args == wanted.args;
+            self.inv.deeds.iter().any(|deed| same(&deed) && deed.holds_scope())
+        };
+        proposed.retain(|wanted| !stands(wanted));
         let reason = proposed.first()?.reason.clone();
         let revision = self.inv.revision();
         let call = |(n, wanted): (usize, playbooks::Proposed)| Call {

@@ -5,7 +5,7 @@ use super::params::Params;
 use super::{Operator, Problem, Viewer, Web, body, letters};
 use crate::domain::{BlobRef, EventId, InvestigationId, Report, Risk, Severity};
 use crate::engine::transcript::{self, Transcript};
-use crate::journal::{Body, Entry, View};
+use crate::journal::{Body, Entry, Remediation, View};
 use crate::store::{
     EventFilter, Fate, InvestigationFilter, LetterFilter, Page, Signal, Store, StoreError, StoredEvent,
 };
@@ -100,15 +100,13 @@ pub(super) async fn event(
         None => None,
     };
     let mut answer = event_json(&row, view.as_ref());
-    let mut log = vec![];
+    let mut log = Remediation::default();
     if let Some(investigation) = row.investigation {
-        each_entry(&*web.store, investigation, |entry| log.extend(remediation(entry))).await?;
+        each_entry(&*web.store, investigation, |entry| log.note(entry)).await?;
     }
     if let Some(fields) = answer.as_object_mut() {
-        let word = |key: &str| log.last().and_then(|last| last[key].as_str()).unwrap_or_default().to_owned();
-        let status = log.last().map(|_| format!("{}:{}", word("step"), word("outcome")));
-        fields.insert("remediation_status".into(), status.into());
-        fields.insert("remediation_log".into(), log.into());
+        fields.insert("remediation_status".into(), log.status().into());
+        fields.insert("remediation_log".into(), json!(log.steps().collect::<Vec<_>>()));
         fields.insert("raw".into(), payload(&web, &row.event.raw).await?);
     }
     Ok(Json(answer))
@@ -142,20 +140,6 @@ fn event_json(row: &StoredEvent, view: Option<&View>) -> Value {
         "class": view.and_then(|view| view.class.clone()),
         "raw_hmac": event.raw_hmac,
     })
-}
-
-/// What an entry means in the words of remediation, if it means anything there.
-fn remediation(entry: &Entry) -> Option<Value> {
-    let (step, outcome) = match &entry.body {
-        Body::RiskAssessed { decision, .. } => ("classify", decision.level.as_str().to_ascii_lowercase()),
-        Body::Declined { .. } => ("policy", "declined".to_owned()),
-        Body::Surveyed { stopped, .. } => ("observe", stopped.clone()),
-        Body::Reported { verdict, .. } => ("confirm", verdict.as_str().to_owned()),
-        Body::NoticeFailed { .. } => ("escalate", "put_off".to_owned()),
-        Body::Notified { error, .. } => ("escalate", if error.is_none() { "told" } else { "failed" }.to_owned()),
-        _ => return None,
-    };
-    Some(json!({"step": step, "outcome": outcome, "at": entry.at, "entry": entry.seq}))
 }
 
 /// `GET /api/v1/investigations`.

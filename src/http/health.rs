@@ -45,6 +45,11 @@ async fn not_ready(web: &Web) -> Option<String> {
     }
 }
 
+/// Whether the store commits right now.
+pub(super) async fn store_commits(web: &Web) -> bool {
+    matches!(tokio::time::timeout(READY_WITHIN, web.store.ready()).await, Ok(Ok(())))
+}
+
 /// `GET /readyz`: alerts would be taken in right now.
 pub(super) async fn readyz(State(web): State<Arc<Web>>) -> Result<Json<Value>, Problem> {
     match not_ready(&web).await {

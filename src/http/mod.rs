@@ -9,6 +9,7 @@
 //! - [`usage`]: what was spent, and what is left
 //! - [`audit`]: checkpoints, the log, and what other systems keep of it
 //! - [`stream`]: an investigation as it happens
+//! - [`checks`]: how firewarden itself does
 //! - [`health`]: alive, ready, well, and the figures
 //! - [`problem`]: faults become statuses, in that one place
 //! - [`serve`]: connections, within bounds
@@ -18,6 +19,7 @@ pub mod approvals;
 pub mod audit;
 pub mod auth;
 mod body;
+mod checks;
 mod credentials;
 pub mod health;
 mod letters;
@@ -187,6 +189,9 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/api/v1/audit/checkpoint", get(audit::checkpoint))
         .route("/api/v1/audit/entries", get(audit::entries))
         .route("/api/v1/audit/export", get(audit::export))
+        .route("/check", get(checks::check))
+        .route("/api/alerts", get(checks::list))
+        .route("/api/failure-report/{agent}", get(checks::failure_report))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/health", get(health::health))

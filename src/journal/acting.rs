@@ -26,7 +26,7 @@ impl Investigation {
 
     /// Entries about changes; anything else is left alone.
     pub(super) fn apply_acting(&mut self, entry: &Entry) -> Result<(), String> {
-        let level = self.risk;
+        let (level, class) = (self.risk, self.class);
         match &entry.body {
             Body::CallsProposed { calls, .. } => {
                 if let Some(call) = calls.iter().find(|call| !call.acts()) {
@@ -44,7 +44,7 @@ impl Investigation {
                 if !matches!(deed.state, DeedState::Planned | DeedState::Ruled) {
                     return Err(format!("{action} is past being judged"));
                 }
-                deed.ruling = Some((ruling.clone(), digest.clone()));
+                (deed.ruling, deed.judged_as) = (Some((ruling.clone(), digest.clone())), class);
                 let call_id = deed.call_id.clone();
                 let denied = ruling.verdict == Verdict::Deny;
                 deed.state = match denied {
@@ -264,6 +264,7 @@ impl Investigation {
             marker: marker.clone(),
             plans: 1,
             ruling: None,
+            judged_as: None,
             questions: vec![],
             attempts: 0,
             started_at: None,

@@ -2,8 +2,9 @@
 
 use super::spending::{is_zero, is_zero_usd};
 use super::{
-    Abandoned, Call, Deleted, Frozen, Outcome, Phase, PolicyActivated, PolicyRejected, Proposal, PutOff, Quarantined,
-    RulingPhase, ShadowDiffered, Started, SummaryOf, SummaryReply, Watched,
+    Abandoned, Call, Classified, Confirmed, Deleted, FailureGap, Frozen, Outcome, Phase, PolicyActivated,
+    PolicyRejected, Proposal, PutOff, Quarantined, RulingPhase, ShadowDiffered, Started, SummaryOf, SummaryReply,
+    Watched,
 };
 use crate::domain::{
     Action, ActionId, ApprovalId, ApprovalState, BlobRef, DecisionId, Digest, EffectKeys, EventId, Marker, Person,
@@ -100,6 +101,12 @@ pub enum Body {
         /// The likeliest cause, for lists.
         top_cause: Option<String>,
     },
+    /// What kind of incident it is.
+    Classified(Classified),
+    /// Whether what the alert says still holds.
+    Confirmed(Confirmed),
+    /// Something loud that no known object explains.
+    GapFiled(FailureGap),
     /// A model is asked. Durable before the request leaves.
     ModelAsked {
         /// From 1.

@@ -83,6 +83,16 @@ pub(super) fn to_reconsider(inv: &Investigation) -> Option<String> {
     (may && new).then(|| "a person refused a change and said why".to_owned())
 }
 
+/// Why the work goes on: people agreed to a closer look that was not taken yet.
+pub(super) fn to_look_closer(inv: &Investigation) -> Option<String> {
+    if inv.declined.is_some() || inv.cancelled.is_some() {
+        return None;
+    }
+    let agreed = inv.to_look_closer();
+    let next = agreed.get(inv.remedy.deepened)?;
+    Some(format!("a closer look at {next} was agreed to"))
+}
+
 /// When something about changes is due next; `None` when nothing is waited for.
 pub(super) fn next_at(inv: &Investigation) -> Option<Timestamp> {
     let due = inv.deeds.iter().filter_map(|deed| match &deed.state {

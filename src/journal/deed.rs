@@ -2,14 +2,18 @@
 
 use super::Actor;
 use crate::domain::{
-    Action, ActionId, ApprovalId, ApprovalState, Digest, EffectKeys, Grant, Marker, Person, Receipt, Requirement, Risk,
-    Ruling, is_met, may_answer,
+    Action, ActionId, ApprovalId, ApprovalState, Class, Digest, EffectKeys, Entity, Grant, Marker, Person, Receipt,
+    Requirement, Risk, Ruling, is_met, may_answer,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// How long a request may still be on its way after it could last be sent, in seconds.
 pub const SETTLE_S: i64 = 10;
+
+/// The fact of a plan that says what is to be looked at more closely, as an [`Entity`]: the change itself
+/// is that the investigation goes on.
+pub const LOOKS_CLOSER: &str = "looks_closer";
 
 /// When a change is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,6 +134,8 @@ pub struct Deed {
     pub plans: u32,
     /// The last ruling, and what exactly it was about.
     pub ruling: Option<(Ruling, Digest)>,
+    /// As what kind of incident it was judged.
+    pub judged_as: Option<Class>,
     /// Questions about it, the last one last.
     pub questions: Vec<Question>,
     /// Attempts to make it.
@@ -184,8 +190,17 @@ impl Deed {
         }
     }
 
-    /// When the watch over a change that was made ends, where it is watched.
+    /// What is to be looked at more closely once people agreed to it, where that is all that it is about.
+    pub fn looks_closer(&self) -> Option<Entity> {
+        serde_json::from_value(self.action.facts.get(LOOKS_CLOSER)?.clone()).ok()
+    }
+
+    /// When the watch over a change that was made ends, where it is watched. A look changes nothing that
+    /// could hold.
     pub fn watch_until(&self) -> Option<Timestamp> {
+        if self.looks_closer().is_some() {
+            return None;
+        }
         let DeedState::Done { at, .. } = &self.state else { return None };
         let watch = self.ruling.as_ref()?.0.duties.verify_after?;
         at.checked_add(jiff::SignedDuration::from_secs(i64::try_from(watch.within_s).ok()?)).ok()

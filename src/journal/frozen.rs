@@ -1,6 +1,6 @@
 //! What an investigation was given when it opened.
 
-use crate::domain::{Budget, Digest};
+use crate::domain::{Budget, Chosen, Digest};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -31,6 +31,9 @@ pub struct Frozen {
     /// Where pull requests go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pulls: Option<PullPlace>,
+    /// Who proposes changes where no model does.
+    #[serde(default, skip_serializing_if = "Chosen::is_default")]
+    pub playbook: Chosen,
     /// Digest of all prompts.
     pub prompts_digest: Digest,
     /// Digest of all tools.

@@ -12,6 +12,7 @@
 //! - [`call`]: the fold's calls; [`deed`]: a change and its questions; [`acting`]: how entries move them
 //! - [`spending`]: the fold's money
 //! - [`outbox`]: the fold's notices
+//! - [`remedy`]: what playbooks write down; [`remediation`]: the same and all that followed, step by step
 //! - [`summary`]: the fold's summaries
 //! - [`step`]: [`next`], what comes next; [`changing`]: what comes next of changes; [`reopening`]: why it goes
 //!   on behind a report
@@ -34,6 +35,8 @@ pub mod outbox;
 pub mod outcome;
 pub mod parts;
 pub mod proposal;
+pub mod remediation;
+pub mod remedy;
 mod reopening;
 pub mod semantics;
 pub mod spending;
@@ -51,7 +54,7 @@ pub use asking::Asked;
 pub use body::Body;
 pub use call::{CallState, Progress};
 pub use chain::{Broken, Entry, Head};
-pub use deed::{Deed, DeedState, PutOff, Question, RulingPhase, SETTLE_S, Watched};
+pub use deed::{Deed, DeedState, LOOKS_CLOSER, PutOff, Question, RulingPhase, SETTLE_S, Watched};
 pub use frozen::{Frozen, PullPlace};
 pub use governing::{Governing, Promoted, Promotion, ShadowEnded, Trial};
 pub use kinds::Retained;
@@ -60,6 +63,8 @@ pub use outcome::{Outcome, Phase};
 pub use parts::{LastReport, Survey, Turn};
 pub use proposal::{Call, Proposal, Rejected};
 pub use reopening::{FLAP_REST, STORM_ALERT, STORM_KEY, STORM_REST, STORM_ROUTE, STORM_SUBJECT};
+pub use remediation::Remediation;
+pub use remedy::{Classified, Confirmation, Confirmed, FailureGap, Remedy};
 pub use spending::{Ladder, reserved_of};
 pub use state::{Investigation, Misfit};
 pub use step::{Step, next};

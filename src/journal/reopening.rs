@@ -1,7 +1,7 @@
 //! Why and when what was reported goes on to a further revision.
 
 use super::state::Investigation;
-use crate::domain::{AlertStatus, Class, Risk, SreEvent, classify};
+use crate::domain::{AlertStatus, Class, Risk, SreEvent};
 use jiff::{SignedDuration, Timestamp};
 
 /// The correlation key of a storm: no alert has it, since those begin with a sender or a route and say what
@@ -55,11 +55,7 @@ impl Investigation {
     /// Takes in what became known of its alerts. What a storm is made of has no class in common.
     pub(super) fn classify(&mut self, flapping: bool) {
         self.flapping |= flapping;
-        self.class = match (self.is_storm(), self.flapping) {
-            (true, _) => None,
-            (false, true) => Some(Class::ServiceFlapping),
-            (false, false) => classify(&self.events),
-        };
+        self.class = self.class_now();
     }
 }
 

@@ -9,6 +9,7 @@ use super::outbox::Outbox;
 use super::outcome::{Outcome, Phase};
 use super::parts::{LastReport, Survey, Turn};
 use super::proposal::{Call, Proposal, Rejected};
+use super::remedy::Remedy;
 use super::spending::{Ladder, reserved_of};
 use super::summary::{Summary, SummaryReply};
 use super::{Actor, Entry, Head};
@@ -75,6 +76,8 @@ pub struct Investigation {
     pub taint: Taint,
     /// All changes, in order.
     pub deeds: Vec<Deed>,
+    /// What playbooks wrote down.
+    pub remedy: Remedy,
     /// Who proposed the calls that neither the survey nor a model did.
     pub proposers: BTreeMap<String, Actor>,
     /// Things that became of changes and questions.
@@ -147,6 +150,7 @@ impl Investigation {
             evidence: 0,
             taint: Taint::default(),
             deeds: vec![],
+            remedy: Remedy::default(),
             proposers: BTreeMap::new(),
             news: 0,
             told: 0,
@@ -289,7 +293,9 @@ impl Investigation {
                 self.survey.analysis = Some(analysis.clone());
                 self.survey.top_cause.clone_from(top_cause);
                 self.survey.events = self.events.len();
+                self.remedy.gap = None;
             }
+            Body::Classified(_) | Body::Confirmed(_) | Body::GapFiled(_) => self.apply_remedy(&entry.body),
             Body::ModelAsked { turn, request, must_answer, reserved_tokens, reserved_usd, max_tokens, .. } => {
                 let again = self.turns.last_mut().filter(|t| t.number == *turn && t.reply.is_none());
                 match again {
@@ -434,6 +440,7 @@ impl Investigation {
                 self.heard = self.refusals;
                 self.outcome = None;
                 self.closed_at = None;
+                self.remedy.deepened = self.to_look_closer().len();
                 // The world has moved on: look again.
                 self.survey = Survey::default();
                 self.opened_at = self.opened_at.map(|_| entry.at);

@@ -153,6 +153,9 @@ fn deliver(inv: &Investigation, now: Timestamp) -> Option<Step> {
     if let Some(step) = changing::act(inv, now) {
         return Some(step);
     }
+    if let Some(reason) = changing::to_look_closer(inv) {
+        return Some(Step::Reopen(reason));
+    }
     if inv.news > inv.told {
         return Some(Step::Report);
     }

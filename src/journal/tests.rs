@@ -167,6 +167,7 @@ impl Life {
                 context_tokens: None,
                 windows: std::collections::BTreeMap::new(),
                 pulls: None,
+                playbook: Default::default(),
                 prompts_digest: Digest::of(""),
                 tools_digest: Digest::of(""),
             })),

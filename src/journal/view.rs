@@ -35,6 +35,9 @@ pub struct View {
     pub resource: Resource,
     /// `service_down|service_flapping|resource_pressure`, once classified.
     pub class: Option<String>,
+    /// What no known object explains, where that is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_gap: Option<String>,
     /// Its alerts, the first 100.
     pub events: Vec<EventId>,
     /// How many alerts it has.
@@ -201,6 +204,7 @@ impl View {
             subject: inv.subject().to_owned(),
             resource: if inv.is_storm() { Resource::nothing() } else { opening.resource.clone() },
             class: inv.class.map(|class| class.to_string()),
+            failure_gap: inv.remedy.gap.as_ref().map(|gap| gap.topic.clone()),
             events: inv.events.iter().take(100).map(|e| e.id).collect(),
             alerts: inv.events.len(),
             actions: inv.deeds.iter().map(ViewAction::of).collect(),

@@ -319,9 +319,11 @@ examples: [{about: one, args: {n: 1}}]
     #[test]
     fn every_embedded_manifest_is_fine_and_what_changes_something_needs_a_writer() {
         let manifests = Manifests::embedded().unwrap();
-        assert_eq!(manifests.specs().count(), 53);
+        assert_eq!(manifests.specs().count(), 54);
         for (file, spec) in manifests.specs() {
-            let writes = spec.requires.iter().any(|peer| peer.ends_with("_write"));
+            // It is judged as a change, and makes none.
+            let looks = spec.name == "investigate_resource_pressure";
+            let writes = looks || spec.requires.iter().any(|peer| peer.ends_with("_write"));
             assert_eq!(spec.effect != Effect::Read, writes, "{file}");
             assert_eq!(file, format!("tools/{}.yaml", spec.name));
             assert!(!spec.examples.is_empty() && spec.summary.len() < 400, "{file}");

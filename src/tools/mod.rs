@@ -2,6 +2,7 @@
 //!
 //! - [`spec`]: what a tool is ([`ToolSpec`], [`ReadTool`]) and how it fails ([`ToolError`]).
 //! - [`act`]: tools that change something ([`ActTool`]): plan, execute, look, watch.
+//! - [`closer`]: a closer look at what runs out, which people agree to.
 //! - [`custom`]: tools that are described whole: requests, commands, calls of MCP servers.
 //! - [`mcp`]: tools of MCP servers, as the configuration lists them.
 //! - [`manifest`]: `tools/*.yaml`, embedded and overridden by a directory.
@@ -20,6 +21,7 @@ pub mod act;
 pub mod alertmanager;
 pub mod blank;
 pub mod bound;
+pub mod closer;
 pub mod custom;
 pub mod elasticsearch;
 pub mod evidence;

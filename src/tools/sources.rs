@@ -4,7 +4,8 @@ use super::act::ActTool;
 use super::registry::Tool;
 use super::spec::{ReadTool, ToolSpec};
 use super::{
-    alertmanager, custom, elasticsearch, evidence, github, jira, kubernetes, loki, mcp, probe, prometheus, runbooks,
+    alertmanager, closer, custom, elasticsearch, evidence, github, jira, kubernetes, loki, mcp, probe, prometheus,
+    runbooks,
 };
 use crate::domain::{Clock, Effect, Redactor};
 use crate::edge::{
@@ -105,6 +106,9 @@ impl Sources {
         if jira::act::BUILTINS.contains(&spec.builtin.as_str()) {
             return jira::act::build(spec.clone(), self.jira_writer.clone()?, redactor);
         }
+        if closer::BUILTINS.iter().any(|(name, _)| *name == spec.builtin) {
+            return closer::build(spec.clone());
+        }
         if alertmanager::act::BUILTINS.iter().any(|(name, _)| *name == spec.builtin) {
             return alertmanager::act::build(spec.clone(), self.alertmanager_write.clone()?, redactor);
         }
@@ -154,8 +158,8 @@ pub(super) fn builtins() -> impl Iterator<Item = &'static str> {
 }
 
 /// What changes something, with what it does to the world.
-const ACTING: [&[(&str, Effect)]; 3] =
-    [&kubernetes::act::BUILTINS, &github::act::BUILTINS, &alertmanager::act::BUILTINS];
+const ACTING: [&[(&str, Effect)]; 4] =
+    [&kubernetes::act::BUILTINS, &github::act::BUILTINS, &alertmanager::act::BUILTINS, &closer::BUILTINS];
 
 /// What a builtin does to the world.
 pub(super) fn own_effect(builtin: &str) -> Effect {

@@ -6,6 +6,7 @@
 //! - [`delivery`]: people are told in the end, though their chat is down
 //! - [`approvals`]: questions to people, from the notice to what became of the answer
 //! - [`cli`]: the commands as people type them
+//! - [`playbooks`]: what is done without a model, step by step
 //! - [`policies`]: the tools of policy authors, and policies that change while the server runs
 //! - [`lifecycle`]: exceptions, questions under a changed policy, policies that are tried and promoted
 //! - [`budgets`]: what happens when the money runs out
@@ -67,6 +68,7 @@ mod layers;
 mod lifecycle;
 mod mcp;
 mod peers;
+mod playbooks;
 mod policies;
 mod replayed;
 mod routes;

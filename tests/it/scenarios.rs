@@ -29,7 +29,7 @@ async fn investigate(name: &str) -> (Run, Expected) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("firewarden.yaml");
     let text = format!(
-        "store: {{url: sqlite://fw.db}}\ntools:\n  kubernetes: {{url: {}}}\n  prometheus: {{url: {}}}\n",
+        "store: {{url: sqlite://fw.db}}\nplaybooks: {{default: none}}\ntools:\n  kubernetes: {{url: {}}}\n  prometheus: {{url: {}}}\n",
         served.kube_url, served.prometheus_url
     );
     std::fs::write(&file, text).unwrap();

@@ -332,7 +332,7 @@ impl World {
 }
 
 pub(super) fn case<'a>(events: &'a [SreEvent], seen: &'a [Seen], calls_left: u32) -> Case<'a> {
-    Case { events, now: start(), seen, calls_left, kubernetes: true, prometheus: true, runbook: None }
+    Case { events, now: start(), seen, calls_left, kubernetes: true, prometheus: true, runbook: None, closer: &[] }
 }
 
 /// The codes of all findings, sorted.

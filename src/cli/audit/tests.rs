@@ -181,6 +181,7 @@ fn bodies(read: Verdict, mut keep: impl FnMut(&str) -> BlobRef) -> Vec<Body> {
         context_tokens: None,
         windows: std::collections::BTreeMap::new(),
         pulls: None,
+        playbook: Default::default(),
         prompts_digest: Digest::of("p"),
         tools_digest: Digest::of("t"),
     }));

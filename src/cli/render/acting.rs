@@ -1,8 +1,8 @@
 //! Changes and questions as the terminal shows them.
 
 use super::{Span, Style, Watcher, line, plural};
-use crate::domain::{Action, ActionId, Reconciled};
-use crate::journal::{Actor, Body, Call, Entry, PutOff, Watched};
+use crate::domain::{Action, ActionId, Class, Reconciled};
+use crate::journal::{Actor, Body, Call, Classified, Confirmation, Confirmed, Entry, PutOff, Watched};
 
 /// Lines of a preview.
 const PREVIEW_LINES: usize = 12;
@@ -101,6 +101,28 @@ impl Watcher {
                 lines.extend(self.below(&line(reason, 300)));
                 lines
             }
+            _ => vec![],
+        }
+    }
+
+    /// The lines for what playbooks write down.
+    pub(super) fn remedy(&self, body: &Body) -> Vec<String> {
+        match body {
+            // The usual way is no news.
+            Body::Classified(Classified { class: None, playbook: None, .. }) => vec![],
+            Body::Classified(classified) => {
+                let word = |class: Option<Class>| class.map_or("none", Class::as_str);
+                let by = match classified.playbook == classified.class {
+                    true => String::new(),
+                    false => format!(", playbook {} by {}", word(classified.playbook), line(&classified.by, 80)),
+                };
+                self.text("class", &format!("{}{by}", word(classified.class)))
+            }
+            Body::Confirmed(Confirmed { outcome: Confirmation::Unknown, .. }) => vec![],
+            Body::Confirmed(confirmed) => {
+                self.text("confirm", &format!("{}: {}", confirmed.outcome.as_str(), line(&confirmed.reason, 300)))
+            }
+            Body::GapFiled(gap) => self.text("gap", &format!("{}: {}", line(&gap.topic, 120), line(&gap.reason, 300))),
             _ => vec![],
         }
     }

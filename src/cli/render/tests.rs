@@ -113,6 +113,7 @@ fn frozen(model: Option<&str>) -> Body {
         context_tokens: None,
         windows: std::collections::BTreeMap::new(),
         pulls: None,
+        playbook: Default::default(),
         prompts_digest: Digest::of("p"),
         tools_digest: Digest::of("t"),
     })

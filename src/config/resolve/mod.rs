@@ -22,7 +22,7 @@ use super::tree::{Place, Step, path_text};
 use super::{
     AccessToken, Config, ConfigError, Kubernetes, KubernetesWriter, Loaded, Notify, Places, Problem, Prometheus, Server,
 };
-use crate::domain::Secret;
+use crate::domain::{Playbooks, Secret};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -73,6 +73,7 @@ impl Loaded {
             tool_secrets: r.tool_secrets(places.tools.as_deref()),
             places,
             routes: r.routes(&models),
+            playbooks: r.playbooks(),
             models,
             budget: r.budget(),
             summaries: file.investigation.summaries,
@@ -223,6 +224,18 @@ impl Resolver<'_> {
                 }
             })
             .collect()
+    }
+
+    fn playbooks(&mut self) -> Playbooks {
+        let playbooks = self.loaded.file.playbooks.clone();
+        for key in playbooks.0.keys() {
+            if let Some(word) = Playbooks::odd_severity(key) {
+                let what = format!("names a severity that there is not: `{word}`");
+                let help = "write SOURCE:SEVERITY (info, warning, error or critical), SOURCE, or `default`";
+                self.problem(at!["playbooks", key.as_str()], what, help);
+            }
+        }
+        playbooks
     }
 
     /// A cluster is configured when the file names one, KUBECONFIG does, or we run inside one.

@@ -39,6 +39,7 @@ impl Resolver<'_> {
                     max_concurrency: route.max_concurrency,
                     max_total: route.max_total,
                     max_per_day: route.max_per_day,
+                    playbook: route.playbook,
                     pulls: route.github.as_ref().and_then(|of| self.route_pulls(n, of)),
                 }
             })

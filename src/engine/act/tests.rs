@@ -35,6 +35,7 @@ fn deed(retry: Retry, looks: u32) -> Deed {
         keys,
         plans: 1,
         ruling: None,
+        judged_as: None,
         questions: vec![],
         attempts: 1,
         started_at: Some(at(0)),

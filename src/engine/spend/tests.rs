@@ -206,6 +206,7 @@ impl World {
                     context_tokens: None,
                     windows: std::collections::BTreeMap::new(),
                     pulls: None,
+                    playbook: Default::default(),
                     prompts_digest: Digest::of(""),
                     tools_digest: Digest::of(""),
                 }),

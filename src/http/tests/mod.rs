@@ -2,6 +2,7 @@
 
 mod approvals;
 mod audit;
+mod checks;
 mod intake;
 mod policies;
 mod reading;

@@ -1,7 +1,7 @@
 use super::stage::{Stage, alert};
 use crate::domain::{ChatReply, FinishReason, Usage};
 use crate::http::serve;
-use crate::journal::{Body, Proposal};
+use crate::journal::{Body, Classified, Confirmation, Confirmed, Proposal};
 use crate::store::Blob;
 use axum::body::Body as HttpBody;
 use axum::http::{Request, StatusCode};
@@ -113,7 +113,38 @@ async fn an_investigation_shows_its_journal_its_report_and_its_state() {
         assert!(text.is_empty() || answer.text() == text);
     }
     let event = stage.get(&format!("/api/v1/events/{}", rows[0]["event_id"].as_str().unwrap())).await.json();
-    assert_eq!(event["remediation_status"], json!("confirm:likely"));
+    assert_eq!((&event["remediation_status"], &event["remediation_log"]), (&Value::Null, &json!([])));
+}
+
+#[tokio::test]
+async fn an_event_tells_step_by_step_what_was_done_about_it() {
+    let stage = Stage::open().await;
+    let rows = with_alerts(&stage, &["A"]).await;
+    let path = format!("/api/v1/events/{}", rows[0]["event_id"].as_str().unwrap());
+    let analysis = Blob::new([1; 16], b"{}".to_vec());
+    let class = Some(crate::domain::Class::ServiceDown);
+    let bodies = vec![
+        Body::Surveyed {
+            stopped: "complete".into(),
+            analysis: analysis.reference.clone(),
+            findings: 0,
+            top_cause: None,
+        },
+        Body::Classified(Classified { class, playbook: class, by: "default".into(), downs: 1 }),
+        Body::Confirmed(Confirmed {
+            outcome: Confirmation::Recovered,
+            reason: "its sender says that it is over".into(),
+            evidence: vec![],
+        }),
+    ];
+    stage.work(bodies, vec![analysis]).await;
+    let event = stage.get(&path).await.json();
+    assert_eq!(event["remediation_status"], "confirm:recovered");
+    let steps: Vec<&str> =
+        event["remediation_log"].as_array().unwrap().iter().map(|row| row["step"].as_str().unwrap()).collect();
+    assert_eq!(steps, ["observe", "classify", "confirm"]);
+    let classified = &event["remediation_log"][1];
+    assert_eq!((&classified["by"], &classified["entry"]), (&json!("default"), &json!(3)));
 }
 
 #[tokio::test]

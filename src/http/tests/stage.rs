@@ -443,6 +443,7 @@ impl Stage {
             match &body {
                 Body::Reported { revision, .. } => (view.revision, view.reported_at) = (*revision, Some(now)),
                 Body::Closed { outcome } => (view.outcome, view.state) = (Some(*outcome), "closed".into()),
+                Body::GapFiled(gap) => view.failure_gap = Some(gap.topic.clone()),
                 _ => {}
             }
             let behind = entries.last().map_or(head.clone(), Entry::head);

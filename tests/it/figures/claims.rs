@@ -45,7 +45,7 @@ async fn i_claims() {
     let until = now + SignedDuration::from_hours(1);
     let arrivals: Vec<Arrival> = (0..WAITING).map(|n| arrival(n, now)).collect();
     for body in arrivals.chunks(500) {
-        store.admit(body.to_vec(), now).await.unwrap();
+        store.admit(body.to_vec(), None, now).await.unwrap();
     }
     // Every route is full: what nobody has looked at yet is claimed all the same.
     let places: RoutePlaces = (0..ROUTES).map(|n| (format!("r{n}"), 3)).collect();

@@ -31,7 +31,10 @@ impl Stand {
         let dir = TempDir::new().unwrap();
         let (exporter, second, nobody) = (Exporter::serve().await, Receiver::serve().await, Receiver::serve().await);
         let (prometheus, alertmanager) = (free_address(), free_address());
-        let site = Site::new(json!({"tools": {"prometheus": {"url": format!("http://{prometheus}")}}}));
+        let site = Site::new(json!({
+            "playbooks": {"default": "none"},
+            "tools": {"prometheus": {"url": format!("http://{prometheus}")}},
+        }));
         let hook = site.url("/webhook/alertmanager");
         let write = |name: &str, value: Value| std::fs::write(dir.path().join(name), value.to_string()).unwrap();
         write("alertmanager.yml", routes(&hook, &second.url, &nobody.url));

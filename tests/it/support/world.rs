@@ -45,6 +45,11 @@ impl Stage {
     /// The same, in a folder of the caller's choice.
     pub fn site_within(&self, dir: TempDir, mut config: Value) -> Site {
         config["tools"]["prometheus"]["url"] = json!(self.served.prometheus_url);
+        // Without a model a playbook would ask people about the closer look that the recorded alert is
+        // good for; a test that wants that says so.
+        if config["playbooks"].is_null() {
+            config["playbooks"] = json!({"default": "none"});
+        }
         let site = Site::within(dir, config);
         let kubeconfig = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "recorded",

@@ -32,6 +32,7 @@ fn survey(verdict: ReportVerdict) -> Report {
         inferred: false,
     };
     Report {
+        closer: vec![],
         schema_version: "rca_report/v1".into(),
         revision: 1,
         incident: Incident {

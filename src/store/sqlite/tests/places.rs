@@ -9,7 +9,7 @@ impl World {
     async fn opens(&self, name: &str, route: &str, severity: Severity, second: i64) -> InvestigationId {
         let mut arrival = self.arrival(name, name, Firing, second);
         (arrival.event.severity, arrival.route) = (severity, route.to_owned());
-        self.store.admit(vec![arrival], at(second)).await.unwrap()[0].investigation.unwrap()
+        self.store.admit(vec![arrival], None, at(second)).await.unwrap()[0].investigation.unwrap()
     }
 
     async fn claims(&self, places: &RoutePlaces, second: i64) -> Option<Lease> {

@@ -49,6 +49,7 @@ fn opened(model: Option<&str>) -> Body {
         context_tokens: None,
         windows: std::collections::BTreeMap::new(),
         pulls: None,
+        playbook: Default::default(),
         prompts_digest: Digest::of(""),
         tools_digest: Digest::of(""),
     })
