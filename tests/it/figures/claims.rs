@@ -52,18 +52,27 @@ async fn i_claims() {
     for _ in 0..WORKED_ON {
         store.claim("figure", now, until).await.unwrap().unwrap();
     }
-    let mut took = vec![];
+    let (mut took, mut renewed) = (vec![], vec![]);
     for _ in 0..CLAIMS {
         let begun = Instant::now();
         let lease = store.claim_within(&places, "figure", now, until).await.unwrap().unwrap();
         took.push(begun.elapsed());
+        let begun = Instant::now();
+        store.renew(&lease, until).await.unwrap();
+        renewed.push(begun.elapsed());
         store.line_up(&lease).await.unwrap();
     }
     row(
         &format!(
             "a claim, committed, {WAITING} waiting on {ROUTES} routes, {WORKED_ON} worked on, median of {CLAIMS} (p99)"
         ),
-        &format!("{} ({})", ms(percentile(&mut took, 50)), ms(percentile(&mut took, 99))),
+        &format!(
+            "{} ({}); a lease renewed: {} ({})",
+            ms(percentile(&mut took, 50)),
+            ms(percentile(&mut took, 99)),
+            ms(percentile(&mut renewed, 50)),
+            ms(percentile(&mut renewed, 99)),
+        ),
         "",
     );
 }
