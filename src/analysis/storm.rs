@@ -106,7 +106,8 @@ pub fn in_words(storm: &Storm) -> String {
         ("concerns", &storm.subjects),
     ];
     for (kind, shares) in kinds.into_iter().filter(|(_, shares)| !shares.rows.is_empty()) {
-        let row = |share: &Share| format!("{} ({}, since {})", clip(&share.value, 60), share.alerts, moment(share.first_at));
+        let row =
+            |share: &Share| format!("{} ({}, since {})", clip(&share.value, 60), share.alerts, moment(share.first_at));
         let rows: Vec<String> = shares.rows.iter().take(WORDS).map(row).collect();
         let more = shares.rows.len() - rows.len() + shares.more;
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
