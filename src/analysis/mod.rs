@@ -46,7 +46,7 @@ pub use need::{Case, Need, Seen};
 pub use plan::plan;
 pub use rank::verdict;
 pub use report::{ReportFrame, report};
-pub use storm::{as_flapping, as_storm, together};
+pub use storm::{as_flapping, as_storm, in_words, together};
 
 #[cfg(test)]
 mod tests;

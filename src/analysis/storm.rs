@@ -15,6 +15,9 @@ const LOUD: usize = 20;
 const LOUD_IN_LINE: usize = 3;
 /// Longest name of anything, in characters.
 const NAME: usize = 120;
+/// Rows of each list that a model is told, and all that it is told, in characters.
+const WORDS: usize = 4;
+const MODEL: usize = 2_000;
 /// Longest summary, in characters.
 const SUMMARY: usize = 400;
 /// So many of all alerts share a value that it is worth saying.
@@ -85,6 +88,38 @@ fn common(storm: &Storm) -> Vec<String> {
     kinds.into_iter().filter_map(share).collect()
 }
 
+/// A storm as a model is told of it: bounded, what is most frequent first.
+pub fn in_words(storm: &Storm) -> String {
+    let mut text = format!(
+        "Many causes at once: {} alerts, {} firing. More than could be looked into one by one; find what they share.",
+        storm.alerts, storm.firing
+    );
+    let loud: Vec<String> = storm.critical.iter().take(LOUD_IN_LINE).map(named).collect();
+    if !loud.is_empty() {
+        text.push_str(&format!("\nCritical: {}: {}", storm.critical.len() + storm.critical_more, loud.join(", ")));
+    }
+    let kinds = [
+        ("alert", &storm.names),
+        ("namespace", &storm.namespaces),
+        ("node", &storm.nodes),
+        ("cluster", &storm.clusters),
+        ("concerns", &storm.subjects),
+    ];
+    for (kind, shares) in kinds.into_iter().filter(|(_, shares)| !shares.rows.is_empty()) {
+        let row =
+            |share: &Share| format!("{} ({}, since {})", clip(&share.value, 60), share.alerts, moment(share.first_at));
+        let rows: Vec<String> = shares.rows.iter().take(WORDS).map(row).collect();
+        let more = shares.rows.len() - rows.len() + shares.more;
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        text.push_str(&format!("\nBy {kind}: {}{more}", rows.join(", ")));
+    }
+    text.chars().take(MODEL).collect()
+}
+
+fn named(alert: &StormAlert) -> String {
+    format!("{} on {}", clip(&alert.alert, 40), clip(&alert.subject, 30))
+}
+
 /// `report`, as it is told of a storm with these alerts, the one that opened it first.
 pub fn as_storm(mut report: Report, events: &[SreEvent]) -> Report {
     let storm = together(events);
@@ -120,7 +155,6 @@ fn summary(storm: &Storm, common: &[String], events: &[SreEvent], report: &Repor
     text.push('.');
     let loud = storm.critical.len() + storm.critical_more;
     if loud > 0 {
-        let named = |alert: &StormAlert| format!("{} on {}", clip(&alert.alert, 40), clip(&alert.subject, 30));
         let names: Vec<String> = storm.critical.iter().take(LOUD_IN_LINE).map(named).collect();
         let more = loud - names.len();
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
@@ -202,6 +236,11 @@ mod tests {
         assert_eq!((found.nodes.rows[0].alerts, found.nodes.rows[0].first_at), (25, events[30].starts_at));
         assert_eq!((found.subjects.rows.len(), found.subjects.more), (ROWS, 21));
         assert_eq!(common(&found), ["node worker-3 (80 %)"]);
+        let words = in_words(&found);
+        let lines: Vec<&str> = words.lines().collect();
+        assert_eq!(lines[1], "Critical: 1: NodeNotReady on service-31");
+        assert!(lines[4].starts_with("By node: worker-3 (25, since ") && lines[5].contains(" and 27 more"), "{words}");
+        assert!(lines[0].starts_with("Many causes at once: 31 alerts") && words.len() < MODEL, "{words}");
     }
 
     proptest! {

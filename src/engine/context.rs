@@ -2,7 +2,7 @@
 
 use super::driver::Session;
 use super::propose::{Case, PastChange};
-use crate::analysis::Need;
+use crate::analysis::{self, Need};
 use crate::domain::{Analysis, EvidenceItem, QueryMade, RiskSummary};
 use crate::journal::view::ViewAction;
 use crate::journal::{CallState, Progress, Proposal};
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 impl Session<'_> {
     /// The variables of the prompts.
-    pub(super) fn prompt_context(&self, analysis: &Analysis) -> Value {
+    pub(super) fn prompt_context(&self, found: &Analysis) -> Value {
         // The first message never changes between turns: only what the survey saw belongs in it.
         let survey: Vec<&CallState> = self.inv.calls.iter().filter(|c| c.turn.is_none()).collect();
         let evidence: Vec<EvidenceItem> = survey.iter().filter_map(|state| evidence_item(state)).collect();
@@ -18,10 +18,11 @@ impl Session<'_> {
         let changes = self.past_changes();
         let budget = self.inv.frozen.as_ref().map(|frozen| frozen.budget).unwrap_or_default();
         let opened = self.inv.opened_at.unwrap_or_default();
-        Case {
-            events: &self.inv.events[..self.events_at_opening()],
+        let events = &self.inv.events[..self.events_at_opening()];
+        let mut context = Case {
+            events,
             risk: &self.risk_summary(),
-            analysis,
+            analysis: found,
             evidence: &evidence,
             not_collected: &not_collected,
             changes: &changes,
@@ -30,7 +31,13 @@ impl Session<'_> {
             nonce: &self.nonce(),
             now: opened,
         }
-        .context()
+        .context();
+        if self.inv.is_storm() {
+            // What it is about is what its alerts share, not the one that came first.
+            context["title"] = format!("{}: {} alerts", self.inv.alert(), events.len()).into();
+            context["body"] = analysis::in_words(&analysis::together(events)).into();
+        }
+        context
     }
 
     /// Changes of earlier revisions; what this one proposes is in its conversation.

@@ -46,9 +46,7 @@ impl Session<'_> {
         };
         let report = match self.inv.class {
             _ if self.inv.is_storm() => analysis::as_storm(report, &self.inv.events),
-            Some(Class::ServiceFlapping) if self.inv.declined.is_none() => {
-                analysis::as_flapping(report, &self.inv.events)
-            }
+            Some(Class::ServiceFlapping) => analysis::as_flapping(report, &self.inv.events),
             _ => report,
         };
         if revision == 1

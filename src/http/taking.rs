@@ -70,7 +70,7 @@ struct Taken {
 /// Why a body was not taken.
 enum Not {
     /// Nothing could be made of it. What is to be kept of it comes along.
-    Understood(SourceError, Option<DeadLetter>),
+    Understood(SourceError, Option<Box<DeadLetter>>),
     /// The credential is another sender's.
     Granted {
         /// A signature fits and is too old.
@@ -160,7 +160,7 @@ async fn take_in(
         Err(Not::Understood(error, letter)) => {
             tracing::warn!(bytes = size, %error, "a body was refused");
             if let Some(letter) = letter {
-                web.store.keep_letters(vec![letter]).await?;
+                web.store.keep_letters(vec![*letter]).await?;
             }
             return Err(error.into());
         }
@@ -251,7 +251,7 @@ fn map(
     };
     let letter = |source: String, error: &SourceError, body: String| {
         let id = EventId::new(web.entropy.uuid(at));
-        letters::of_body(id, source, error.to_string(), bytes, &body, at)
+        Box::new(letters::of_body(id, source, error.to_string(), bytes, &body, at))
     };
     let json = form::unwrap(headers.get("content-type").map(String::as_str), bytes);
     let value = read_json(&json)

@@ -75,8 +75,16 @@ pub(super) fn again(inv: &Investigation) -> Option<Again> {
         let reason = format!("the storm goes on: {joined} further alerts joined it");
         (joined > 0).then_some(Again { reason, from: Some(report.at + STORM_REST) })
     };
+    let flapping = || {
+        let is_flapping = inv.class == Some(Class::ServiceFlapping);
+        let back = later.iter().rfind(firing).filter(|_| is_flapping)?;
+        let reason = format!("{} comes and goes: it fires again since {}", back.name, back.starts_at);
+        // That it does so is news once; how often, now and then.
+        Some(Again { reason, from: report.flapping.then(|| report.at + FLAP_REST) })
+    };
     if inv.declined.is_some() {
-        return if inv.is_storm() { storm() } else { None };
+        // Nobody looks into it, so what people are told is all that happens.
+        return if inv.is_storm() { storm() } else { flapping() };
     }
     if inv.risk > report.risk {
         let level = inv.risk.map_or("unknown", Risk::as_str);
@@ -91,8 +99,5 @@ pub(super) fn again(inv: &Investigation) -> Option<Again> {
         let reason = format!("{} names {}, which the report does not know", new.name, new.resource.id);
         return Some(Again::now(reason));
     }
-    let back = later.iter().filter(firing).next_back().filter(|_| inv.class == Some(Class::ServiceFlapping))?;
-    let reason = format!("{} comes and goes: it fires again since {}", back.name, back.starts_at);
-    // That it does so is news once; how often, now and then.
-    Some(Again { reason, from: report.flapping.then(|| report.at + FLAP_REST) })
+    flapping()
 }

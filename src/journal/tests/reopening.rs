@@ -21,8 +21,13 @@ fn until_done(life: &mut Life) {
     // A sink that could not be told is waited for; a closed one waits for its next revision.
     while !matches!((life.step(), life.state.outcome), (Step::Done, _) | (Step::Wait(_), Some(_))) {
         life.second += 1;
-        let step = life.step();
-        life.perform(step);
+        match life.step() {
+            // No alert raises the level: that would be another reason to go on.
+            Step::Assess(phase) => {
+                life.write(Body::RiskAssessed { phase, decision: decision(Risk::Low), input: blob(1) });
+            }
+            step => life.perform(step),
+        }
     }
 }
 
@@ -82,5 +87,25 @@ fn of_a_storm_that_was_declined_people_hear_what_joins_it() {
     life.write(Body::AlertsMerged { events: vec![event(3)], flapping: false });
     until_done(&mut life);
     assert_eq!(life.state.report.as_ref().unwrap().revision, revision + 1);
+    assert!(semantics::violations(CHAIN, &life.entries).is_empty());
+}
+
+#[test]
+fn what_comes_and_goes_at_critical_is_told_of_though_nobody_looks_into_it() {
+    let mut life = reported("k");
+    again(&mut life, 600, true);
+    life.write(Body::RiskAssessed { phase: Phase::Signal, decision: decision(Risk::Critical), input: blob(1) });
+    until_done(&mut life);
+    assert_eq!(life.state.outcome, Some(Outcome::Declined));
+    let (revision, told_at) = (life.state.report.as_ref().unwrap().revision, life.state.report.as_ref().unwrap().at);
+    again(&mut life, 900, true);
+    until_done(&mut life);
+    assert_eq!(life.step(), Step::Wait(told_at + FLAP_REST));
+    life.second = (told_at + FLAP_REST).as_second() - at(0).as_second();
+    until_done(&mut life);
+    assert_eq!(
+        (life.state.report.as_ref().unwrap().revision, life.state.outcome),
+        (revision + 1, Some(Outcome::Declined))
+    );
     assert!(semantics::violations(CHAIN, &life.entries).is_empty());
 }

@@ -105,6 +105,12 @@ fn push_openings(script: &mut Script, path: &Path, kept: &[Kept], news: &mut New
             row.push_bind(kept.arrival.event.severity.as_str());
             row.push_bind(kept.at.as_microsecond()).push_bind(kept.at.as_microsecond());
             script.push(")");
+            if kept.storm {
+                tracing::warn!(
+                    investigation = %entry.chain,
+                    "a storm: more causes came than `intake.storm.max_open` allows; the rest joins this investigation"
+                );
+            }
             news.grown.push((entry.chain.clone(), 1));
             news.work = true;
         }

@@ -253,7 +253,7 @@ async fn alerts_on_the_pods_of_one_workload_are_one_incident() {
         (K8sPod, "shop", "api-5f6d7c8b9d-c4c9c", true),
         (K8sDeployment, "shop", "api", true),
         (K8sPod, "shop", "apix-7c9d8b6f5d-x2x9z", false),
-        (K8sPod, "other", "api-7c9d8b6f5d-x2x9z", false),
+        (K8sPod, "other", "api-7c9d8b6f5d-z9z9z", false),
         (K8sPod, "shop", "typedb-0", false),
     ] {
         let answer = w.admit(vec![on(kind, namespace, id)]).await.remove(0);
