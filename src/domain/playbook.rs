@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 
 words! {
     /// What is to propose changes where no model does.
+    #[derive(Default)]
     Playbook:
     /// That of the incident's class.
+    #[default]
     Classified = "classified",
     /// Whatever the class: back to the revision before, or a restart.
     ServiceDown = "service_down",
@@ -39,12 +41,6 @@ impl Playbook {
             Self::Nothing => None,
             Self::ServiceDown | Self::ServiceFlapping | Self::ResourcePressure => self.forced(),
         }
-    }
-}
-
-impl Default for Playbook {
-    fn default() -> Self {
-        Self::Classified
     }
 }
 
