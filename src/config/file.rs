@@ -21,6 +21,7 @@ pub(super) struct File {
     pub access: Access,
     pub store: Store,
     pub intake: Intake,
+    pub pollers: Vec<super::pollers::PollerKeys>,
     pub routes: Vec<Route>,
     pub models: Vec<Model>,
     pub investigation: InvestigationKeys,

@@ -9,7 +9,6 @@ pub(super) const LATER: &[(&str, &str, &str)] = &[
     ("access.oidc", "null", "use access.tokens"),
     ("intake.coalesce.wait", "0s", "leave it out: work starts at once"),
     ("intake.coalesce.at_most", "2m", "leave it out: work starts at once"),
-    ("pollers", "[]", "let Alertmanager send to /webhook/alertmanager"),
     ("routes[].playbook", "null", "leave it out"),
     ("routes[].runner", "in_process", "leave it out: investigations run in this process"),
     ("routes[].max_concurrency", "2", "leave it out"),
@@ -86,7 +85,7 @@ mod tests {
     fn defaults_are_accepted_and_anything_else_is_named() {
         let mut tree = Node::parse(
             "access: {tokens: [], oidc: null}\nintake: {coalesce: {wait: 0s, at_most: 2m}}\n\
-             pollers: []\nmemory:\nroutes: [{name: a, runner: in_process}]\n",
+             memory:\nroutes: [{name: a, runner: in_process}]\n",
         )
         .unwrap();
         assert_eq!(take_out(&mut tree), []);

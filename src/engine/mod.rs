@@ -1,6 +1,7 @@
 //! L6: from alert to report.
 //!
-//! - [`routes`], [`intake`]: what comes in, and where it belongs; [`rest`]: what was left out of it
+//! - [`routes`], [`intake`]: what comes in, and where it belongs; [`rest`]: what was left out of it;
+//!   [`poller`]: what nobody sends is asked for
 //! - [`worker`]: claims investigations and lets a [`driver`] work on each
 //! - [`driver`]: the loop: next step, perform, append, apply
 //! - [`assess`], [`survey`], [`read`], [`ask`], [`report`], [`notify`]: one file per step
@@ -32,6 +33,7 @@ mod kept;
 pub mod ledger;
 pub mod live;
 pub mod notify;
+pub mod poller;
 pub mod propose;
 mod read;
 pub mod recorded;

@@ -13,6 +13,7 @@ mod looking;
 mod mcp;
 mod models;
 mod places;
+mod pollers;
 mod senders;
 
 use super::file;
@@ -27,6 +28,7 @@ use crate::domain::Secret;
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a name may be.
@@ -72,6 +74,7 @@ impl Loaded {
             server: r.server(),
             access: r.access(),
             intake: r.intake(),
+            pollers: r.pollers(),
             tool_secrets: r.tool_secrets(places.tools.as_deref()),
             places,
             routes: r.routes(&models),
@@ -93,6 +96,7 @@ impl Loaded {
             checkpoint_every: r.checkpoint_every(),
             retention: r.retention(),
             log: file.telemetry.log,
+            origin: Arc::new(self.sources.clone()),
         };
         r.finish(config)
     }

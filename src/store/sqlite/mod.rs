@@ -8,6 +8,7 @@
 //! - [`approvals`]: questions to people
 //! - [`deeds`]: changes that were begun
 //! - [`past`]: what happened before, as policy counts it
+//! - [`polled`]: what pollers were told
 //! - [`log`]: the log over all chains, its checkpoints, and what retention deletes
 //! - [`usage`]: what was spent, counted from entries as they are written
 
@@ -19,6 +20,7 @@ mod deeds;
 mod lock;
 mod log;
 mod past;
+mod polled;
 mod read;
 mod usage;
 mod writer;
@@ -253,6 +255,7 @@ impl SqliteStore {
             migration(6, "attempts", include_str!("../../../migrations/sqlite/0006_attempts.sql")),
             migration(7, "log", include_str!("../../../migrations/sqlite/0007_log.sql")),
             migration(8, "past", include_str!("../../../migrations/sqlite/0008_past.sql")),
+            migration(12, "polled", include_str!("../../../migrations/sqlite/0012_polled.sql")),
         ];
         Migrator::with_migrations(migrations).run_direct(None, connection, false).await.map_err(|error| {
             StoreError::Unusable {

@@ -2,7 +2,7 @@
 //! transaction and answered when that is on disk, so many callers share one `fsync`.
 
 use super::append::{self, Appended};
-use super::{SqliteStore, admit, chain, log, unavailable};
+use super::{SqliteStore, admit, chain, log, polled, unavailable};
 use crate::domain::InvestigationId;
 use crate::journal::{Deleted, Draft, Head};
 use crate::store::{Admitted, Append, Arrival, Blob, DeadLetter, KeptCheckpoint, Lease, Signal, StoreError};
@@ -32,6 +32,7 @@ pub(super) enum Command {
     Signal { investigation: InvestigationId, from: String, signal: Signal, now: Timestamp, reply: Reply<bool> },
     Abandon { lease: Lease, reason: String, now: Timestamp, reply: Reply<()> },
     DeadLetter { letter: DeadLetter, reply: Reply<()> },
+    Polled { change: polled::Change, reply: Reply<()> },
     Checkpoint { checkpoint: KeptCheckpoint, reply: Reply<()> },
     Retire { deleted: Deleted, until: u64, now: Timestamp, reply: Reply<()> },
     Ping { reply: Reply<()> },
@@ -239,7 +240,7 @@ fn refuse(command: Command) -> Finish {
         Command::System { reply, .. } => untried(reply),
         Command::Append { reply, .. } | Command::Signal { reply, .. } => untried(reply),
         Command::Abandon { reply, .. } => untried(reply),
-        Command::DeadLetter { reply, .. } | Command::Ping { reply } => untried(reply),
+        Command::DeadLetter { reply, .. } | Command::Polled { reply, .. } | Command::Ping { reply } => untried(reply),
         Command::Checkpoint { reply, .. } | Command::Retire { reply, .. } => untried(reply),
     }
 }
@@ -358,6 +359,7 @@ async fn perform(
             sort(reply, log::retire(tx, path, deleted, until, now, news).await)
         }
         Command::DeadLetter { letter, reply } => sort(reply, chain::dead_letter(tx, path, &letter).await),
+        Command::Polled { change, reply } => sort(reply, polled::change(tx, path, change).await),
         Command::Ping { reply } => sort(reply, chain::ping(tx, path).await),
     }
 }

@@ -132,25 +132,28 @@ pub(super) fn decide(
 pub(super) struct Places {
     by_key: HashMap<String, InvestigationId>,
     by_resource: HashMap<String, InvestigationId>,
+    by_kin: HashMap<String, InvestigationId>,
 }
 
 impl Places {
     /// What the database has to be asked for: the keys of new firing alerts that are not known yet.
     pub(super) fn unknown(&self, wave: &[Incoming], deliveries: &[Digest], known: &HashMap<String, Known>) -> Wanted {
-        let (mut keys, mut resources) = (BTreeSet::new(), BTreeSet::new());
+        let (mut keys, mut resources, mut kin) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for (Incoming { arrival, .. }, delivery) in wave.iter().zip(deliveries) {
             let is_new = arrival.event.status != AlertStatus::Resolved && !known.contains_key(delivery.as_str());
             if is_new && !self.by_key.contains_key(&arrival.correlation_key) {
                 keys.insert(arrival.correlation_key.clone());
+                kin.extend(arrival.kin.as_ref().map(|kin| kin.others.clone()));
                 resources
                     .extend(resource_key(&arrival.event).filter(|resource| !self.by_resource.contains_key(resource)));
             }
         }
-        Wanted { keys: keys.into_iter().collect(), resources: resources.into_iter().collect() }
+        let list = |set: BTreeSet<String>| set.into_iter().collect();
+        Wanted { keys: list(keys), resources: list(resources), kin: list(kin) }
     }
 
-    /// The investigation that a new firing alert belongs to: the last one of its key, else of its resource,
-    /// unless that one had ended before the alert began.
+    /// The investigation that a new firing alert belongs to: the last one of its key, else of its kin, else of its
+    /// resource, unless that one had ended before the alert began.
     fn of(&mut self, arrival: &Arrival, found: &Found) -> Option<InvestigationId> {
         let starts_us = arrival.event.starts_at.as_microsecond();
         let fits = |last: &&Last| last.closed_us.is_none_or(|end| starts_us <= end);
@@ -165,6 +168,13 @@ impl Places {
             }
             return Some(last.id);
         }
+        let kin = arrival.kin.as_ref().map(|kin| kin.others.as_str()).and_then(|others| {
+            let open = self.by_kin.get(others).copied();
+            open.or_else(|| Some(found.by_kin.get(others).filter(fits)?.id))
+        });
+        if kin.is_some() {
+            return kin;
+        }
         let resource = resource_key(&arrival.event)?;
         let open = self.by_resource.get(&resource).copied();
         open.or_else(|| Some(found.by_resource.get(&resource).filter(fits)?.id))
@@ -172,6 +182,7 @@ impl Places {
 
     fn opened(&mut self, arrival: &Arrival) {
         self.by_key.insert(arrival.correlation_key.clone(), arrival.candidate);
+        self.by_kin.extend(arrival.kin.as_ref().map(|kin| (kin.own.clone(), arrival.candidate)));
         if let Some(resource) = resource_key(&arrival.event) {
             self.by_resource.insert(resource, arrival.candidate);
         }

@@ -81,7 +81,7 @@ fn push_openings(script: &mut Script, path: &Path, kept: &[Kept], news: &mut New
         push_entries(script, path, &entries, Guard::None)?;
         script.push(
             "INSERT INTO investigations (id, correlation_key, resource_key, route, subject, state, seq, hash, view, \
-             wants_work, due_us, alert) VALUES ",
+             wants_work, due_us, alert, kin_key) VALUES ",
         );
         for (n, (kept, (entry, view))) in opening.iter().zip(entries.iter().zip(views)).enumerate() {
             script.push(if n == 0 { "(" } else { ", (" });
@@ -98,6 +98,7 @@ fn push_openings(script: &mut Script, path: &Path, kept: &[Kept], news: &mut New
             row.push_bind(1_i64);
             row.push_bind(fresh_us(kept.at));
             row.push_bind(kept.arrival.event.name.clone());
+            row.push_bind(kept.arrival.kin.as_ref().map(|kin| kin.own.clone()));
             script.push(")");
             news.grown.push((entry.chain.clone(), 1));
             news.work = true;
