@@ -11,7 +11,10 @@ pub fn describe() {
     describe_counter!("firewarden_bodies_refused_total", "Bodies that were not accepted, by HTTP status.");
     describe_counter!("firewarden_polls_total", "Questions of pollers, by poller and result: ok, partly, failed.");
     describe_gauge!("firewarden_poller_up", "Whether the last poll was complete (1) or not (0), by poller.");
-    describe_gauge!("firewarden_poller_last_success_seconds", "When the last complete poll was, in seconds since 1970.");
+    describe_gauge!(
+        "firewarden_poller_last_success_seconds",
+        "When the last complete poll was, in seconds since 1970."
+    );
     describe_gauge!("firewarden_poller_alerts", "Alerts that the last poll was told, by poller; held ones included.");
     describe_counter!(
         "firewarden_groups_turned_away_total",

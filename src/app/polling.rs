@@ -49,7 +49,13 @@ impl Polling {
     /// Lets exactly these work: what stays as it was is not disturbed.
     async fn apply(&mut self, wanted: &[config::Poller]) {
         self.shared.intake.set_polled(!wanted.is_empty());
-        self.running.retain(|_, running| wanted.contains(&running.settings));
+        self.running.retain(|name, running| {
+            let stays = wanted.contains(&running.settings);
+            if !stays {
+                tracing::info!(poller = name, "a poller ends");
+            }
+            stays
+        });
         let names = wanted.iter().map(|poller| poller.name.clone()).collect();
         if let Err(error) = self.shared.store.keep_pollers(names).await {
             tracing::warn!(%error, "what former pollers were told could not be forgotten; it is tried again with the next change");

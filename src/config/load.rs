@@ -41,7 +41,11 @@ impl std::fmt::Debug for Sources {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let flags: Vec<&str> = self.flags.iter().map(|(key, ..)| *key).collect();
         let mut shown = f.debug_struct("Sources");
-        shown.field("file", &self.file).field("variables", &self.env.len()).field("flags", &flags).finish_non_exhaustive()
+        shown
+            .field("file", &self.file)
+            .field("variables", &self.env.len())
+            .field("flags", &flags)
+            .finish_non_exhaustive()
     }
 }
 

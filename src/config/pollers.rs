@@ -62,8 +62,8 @@ impl PartialEq for Poller {
             };
             (user, credential.secret().expose())
         }
-        let settings = |of: &Self| (of.name.clone(), of.url.clone(), of.every, of.matchers.clone(), of.severities.clone());
-        settings(self) == settings(other)
-            && self.credential.as_ref().map(shown) == other.credential.as_ref().map(shown)
+        let settings =
+            |of: &Self| (of.name.clone(), of.url.clone(), of.every, of.matchers.clone(), of.severities.clone());
+        settings(self) == settings(other) && self.credential.as_ref().map(shown) == other.credential.as_ref().map(shown)
     }
 }

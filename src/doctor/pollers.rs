@@ -21,9 +21,12 @@ pub(super) async fn poller(of: String, poller: &Poller) -> Vec<Finding> {
         }
     };
     let alerts = match told {
-        Err(error) => {
-            judge::failed(&of, "alerts", &error, "it answers, and does not tell its alerts; check `matchers` and `auth`")
-        }
+        Err(error) => judge::failed(
+            &of,
+            "alerts",
+            &error,
+            "it answers, and does not tell its alerts; check `matchers` and `auth`",
+        ),
         Ok(told) => judged(&of, &told.alerts),
     };
     vec![server, alerts]
@@ -54,9 +57,7 @@ mod tests {
 
     #[test]
     fn what_it_would_tell_is_counted() {
-        let alert = |state: &str| {
-            json!({"labels": {}, "fingerprint": "f", "startsAt": "2026-11-20T23:30:30Z", "status": {"state": state}})
-        };
+        let alert = |state: &str| json!({"labels": {}, "fingerprint": "f", "startsAt": "2026-11-20T23:30:30Z", "status": {"state": state}});
         let found = judged("poller am", &[alert("active"), alert("suppressed"), alert("active")]);
         assert_eq!((found.state, found.about.as_str()), (State::Ok, "2 fire, 1 are silenced, inhibited or muted"));
         assert_eq!(judged("poller am", &[alert("active"), Value::Null]).state, State::Fail);

@@ -5,7 +5,7 @@
 use super::intake::{Intake, Receipt};
 use crate::domain::{Clock, Entropy, Redactor};
 use crate::edge::{AlertmanagerReader, EdgeError};
-use crate::sources::alertmanager::api;
+use crate::sources::alertmanager::api::{self, Standing};
 use crate::sources::{AlertSource, Alertmanager, Delivery, Group, Mapping, SourceError};
 use crate::store::StoreError;
 use crate::telemetry;
@@ -157,7 +157,15 @@ impl Rest {
     /// When Alertmanager does not tell, or nothing can be kept.
     pub async fn take(&self, group: &Group) -> Result<Receipt, RestError> {
         let told = self.reader.group(group.receiver.as_deref(), &group.labels).await?;
-        let body = api::as_sent(&told.alerts, group);
+        let (alerts, others): (Vec<_>, Vec<_>) =
+            told.alerts.into_iter().partition(|alert| api::standing(alert) == Standing::Active);
+        if !others.is_empty() {
+            tracing::warn!(
+                alerts = others.len(),
+                "some of what Alertmanager tells of a group makes no sense or is muted"
+            );
+        }
+        let body = api::as_sent(&alerts, group);
         let normalised = {
             let redactor = self.redactor.load();
             let mapping = Mapping {

@@ -138,7 +138,10 @@ mod tests {
             ("pollers: [{name: a, alertmanager: 'http://am', every: 100ms}]", "is not between 1s and 24h"),
             ("pollers: [{name: a, alertmanager: 'http://am', matchers: ['alertname==']}]", "pollers[0].matchers[0]"),
             ("pollers: [{name: a, alertmanager: 'http://am', severities: [loud]}]", "pollers[0].severities"),
-            ("pollers: [{name: a, alertmanager: 'http://am', auth: {bearer: hunter2}}]", "a secret is not written here"),
+            (
+                "pollers: [{name: a, alertmanager: 'http://am', auth: {bearer: hunter2}}]",
+                "a secret is not written here",
+            ),
             ("pollers: [{name: a, alertmanager: 'http://am', auth: {bearer: 'env:ABSENT'}}]", "ABSENT is not set"),
             (
                 "pollers: [{name: a, alertmanager: 'http://am', auth: {bearer: 'env:T', basic: {username: u, password: 'env:T'}}}]",

@@ -78,7 +78,6 @@ impl AlertmanagerReader {
     }
 }
 
-
 /// The pattern that is `text` and nothing else; Alertmanager anchors it.
 fn literally(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len());
@@ -117,7 +116,8 @@ mod tests {
         let told = reader.told(&["severity=~\"warning|critical\"".to_owned()]).await.unwrap();
         assert_eq!((told.alerts.len(), told.alerts[0]["fingerprint"].as_str()), (1, Some("a")));
         let asked = asked.lock().unwrap().remove(0);
-        for part in ["active=true", "silenced=true", "inhibited=true", "filter=severity%3D%7E%22warning%7Ccritical%22"] {
+        for part in ["active=true", "silenced=true", "inhibited=true", "filter=severity%3D%7E%22warning%7Ccritical%22"]
+        {
             assert!(asked.contains(part), "{asked}");
         }
         for (body, is_list) in [

@@ -1,6 +1,5 @@
 //! What a poll means; pure.
 
-use super::PollNote;
 use crate::domain::{Digest, SreEvent};
 use crate::sources::alertmanager::api::Standing;
 use crate::store::Noted;
@@ -114,7 +113,12 @@ pub(super) enum Fared {
     /// It was complete.
     Well,
     /// It was not: what was told was taken in, and nothing is over.
-    Partly(PollNote),
+    Partly {
+        /// There were too many.
+        is_cut: bool,
+        /// Some made no sense.
+        is_unreadable: bool,
+    },
     /// It failed. The kind of the failure, not its words.
     Badly(String),
 }

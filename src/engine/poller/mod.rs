@@ -56,9 +56,9 @@ impl PollError {
     }
 }
 
-/// What an answer lacked.
+/// What an answer lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PollNote {
+pub struct Lacks {
     /// Alerts beyond the most that are taken at once.
     pub left_out: usize,
     /// Some made no sense.
@@ -71,7 +71,7 @@ pub struct Polled {
     /// Alerts that were told, held ones included.
     pub told: usize,
     /// What the answer lacked, if anything.
-    pub lacks: Option<PollNote>,
+    pub lacks: Option<Lacks>,
     /// Not told any more, by an Alertmanager that has just started: whether they are over is not known yet.
     pub waiting: usize,
     /// What became of those that are new or over.
@@ -168,7 +168,7 @@ impl Poller {
         let noted = store.noted(&self.name).await?;
         let (question, now) = (self.question(), clock.now());
         let seen: Vec<Seen> = alerts.iter().map(|(seen, ..)| seen.clone()).collect();
-        let lacks = (left_out > 0 || is_unreadable).then_some(PollNote { left_out, is_unreadable });
+        let lacks = (left_out > 0 || is_unreadable).then_some(Lacks { left_out, is_unreadable });
         let poll = Poll { seen: &seen, is_complete: lacks.is_none(), question: &question, server, now };
         let mut judged = poll.judge(&noted);
         // One that started while it was asked may have told an empty list.
@@ -177,7 +177,8 @@ impl Poller {
             judged.forget.clear();
             judged.over.clear();
         }
-        let notes = |told, forget| Notes { poller: self.name.clone(), question: question.clone(), server, told, forget };
+        let notes =
+            |told, forget| Notes { poller: self.name.clone(), question: question.clone(), server, told, forget };
         if !judged.note.is_empty() {
             store.note(notes(judged.note, vec![])).await?;
         }
@@ -270,30 +271,33 @@ impl Poller {
         let poller = self.name.as_str();
         let now_s = self.shared.clock.now().as_second();
         let fared = match polled {
-            Ok(polled) => polled.lacks.map_or(Fared::Well, Fared::Partly),
+            Ok(polled) => polled.lacks.map_or(Fared::Well, |Lacks { left_out, is_unreadable }| Fared::Partly {
+                is_cut: left_out > 0,
+                is_unreadable,
+            }),
             Err(error) => Fared::Badly(error.kind()),
         };
         let result = match &fared {
             Fared::Well => "ok",
-            Fared::Partly(_) => "partly",
+            Fared::Partly { .. } => "partly",
             Fared::Badly(_) => "failed",
         };
         telemetry::polled(poller, result, polled.as_ref().ok().map(|polled| polled.told), now_s);
         if fared != *before {
-            match (polled, &fared) {
-                (Err(error), _) => tracing::warn!(
+            match polled {
+                Err(error) => tracing::warn!(
                     poller,
                     %error,
                     "a poll failed; it is tried again, nothing counts as over meanwhile, and this is not repeated"
                 ),
-                (Ok(_), Fared::Partly(lacks)) => tracing::warn!(
+                Ok(Polled { lacks: Some(lacks), .. }) => tracing::warn!(
                     poller,
                     left_out = lacks.left_out,
                     unreadable = lacks.is_unreadable,
                     "a poll was told more than can be taken in at once, or what makes no sense; nothing counts as over \
                      meanwhile. Narrow `matchers`"
                 ),
-                (Ok(polled), _) => tracing::info!(poller, told = polled.told, "polls are answered again"),
+                Ok(polled) => tracing::info!(poller, told = polled.told, "polls are answered again"),
             }
         }
         if let Ok(Polled { receipt: Some(receipt), .. }) = polled {

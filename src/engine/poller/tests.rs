@@ -387,9 +387,12 @@ async fn each_change_of_how_polls_fare_is_told_once_and_the_loop_ends_when_it_is
     assert_eq!(down, poller.tell(&failed(EdgeErrorKind::Unreachable), &down));
     assert_ne!(down, poller.tell(&failed(EdgeErrorKind::Denied), &down));
     assert_eq!(poller.tell(&fine(), &down), Fared::Well);
-    let lacks = Some(PollNote { left_out: 0, is_unreadable: true });
+    let lacks = Some(Lacks { left_out: 1, is_unreadable: true });
     let partly = Ok(Polled { told: 1, lacks, waiting: 0, receipt: None });
-    assert!(matches!(poller.tell(&partly, &down), Fared::Partly(_)));
+    let cut = poller.tell(&partly, &down);
+    assert_eq!(cut, Fared::Partly { is_cut: true, is_unreadable: true });
+    let lacks = Some(Lacks { left_out: 2, is_unreadable: true });
+    assert_eq!(poller.tell(&Ok(Polled { told: 1, lacks, waiting: 0, receipt: None }), &cut), cut, "the same, not news");
 
     world.tells(&[alert("A", EARLY)]);
     let (stop, stopped) = watch::channel(false);
