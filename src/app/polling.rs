@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 /// Answers that are held in memory at once.
-const AT_ONCE: usize = 2;
+const AT_ONCE: usize = 4;
 
 /// The Alertmanager that `poller` asks.
 ///
