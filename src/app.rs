@@ -8,17 +8,20 @@ mod metrics;
 mod models;
 mod peers;
 mod policies;
+mod polling;
 mod reload;
 mod rotation;
 mod rounds;
 pub mod signing;
 mod sinks;
 mod stores;
+mod watched;
 
 pub use peers::{
     alertmanager, elasticsearch, github, github_as_writer, github_writer, http_probe, jira, kubernetes,
     kubernetes_writer, loki, mcp, prometheus, runbooks,
 };
+pub use polling::polled_alertmanager;
 pub use stores::{holder, probe_store, reader};
 
 use crate::analysis;
@@ -406,25 +409,29 @@ impl App {
     }
 
     /// Receives alerts, works on them and answers the API, until `stop` turns true. Credentials in files
-    /// are read again every few seconds, and at once on SIGHUP.
+    /// and pollers are read again every few seconds, and at once on SIGHUP.
     ///
     /// # Errors
     /// When the listener fails for good.
-    pub async fn serve(&self, listener: TcpListener, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
+    pub async fn serve(&self, listener: TcpListener, stop: watch::Receiver<bool>) -> std::io::Result<()> {
         if let Ok(address) = listener.local_addr() {
             self.store.announce(&format!("http://{address}"));
         }
         let workers = self.work(stop.clone());
         let keeping = self.keep(&stop);
+        let mut ended = stop.clone();
         let stopped = async move {
-            let _ = stop.wait_for(|stop| *stop).await;
+            let _ = ended.wait_for(|stop| *stop).await;
         };
         let web = self.web();
-        let rotating = rotation::Rotation::new(self.access.clone(), &self.config).begin(web.clone());
+        let (pollers, wanted) = watch::channel(Arc::from(self.config.pollers.as_slice()));
+        let polling = self.poll(wanted, &stop);
+        let rotating = rotation::Rotation::new(self.access.clone(), &self.config).begin(web.clone(), pollers);
         let reloading: Vec<_> = self.reloads().into_iter().map(reload::Reload::begin).collect();
         let served = http::serve(listener, web, stopped).await;
         rotating.abort();
         reloading.iter().for_each(JoinHandle::abort);
+        let _ = polling.await;
         let _ = workers.await;
         for task in keeping {
             let _ = task.await;

@@ -9,6 +9,17 @@ pub const SECONDS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2
 pub fn describe() {
     describe_counter!("firewarden_alerts_total", "Alerts of accepted bodies, by source and outcome.");
     describe_counter!("firewarden_bodies_refused_total", "Bodies that were not accepted, by HTTP status.");
+    describe_counter!("firewarden_polls_total", "Questions of pollers, by poller and result: ok, partly, failed.");
+    describe_gauge!("firewarden_poller_up", "Whether the last poll was complete (1) or not (0), by poller.");
+    describe_gauge!(
+        "firewarden_poller_last_success_seconds",
+        "When the last complete poll was, in seconds since 1970."
+    );
+    describe_gauge!("firewarden_poller_alerts", "Alerts that the last poll was told, by poller; held ones included.");
+    describe_counter!(
+        "firewarden_groups_turned_away_total",
+        "Groups whose rest was not read from Alertmanager because too many waited."
+    );
     describe_counter!("firewarden_entries_total", "Journal entries written, by kind.");
     describe_counter!("firewarden_investigations_closed_total", "Investigations that ended, by outcome and risk.");
     describe_counter!("firewarden_tool_calls_total", "Reading calls that were made, by result.");
@@ -45,6 +56,25 @@ pub fn alerts_accepted(source: &'static str, outcome: &'static str, alerts: u64)
 /// A body was refused.
 pub fn body_refused(status: u16) {
     counter!("firewarden_bodies_refused_total", "status" => status.to_string()).increment(1);
+}
+
+/// A poller has asked. `told` is what was told it, `at_s` when, in seconds since 1970.
+#[allow(clippy::cast_precision_loss)]
+pub fn polled(poller: &str, result: &'static str, told: Option<usize>, at_s: i64) {
+    let poller = poller.to_owned();
+    counter!("firewarden_polls_total", "poller" => poller.clone(), "result" => result).increment(1);
+    gauge!("firewarden_poller_up", "poller" => poller.clone()).set(if result == "ok" { 1.0 } else { 0.0 });
+    if let Some(told) = told {
+        gauge!("firewarden_poller_alerts", "poller" => poller.clone()).set(told as f64);
+    }
+    if result == "ok" {
+        gauge!("firewarden_poller_last_success_seconds", "poller" => poller).set(at_s as f64);
+    }
+}
+
+/// The rest of a group is not read: too many wait.
+pub fn group_turned_away() {
+    counter!("firewarden_groups_turned_away_total").increment(1);
 }
 
 /// An entry was written.

@@ -20,7 +20,7 @@ use url::Url;
 /// Bytes of an MCP server's complaints that are kept.
 const COMPLAINTS: usize = 16 << 10;
 
-fn auth(credential: &Option<Credential>) -> Option<Auth> {
+pub(super) fn auth(credential: &Option<Credential>) -> Option<Auth> {
     credential.clone().map(|credential| match credential {
         Credential::Bearer(token) => Auth::Bearer(token),
         Credential::Basic { username, password } => Auth::Basic { username, password },

@@ -1,13 +1,16 @@
-//! Credentials in files are read again while the program runs, so that they can be exchanged.
+//! Credentials in files, and who is asked for alerts, are read again while the program runs, so that they can be
+//! exchanged.
 
 use super::rounds::Rounds;
-use crate::config::{Config, resolve_secret};
+use super::watched::Watched;
+use crate::config::{Config, Credential, Poller, resolve_secret};
 use crate::domain::{Redactor, Secret};
 use crate::http::{Access, Web};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// How often the files are looked at.
@@ -19,6 +22,10 @@ const REMEMBERED: usize = 256;
 #[derive(Debug)]
 pub(super) struct Rotation {
     access: Access,
+    /// Who is asked for alerts.
+    pollers: Vec<Poller>,
+    /// Where that is written.
+    watched: Watched,
     /// Secrets of peers: blanked out as soon as they change, in force from the next start on.
     peers: Vec<Secret>,
     /// Every secret of the start: those of other peers, and the first values of ours.
@@ -30,24 +37,40 @@ pub(super) struct Rotation {
 }
 
 /// What is in force after a change.
-type Renewed = (Access, Redactor);
+struct Renewed {
+    access: Access,
+    redactor: Redactor,
+    pollers: Vec<Poller>,
+}
+
+/// The secrets of pollers.
+fn secrets(pollers: &[Poller]) -> impl Iterator<Item = &Secret> {
+    pollers.iter().filter_map(|poller| poller.credential.as_ref().map(Credential::secret))
+}
 
 impl Rotation {
     pub(super) fn new(access: Access, config: &Config) -> Self {
         let first: Vec<Secret> = config.secrets().into_iter().cloned().collect();
         let own = access.intake.iter().map(|known| &known.token).chain(access.tokens.iter().map(|known| &known.token));
-        let own: BTreeSet<&str> = own.map(Secret::origin).collect();
+        let own: BTreeSet<&str> = own.chain(secrets(&config.pollers)).map(Secret::origin).collect();
         let peers = first.iter().filter(|secret| !own.contains(secret.origin())).cloned().collect();
-        Self { access, peers, first, later: VecDeque::new(), failing: BTreeSet::new() }
+        let (pollers, watched) = (config.pollers.clone(), Watched::new(config));
+        Self { access, pollers, watched, peers, first, later: VecDeque::new(), failing: BTreeSet::new() }
     }
 
     /// Reads every file again; what is now in force, if something changed. A file that cannot be read
     /// leaves its credential as it is.
     fn refresh(&mut self) -> Option<Renewed> {
-        let (mut access, mut peers) = (self.access.clone(), self.peers.clone());
+        let (mut access, mut peers, mut pollers) = (self.access.clone(), self.peers.clone(), self.pollers.clone());
         let mut fresh = vec![];
+        if let Some(config) = self.watched.look() {
+            let known: BTreeSet<&str> = self.first.iter().chain(&self.later).map(Secret::expose).collect();
+            fresh.extend(secrets(&config.pollers).filter(|secret| !known.contains(secret.expose())).cloned());
+            pollers = config.pollers;
+        }
         let intake = access.intake.iter_mut().map(|known| &mut known.token);
-        let own = intake.chain(access.tokens.iter_mut().map(|known| &mut known.token));
+        let polled = pollers.iter_mut().filter_map(|poller| poller.credential.as_mut().map(Credential::secret_mut));
+        let own = intake.chain(access.tokens.iter_mut().map(|known| &mut known.token)).chain(polled);
         for (secret, in_force) in own.map(|s| (s, true)).chain(peers.iter_mut().map(|s| (s, false))) {
             let origin = secret.origin().to_owned();
             if !origin.starts_with("file:") {
@@ -72,7 +95,7 @@ impl Rotation {
                 }
             }
         }
-        if fresh.is_empty() {
+        if fresh.is_empty() && pollers == self.pollers {
             return None;
         }
         self.later.extend(fresh);
@@ -81,8 +104,8 @@ impl Rotation {
         }
         match Redactor::new(self.first.iter().chain(&self.later).map(Secret::expose)) {
             Ok(redactor) => {
-                (self.access, self.peers) = (access.clone(), peers);
-                Some((access, redactor))
+                (self.access, self.peers, self.pollers) = (access.clone(), peers, pollers.clone());
+                Some(Renewed { access, redactor, pollers })
             }
             Err(error) => {
                 // A credential that could not be kept out of texts is not put in force.
@@ -92,14 +115,15 @@ impl Rotation {
         }
     }
 
-    /// Keeps what is in force at `web` up to date, for ever: at every SIGHUP, and every few seconds.
+    /// Keeps what is in force at `web`, and who is asked for alerts, up to date, for ever: at every SIGHUP, and every few seconds.
     /// From the return of this on, SIGHUP does not end the process any more.
-    pub(super) fn begin(mut self, web: Arc<Web>) -> JoinHandle<()> {
+    pub(super) fn begin(mut self, web: Arc<Web>, polled: watch::Sender<Arc<[Poller]>>) -> JoinHandle<()> {
         let mut rounds = Rounds::begin(EVERY);
         tokio::spawn(async move {
             loop {
                 if rounds.next().await {
-                    tracing::info!("SIGHUP: credentials are read again");
+                    tracing::info!("SIGHUP: credentials and pollers are read again");
+                    self.watched.forget();
                 }
                 let reading = tokio::task::spawn_blocking(move || {
                     let renewed = self.refresh();
@@ -110,12 +134,17 @@ impl Rotation {
                     return;
                 };
                 self = rotation;
-                if let Some((access, redactor)) = renewed {
+                if let Some(Renewed { access, redactor, pollers }) = renewed {
                     // First what blanks the new values out, here and in the engine and its tools that
                     // share it, then what lets them in.
                     web.redactor.store(Arc::new(redactor));
                     web.access.store(Arc::new(access));
-                    tracing::info!("changed credentials are in force");
+                    polled.send_if_modified(|current| {
+                        let is_another = **current != *pollers;
+                        *current = pollers.into();
+                        is_another
+                    });
+                    tracing::info!("changed credentials and pollers are in force");
                 }
             }
         })
@@ -153,17 +182,17 @@ mod tests {
         assert!(rotation.refresh().is_none());
         std::fs::remove_file(folder.path().join("token")).unwrap();
         std::fs::write(folder.path().join("intake"), "intake-1").unwrap();
-        let (access, _) = rotation.refresh().unwrap();
+        let Renewed { access, .. } = rotation.refresh().unwrap();
         assert_eq!((access.intake[0].token.expose(), access.tokens[0].token.expose()), ("intake-1", "token-00"));
         assert_eq!(rotation.failing.len(), 1);
         assert!(rotation.refresh().is_none());
         std::fs::write(folder.path().join("token"), "token-11").unwrap();
-        let (access, redactor) = rotation.refresh().unwrap();
+        let Renewed { access, redactor, .. } = rotation.refresh().unwrap();
         assert_eq!((access.tokens[0].token.expose(), rotation.failing.len()), ("token-11", 0));
         let text = redactor.text("intake-0 intake-1 token-00 token-11").0.into_owned();
         assert_eq!(text, ["[redacted]"; 4].join(" "));
         std::fs::write(folder.path().join("key"), "model-key-1").unwrap();
-        let (_, redactor) = rotation.refresh().unwrap();
+        let Renewed { redactor, .. } = rotation.refresh().unwrap();
         assert_eq!(redactor.text("model-key-0 model-key-1").0, ["[redacted]"; 2].join(" "));
         assert!(rotation.refresh().is_none());
     }

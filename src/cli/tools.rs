@@ -238,6 +238,7 @@ fn judge(gate: &Gate, tool: &dyn ReadTool, call: &Call) -> (Ruling, Option<Pass>
         links: vec![],
         raw: BlobRef::commit(&entropy.salt(), b"{}"),
         raw_hmac: String::new(),
+        via: None,
     };
     let decision = || DecisionId::new(entropy.uuid(now));
     let risk = gate.assess(decision(), &RiskInput::of(&event, now, 1));

@@ -22,6 +22,7 @@ pub(super) struct File {
     pub access: Access,
     pub store: Store,
     pub intake: Intake,
+    pub pollers: Vec<super::pollers::PollerKeys>,
     pub routes: Vec<Route>,
     pub playbooks: Playbooks,
     pub models: Vec<Model>,

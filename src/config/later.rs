@@ -7,7 +7,6 @@ use super::{Place, Problem};
 /// Path, default as YAML, and what to do meanwhile.
 pub(super) const LATER: &[(&str, &str, &str)] = &[
     ("access.oidc", "null", "use access.tokens"),
-    ("pollers", "[]", "let Alertmanager send to /webhook/alertmanager"),
     ("routes[].runner", "in_process", "leave it out: investigations run in this process"),
     ("memory.runbooks", "null", "leave it out"),
     ("telemetry.otlp_endpoint", "null", "scrape /metrics"),
@@ -79,7 +78,7 @@ mod tests {
     #[test]
     fn defaults_are_accepted_and_anything_else_is_named() {
         let mut tree = Node::parse(
-            "access: {tokens: [], oidc: null}\npollers: []\nmemory:\nroutes: [{name: a, runner: in_process}]\n",
+            "access: {tokens: [], oidc: null}\nmemory:\nroutes: [{name: a, runner: in_process}]\n",
         )
         .unwrap();
         assert_eq!(take_out(&mut tree), []);

@@ -16,7 +16,7 @@ const LARGEST: u64 = 4 << 20;
 const PREFIX: &str = "FIREWARDEN__";
 
 /// Where a configuration comes from. Injected, so that a test needs no process of its own.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Sources {
     /// The file; `None` works without one.
     pub file: Option<PathBuf>,
@@ -34,6 +34,27 @@ pub struct Loaded {
     pub(super) file: File,
     pub(super) tree: Node,
     pub(super) sources: Sources,
+}
+
+/// Variables hold secrets, and flags may: of them only the names.
+impl std::fmt::Debug for Sources {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let flags: Vec<&str> = self.flags.iter().map(|(key, ..)| *key).collect();
+        let mut shown = f.debug_struct("Sources");
+        shown
+            .field("file", &self.file)
+            .field("variables", &self.env.len())
+            .field("flags", &flags)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Loaded {
+    /// Whether `other` differs in nothing but who is asked for alerts.
+    pub fn is_but_for_pollers(&self, other: &Self) -> bool {
+        let but = |file: &File| File { pollers: vec![], ..file.clone() };
+        but(&self.file) == but(&other.file)
+    }
 }
 
 impl Sources {
@@ -90,6 +111,13 @@ impl Sources {
                 Err(ConfigError { file: self.file, problems })
             }
         }
+    }
+
+    /// The file as it is now, where there is one that can be read: to notice a change.
+    pub fn text(&self) -> Option<Vec<u8>> {
+        let at = self.cwd.join(self.file.as_ref()?);
+        let is_small = std::fs::metadata(&at).is_ok_and(|meta| meta.len() <= LARGEST);
+        is_small.then(|| std::fs::read(&at).ok()).flatten()
     }
 
     fn read_file(&self) -> Result<Node, ConfigError> {

@@ -8,7 +8,7 @@
 //! - [`looking`]: the peers of the reading tools beside cluster and Prometheus
 //! - [`keeping`]: what is signed, and how long payloads are kept
 //! - [`mcp`]: MCP servers
-//! - [`senders`]: who sends alerts; [`routes`]: which way they take
+//! - [`senders`]: who sends alerts; [`pollers`]: who is asked for them; [`routes`]: which way they take
 //! - [`units`], [`secret`]: durations, sizes, references to secrets
 
 mod file;
@@ -19,6 +19,7 @@ mod later;
 mod load;
 mod looking;
 mod mcp;
+mod pollers;
 mod read;
 mod resolve;
 mod routes;
@@ -34,6 +35,7 @@ pub use file::{JiraDeployment, LogFormat, Price, ProbeMethod, Provider, Role};
 pub use load::{Loaded, Sources};
 pub use looking::{Alertmanager, Elasticsearch, Github, GithubCredential, Jira, Loki, ProbeTarget, Runbooks};
 pub use mcp::{McpPeer, McpWay};
+pub use pollers::Poller;
 pub use secret::resolve as resolve_secret;
 pub use tree::Place;
 pub use units::{Size, Span};
@@ -48,6 +50,7 @@ use crate::store::StormCap;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The configuration, checked: names refer to something, secrets are read, paths are absolute.
@@ -59,6 +62,8 @@ pub struct Config {
     pub access: Vec<AccessToken>,
     /// Who may send alerts.
     pub intake: Intake,
+    /// Who is asked for alerts.
+    pub pollers: Vec<Poller>,
     /// Where everything is kept.
     pub places: Places,
     /// First match wins; the implicit route `default` is not in here.
@@ -103,6 +108,8 @@ pub struct Config {
     pub retention: Retention,
     /// How log lines look.
     pub log: LogFormat,
+    /// What it was read from, to be read again.
+    pub origin: Arc<Sources>,
 }
 
 /// Where people and senders reach us.
@@ -319,6 +326,13 @@ pub enum Credential {
 }
 
 impl Credential {
+    /// The secret in it, to be exchanged.
+    pub fn secret_mut(&mut self) -> &mut Secret {
+        match self {
+            Self::Bearer(secret) | Self::Basic { password: secret, .. } | Self::ApiKey(secret) => secret,
+        }
+    }
+
     /// The secret in it.
     pub fn secret(&self) -> &Secret {
         match self {
@@ -346,6 +360,7 @@ impl Config {
         let elasticsearch = self.elasticsearch.as_ref().and_then(|e| e.credential.as_ref());
         let jira = self.jira.as_ref().and_then(|j| j.credential.as_ref());
         let peers = prometheus.into_iter().chain(loki).chain(alertmanager).chain(elasticsearch).chain(jira);
+        let peers = peers.chain(self.pollers.iter().filter_map(|poller| poller.credential.as_ref()));
         let peers = peers.map(Credential::secret);
         let probes = self.probe_targets.iter().flat_map(|target| target.headers.iter().map(|(_, value)| value));
         let access = self.access.iter().map(|t| &t.token);

@@ -65,7 +65,7 @@ fn every_mistake_is_told_with_its_place_and_its_remedy() {
         ("a key twice", "server: {listen: '127.0.0.1:1'}\nserver: {listen: '127.0.0.1:2'}\n"),
         (
             "later versions",
-            "tools:\n  kubernetes: {write: true}\n  jira: {url: b}\npollers:\n- {name: am}\nroutes:\n- name: a\n  runner: kubernetes_job\ntelemetry: {otlp_endpoint: 'http://x'}\n",
+            "tools:\n  kubernetes: {write: true}\n  jira: {url: b}\nroutes:\n- name: a\n  runner: kubernetes_job\ntelemetry: {otlp_endpoint: 'http://x'}\n",
         ),
         (
             "no place, and waiting for ever",

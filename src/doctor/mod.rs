@@ -6,6 +6,7 @@
 //! - [`jira`]: Jira, its projects, and what our account may write there
 //! - [`looking`]: Loki, Elasticsearch, what may be probed, runbooks, repositories
 //! - [`mcp`]: MCP servers, and what is listed of them
+//! - [`pollers`]: the Alertmanagers that are asked for alerts
 //! - [`writing`]: who changes the cluster
 //! - [`custom`]: commands of one's own tools
 //! - [`judge`]: what their answers mean; pure
@@ -17,6 +18,7 @@ pub mod judge;
 mod looking;
 mod mcp;
 mod peers;
+mod pollers;
 mod writing;
 
 pub use peers::examine;

@@ -1,7 +1,7 @@
 //! Asking, all at once, each within its own time.
 
 use super::judge::{self, NEEDED, TOO_MUCH};
-use super::{Cause, Finding, alertmanager, custom, jira, looking, mcp, writing};
+use super::{Cause, Finding, alertmanager, custom, jira, looking, mcp, pollers, writing};
 use crate::app;
 use crate::config::{Config, Model, Places, Provider};
 use crate::domain::Clock;
@@ -39,6 +39,10 @@ pub async fn examine(config: &Config, clock: &dyn Clock) -> Vec<Finding> {
         ("jira".into(), Box::pin(jira::jira(config))),
         ("mcp".into(), Box::pin(mcp::servers(config))),
     ];
+    for poller in &config.pollers {
+        let of = format!("poller {}", poller.name);
+        questions.push((of.clone(), Box::pin(pollers::poller(of, poller))));
+    }
     for model in &config.models {
         let of = format!("model {}", model.name);
         questions.push((of.clone(), Box::pin(about_model(of, model, &config.places.store, clock))));

@@ -159,6 +159,7 @@ mod tests {
             links: vec![],
             raw: BlobRef::commit(&[0; 16], b""),
             raw_hmac: String::new(),
+            via: None,
         }
     }
 

@@ -141,12 +141,17 @@ pub struct SreEvent {
     pub raw: BlobRef,
     /// HMAC-SHA256 of the original bytes, hexadecimal: proves later what was received.
     pub raw_hmac: String,
+    /// How it arrived, where it was not sent: `poller:NAME`. Only routes ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<String>,
 }
 
 impl SreEvent {
-    /// The delivery key: repeats and copies of one alert episode share it.
+    /// The delivery key: repeats and copies of one alert episode share it. Its start counts to the
+    /// millisecond: Alertmanager's API tells no more, where its webhook tells nanoseconds.
     pub fn delivery_key(&self) -> Digest {
-        Digest::of_parts([&self.source, &self.fingerprint, &self.starts_at.to_string()])
+        let starts_at = Timestamp::from_millisecond(self.starts_at.as_millisecond()).unwrap_or(self.starts_at);
+        Digest::of_parts([&self.source, &self.fingerprint, &starts_at.to_string()])
     }
 
     /// At most 500 characters for lists and inputs.

@@ -5,12 +5,13 @@ use super::routes::{Route, Routes};
 use crate::domain::{Clock, Digest, Entropy, EventId, InvestigationId, Severity, SreEvent};
 use crate::journal::{Actor, Body, Draft, Quarantined};
 use crate::sources::clean::beginning;
-use crate::sources::{Mapped, Normalised};
-use crate::store::{Admitted, Arrival, Blob, DeadLetter, Fate, LetterKind, Store, StoreError, StormCap};
+use crate::sources::{AlertSource as _, Alertmanager, Mapped, Normalised};
+use crate::store::{Admitted, Arrival, Blob, DeadLetter, Fate, Kin, LetterKind, Store, StoreError, StormCap};
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// So much of a quarantined alert is kept to be read again, in bytes.
 const MAX_LETTER: usize = 64 << 10;
@@ -25,6 +26,8 @@ pub struct Intake {
     cap: Option<StormCap>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    /// Alerts are polled, too: those and the sent ones look for each other.
+    is_polled: AtomicBool,
 }
 
 /// One alert in an answer.
@@ -124,7 +127,7 @@ impl Intake {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
-        Self { store, routes, cap: None, clock, entropy }
+        Self { store, routes, cap: None, clock, entropy, is_polled: AtomicBool::new(false) }
     }
 
     /// The same, where a storm opens no more investigations than `cap` says.
@@ -140,6 +143,11 @@ impl Intake {
     /// Puts other routes in force. Investigations that are open keep theirs.
     pub fn set_routes(&self, routes: Routes) {
         self.routes.store(Arc::new(routes));
+    }
+
+    /// Says whether alerts are polled, too.
+    pub fn set_polled(&self, is_polled: bool) {
+        self.is_polled.store(is_polled, Ordering::Relaxed);
     }
 
     /// Takes in all alerts of one body of `source`: one commit for what is mapped, one for what is
@@ -243,6 +251,7 @@ impl Intake {
             correlation_key,
             route: route.name.clone(),
             candidate: InvestigationId::new(self.entropy.uuid(now)),
+            kin: self.is_polled.load(Ordering::Relaxed).then(|| kin(route, &event)).flatten(),
             raw,
             event,
         }
@@ -253,17 +262,37 @@ impl Intake {
 /// name and namespace. Two senders never share a key; two routes do only when neither has a rule.
 pub fn correlation_key(route: &Route, event: &SreEvent) -> String {
     let label = |name: &String| (name.clone(), event.labels.get(name).cloned().unwrap_or_default());
-    let parts = match (&route.correlate[..], &event.group_key) {
+    let parts: Vec<(String, String)> = match (&route.correlate[..], &event.group_key) {
         ([], Some(group)) => return format!("{}/group:{group}", event.source),
-        ([], None) => {
-            let namespace = event.resource.namespace.clone().unwrap_or_default();
-            vec![("alertname".to_owned(), event.name.clone()), ("namespace".to_owned(), namespace)]
-        }
+        ([], None) => return by_name(event),
         (names, _) => names.iter().map(label).collect(),
     };
-    let scope = if route.correlate.is_empty() { &event.source } else { &route.name };
+    labelled(&route.name, &parts)
+}
+
+fn by_name(event: &SreEvent) -> String {
+    let namespace = event.resource.namespace.clone().unwrap_or_default();
+    labelled(&event.source, &[("alertname".to_owned(), event.name.clone()), ("namespace".to_owned(), namespace)])
+}
+
+fn labelled(scope: &str, parts: &[(String, String)]) -> String {
     let pairs: Vec<String> = parts.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
     format!("{scope}/labels:{}", pairs.join(","))
+}
+
+/// Alertmanager's webhook tells a group, its API none. Without a rule of the route, what comes by one way would
+/// never join what came by the other, so both also go by name and namespace: but only to the other way, or
+/// groups that the sender keeps apart would become one.
+fn kin(route: &Route, event: &SreEvent) -> Option<Kin> {
+    if !route.correlate.is_empty() || event.source != Alertmanager.name() {
+        return None;
+    }
+    let (sent, polled) = (format!("sent/{}", by_name(event)), format!("polled/{}", by_name(event)));
+    match (&event.via, &event.group_key) {
+        (Some(_), None) => Some(Kin { own: polled, others: sent }),
+        (None, Some(_)) => Some(Kin { own: sent, others: polled }),
+        (Some(_), Some(_)) | (None, None) => None,
+    }
 }
 
 /// Joins what was sent with what became of it: what is quarantined or no alert was decided already, the
@@ -317,6 +346,21 @@ mod tests {
         let tricky = Route { correlate: vec!["a".into(), "b".into()], ..Route::named("r") };
         let one = correlation_key(&tricky, &event(json!({"a": "1\",b=\"2"}), None));
         assert_ne!(one, correlation_key(&tricky, &event(json!({"a": "1", "b": "2"}), None)));
+    }
+
+    #[test]
+    fn what_was_sent_and_what_was_polled_look_for_each_other_where_no_rule_joins_them() {
+        let none = Route::named("default");
+        let polled = SreEvent { via: Some("poller:am".into()), ..event(json!({}), None) };
+        let found = kin(&none, &polled).unwrap();
+        let grouped = kin(&none, &event(json!({}), Some("{}:{}"))).unwrap();
+        assert_eq!((&found.own, &found.others), (&grouped.others, &grouped.own));
+        assert_ne!(found.own, found.others);
+        assert_eq!(correlation_key(&none, &polled), r#"alertmanager/labels:alertname="A",namespace="shop""#);
+        // A rule makes one key of both already; another sender has no poller.
+        assert_eq!(kin(&Route { correlate: vec!["team".into()], ..Route::named("r") }, &polled), None);
+        assert_eq!(kin(&none, &SreEvent { source: "grafana".into(), ..event(json!({}), Some("g")) }), None);
+        assert_eq!(kin(&none, &event(json!({}), None)), None);
     }
 
     fn fate() -> impl Strategy<Value = Fate> {

@@ -1,6 +1,7 @@
 //! L6: from alert to report.
 //!
-//! - [`routes`], [`intake`]: what comes in, and where it belongs; [`rest`]: what was left out of it
+//! - [`routes`], [`intake`]: what comes in, and where it belongs; [`rest`]: what was left out of it;
+//!   [`poller`]: what nobody sends is asked for
 //! - [`worker`]: claims investigations and lets a [`driver`] work on each; [`line`]: when that may begin
 //! - [`driver`]: the loop: next step, perform, append, apply
 //! - [`assess`], [`survey`], [`read`], [`ask`], [`report`], [`notify`]: one file per step
@@ -33,6 +34,7 @@ pub mod ledger;
 mod line;
 pub mod live;
 pub mod notify;
+pub mod poller;
 pub mod propose;
 mod read;
 pub mod recorded;

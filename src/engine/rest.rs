@@ -5,11 +5,13 @@
 use super::intake::{Intake, Receipt};
 use crate::domain::{Clock, Entropy, Redactor};
 use crate::edge::{AlertmanagerReader, EdgeError};
+use crate::sources::alertmanager::api::{self, Standing};
 use crate::sources::{AlertSource, Alertmanager, Delivery, Group, Mapping, SourceError};
 use crate::store::StoreError;
+use crate::telemetry;
 use arc_swap::ArcSwap;
-use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
@@ -55,22 +57,55 @@ pub struct Rest {
 pub struct Queue {
     places: Semaphore,
     groups: Mutex<BTreeSet<String>>,
+    /// Groups were turned away, and it was told.
+    is_full: AtomicBool,
+}
+
+/// What becomes of a group that wants to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Entry {
+    /// It will be.
+    Enters,
+    /// It waits for that already.
+    Waits,
+    /// Too many wait.
+    TurnedAway,
 }
 
 impl Default for Queue {
     fn default() -> Self {
-        Self { places: Semaphore::new(AT_ONCE), groups: Mutex::default() }
+        Self { places: Semaphore::new(AT_ONCE), groups: Mutex::default(), is_full: AtomicBool::new(false) }
     }
 }
 
 impl Queue {
-    fn enter(&self, group: &str) -> bool {
+    fn enter(&self, group: &str) -> Entry {
         let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        groups.len() < WAITING && groups.insert(group.to_owned())
+        if groups.contains(group) {
+            return Entry::Waits;
+        }
+        if groups.len() >= WAITING {
+            return Entry::TurnedAway;
+        }
+        groups.insert(group.to_owned());
+        self.is_full.store(false, Ordering::Relaxed);
+        Entry::Enters
     }
 
     fn leave(&self, group: &str) {
         self.groups.lock().unwrap_or_else(PoisonError::into_inner).remove(group);
+    }
+
+    /// Tells once, until there is room again, that groups are turned away; each is counted.
+    fn complain(&self) {
+        telemetry::group_turned_away();
+        if !self.is_full.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                waiting = WAITING,
+                "too many groups wait to be read from Alertmanager; what it left out of further ones is read with their \
+                 next messages. Set `max_alerts: 0` at the receiver to get all of them"
+            );
+        }
     }
 }
 
@@ -84,8 +119,10 @@ impl Rest {
     /// Begins to fetch the rest of `group`; whoever sent it does not wait.
     pub fn fetch(self: &Arc<Self>, group: Group) {
         let key = format!("{:?}/{:?}", group.receiver, group.key);
-        if !self.queue.enter(&key) {
-            return;
+        match self.queue.enter(&key) {
+            Entry::Enters => {}
+            Entry::Waits => return,
+            Entry::TurnedAway => return self.queue.complain(),
         }
         let rest = self.clone();
         tokio::spawn(async move {
@@ -119,8 +156,16 @@ impl Rest {
     /// # Errors
     /// When Alertmanager does not tell, or nothing can be kept.
     pub async fn take(&self, group: &Group) -> Result<Receipt, RestError> {
-        let bytes = self.reader.group(group.receiver.as_deref(), &group.labels).await?;
-        let body = envelope(&bytes, group);
+        let told = self.reader.group(group.receiver.as_deref(), &group.labels).await?;
+        let (alerts, others): (Vec<_>, Vec<_>) =
+            told.alerts.into_iter().partition(|alert| api::standing(alert) == Standing::Active);
+        if !others.is_empty() {
+            tracing::warn!(
+                alerts = others.len(),
+                "some of what Alertmanager tells of a group makes no sense or is muted"
+            );
+        }
+        let body = api::as_sent(&alerts, group);
         let normalised = {
             let redactor = self.redactor.load();
             let mapping = Mapping {
@@ -129,27 +174,10 @@ impl Rest {
                 redactor: &redactor,
                 hmac_key: &self.hmac_key,
             };
-            Alertmanager.normalise(&Delivery::plain(&body, &bytes), &mapping)?
+            Alertmanager.normalise(&Delivery::plain(&body, &told.bytes), &mapping)?
         };
         Ok(self.intake.accept(Alertmanager.name(), normalised).await?)
     }
-}
-
-/// What a webhook would have said of the alerts that the API tells in `bytes`.
-fn envelope(bytes: &[u8], group: &Group) -> Value {
-    let told: Value = serde_json::from_slice(bytes).unwrap_or_default();
-    let alerts = told.as_array().into_iter().flatten().map(|alert| {
-        let field = |key: &str| (key.to_owned(), alert.get(key).cloned().unwrap_or_default());
-        let mut fields: Map<String, Value> =
-            ["labels", "annotations", "startsAt", "generatorURL", "fingerprint"].into_iter().map(field).collect();
-        // Here the end is when Prometheus is to have spoken again.
-        fields.insert("status".into(), "firing".into());
-        Value::from(fields)
-    });
-    json!({
-        "status": "firing", "groupKey": group.key, "externalURL": group.external_url, "receiver": group.receiver,
-        "groupLabels": group.labels, "alerts": alerts.collect::<Vec<_>>(),
-    })
 }
 
 #[cfg(test)]
@@ -157,25 +185,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_api_tells_becomes_what_the_webhook_would_have_said() {
-        let group = Group { key: Some("{}:{a=\"b\"}".into()), ..Group::default() };
-        let told = json!([{"labels": {"alertname": "A"}, "annotations": {"summary": "s"}, "fingerprint": "f1",
-            "startsAt": "2026-11-20T23:30:30.098Z", "endsAt": "2026-11-20T23:38:00.098Z", "generatorURL": "http://p",
-            "status": {"state": "active"}, "receivers": [{"name": "r"}], "updatedAt": "2026-11-20T23:34:00Z"}]);
-        let body = envelope(told.to_string().as_bytes(), &group);
-        let alert = &body["alerts"][0];
-        assert_eq!((&alert["status"], &alert["startsAt"]), (&json!("firing"), &json!("2026-11-20T23:30:30.098Z")));
-        assert_eq!((alert.get("endsAt"), &body["groupKey"]), (None, &json!("{}:{a=\"b\"}")));
-        assert_eq!(envelope(b"\"oops\"", &group)["alerts"], json!([]));
-    }
-
-    #[test]
     fn a_group_is_asked_for_once_at_a_time_and_the_queue_is_bounded() {
         let queue = Queue::default();
-        assert!(queue.enter("a") && !queue.enter("a"));
+        assert_eq!((queue.enter("a"), queue.enter("a")), (Entry::Enters, Entry::Waits));
         queue.leave("a");
-        assert!(queue.enter("a"));
-        let entered = (0..1_000).filter(|n| queue.enter(&n.to_string())).count();
-        assert_eq!(entered, WAITING - 1);
+        assert_eq!(queue.enter("a"), Entry::Enters);
+        let entries: Vec<Entry> = (0..1_000).map(|n| queue.enter(&n.to_string())).collect();
+        let count = |entry: Entry| entries.iter().filter(|other| **other == entry).count();
+        assert_eq!((count(Entry::Enters), count(Entry::TurnedAway)), (WAITING - 1, 1_000 - WAITING + 1));
+        // Told once, until there is room.
+        queue.complain();
+        assert!(queue.is_full.load(Ordering::Relaxed));
+        queue.leave("a");
+        assert_eq!((queue.enter("b"), queue.is_full.load(Ordering::Relaxed)), (Entry::Enters, false));
     }
 }

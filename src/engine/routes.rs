@@ -27,7 +27,7 @@ pub struct Route {
     pub name: String,
     /// All must match: `name="v"`, `!=`, `=~`, `!~`. A label that is not there is empty.
     pub matchers: Vec<String>,
-    /// One of these senders; none named means any.
+    /// One of these senders, or `poller:NAME`, by which alerts arrive; none named means any.
     pub sources: Vec<String>,
     /// One of these severities, as the sender gave it; none named means any.
     pub severities: Vec<Severity>,
@@ -130,7 +130,8 @@ impl Compiled {
     /// Why `event` does not go this way; `None` when it does.
     fn against(&self, event: &SreEvent) -> Option<String> {
         let route = &self.route;
-        if !route.sources.is_empty() && !route.sources.contains(&event.source) {
+        let comes_by = |source: &String| *source == event.source || Some(source) == event.via.as_ref();
+        if !route.sources.is_empty() && !route.sources.iter().any(comes_by) {
             return Some(format!("source {} is not one of {}", event.source, route.sources.join(", ")));
         }
         let severity = severity_as_sent(event);

@@ -139,6 +139,7 @@ fn event_json(row: &StoredEvent, view: Option<&View>) -> Value {
         "triage_status": if pending { "pending" } else { "triaged" },
         "class": view.and_then(|view| view.class.clone()),
         "raw_hmac": event.raw_hmac,
+        "via": event.via,
     })
 }
 

@@ -46,6 +46,7 @@ fn event(n: u64) -> SreEvent {
         links: vec![],
         raw: blob(n),
         raw_hmac: String::new(),
+        via: None,
     }
 }
 

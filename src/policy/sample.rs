@@ -36,6 +36,7 @@ pub(crate) fn event() -> SreEvent {
         links: Vec::new(),
         raw: BlobRef::commit(&[0; 16], b"{}"),
         raw_hmac: String::new(),
+        via: None,
     }
 }
 

@@ -9,6 +9,8 @@ use crate::domain::AlertStatus;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+pub mod api;
+
 const NAME: &str = "alertmanager";
 
 /// Alertmanager.

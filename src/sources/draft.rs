@@ -164,6 +164,7 @@ impl Draft {
                 .collect(),
             raw: BlobRef::commit(&raw.salt, &raw.bytes),
             raw_hmac: raw_hmac.to_owned(),
+            via: None,
         };
         Ok(Mapped::Alert { event: Box::new(event), raw })
     }

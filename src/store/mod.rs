@@ -1,4 +1,4 @@
-//! L2: what survives a crash. Six small traits, one implementation in [`sqlite`].
+//! L2: what survives a crash. Seven small traits, one implementation in [`sqlite`].
 //!
 //! Rules that every implementation keeps:
 //! - what a call has answered is on disk (`synchronous=FULL`); what it has not answered may be;
@@ -14,6 +14,7 @@ mod letters;
 mod list;
 mod log;
 pub(crate) mod past;
+mod polled;
 mod signal;
 pub mod sqlite;
 mod storm;
@@ -25,6 +26,7 @@ pub use letters::{DeadLetter, LetterFilter, LetterKind};
 pub use list::{ApprovalFilter, EventFilter, InvestigationFilter, Page};
 pub use log::{Due, KeptCheckpoint, Log, Logged};
 pub use past::{Fared, Past};
+pub use polled::{Noted, Notes, Polls};
 pub use signal::{Signal, Waiting};
 pub use storm::StormCap;
 pub use usage::{Figures, OpenRequest, Usage, UsageFilter, UsageRow, day_of};
@@ -126,6 +128,18 @@ pub struct Arrival {
     pub route: String,
     /// The investigation that it opens, should it open one.
     pub candidate: InvestigationId,
+    /// How it finds what came of alerts that arrived the other way, polled or sent.
+    pub kin: Option<Kin>,
+}
+
+/// Alerts of one sender with one name and namespace are kin where some were sent, in a group, and some
+/// polled, without one. Where its correlation key leads nowhere, an alert joins its kin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kin {
+    /// Under which the investigation that it opens is found by those of the other way.
+    pub own: String,
+    /// Under which it looks for theirs.
+    pub others: String,
 }
 
 /// What became of an alert. The word on the wire.
@@ -487,8 +501,8 @@ pub trait StoreReader: Send + Sync {
 }
 
 /// A whole store.
-pub trait Store: Journal + Blobs + Events + StoreReader + Log + std::fmt::Debug {}
-impl<T: Journal + Blobs + Events + StoreReader + Log + std::fmt::Debug> Store for T {}
+pub trait Store: Journal + Blobs + Events + Polls + StoreReader + Log + std::fmt::Debug {}
+impl<T: Journal + Blobs + Events + Polls + StoreReader + Log + std::fmt::Debug> Store for T {}
 
 impl StoredEvent {
     /// Whether somebody has looked at it: pending until its investigation has judged the risk.

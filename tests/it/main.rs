@@ -29,6 +29,7 @@
 //! - [`hostile`]: a model that is the attacker, judged by what the servers saw
 //! - [`faults`]: every named fault of a model has its test
 //! - [`peers`]: programs of others, Prometheus for one; run by `./tests/run`
+//! - [`pollers`]: alerts that are asked for: what begins, what ends, and what says nothing
 //! - [`senders`]: senders as they really call, and their credentials
 //! - [`figures`]: the figures of `docs/benchmarks.md`; run by `tests/bench/run`
 //! - [`support`]: the processes and servers that these need
@@ -70,6 +71,7 @@ mod mcp;
 mod peers;
 mod playbooks;
 mod policies;
+mod pollers;
 mod replayed;
 mod routes;
 mod scenarios;

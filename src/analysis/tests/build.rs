@@ -47,6 +47,7 @@ pub(super) fn alert(name: &str, labels: &[(&str, &str)]) -> SreEvent {
         links: Vec::new(),
         raw: BlobRef::commit(&[0; 16], b"raw"),
         raw_hmac: "00".into(),
+        via: None,
     }
 }
 

@@ -77,6 +77,7 @@ pub(crate) fn event(name: &str, description: &str) -> SreEvent {
         links: vec![],
         raw: blob(),
         raw_hmac: "00".into(),
+        via: None,
     }
 }
 

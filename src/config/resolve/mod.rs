@@ -13,6 +13,7 @@ mod looking;
 mod mcp;
 mod models;
 mod places;
+mod pollers;
 mod routes;
 mod senders;
 
@@ -26,6 +27,7 @@ use crate::domain::{Playbooks, Secret};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What a name may be.
 const NAME_HELP: &str = "use letters, digits, `-`, `_` and `.`, at most 64";
@@ -70,6 +72,7 @@ impl Loaded {
             server: r.server(),
             access: r.access(),
             intake: r.intake(),
+            pollers: r.pollers(),
             tool_secrets: r.tool_secrets(places.tools.as_deref()),
             places,
             routes: r.routes(&models),
@@ -92,6 +95,7 @@ impl Loaded {
             checkpoint_every: r.checkpoint_every(),
             retention: r.retention(),
             log: file.telemetry.log,
+            origin: Arc::new(self.sources.clone()),
         };
         r.finish(config)
     }

@@ -2,13 +2,14 @@
 //!
 //! - here: its alerts and silences, in bounded questions;
 //! - [`silence`]: what a silence is, and what it is for;
-//! - [`group`]: the alerts of one group;
+//! - [`list`]: the alerts of one group, and those of a poll;
 //! - [`write`]: one silence more, or one less, with a permit.
 
-mod group;
+mod list;
 pub mod silence;
 pub mod write;
 
+pub use list::Told;
 pub use silence::{Held, Matcher, State, Wanted};
 pub use write::AlertmanagerWriter;
 
@@ -34,6 +35,8 @@ pub type Labels = BTreeMap<String, String>;
 pub struct AlertmanagerReader {
     peer: HttpPeer,
     limits: Limits,
+    /// Where its address and its credential are configured.
+    keys: (String, String),
 }
 
 #[derive(Deserialize)]
@@ -48,7 +51,14 @@ impl AlertmanagerReader {
     /// [`EdgeErrorKind::Invalid`] when `url` is no address.
     pub fn new(url: &str, auth: Option<Auth>) -> Result<Self, EdgeError> {
         let limits = Limits { total: Duration::from_secs(15), body_bytes: 8 << 20 };
-        Ok(Self { peer: HttpPeer::fixed(PEER, url, auth)?, limits })
+        let keys = ("tools.alertmanager.url".to_owned(), "tools.alertmanager.bearer or basic".to_owned());
+        Ok(Self { peer: HttpPeer::fixed(PEER, url, auth)?, limits, keys })
+    }
+
+    /// The same; its errors say that its address and its credential are configured there.
+    #[must_use]
+    pub fn configured(self, url: &str, credential: &str) -> Self {
+        Self { keys: (url.to_owned(), credential.to_owned()), ..self }
     }
 
     /// Where it is.
@@ -153,11 +163,12 @@ impl AlertmanagerReader {
 
     fn refused(&self, answer: &HttpAnswer) -> EdgeError {
         let (code, words) = (answer.status, said(answer));
+        let (url, credential) = &self.keys;
         let (kind, help) = match code {
-            400 | 422 => (EdgeErrorKind::Invalid, "it finds the request wrong"),
-            401 | 403 => (EdgeErrorKind::Denied, "check tools.alertmanager.bearer or basic"),
-            404 | 405 => (EdgeErrorKind::NotFound, "it is not there; check tools.alertmanager.url and its path prefix"),
-            _ => (EdgeErrorKind::Status { code, reason: String::new() }, "try again later"),
+            400 | 422 => (EdgeErrorKind::Invalid, "it finds the request wrong".to_owned()),
+            401 | 403 => (EdgeErrorKind::Denied, format!("check {credential}")),
+            404 | 405 => (EdgeErrorKind::NotFound, format!("it is not there; check {url} and its path prefix")),
+            _ => (EdgeErrorKind::Status { code, reason: String::new() }, "try again later".to_owned()),
         };
         let words = if words.is_empty() { words } else { format!(": {words}") };
         self.peer.error(kind, &format!("it answers {code}{words}; {help}"))

@@ -385,6 +385,7 @@ fn alert(n: u64) -> SreEvent {
         links: vec![],
         raw: blob(),
         raw_hmac: String::new(),
+        via: None,
     }
 }
 

@@ -207,6 +207,21 @@ impl Events for Breakable {
 }
 
 #[async_trait]
+impl Polls for Breakable {
+    async fn noted(&self, poller: &str) -> Result<Vec<Noted>, StoreError> {
+        self.inner.noted(poller).await
+    }
+    async fn note(&self, notes: Notes) -> Result<(), StoreError> {
+        self.check()?;
+        self.inner.note(notes).await
+    }
+    async fn keep_pollers(&self, names: Vec<String>) -> Result<(), StoreError> {
+        self.check()?;
+        self.inner.keep_pollers(names).await
+    }
+}
+
+#[async_trait]
 impl StoreReader for Breakable {
     async fn investigation(&self, id: InvestigationId) -> Result<Option<View>, StoreError> {
         self.inner.investigation(id).await

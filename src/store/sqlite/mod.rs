@@ -10,6 +10,7 @@
 //! - [`deeds`]: changes that were begun
 //! - [`letters`]: what could not be read
 //! - [`past`]: what happened before, as policy counts it
+//! - [`polled`]: what pollers were told
 //! - [`log`]: the log over all chains, its checkpoints, and what retention deletes
 //! - [`usage`]: what was spent, counted from entries as they are written
 
@@ -23,6 +24,7 @@ mod letters;
 mod lock;
 mod log;
 mod past;
+mod polled;
 mod read;
 mod usage;
 mod writer;
@@ -261,6 +263,7 @@ impl SqliteStore {
             migration(8, "past", include_str!("../../../migrations/sqlite/0008_past.sql")),
             migration(9, "claims", include_str!("../../../migrations/sqlite/0009_claims.sql")),
             migration(11, "storm", include_str!("../../../migrations/sqlite/0011_storm.sql")),
+            migration(12, "polled", include_str!("../../../migrations/sqlite/0012_polled.sql")),
         ];
         Migrator::with_migrations(migrations).run_direct(None, connection, false).await.map_err(|error| {
             StoreError::Unusable {

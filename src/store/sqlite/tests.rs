@@ -86,12 +86,14 @@ impl World {
             links: vec![],
             raw: raw.reference.clone(),
             raw_hmac: String::new(),
+            via: None,
         };
         Arrival {
             correlation_key: format!("{name}/shop"),
             incident_key: Digest::of(name),
             route: "default".into(),
             candidate: InvestigationId::new(self.entropy.uuid(at(0))),
+            kin: None,
             event,
             raw,
         }

@@ -3,7 +3,7 @@
 
 use super::admit::Delivered;
 use super::append::{self, Appended};
-use super::{SqliteStore, admit, chain, claim, letters, log, unavailable};
+use super::{SqliteStore, admit, chain, claim, letters, log, polled, unavailable};
 use crate::domain::{EventId, InvestigationId};
 use crate::journal::{Deleted, Draft, Head};
 use crate::store::{Admitted, Append, Blob, DeadLetter, KeptCheckpoint, Lease, RoutePlaces, Signal, StoreError};
@@ -36,6 +36,7 @@ pub(super) enum Command {
     Abandon { lease: Lease, reason: String, now: Timestamp, reply: Reply<()> },
     Letters { letters: Vec<DeadLetter>, reply: Reply<Vec<EventId>> },
     Replayed { letter: EventId, became: Value, reply: Reply<()> },
+    Polled { change: polled::Change, reply: Reply<()> },
     Checkpoint { checkpoint: KeptCheckpoint, reply: Reply<()> },
     Retire { deleted: Deleted, until: u64, now: Timestamp, reply: Reply<()> },
     Ping { reply: Reply<()> },
@@ -245,7 +246,7 @@ fn refuse(command: Command) -> Finish {
         Command::Append { reply, .. } | Command::Signal { reply, .. } => untried(reply),
         Command::Abandon { reply, .. } => untried(reply),
         Command::Letters { reply, .. } => untried(reply),
-        Command::Replayed { reply, .. } | Command::Ping { reply } => untried(reply),
+        Command::Replayed { reply, .. } | Command::Polled { reply, .. } | Command::Ping { reply } => untried(reply),
         Command::Checkpoint { reply, .. } | Command::Retire { reply, .. } => untried(reply),
     }
 }
@@ -367,6 +368,7 @@ async fn perform(
         }
         Command::Letters { letters, reply } => sort(reply, letters::keep(tx, path, &letters).await),
         Command::Replayed { letter, became, reply } => sort(reply, letters::replayed(tx, path, letter, &became).await),
+        Command::Polled { change, reply } => sort(reply, polled::change(tx, path, change).await),
         Command::Ping { reply } => sort(reply, chain::ping(tx, path).await),
     }
 }

@@ -33,6 +33,7 @@ fn arrival(n: usize, now: Timestamp) -> Arrival {
         incident_key: Digest::of(format!("k{n}")),
         route: format!("r{}", n % ROUTES),
         candidate: InvestigationId::new(uuid::Uuid::from_u128(n as u128 + 1)),
+        kin: None,
     }
 }
 

@@ -11,6 +11,9 @@
 //! - [`llama`]: llama-server with a model that calls tools for ever
 //! - [`modelled`]: an investigation with a model, and what must hold however the model behaves
 //! - [`reading`]: the reading tools against the real Prometheus
+//! - [`manager`]: Alertmanager alone, whose alerts the tests make
+//! - [`outage`]: Alertmanager against a firewarden that stalls, refuses, dies and comes back
+//! - [`polled`]: pollers of the real Alertmanager
 //! - [`silence`]: silences in the real Alertmanager
 //! - [`program`]: how all of these are started and ended
 //!
@@ -24,7 +27,10 @@ mod everything;
 mod exporter;
 mod github;
 mod llama;
+mod manager;
 mod modelled;
+mod outage;
+mod polled;
 mod program;
 mod reading;
 mod receiver;

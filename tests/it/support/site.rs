@@ -41,6 +41,14 @@ impl Site {
         Self { dir, address, client: client(), variables: vec![] }
     }
 
+    /// Writes the configuration anew, changed.
+    pub fn reconfigure(&self, change: impl Fn(&mut Value)) {
+        let path = self.dir.path().join("firewarden.yaml");
+        let mut config: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        change(&mut config);
+        std::fs::write(path, config.to_string()).unwrap();
+    }
+
     /// Sets a variable for every process of this site.
     pub fn variable(mut self, name: &str, value: impl Into<String>) -> Self {
         self.variables.push((name.to_owned(), value.into()));

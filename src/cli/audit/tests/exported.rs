@@ -95,6 +95,7 @@ impl Site {
             incident_key: Digest::of(name),
             route: "default".into(),
             candidate: InvestigationId::new(entropy.uuid(now)),
+            kin: None,
         };
         self.store.admit(vec![arrival], None, now).await.unwrap();
         let lease = self.store.claim("test", now, now).await.unwrap().unwrap();

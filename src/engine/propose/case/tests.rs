@@ -46,6 +46,7 @@ fn event() -> SreEvent {
         links: vec![Link { rel: "source".into(), url: "http://prometheus.example/graph".into() }],
         raw: BlobRef::commit(&[0; 16], b"{}"),
         raw_hmac: String::new(),
+        via: None,
     }
 }
 

@@ -183,25 +183,28 @@ enum Home {
 pub(super) struct Places {
     by_key: HashMap<String, InvestigationId>,
     by_resource: HashMap<String, InvestigationId>,
+    by_kin: HashMap<String, InvestigationId>,
 }
 
 impl Places {
     /// What the database has to be asked for: the keys of new firing alerts that are not known yet.
     pub(super) fn unknown(&self, wave: &[Incoming], deliveries: &[Digest], known: &HashMap<String, Known>) -> Wanted {
-        let (mut keys, mut resources) = (BTreeSet::new(), BTreeSet::new());
+        let (mut keys, mut resources, mut kin) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for (Incoming { arrival, .. }, delivery) in wave.iter().zip(deliveries) {
             let is_new = arrival.event.status != AlertStatus::Resolved && !known.contains_key(delivery.as_str());
             if is_new && !self.by_key.contains_key(&arrival.correlation_key) {
                 keys.insert(arrival.correlation_key.clone());
+                kin.extend(arrival.kin.as_ref().map(|kin| kin.others.clone()));
                 resources
                     .extend(resource_key(&arrival.event).filter(|resource| !self.by_resource.contains_key(resource)));
             }
         }
-        Wanted { keys: keys.into_iter().collect(), resources: resources.into_iter().collect() }
+        let list = |set: BTreeSet<String>| set.into_iter().collect();
+        Wanted { keys: list(keys), resources: list(resources), kin: list(kin) }
     }
 
-    /// The investigation that a new firing alert belongs to: the last one of its key, else of its resource,
-    /// unless that one had ended before the alert began.
+    /// The investigation that a new firing alert belongs to: the last one of its key, else of its kin, else of its
+    /// resource, unless that one had ended before the alert began.
     fn of(&mut self, arrival: &Arrival, found: &Found) -> Option<InvestigationId> {
         let home = self.seek(arrival, found);
         // An ended one fits by each alert's own start, so it is looked up for each.
@@ -216,11 +219,18 @@ impl Places {
         let fits = |last: &&Last| last.closed_us.is_none_or(|end| starts_us <= end);
         let key = &arrival.correlation_key;
         let open = self.by_key.get(key).copied();
-        open.or_else(|| Some(found.by_key.get(key).filter(fits)?.id)).or_else(|| {
+        let by_key = open.or_else(|| Some(found.by_key.get(key).filter(fits)?.id));
+        let by_kin = || {
+            let others = arrival.kin.as_ref()?.others.as_str();
+            let open = self.by_kin.get(others).copied();
+            open.or_else(|| Some(found.by_kin.get(others).filter(fits)?.id))
+        };
+        let by_resource = || {
             let resource = resource_key(&arrival.event)?;
             let open = self.by_resource.get(&resource).copied();
             open.or_else(|| Some(found.by_resource.get(&resource).filter(fits)?.id))
-        })
+        };
+        by_key.or_else(by_kin).or_else(by_resource)
     }
 
     /// The new firing alerts of a wave that would open one each, as far as is known before any of them does.
@@ -245,6 +255,7 @@ impl Places {
 
     fn opened(&mut self, arrival: &Arrival) {
         self.by_key.insert(arrival.correlation_key.clone(), arrival.candidate);
+        self.by_kin.extend(arrival.kin.as_ref().map(|kin| (kin.own.clone(), arrival.candidate)));
         if let Some(resource) = resource_key(&arrival.event) {
             self.by_resource.insert(resource, arrival.candidate);
         }

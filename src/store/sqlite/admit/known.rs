@@ -44,6 +44,7 @@ pub(super) struct Last {
 pub(super) struct Found {
     pub(super) by_key: HashMap<String, Last>,
     pub(super) by_resource: HashMap<String, Last>,
+    pub(super) by_kin: HashMap<String, Last>,
 }
 
 /// Keys to look for.
@@ -51,6 +52,7 @@ pub(super) struct Found {
 pub(super) struct Wanted {
     pub(super) keys: Vec<String>,
     pub(super) resources: Vec<String>,
+    pub(super) kin: Vec<String>,
 }
 
 /// The last episodes of those alerts whose sender names no start, by their place in the wave.
@@ -140,14 +142,17 @@ pub(super) async fn investigations(
     path: &Path,
     wanted: Wanted,
 ) -> Result<Found, StoreError> {
-    let Wanted { keys, resources } = wanted;
+    let Wanted { keys, resources, kin } = wanted;
     let by_key = "SELECT j.value, i.id, i.closed_us FROM json_each(?) AS j CROSS JOIN investigations AS i ON i.id = \
         (SELECT id FROM investigations WHERE correlation_key = j.value AND abandoned = 0 ORDER BY id DESC LIMIT 1)";
     let by_resource = "SELECT j.value, i.id, i.closed_us FROM json_each(?) AS j CROSS JOIN investigations AS i ON i.id = \
         (SELECT id FROM investigations WHERE resource_key = j.value AND abandoned = 0 ORDER BY id DESC LIMIT 1)";
+    let by_kin = "SELECT j.value, i.id, i.closed_us FROM json_each(?) AS j CROSS JOIN investigations AS i ON i.id = \
+        (SELECT id FROM investigations WHERE kin_key = j.value AND abandoned = 0 ORDER BY id DESC LIMIT 1)";
     Ok(Found {
         by_key: last(tx, path, by_key, keys).await?,
         by_resource: last(tx, path, by_resource, resources).await?,
+        by_kin: last(tx, path, by_kin, kin).await?,
     })
 }
 

@@ -85,7 +85,7 @@ fn push_openings(script: &mut Script, path: &Path, kept: &[Kept], news: &mut New
         push_entries(script, path, &entries, Guard::None)?;
         script.push(
             "INSERT INTO investigations (id, correlation_key, resource_key, route, subject, state, seq, hash, view, \
-             wants_work, due_us, alert, severity, opened_us, joined_us) VALUES ",
+             wants_work, due_us, alert, severity, opened_us, joined_us, kin_key) VALUES ",
         );
         for (n, (kept, (entry, view))) in opening.iter().zip(entries.iter().zip(views)).enumerate() {
             script.push(if n == 0 { "(" } else { ", (" });
@@ -104,6 +104,7 @@ fn push_openings(script: &mut Script, path: &Path, kept: &[Kept], news: &mut New
             row.push_bind(view.alert.clone());
             row.push_bind(kept.arrival.event.severity.as_str());
             row.push_bind(kept.at.as_microsecond()).push_bind(kept.at.as_microsecond());
+            row.push_bind(kept.arrival.kin.as_ref().filter(|_| !kept.storm).map(|kin| kin.own.clone()));
             script.push(")");
             if kept.storm {
                 tracing::warn!(

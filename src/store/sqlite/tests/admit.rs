@@ -1,24 +1,49 @@
 //! Alerts that come together meet the same fate as alerts that come one after the other.
 
 use super::*;
+use crate::store::Kin;
 use proptest::prelude::*;
 
-/// An alert in few words: name, resource, whether it is over, and when it started, if its sender says.
-type Few = (u8, u8, bool, Option<u8>);
+/// An alert in few words: name, resource, whether it is over, when it started, if its sender says, and which way
+/// it came, where there are two.
+type Few = (u8, u8, bool, Option<u8>, Option<Way>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Sent,
+    Polled,
+}
 
 fn few() -> impl Strategy<Value = Few> {
-    (0..3_u8, 0..3_u8, any::<bool>(), proptest::option::of(0..3_u8))
+    let way = proptest::option::of(prop::sample::select(vec![Way::Sent, Way::Polled]));
+    (0..3_u8, 0..3_u8, any::<bool>(), proptest::option::of(0..3_u8), way)
+}
+
+/// As the intake makes it of an alert that came this way: what was sent is in a group of its own.
+fn by(way: Way, arrival: Arrival) -> Arrival {
+    let name = arrival.event.name.clone();
+    let (sent, polled) = (format!("sent/{name}"), format!("polled/{name}"));
+    match way {
+        Way::Polled => Arrival { kin: Some(Kin { own: polled, others: sent }), ..arrival },
+        Way::Sent => {
+            let correlation_key = format!("group:{}", arrival.event.fingerprint);
+            Arrival { correlation_key, kin: Some(Kin { own: sent, others: polled }), ..arrival }
+        }
+    }
 }
 
 fn arrivals(world: &World, alerts: &[Few]) -> Vec<Arrival> {
-    let of = |(name, resource, is_over, starts): &Few| {
+    let of = |(name, resource, is_over, starts, way): &Few| {
         let status = if *is_over { Resolved } else { Firing };
         let (name, resource) = (format!("Alert{name}"), format!("volume-{resource}"));
         let mut arrival = world.arrival(&name, &resource, status, i64::from(starts.unwrap_or(0)) * 100);
         if starts.is_none() {
             arrival.event.starts_at = arrival.event.received_at;
         }
-        arrival
+        match way {
+            Some(way) => by(*way, arrival),
+            None => arrival,
+        }
     };
     alerts.iter().map(of).collect()
 }
@@ -263,4 +288,31 @@ async fn alerts_on_the_pods_of_one_workload_are_one_incident() {
         w.fates(vec![on(K8sPod, "shop", "typedb-1"), on(K8sStatefulset, "shop", "typedb")]).await,
         [Fate::Merged; 2]
     );
+}
+
+#[tokio::test]
+async fn what_came_one_way_joins_what_came_the_other_and_groups_stay_apart() {
+    for (first, second, fates) in [
+        (Way::Sent, Way::Polled, [Fate::Opened, Fate::Merged]),
+        (Way::Polled, Way::Sent, [Fate::Opened, Fate::Merged]),
+        (Way::Sent, Way::Sent, [Fate::Opened, Fate::Opened]),
+    ] {
+        for together in [true, false] {
+            let world = World::new().await;
+            let one = by(first, world.arrival("A", "a", Firing, 0));
+            let two = by(second, world.arrival("A", "b", Firing, 0));
+            let answers = match together {
+                true => world.admit(vec![one, two]).await,
+                false => [world.admit(vec![one]).await, world.admit(vec![two]).await].concat(),
+            };
+            let met: Vec<Fate> = answers.iter().map(|answer| answer.fate).collect();
+            assert_eq!(met, fates, "{first:?} {second:?} {together}");
+            let is_one = answers[0].investigation == answers[1].investigation;
+            assert_eq!(is_one, fates[1] == Fate::Merged);
+        }
+    }
+    // Another name is another incident.
+    let world = World::new().await;
+    let (one, two) = (world.arrival("A", "a", Firing, 0), world.arrival("B", "b", Firing, 0));
+    assert_eq!(world.fates(vec![by(Way::Sent, one), by(Way::Polled, two)]).await, [Fate::Opened, Fate::Opened]);
 }

@@ -1,0 +1,57 @@
+//! The configuration file is looked at again while the program runs. What can change without a restart is taken
+//! over, the last good one kept; of the rest is said that it waits for a restart.
+
+use crate::config::{Config, ConfigError, Loaded, Sources};
+use crate::domain::Digest;
+use std::sync::Arc;
+
+/// A configuration, and what its file held when it was looked at last.
+#[derive(Debug)]
+pub(super) struct Watched {
+    sources: Arc<Sources>,
+    /// The digest of its text; what could not be read has none.
+    seen: Option<Digest>,
+    /// What was in force at the start, as it was written.
+    begun_with: Option<Loaded>,
+}
+
+impl Watched {
+    /// That of `config`, which was just read.
+    pub(super) fn new(config: &Config) -> Self {
+        let sources = config.origin.clone();
+        let begun_with = sources.as_ref().clone().load().ok();
+        Self { sources, seen: None, begun_with }
+    }
+
+    /// Looks at it, and reads it where it is not what it was; a file that is gone changes nothing. Each content is
+    /// judged once.
+    pub(super) fn look(&mut self) -> Option<Config> {
+        let text = self.sources.text()?;
+        let digest = Digest::of(&text);
+        if self.seen.as_ref() == Some(&digest) {
+            return None;
+        }
+        self.seen = Some(digest);
+        match self.read() {
+            Ok(config) => Some(config),
+            Err(error) => {
+                tracing::error!(%error, "the changed configuration is refused; the last good one stays in force");
+                None
+            }
+        }
+    }
+
+    /// Looks anew at what was judged already.
+    pub(super) fn forget(&mut self) {
+        self.seen = None;
+    }
+
+    fn read(&self) -> Result<Config, ConfigError> {
+        let loaded = self.sources.as_ref().clone().load()?;
+        let config = loaded.resolve()?;
+        if self.begun_with.as_ref().is_some_and(|begun| !loaded.is_but_for_pollers(begun)) {
+            tracing::warn!("the configuration has changed in more than `pollers`; restart to use the rest of it");
+        }
+        Ok(config)
+    }
+}
