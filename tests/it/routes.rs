@@ -1,6 +1,8 @@
 //! Routes from outside: which way an alert goes, how many are worked on at once and over all, and what the
 //! model and the pull request get from the route.
 
+use crate::github_acts::bench::Bench;
+use crate::github_acts::{PULL, fix};
 use crate::support::chain::{assert_sound, entries};
 use crate::support::github::{Hub, TOKEN};
 use crate::support::http::eventually;
@@ -9,7 +11,7 @@ use crate::support::site::{SOON, Site};
 use crate::support::whole::{ByHand, Whole};
 use crate::support::world::{Stage, TYPEDB};
 use firewarden::domain::{Clock, Rung};
-use firewarden::journal::{Body, Entry};
+use firewarden::journal::{Body, Entry, Investigation};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -253,6 +255,27 @@ async fn a_full_route_holds_up_neither_others_nor_what_people_must_hear() {
     let begun = |id: &String| worked.iter().find(|(of, ..)| of == id).unwrap().1;
     assert!(begun(&ids[4]) <= begun(&ids[3]), "the most dangerous of those that waited went first: {worked:?}");
     site.verify_audit();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agreed_change_is_made_though_its_route_is_full() {
+    let hub = Hub::serve(REPO).await;
+    hub.add("acme/other", false);
+    hub.commit(REPO, "main", "2026-11-18T10:00:00Z", "Begin", &[(PATH, Some("memory: 128Mi\n"))]);
+    let bench = Bench::on(&hub).await;
+    // HIGH: a person is asked. As soon as she has answered, nobody may begin anything on the route.
+    let id = bench.propose("critical", PULL, &fix()).await;
+    let mut asked = false;
+    let answered = async |inv: &Investigation| {
+        if !asked && inv.deeds.iter().any(|deed| deed.waits().is_some()) {
+            asked = true;
+            bench.full();
+        }
+    };
+    bench.work_and(id, answered).await;
+    assert!(asked, "nobody was asked");
+    assert_eq!(hub.ledger(REPO).pulls.len(), 1, "{:?}", bench.refusals(id).await);
+    assert!(bench.folded(id).await.outcome.is_some());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

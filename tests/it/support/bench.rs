@@ -166,6 +166,13 @@ impl Bench {
         Self { routes: Arc::new(ArcSwap::from_pointee(routes)), ..self }
     }
 
+    /// From now on its route has no place: what is to be investigated stands in line.
+    pub fn full(&self) {
+        let full = |route: &Route| Route { max_concurrency: Some(0), ..route.clone() };
+        let routes = self.routes.load().iter().map(full).collect();
+        self.routes.store(Arc::new(Routes::new(routes).unwrap()));
+    }
+
     /// The same, after the store was closed and opened again: what is not in the file is forgotten.
     pub async fn reopened(self) -> Self {
         let Self { store, registry, models, crashed, grave, clock, routes, policy, entropy, _dir } = self;
@@ -263,7 +270,8 @@ impl Bench {
         for _ in 0..PATIENCE {
             let now = self.clock.now();
             let until = now.checked_add(SignedDuration::from_secs(30)).unwrap();
-            let Some(lease) = self.store.claim("bench", now, until).await.unwrap() else {
+            let places = self.routes.load().places();
+            let Some(lease) = self.store.claim_within(&places, "bench", now, until).await.unwrap() else {
                 let inv = self.folded(id).await;
                 if inv.outcome.is_some() {
                     return deaths;
