@@ -77,10 +77,9 @@ mod tests {
 
     #[test]
     fn defaults_are_accepted_and_anything_else_is_named() {
-        let mut tree = Node::parse(
-            "access: {tokens: [], oidc: null}\nmemory:\nroutes: [{name: a, runner: in_process}]\n",
-        )
-        .unwrap();
+        let mut tree =
+            Node::parse("access: {tokens: [], oidc: null}\nmemory:\nroutes: [{name: a, runner: in_process}]\n")
+                .unwrap();
         assert_eq!(take_out(&mut tree), []);
         assert_eq!(tree.json(), serde_json::json!({"access": {"tokens": []}, "routes": [{"name": "a"}]}));
         let mut tree =
