@@ -286,11 +286,10 @@ impl App {
         let signer = handover::finished(&dynamic, &key_file, signer, &clock).await?;
         let checkpoints =
             Arc::new(Checkpoints::new(dynamic.clone(), signer, clock.clone()).behind(signing::pinned(&key_file)?));
-        match checkpoints.are_ours().await {
-            // Whoever signs with another key would break what strangers rely on.
-            Err(error @ CheckpointsError::Foreign { .. }) => return Err(error.into()),
-            // What is damaged is no reason to let an incident pass; `audit verify` tells.
-            Ok(()) | Err(_) => {}
+        // Whoever signs with another key would break what strangers rely on. What is damaged is no reason to let
+        // an incident pass; `audit verify` tells.
+        if let Err(error @ CheckpointsError::Foreign { .. }) = checkpoints.are_ours().await {
+            return Err(error.into());
         }
         let (standing, last) = governing::standing(dynamic.as_ref()).await?;
         let (governing, bundle) = policies::resume(&parts.policy, &parts.bundle, standing, dynamic.as_ref()).await?;

@@ -11,7 +11,7 @@ use self::evidence::Asked;
 use super::text::{Colour, Style, cut, line, pad, plural, wrap};
 use crate::config::Span;
 use crate::domain::{ActionId, Analysis, Budget, NO_MODEL, Reason, ReportVerdict, Risk, Rung, SreEvent, Verdict};
-use crate::journal::{Abandoned, Body, Call, Entry, Outcome, Phase, Proposal, SummaryOf, SummaryReply};
+use crate::journal::{Abandoned, Body, Call, Compacted, Entry, Outcome, Phase, Proposal, SummaryOf, SummaryReply};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -147,7 +147,7 @@ impl Watcher {
             Body::SummaryFailed { number, error, .. } => {
                 self.text("failed", &format!("summary {number}, which is done without: {}", line(error, 400)))
             }
-            Body::Compacted { calls, chars_before, chars_after, .. } => {
+            Body::Compacted(Compacted { calls, chars_before, chars_after, .. }) => {
                 let what = plural(calls.len() as u64, "result");
                 self.text("shorter", &format!("{what} in the conversation, {chars_before} to {chars_after} characters"))
             }

@@ -6,7 +6,7 @@ use super::driver::Session;
 use super::{EngineError, PricedModel, propose};
 use crate::domain::excerpt::ends;
 use crate::domain::{ChatReply, ChatRequest, Message, Observation, Role, Rung};
-use crate::journal::{Actor, Body, Draft, MAX_SUMMARIES, Progress, SummaryOf, SummaryReply};
+use crate::journal::{Actor, Body, Compacted, Draft, MAX_SUMMARIES, Progress, SummaryOf, SummaryReply};
 use crate::model::ModelError;
 use crate::telemetry;
 use crate::template::fence::{fence, visible};
@@ -73,7 +73,7 @@ impl Session<'_> {
         shorter.shorten(&calls, &summaries);
         let (chars_before, chars_after) = (conversation.chars() as u64, shorter.chars() as u64);
         telemetry::compacted(calls.len() as u64);
-        self.record(Draft::engine(Body::Compacted { turn, calls, chars_before, chars_after }))?;
+        self.record(Draft::engine(Body::Compacted(Compacted { turn, calls, chars_before, chars_after })))?;
         self.shorten().await
     }
 

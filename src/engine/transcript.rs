@@ -8,7 +8,7 @@ pub use asides::Aside;
 
 use super::kept::digest_of;
 use crate::domain::{BlobRef, ChatReply, Digest, InvestigationId, Message, Role, ToolOffer, Usage};
-use crate::journal::{Body, Entry, Proposal};
+use crate::journal::{Body, Compacted, Entry, Proposal};
 use crate::store::{Store, StoreError};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -356,7 +356,7 @@ impl Turns {
                     self.list[at].failures.push(failure);
                 }
             }
-            Body::Compacted { turn, calls, chars_before, chars_after } => {
+            Body::Compacted(Compacted { turn, calls, chars_before, chars_after }) => {
                 let (chars_before, chars_after) = (*chars_before, *chars_after);
                 let compaction = Compaction { calls: calls.clone(), chars_before, chars_after };
                 self.compacted.entry(*turn).or_default().push(compaction);

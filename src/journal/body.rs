@@ -2,7 +2,7 @@
 
 use super::spending::{is_zero, is_zero_usd};
 use super::{
-    Abandoned, Call, Classified, Confirmed, Deleted, FailureGap, Frozen, Outcome, Phase, PolicyActivated,
+    Abandoned, Call, Classified, Compacted, Confirmed, Deleted, FailureGap, Frozen, Outcome, Phase, PolicyActivated,
     PolicyRejected, Proposal, PutOff, Quarantined, RulingPhase, ShadowDiffered, Started, SummaryOf, SummaryReply,
     Watched,
 };
@@ -197,16 +197,7 @@ pub enum Body {
         charged: bool,
     },
     /// Of these results only the gist is left in the conversation. What else was said stays, and all ids.
-    Compacted {
-        /// Before this turn.
-        turn: u32,
-        /// The calls whose results were shortened.
-        calls: Vec<String>,
-        /// Characters of the conversation before.
-        chars_before: u64,
-        /// Characters of the conversation after.
-        chars_after: u64,
-    },
+    Compacted(Compacted),
     /// A reading call was allowed and is made.
     ReadStarted {
         /// The call.

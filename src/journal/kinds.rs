@@ -51,7 +51,7 @@ impl Body {
             Self::SummaryAsked { .. } => "SummaryAsked",
             Self::SummaryWritten { .. } => "SummaryWritten",
             Self::SummaryFailed { .. } => "SummaryFailed",
-            Self::Compacted { .. } => "Compacted",
+            Self::Compacted(_) => "Compacted",
             Self::ReadStarted { .. } => "ReadStarted",
             Self::ReadFinished { .. } => "ReadFinished",
             Self::ReadFailed { .. } => "ReadFailed",

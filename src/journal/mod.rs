@@ -68,7 +68,7 @@ pub use reopening::{FLAP_REST, STORM_ALERT, STORM_KEY, STORM_REST, STORM_ROUTE, 
 pub use spending::{Ladder, reserved_of};
 pub use state::{Investigation, Misfit};
 pub use step::{Step, next};
-pub use summary::{MAX_SUMMARIES, Summary, SummaryOf, SummaryReply};
+pub use summary::{Compacted, MAX_SUMMARIES, Summary, SummaryOf, SummaryReply};
 pub use system::{
     Abandoned, Deleted, KeyRotated, PolicyActivated, PolicyRejected, Quarantined, Replayed, ShadowDiffered, Started,
 };

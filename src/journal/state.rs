@@ -11,7 +11,7 @@ use super::parts::{LastReport, Survey, Turn};
 use super::proposal::{Call, Proposal, Rejected};
 use super::remedy::Remedy;
 use super::spending::{Ladder, reserved_of};
-use super::summary::{Summary, SummaryReply};
+use super::summary::{Compacted, Summary, SummaryReply};
 use super::{Actor, Entry, Head};
 use crate::domain::{AlertStatus, Class, Digest, Reason, Reservation, Risk, Spent, SreEvent, Taint};
 use jiff::Timestamp;
@@ -347,7 +347,7 @@ impl Investigation {
                 self.end_summary(*number, None)?;
                 self.unreserve(*charged);
             }
-            Body::Compacted { calls, .. } => {
+            Body::Compacted(Compacted { calls, .. }) => {
                 self.shortened.extend(calls.iter().cloned());
                 if let Some(turn) = self.turns.last_mut() {
                     turn.too_long = false;

@@ -23,6 +23,19 @@ pub enum SummaryOf {
     },
 }
 
+/// Results that were shortened to their gist.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compacted {
+    /// Before this turn.
+    pub turn: u32,
+    /// The calls whose results were shortened.
+    pub calls: Vec<String>,
+    /// Characters of the conversation before.
+    pub chars_before: u64,
+    /// Characters of the conversation after.
+    pub chars_after: u64,
+}
+
 /// A summary as it came.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SummaryReply {

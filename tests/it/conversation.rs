@@ -5,7 +5,7 @@ use crate::support::chain::{assert_sound, entries};
 use crate::support::model::{Model, Script};
 use crate::support::site::{SOON, Site};
 use crate::support::world::{Stage, TYPEDB};
-use firewarden::journal::Body;
+use firewarden::journal::{Body, Compacted};
 use serde_json::{Value, json};
 
 /// Tokens of the small context.
@@ -59,7 +59,7 @@ async fn a_small_context_is_never_outgrown_and_nothing_that_counts_is_lost() {
     let compacted: Vec<u32> = entries
         .iter()
         .filter_map(|entry| match &entry.body {
-            Body::Compacted { turn, chars_before, chars_after, calls } => {
+            Body::Compacted(Compacted { turn, chars_before, chars_after, calls }) => {
                 assert!(chars_after < chars_before && !calls.is_empty());
                 Some(*turn)
             }

@@ -6,7 +6,7 @@ use crate::support::http::eventually;
 use crate::support::model::{Model, Script};
 use crate::support::site::{SOON, Site};
 use crate::support::world::{Stage, TYPEDB};
-use firewarden::journal::{Body, Entry, MAX_SUMMARIES, SummaryOf};
+use firewarden::journal::{Body, Compacted, Entry, MAX_SUMMARIES, SummaryOf};
 use serde_json::{Value, json};
 
 /// Only debug builds know it.
@@ -133,7 +133,7 @@ async fn without_a_summary_the_conversation_does_as_always() {
         // Ages and durations differ between the two runs, and with them a character here and there.
         let messages = |body: &Value| body["messages"].as_array().map(Vec::len);
         let shortened = entries.iter().filter_map(|entry| match &entry.body {
-            Body::Compacted { turn, calls, .. } => Some((*turn, calls.clone())),
+            Body::Compacted(Compacted { turn, calls, .. }) => Some((*turn, calls.clone())),
             _ => None,
         });
         conversations.push((main.bodies().iter().map(messages).collect::<Vec<_>>(), shortened.collect::<Vec<_>>()));
@@ -166,7 +166,9 @@ async fn a_crash_around_a_summary_neither_repeats_it_nor_changes_what_was_said()
         // Each request repeats the one before it, but for what was made shorter.
         let shortened: Vec<u32> = entries
             .iter()
-            .filter_map(|entry| if let Body::Compacted { turn, .. } = &entry.body { Some(*turn) } else { None })
+            .filter_map(
+                |entry| if let Body::Compacted(Compacted { turn, .. }) = &entry.body { Some(*turn) } else { None },
+            )
             .collect();
         for (n, pair) in main.bodies().windows(2).enumerate() {
             let (before, after) = (pair[0]["messages"].as_array().unwrap(), pair[1]["messages"].as_array().unwrap());

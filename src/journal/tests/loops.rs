@@ -200,7 +200,7 @@ fn l15_a_conversation_that_is_too_long_is_asked_again_shorter_and_not_for_ever()
         if n == 0 {
             assert_eq!(life.step(), Step::Ask { turn, must_answer: false });
             let calls = vec!["call_1_1".to_owned()];
-            life.write(Body::Compacted { turn, calls, chars_before: 9, chars_after: 4 });
+            life.write(Body::Compacted(Compacted { turn, calls, chars_before: 9, chars_after: 4 }));
         }
     }
     assert_eq!(life.step(), Step::Report);
