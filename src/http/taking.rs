@@ -117,16 +117,16 @@ async fn take_in(
              /webhook/generic?source={name}."
         )));
     }
-    if web.gates.commits.available_permits() == 0 {
-        // Not worth reading: it could not be written.
-        return Err(too_much());
-    }
     if !is_shown && is_binary(|name| headers.contains_key(name)) {
         return Err(binary_is_not_signed());
     }
     // Whoever has yet to prove itself takes no room away from those who have.
     let gate = if is_shown { &web.gates.bodies } else { &web.gates.unproven };
     let (bytes, _room) = body::read_with_room(gate, body, web.gates.max_body).await?;
+    if web.gates.commits.available_permits() == 0 {
+        // Not worth understanding: it could not be written. It is read, so that its sender gets to read the answer.
+        return Err(too_much());
+    }
     let size = bytes.len();
     let mapping = {
         let (web, headers) = (web.clone(), headers.clone());
