@@ -12,6 +12,7 @@ mod polling;
 mod reload;
 mod rotation;
 mod rounds;
+mod rules;
 pub mod signing;
 mod sinks;
 mod stores;
@@ -22,10 +23,11 @@ pub use peers::{
     kubernetes_writer, loki, mcp, prometheus, runbooks,
 };
 pub use polling::polled_alertmanager;
+pub use rules::routes;
 pub use stores::{holder, probe_store, reader};
 
 use crate::analysis;
-use crate::config::{Config, Provider, RouteModel};
+use crate::config::{Config, Provider};
 use crate::domain::{Clock, Digest, Entropy, Redactor, Secret};
 use crate::edge::{EdgeError, SystemClock, SystemEntropy};
 use crate::engine::checkpoints::{Checkpoints, CheckpointsError};
@@ -34,8 +36,8 @@ use crate::engine::intake::Intake;
 use crate::engine::ledger::Ledger;
 use crate::engine::notify::{LogSink, Sink};
 use crate::engine::rest::{Queue, Rest};
-use crate::engine::routes::{Route, RouteError, Routes};
-use crate::engine::{Engine, PricedModel, check_branch, worker};
+use crate::engine::routes::{RouteError, Routes};
+use crate::engine::{Engine, PricedModel, worker};
 use crate::gate::Gate;
 use crate::http::{self, Access, Gates, Limits, Status, Storm, Web};
 use crate::journal::{Body, Draft, Started};
@@ -173,37 +175,6 @@ pub fn manifests(dir: Option<&Path>) -> Result<Manifests, ManifestError> {
     }
 }
 
-/// The routes as the engine takes them.
-///
-/// # Errors
-/// When a matcher does not parse.
-pub fn routes(config: &Config) -> Result<Routes, RouteError> {
-    let route = |route: &crate::config::Route| Route {
-        name: route.name.clone(),
-        matchers: route.matchers.clone(),
-        sources: route.sources.clone(),
-        severities: route.severities.clone(),
-        correlate: route.correlate.clone(),
-        prompt: route.prompt.clone(),
-        model: match &route.model {
-            RouteModel::InOrder => None,
-            // A name that no model has: the engine then works without one.
-            RouteModel::Without => Some("none".to_owned()),
-            RouteModel::Named(name) => Some(name.clone()),
-        },
-        tools: route.tools.clone(),
-        timeout: route.timeout,
-        budget: route.budget,
-        max_concurrency: route.max_concurrency,
-        max_total: route.max_total,
-        max_per_day: route.max_per_day,
-        pulls: route.pulls.clone(),
-        playbook: route.playbook,
-    };
-    let routes = Routes::new(config.routes.iter().map(route).collect())?;
-    Ok(routes.with_playbooks(config.playbooks.clone()))
-}
-
 /// What takes every configured secret out of texts.
 ///
 /// # Errors
@@ -242,19 +213,14 @@ impl Parts {
         if !problems.is_empty() {
             return Err(AppError::Prompts(problems));
         }
-        for route in &config.routes {
-            if let Some(template) = route.pulls.as_ref().and_then(|pulls| pulls.branch.as_ref()) {
-                let wrong = |source| AppError::Branch { route: route.name.clone(), source };
-                check_branch(&templates, template).map_err(wrong)?;
-            }
-        }
+        let routes = rules::checked(config, &templates)?;
         let (policy, tried, bundle) = policies::governing(&config.places)?;
         Ok(Self {
             policy: Arc::new(policy),
             bundle,
             tried,
             templates: Arc::new(templates),
-            routes: routes(config)?,
+            routes,
             models: models::models(config)?,
             tools: Arc::new(Registry::new(&manifests(config.places.tools.as_deref())?, sources, redactor.clone())?),
             redactor,
@@ -321,7 +287,7 @@ impl App {
             routes: routes.clone(),
             coalesce: config.intake.coalesce,
             sinks,
-            budget: config.budget,
+            budget: ArcSwap::from_pointee(config.budget),
             ledger: Ledger::new(config.per_day),
             redactor: parts.redactor,
             clock: clock.clone(),
@@ -425,7 +391,11 @@ impl App {
         let web = self.web();
         let (pollers, wanted) = watch::channel(Arc::from(self.config.pollers.as_slice()));
         let polling = self.poll(wanted, &stop);
-        let rotating = rotation::Rotation::new(self.access.clone(), &self.config).begin(web.clone(), pollers);
+        let rotating = rotation::Rotation::new(self.access.clone(), &self.config, self.engine.templates.clone()).begin(
+            web.clone(),
+            self.engine.clone(),
+            pollers,
+        );
         let reloading: Vec<_> = self.reloads().into_iter().map(reload::Reload::begin).collect();
         let served = http::serve(listener, web, stopped).await;
         rotating.abort();

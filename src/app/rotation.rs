@@ -1,11 +1,14 @@
-//! Credentials in files, and who is asked for alerts, are read again while the program runs, so that they can be
-//! exchanged.
+//! Credentials in files, who is asked for alerts, which way these take, and what may be spent on them are read again
+//! while the program runs, so that they can be changed.
 
 use super::rounds::Rounds;
-use super::watched::Watched;
+use super::rules::{Rules, Written};
+use super::watched::{Changed, Watched};
 use crate::config::{Config, Credential, Poller, resolve_secret};
 use crate::domain::{Redactor, Secret};
+use crate::engine::Engine;
 use crate::http::{Access, Web};
+use crate::template::Templates;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
@@ -26,6 +29,9 @@ pub(super) struct Rotation {
     pollers: Vec<Poller>,
     /// Where that is written.
     watched: Watched,
+    /// Which way alerts take, and what may be spent on them.
+    written: Written,
+    templates: Arc<Templates>,
     /// Secrets of peers: blanked out as soon as they change, in force from the next start on.
     peers: Vec<Secret>,
     /// Every secret of the start: those of other peers, and the first values of ours.
@@ -41,6 +47,7 @@ struct Renewed {
     access: Access,
     redactor: Redactor,
     pollers: Vec<Poller>,
+    rules: Option<Rules>,
 }
 
 /// The secrets of pollers.
@@ -49,21 +56,31 @@ fn secrets(pollers: &[Poller]) -> impl Iterator<Item = &Secret> {
 }
 
 impl Rotation {
-    pub(super) fn new(access: Access, config: &Config) -> Self {
+    pub(super) fn new(access: Access, config: &Config, templates: Arc<Templates>) -> Self {
         let first: Vec<Secret> = config.secrets().into_iter().cloned().collect();
         let own = access.intake.iter().map(|known| &known.token).chain(access.tokens.iter().map(|known| &known.token));
         let own: BTreeSet<&str> = own.chain(secrets(&config.pollers)).map(Secret::origin).collect();
         let peers = first.iter().filter(|secret| !own.contains(secret.origin())).cloned().collect();
-        let (pollers, watched) = (config.pollers.clone(), Watched::new(config));
-        Self { access, pollers, watched, peers, first, later: VecDeque::new(), failing: BTreeSet::new() }
+        Self {
+            access,
+            pollers: config.pollers.clone(),
+            watched: Watched::new(config),
+            written: Written::of(config),
+            templates,
+            peers,
+            first,
+            later: VecDeque::new(),
+            failing: BTreeSet::new(),
+        }
     }
 
     /// Reads every file again; what is now in force, if something changed. A file that cannot be read
     /// leaves its credential as it is.
     fn refresh(&mut self) -> Option<Renewed> {
         let (mut access, mut peers, mut pollers) = (self.access.clone(), self.peers.clone(), self.pollers.clone());
-        let mut fresh = vec![];
-        if let Some(config) = self.watched.look() {
+        let (mut fresh, mut rules) = (vec![], None);
+        if let Some(Changed { config, rules: fit }) = self.watched.look() {
+            rules = fit.then(|| self.rules(&config)).flatten();
             let known: BTreeSet<&str> = self.first.iter().chain(&self.later).map(Secret::expose).collect();
             fresh.extend(secrets(&config.pollers).filter(|secret| !known.contains(secret.expose())).cloned());
             pollers = config.pollers;
@@ -95,7 +112,7 @@ impl Rotation {
                 }
             }
         }
-        if fresh.is_empty() && pollers == self.pollers {
+        if fresh.is_empty() && pollers == self.pollers && rules.is_none() {
             return None;
         }
         self.later.extend(fresh);
@@ -105,7 +122,7 @@ impl Rotation {
         match Redactor::new(self.first.iter().chain(&self.later).map(Secret::expose)) {
             Ok(redactor) => {
                 (self.access, self.peers, self.pollers) = (access.clone(), peers, pollers.clone());
-                Some(Renewed { access, redactor, pollers })
+                Some(Renewed { access, redactor, pollers, rules })
             }
             Err(error) => {
                 // A credential that could not be kept out of texts is not put in force.
@@ -115,14 +132,37 @@ impl Rotation {
         }
     }
 
-    /// Keeps what is in force at `web`, and who is asked for alerts, up to date, for ever: at every SIGHUP, and every few seconds.
-    /// From the return of this on, SIGHUP does not end the process any more.
-    pub(super) fn begin(mut self, web: Arc<Web>, polled: watch::Sender<Arc<[Poller]>>) -> JoinHandle<()> {
+    /// The routes and budgets of `config` where they are not those in force.
+    fn rules(&mut self, config: &Config) -> Option<Rules> {
+        let written = Written::of(config);
+        if self.written == written {
+            return None;
+        }
+        match Rules::of(config, &self.templates) {
+            Ok(rules) => {
+                self.written = written;
+                Some(rules)
+            }
+            Err(error) => {
+                tracing::error!(%error, "the changed routes are refused; the last good ones stay in force");
+                None
+            }
+        }
+    }
+
+    /// Keeps what is in force at `web` and in `engine`, and who is asked for alerts, up to date, for ever: at every
+    /// SIGHUP, and every few seconds. From the return of this on, SIGHUP does not end the process any more.
+    pub(super) fn begin(
+        mut self,
+        web: Arc<Web>,
+        engine: Arc<Engine>,
+        polled: watch::Sender<Arc<[Poller]>>,
+    ) -> JoinHandle<()> {
         let mut rounds = Rounds::begin(EVERY);
         tokio::spawn(async move {
             loop {
                 if rounds.next().await {
-                    tracing::info!("SIGHUP: credentials and pollers are read again");
+                    tracing::info!("SIGHUP: credentials, pollers, routes and budgets are read again");
                     self.watched.forget();
                 }
                 let reading = tokio::task::spawn_blocking(move || {
@@ -134,7 +174,7 @@ impl Rotation {
                     return;
                 };
                 self = rotation;
-                if let Some(Renewed { access, redactor, pollers }) = renewed {
+                if let Some(Renewed { access, redactor, pollers, rules }) = renewed {
                     // First what blanks the new values out, here and in the engine and its tools that
                     // share it, then what lets them in.
                     web.redactor.store(Arc::new(redactor));
@@ -144,7 +184,10 @@ impl Rotation {
                         *current = pollers.into();
                         is_another
                     });
-                    tracing::info!("changed credentials and pollers are in force");
+                    if let Some(rules) = rules {
+                        rules.apply(&web, &engine);
+                    }
+                    tracing::info!("what changed of credentials, pollers, routes and budgets is in force");
                 }
             }
         })
@@ -178,7 +221,8 @@ mod tests {
     fn what_cannot_be_read_stays_and_all_values_are_blanked_out() {
         let folder = tempfile::tempdir().unwrap();
         let config = config(folder.path());
-        let mut rotation = Rotation::new(super::super::access::access(&config), &config);
+        let mut rotation =
+            Rotation::new(super::super::access::access(&config), &config, Arc::new(Templates::load(None).unwrap()));
         assert!(rotation.refresh().is_none());
         std::fs::remove_file(folder.path().join("token")).unwrap();
         std::fs::write(folder.path().join("intake"), "intake-1").unwrap();

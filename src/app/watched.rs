@@ -15,6 +15,14 @@ pub(super) struct Watched {
     begun_with: Option<Loaded>,
 }
 
+/// What the file says now.
+#[derive(Debug)]
+pub(super) struct Changed {
+    pub(super) config: Config,
+    /// Routes and budgets fit all that is in force: models, tools and prompts are those of the start.
+    pub(super) rules: bool,
+}
+
 impl Watched {
     /// That of `config`, which was just read.
     pub(super) fn new(config: &Config) -> Self {
@@ -25,7 +33,7 @@ impl Watched {
 
     /// Looks at it, and reads it where it is not what it was; a file that is gone changes nothing. Each content is
     /// judged once.
-    pub(super) fn look(&mut self) -> Option<Config> {
+    pub(super) fn look(&mut self) -> Option<Changed> {
         let text = self.sources.text()?;
         let digest = Digest::of(&text);
         if self.seen.as_ref() == Some(&digest) {
@@ -33,7 +41,7 @@ impl Watched {
         }
         self.seen = Some(digest);
         match self.read() {
-            Ok(config) => Some(config),
+            Ok(changed) => Some(changed),
             Err(error) => {
                 tracing::error!(%error, "the changed configuration is refused; the last good one stays in force");
                 None
@@ -46,12 +54,16 @@ impl Watched {
         self.seen = None;
     }
 
-    fn read(&self) -> Result<Config, ConfigError> {
+    fn read(&self) -> Result<Changed, ConfigError> {
         let loaded = self.sources.as_ref().clone().load()?;
         let config = loaded.resolve()?;
-        if self.begun_with.as_ref().is_some_and(|begun| !loaded.is_but_for_pollers(begun)) {
-            tracing::warn!("the configuration has changed in more than `pollers`; restart to use the rest of it");
+        let rules = self.begun_with.as_ref().is_some_and(|begun| loaded.is_but_for_rules(begun));
+        if !rules {
+            tracing::warn!(
+                "the configuration has changed in more than pollers, routes, playbooks and budgets: of all that only \
+                 `pollers` is in force before a restart"
+            );
         }
-        Ok(config)
+        Ok(Changed { config, rules })
     }
 }

@@ -50,9 +50,16 @@ impl std::fmt::Debug for Sources {
 }
 
 impl Loaded {
-    /// Whether `other` differs in nothing but who is asked for alerts.
-    pub fn is_but_for_pollers(&self, other: &Self) -> bool {
-        let but = |file: &File| File { pollers: vec![], ..file.clone() };
+    /// Whether `other` differs in nothing but in what changes without a restart: who is asked for alerts, which way
+    /// they take, and what may be spent on them.
+    pub fn is_but_for_rules(&self, other: &Self) -> bool {
+        let but = |file: &File| File {
+            pollers: vec![],
+            routes: vec![],
+            playbooks: Default::default(),
+            budgets: Default::default(),
+            ..file.clone()
+        };
         but(&self.file) == but(&other.file)
     }
 }

@@ -109,7 +109,7 @@ impl Session<'_> {
             .filter(|model| model.cheap || may_answer(model.provider.name()))
             .filter_map(|model| Some((model.provider.name().to_owned(), model.provider.limits().context_tokens?)))
             .collect();
-        let mut budget = route.budget.unwrap_or(engine.budget);
+        let mut budget = route.budget.unwrap_or_else(|| **engine.budget.load());
         if let Some(timeout) = route.timeout {
             budget.wall_s = timeout.as_secs();
         }

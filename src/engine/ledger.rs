@@ -9,14 +9,15 @@
 use crate::domain::{Choice, DayBudget, InvestigationId, Reservation, Rung, Standing};
 use crate::store::{Store, StoreError, Usage, UsageFilter, day_of};
 use crate::telemetry;
+use arc_swap::ArcSwap;
 use jiff::{Timestamp, civil::Date};
 use std::collections::{BTreeMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The day's budget, and how it stands.
 #[derive(Debug)]
 pub struct Ledger {
-    limits: DayBudget,
+    limits: ArcSwap<DayBudget>,
     book: Mutex<Book>,
 }
 
@@ -38,12 +39,18 @@ pub struct Beginner<'a> {
 impl Ledger {
     /// An empty ledger; [`Self::today`] fills it.
     pub fn new(limits: DayBudget) -> Self {
-        Self { limits, book: Mutex::default() }
+        Self { limits: ArcSwap::from_pointee(limits), book: Mutex::default() }
     }
 
     /// What all investigations of a day may spend together.
-    pub const fn limits(&self) -> DayBudget {
-        self.limits
+    pub fn limits(&self) -> DayBudget {
+        **self.limits.load()
+    }
+
+    /// Puts others in force: what is spent today counts against them.
+    pub fn set_limits(&self, limits: DayBudget) {
+        self.limits.store(Arc::new(limits));
+        self.tell(&self.book());
     }
 
     /// Makes sure that the ledger is that of the UTC day of `now`.
@@ -69,7 +76,7 @@ impl Ledger {
     /// Lets `choose` decide how much of the work is permitted, and counts the investigation.
     pub fn begin(&self, who: Beginner<'_>, choose: impl FnOnce(Standing) -> Choice) -> Choice {
         let mut book = self.book();
-        let choice = choose(book.standing(&self.limits, Some(&who)));
+        let choice = choose(book.standing(&self.limits(), Some(&who)));
         if who.first {
             book.begin(who.id, who.route, choice.rung);
         }
@@ -88,7 +95,7 @@ impl Ledger {
     ) -> T {
         let mut book = self.book();
         book.close(id, lost);
-        let (answer, reservation) = decide(book.standing(&self.limits, None));
+        let (answer, reservation) = decide(book.standing(&self.limits(), None));
         if let Some(reservation) = reservation {
             book.reserve(id, reservation);
         }
@@ -128,7 +135,7 @@ impl Ledger {
     }
 
     fn tell(&self, book: &Book) {
-        let left = book.standing(&self.limits, None);
+        let left = book.standing(&self.limits(), None);
         telemetry::budget_left(left.usd_left, left.tokens_left, left.investigations_left);
     }
 }

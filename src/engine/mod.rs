@@ -89,7 +89,7 @@ pub struct Engine {
     /// Who is told.
     pub sinks: Vec<Arc<dyn notify::Sink>>,
     /// What an investigation may spend.
-    pub budget: Budget,
+    pub budget: ArcSwap<Budget>,
     /// What all of them may spend in a day, and how that stands.
     pub ledger: Ledger,
     /// Takes secrets out of what models say; changed when a secret is.

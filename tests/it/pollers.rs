@@ -260,10 +260,10 @@ async fn pollers_come_change_and_go_while_the_server_runs() {
     until(&site, "the second is polled", |all| all.len() == 3).await;
     second.polled().await;
     assert!(stands(&site).await.iter().all(|stands| stands.ends_with("firing")));
-    // What is not about pollers waits for a restart, and that is said.
-    site.reconfigure(|config| config["budgets"] = json!({"per_investigation": {"turns": 3}}));
+    // What the rest of the program stands on waits for a restart, and that is said.
+    site.reconfigure(|config| config["server"]["public_url"] = json!("https://fw.example"));
     hang_up(&server);
-    let said = "restart to use the rest of it";
+    let said = "before a restart";
     eventually("it is said", SOON, async || log(&site).contains(said).then_some(())).await;
     // It goes.
     site.reconfigure(|config| config["pollers"] = json!([]));

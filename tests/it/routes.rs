@@ -7,7 +7,7 @@ use crate::support::chain::{assert_sound, entries};
 use crate::support::github::{Hub, TOKEN};
 use crate::support::http::eventually;
 use crate::support::model::{Model, Script};
-use crate::support::site::{SOON, Site};
+use crate::support::site::{SOON, Site, tail};
 use crate::support::whole::{ByHand, Whole};
 use crate::support::world::{Stage, TYPEDB};
 use firewarden::domain::{Clock, Rung};
@@ -356,4 +356,39 @@ async fn check_tells_which_route_an_alert_takes_and_why() {
     let site = Site::new(json!({"routes": routes}));
     let (code, shown, _) = site.run_with_config(&["check"]);
     assert!(code == Some(1) && shown.contains("no alert reaches route `late`: `all`"), "{code:?} {shown}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn routes_and_budgets_change_without_a_restart_and_the_last_good_ones_stay() {
+    let site = Site::new(json!({}));
+    let _server = site.up().await;
+    let route_of = async |name: &str| {
+        let labels = json!({"alertname": name, "severity": "info"});
+        let alert = json!({"status": "firing", "labels": labels, "startsAt": Timestamp::now()});
+        let told = site.deliver(&json!({"version": "4", "status": "firing", "alerts": [alert]})).await;
+        let id = told["events"][0]["job_id"].as_str().unwrap().to_owned();
+        site.json(&format!("/api/v1/investigations/{id}")).await["route"].clone()
+    };
+    assert_eq!(route_of("First").await, "default");
+    site.reconfigure(|config| {
+        config["routes"] = json!([{"name": "late", "matchers": ["alertname!=\"Other\""]}]);
+        config["budgets"] = json!({"per_day": {"investigations": 7}});
+    });
+    eventually("the day's budget is another", SOON, async || {
+        (site.json("/api/v1/usage").await["budgets"]["investigations"]["limit"] == 7).then_some(())
+    })
+    .await;
+    assert_eq!((route_of("Second").await, route_of("Other").await), (json!("late"), json!("default")));
+
+    // What is wrong, and what needs a restart, changes nothing.
+    let log = || tail(&site.dir.path().join("serve.log"), 1_000_000);
+    site.reconfigure(|config| config["routes"] = json!([{"name": "bad", "matchers": ["a=~\"(\""]}]));
+    eventually("it is refused", SOON, async || log().contains("refused; the last good").then_some(())).await;
+    assert_eq!(route_of("Third").await, "late");
+    site.reconfigure(|config| {
+        config["routes"] = json!([{"name": "later"}]);
+        config["server"]["public_url"] = json!("https://fw.example");
+    });
+    eventually("it is said", SOON, async || log().contains("before a restart").then_some(())).await;
+    assert_eq!(route_of("Fourth").await, "late");
 }

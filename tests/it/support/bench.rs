@@ -199,7 +199,7 @@ impl Bench {
             routes: self.routes.clone(),
             coalesce: Coalesce::default(),
             sinks: vec![self.grave.clone()],
-            budget: Budget { survey_calls: 0, survey_s: 0, ..Budget::default() },
+            budget: ArcSwap::from_pointee(Budget { survey_calls: 0, survey_s: 0, ..Budget::default() }),
             ledger: Ledger::new(DayBudget::default()),
             redactor: REDACTOR.clone(),
             marker_key: Secret::new("a-key", "test"),
