@@ -149,7 +149,8 @@ async fn a_kill_after_every_entry_loses_nothing_and_repeats_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_while_alerts_arrive_loses_nothing_that_was_accepted() {
     let alerts: usize = if full() { 600 } else { 90 };
-    let site = Site::new(json!({"budgets": {"survey": {"tool_calls": 4, "wall": "5s"}}}));
+    let storm = json!({"storm": {"max_open": 0}});
+    let site = Site::new(json!({"budgets": {"survey": {"tool_calls": 4, "wall": "5s"}}, "intake": storm}));
     let mut server = site.up().await;
     let accepted = std::sync::atomic::AtomicUsize::new(0);
 
