@@ -151,13 +151,16 @@ impl Acts {
         targets.find(|target| target.kind == "PersistentVolumeClaim")
     }
 
-    /// The command that answers what is asked; `server` names the server where it is not the usual one.
+    /// The commands that answer what is asked; `server` names the server where it is not the usual one.
     pub(super) fn question(&self, server: Option<&str>) -> Vec<String> {
-        let question = self.inv.deeds.iter().find_map(Deed::waits);
         let server = server.map_or_else(String::new, |server| format!(" --server {server}"));
-        let command = question.map(|question| format!("  firewarden approvals grant {}{server}", question.id));
-        let head = "A person decides what is asked:".to_owned();
-        command.map(|command| vec![head, command]).unwrap_or_default()
+        let asked = self.inv.deeds.iter().filter_map(|deed| Some((&deed.action.title, deed.waits()?.id)));
+        let commands = asked.flat_map(|(title, id)| {
+            [format!("  {}", line(title, 120)), format!("    firewarden approvals grant {id}{server}")]
+        });
+        let commands: Vec<String> = commands.collect();
+        let head = (!commands.is_empty()).then(|| "A person decides what is asked:".to_owned());
+        head.into_iter().chain(commands).collect()
     }
 }
 
