@@ -3,6 +3,11 @@
 -- was looked at and waits for a place in it stands in line.
 ALTER TABLE investigations ADD COLUMN severity TEXT;
 ALTER TABLE investigations ADD COLUMN in_line INTEGER NOT NULL DEFAULT 0;
+-- When it is to be looked at, in line or not: a change is to be watched, a question runs out.
+ALTER TABLE investigations ADD COLUMN look_us INTEGER;
+CREATE INDEX investigations_to_look_at ON investigations (look_us) WHERE in_line = 1 AND look_us IS NOT NULL;
+-- Who holds its lease works on it in a place of its route; others only look at it.
+ALTER TABLE investigations ADD COLUMN placed INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE investigations ADD COLUMN urgency INTEGER AS (CASE
     WHEN state = 'running' THEN 0
     WHEN risk IN ('CRITICAL', 'HIGH') THEN 1

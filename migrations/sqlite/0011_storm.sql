@@ -23,8 +23,10 @@ CREATE TABLE letters (
     replayed     TEXT
 ) WITHOUT ROWID;
 INSERT INTO letters (id, digest, kind, source, reason, body, received_us, times)
-    SELECT 'evt_' || substr(digest, 8, 8) || '-' || substr(digest, 16, 4) || '-' || substr(digest, 20, 4) || '-' ||
-           substr(digest, 24, 4) || '-' || substr(digest, 28, 12),
+    -- Ids grow with time, as UUIDs of version 7 do.
+    SELECT 'evt_' || substr(printf('%012x', received_us / 1000), 1, 8) || '-' ||
+           substr(printf('%012x', received_us / 1000), 9, 4) || '-7' || substr(digest, 17, 3) || '-8' ||
+           substr(digest, 21, 3) || '-' || substr(digest, 28, 12),
            digest, 'body', source, reason, body, received_us, times
       FROM dead_letters;
 DROP TABLE dead_letters;

@@ -36,8 +36,8 @@ pub fn together(events: &[SreEvent]) -> Storm {
         firing: event.status == AlertStatus::Firing,
     };
     let mut critical = loud.clone();
-    // Those that hold still, and of those the ones that began first.
-    critical.sort_by_key(|event| (event.status == AlertStatus::Resolved, event.starts_at, event.id));
+    // Those that hold still, and of those the ones that came first: when an alert began is its sender's word.
+    critical.sort_by_key(|event| (event.status == AlertStatus::Resolved, event.received_at, event.id));
     Storm {
         alerts: events.len(),
         firing: events.iter().filter(|event| event.status == AlertStatus::Firing).count(),

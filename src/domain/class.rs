@@ -68,8 +68,17 @@ pub fn is_down(event: &SreEvent) -> bool {
 pub fn says_down(event: &SreEvent) -> bool {
     const WORDS: [&str; 9] =
         ["down", "stopped", "exited", "dead", "offline", "unavailable", "unreachable", "crashed", "died"];
-    let texts = [event.name.as_str(), &event.title, &event.description];
-    texts.into_iter().flat_map(words_of).any(|word| WORDS.contains(&word.as_str()))
+    const BEFORE: [&str; 7] = ["is", "are", "was", "were", "has", "have", "went"];
+    let is_said = |text: &str| {
+        let words = words_of(text);
+        let is = |at: usize| words.get(at).is_some_and(|word| WORDS.contains(&word.as_str()));
+        let behind = |at: usize| words.get(at).is_some_and(|word| BEFORE.contains(&word.as_str()));
+        // Elsewhere in a text it may be about anything: a queue of dead letters grows.
+        let stands = (0..words.len()).any(|at| is(at) && (at + 1 == words.len() || (at > 0 && behind(at - 1))));
+        // As Uptime Kuma has it.
+        stands || text.contains("[DOWN]")
+    };
+    [event.name.as_str(), &event.title, &event.description].into_iter().any(is_said)
 }
 
 /// One alert began often within the window.
@@ -246,6 +255,9 @@ mod tests {
             ("TargetDown", "", true),
             ("HighErrorRate", "5 % of requests fail", false),
             ("Shutdowns", "", false),
+            ("DeadLetterQueueGrowing", "the queue of dead letters has 9,000 messages", false),
+            ("HighErrorRate", "unavailable payment provider slows checkout", false),
+            ("Container", "api has exited with 137", true),
         ] {
             assert_eq!(says_down(&event(name, text, Severity::Critical, 0)), says, "{name}");
         }

@@ -6,7 +6,11 @@ use crate::analysis::{self, Need};
 use crate::domain::{Analysis, EvidenceItem, QueryMade, RiskSummary};
 use crate::journal::view::ViewAction;
 use crate::journal::{CallState, Progress, Proposal};
+use crate::template::fence::fence;
 use serde_json::Value;
+
+/// Characters about what the alerts of a storm share.
+const MOST_SHARED: usize = 6_000;
 
 impl Session<'_> {
     /// The variables of the prompts.
@@ -35,7 +39,10 @@ impl Session<'_> {
         if self.inv.is_storm() {
             // What it is about is what its alerts share, not the one that came first.
             context["title"] = format!("{}: {} alerts", self.inv.alert(), events.len()).into();
-            context["body"] = analysis::in_words(&analysis::together(events)).into();
+            let shared = analysis::in_words(&analysis::together(events));
+            let shared = fence(&shared, "alert", &self.nonce(), MOST_SHARED);
+            context["body"] = shared.as_str().into();
+            context["storm"] = shared.into();
         }
         context
     }

@@ -13,7 +13,8 @@ use crate::domain::{
 };
 use crate::gate::Pass;
 use crate::journal::{
-    Actor, ApprovalView, Body, Call, Deed, DeedState, Draft, Head, Investigation, Progress, Step, View, chain, next,
+    Actor, ApprovalView, Body, Call, Deed, DeedState, Draft, Head, Investigation, Progress, Step, View, chain, due_at,
+    next,
 };
 use crate::store::{Append, ApprovalFilter, BegunDeed, Blob, Lease, Signal, Waiting};
 use crate::telemetry;
@@ -110,7 +111,8 @@ pub async fn drive_undivided(engine: &Engine, lease: &Lease, undivided: &Mutex<(
         match step {
             step if !lease.has_place && needs_place(&step, &session.inv) => {
                 session.flush().await?;
-                engine.store.line_up(lease).await?;
+                let due = due_at(&session.inv).filter(|at| *at > session.now());
+                engine.store.line_up(lease, due).await?;
                 return Ok(());
             }
             Step::Done => {

@@ -3,10 +3,10 @@
 
 use super::EngineError;
 use super::driver::Session;
-use super::propose::playbooks;
+use super::propose::playbooks::{self, Looked};
 use crate::analysis::{self, Case, Need, Seen};
-use crate::domain::{Analysis, Class, FLAP_WINDOW, FLAPS, Observation, Severity};
-use crate::journal::{Actor, Body, Call, Classified, Confirmed, Deed, Draft, Progress};
+use crate::domain::{Analysis, ApprovalState, Class, FLAP_WINDOW, FLAPS, Observation, Severity};
+use crate::journal::{Actor, Body, Call, CallState, Classified, Confirmed, Deed, Draft, Progress};
 use serde_json::{Value, json};
 
 /// The tool that looks closer.
@@ -66,8 +66,9 @@ impl Session<'_> {
         self.record(Draft::new(Actor::Survey, body))?;
         self.classify().await?;
         let Some(opening) = self.inv.opening() else { return Ok(()) };
-        let confirmed = playbooks::confirm(self.inv.class, opening, self.inv.alert_status(), &analysis);
-        let gap = playbooks::gap(opening, &confirmed, &analysis);
+        let looked = self.looked(stopped);
+        let confirmed = playbooks::confirm(self.inv.class, opening, self.inv.alert_status(), &analysis, looked);
+        let gap = playbooks::gap(opening, &confirmed, &analysis, looked);
         self.record(Draft::new(Actor::Survey, Body::Confirmed(confirmed.clone())))?;
         if let Some(gap) = gap {
             self.record(Draft::new(Actor::Survey, Body::GapFiled(gap)))?;
@@ -75,6 +76,17 @@ impl Session<'_> {
         match self.by_playbook(&analysis, &confirmed) {
             Some((playbook, body)) => self.record(Draft::new(Actor::Playbook(playbook), body)),
             None => Ok(()),
+        }
+    }
+
+    /// How far this survey has looked, which ended as `stopped` says.
+    fn looked(&self, stopped: &str) -> Looked {
+        let seen = |state: &CallState| matches!(state.progress, Progress::Seen { .. });
+        let count = self.calls_of_survey().filter(|state| seen(state)).count();
+        match (stopped == "complete" && count > 0, count == self.calls_of_survey().count()) {
+            (true, true) => Looked::Wholly,
+            (true, false) => Looked::InPart,
+            (false, _) => Looked::TooLittle,
         }
     }
 
@@ -113,7 +125,8 @@ impl Session<'_> {
     /// What a playbook proposes from the findings where no model is going to: it goes through the same
     /// gate. What stands already is not proposed again.
     fn by_playbook(&self, analysis: &Analysis, confirmed: &Confirmed) -> Option<(String, Body)> {
-        if !self.inv.models().is_empty() {
+        // Of a storm nobody knows what kind of incident it is.
+        if self.inv.is_storm() || !self.inv.models().is_empty() {
             return None;
         }
         let class = self.inv.playbook()?;
@@ -127,9 +140,14 @@ impl Session<'_> {
             Some(spec.effect)
         };
         let mut proposed = playbooks::propose(class, self.inv.opening(), confirmed, analysis, &exists);
+        // What people refused, or did not answer, is not asked again because another question was answered.
+        let was_refused = |deed: &Deed| {
+            let state = deed.question().map(|question| question.state);
+            matches!(state, Some(ApprovalState::Denied | ApprovalState::Expired))
+        };
         let stands = |wanted: &playbooks::Proposed| {
             let same = |deed: &&Deed| deed.action.tool == wanted.tool && deed.action.args == wanted.args;
-            self.inv.deeds.iter().any(|deed| same(&deed) && deed.holds_scope())
+            self.inv.deeds.iter().any(|deed| same(&deed) && (deed.holds_scope() || was_refused(deed)))
         };
         proposed.retain(|wanted| !stands(wanted));
         let reason = proposed.first()?.reason.clone();

@@ -77,7 +77,8 @@ pub fn failure_report(agent: &str, views: &[View], period_hours: u32, now: Times
                     by_policy += 1;
                     action.rules.iter().for_each(|rule| *rules.entry(rule.clone()).or_default() += 1);
                 }
-                ("refused", _) => by_people += 1,
+                // Without a question nobody refused it: it was overtaken, or could not be planned.
+                ("refused", _) if action.approval_id.is_some() => by_people += 1,
                 ("failed" | "unknown", _) => changes += 1,
                 _ => continue,
             }

@@ -218,7 +218,9 @@ fn untold(views: &[View], now: Timestamp) -> Vec<Alert> {
 
 fn waiting(views: &[View], now: Timestamp) -> Option<Alert> {
     let age = |view: &View| view.opened_at.map_or(0, |at| now.duration_since(at).as_secs());
-    let late: Vec<&View> = views.iter().filter(|view| view.state == "queued" && age(view) > WAITS_S.0).collect();
+    // What was judged waits for further alerts, or for a place in its route: that is the operator's own word.
+    let is_unseen = |view: &View| view.state == "queued" && view.risk.is_none();
+    let late: Vec<&View> = views.iter().filter(|view| is_unseen(view) && age(view) > WAITS_S.0).collect();
     let oldest = late.iter().map(|view| age(view)).max()?;
     Some(Alert {
         id: "queue".into(),

@@ -3,6 +3,7 @@
 use super::params::Params;
 use super::{Problem, Viewer, Web, health};
 use crate::health::{self as own, Alert, Category, Gravity, HOURS, Own};
+use crate::journal::View;
 use axum::Json;
 use axum::extract::{Path, State};
 use serde_json::{Map, Value, json};
@@ -16,7 +17,8 @@ const REPORTS: usize = 20;
 /// Longest name of a route that is looked for.
 const NAME: usize = 64;
 
-async fn alerts(web: &Web) -> Result<Vec<Alert>, Problem> {
+/// What is not as it should be, and the investigations that were looked at for it.
+async fn alerts(web: &Web) -> Result<(Vec<Alert>, Vec<View>), Problem> {
     let status = (web.status)();
     let facts = Own {
         store_commits: health::store_commits(web).await,
@@ -25,19 +27,19 @@ async fn alerts(web: &Web) -> Result<Vec<Alert>, Problem> {
     };
     let now = web.clock.now();
     let views = own::recent(&*web.store, None, HOURS, now).await?;
-    Ok(own::checks(facts, &views, now))
+    Ok((own::checks(facts, &views, now), views))
 }
 
 /// `GET /check`: everything at once.
 pub(super) async fn check(State(web): State<Arc<Web>>, _: Viewer, params: Params) -> Result<Json<Value>, Problem> {
     params.only(&[])?;
-    let (alerts, now) = (alerts(&web).await?, web.clock.now());
+    let ((alerts, views), now) = (alerts(&web).await?, web.clock.now());
     let count = |gravity| alerts.iter().filter(|alert| alert.severity == gravity).count();
     let agents: BTreeSet<&str> = alerts.iter().filter_map(|alert| alert.agent.as_deref()).collect();
     let mut reports = Map::new();
     for agent in agents.into_iter().take(REPORTS) {
-        let views = own::recent(&*web.store, Some(agent), HOURS, now).await?;
-        if let Some(report) = own::failure_report(agent, &views, HOURS, now) {
+        let of_agent: Vec<View> = views.iter().filter(|view| view.route == agent).cloned().collect();
+        if let Some(report) = own::failure_report(agent, &of_agent, HOURS, now) {
             reports.insert(agent.to_owned(), json!(report));
         }
     }
@@ -58,7 +60,7 @@ pub(super) async fn list(State(web): State<Arc<Web>>, _: Viewer, params: Params)
     let severity: Option<Gravity> = word(&params, "severity", "critical, warning or info")?;
     let category: Option<Category> = word(&params, "category", "health, quality, throughput or failure_pattern")?;
     let (agent, domain) = (params.text("agent"), params.text("domain"));
-    let mut alerts = alerts(&web).await?;
+    let (mut alerts, _) = alerts(&web).await?;
     alerts.retain(|alert| {
         severity.is_none_or(|wanted| alert.severity == wanted)
             && category.is_none_or(|wanted| alert.category == wanted)

@@ -123,10 +123,8 @@ fn read(web: &Web, letter: &DeadLetter) -> Result<(String, Normalised), Problem>
         let whole = "Only its beginning was kept, or it is no JSON";
         conflict(format!("{} cannot be read again: {error} {whole}. Have its sender send it again.", letter.id))
     })?;
-    let plain = Delivery::plain(&value, letter.body.as_bytes());
     let sender: Arc<dyn AlertSource> = match web.senders.named(&letter.source) {
         Some(sender) => sender,
-        None if letter.source == super::taking::UNKNOWN => web.senders.detect(&plain, None),
         None => Arc::new(Generic::named(&letter.source)),
     };
     let value = match letter.kind {

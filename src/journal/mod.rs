@@ -67,7 +67,7 @@ pub use remedy::{Classified, Confirmation, Confirmed, FailureGap, Remedy};
 pub use reopening::{FLAP_REST, STORM_ALERT, STORM_KEY, STORM_REST, STORM_ROUTE, STORM_SUBJECT};
 pub use spending::{Ladder, reserved_of};
 pub use state::{Investigation, Misfit};
-pub use step::{Step, next};
+pub use step::{Step, due_at, next};
 pub use summary::{Compacted, MAX_SUMMARIES, Summary, SummaryOf, SummaryReply};
 pub use system::{
     Abandoned, Deleted, KeyRotated, PolicyActivated, PolicyRejected, Quarantined, Replayed, ShadowDiffered, Started,

@@ -113,7 +113,10 @@ impl Remediation {
                 let class = classified.class.map_or("none", |class| class.as_str());
                 self.take(entry, "classify", class, more);
             }
-            Body::Declined { reason } => self.take(entry, "policy", "declined", json!({"reason": cut(reason)})),
+            Body::Declined { reason } => {
+                self.recovered = false;
+                self.take(entry, "policy", "declined", json!({"reason": cut(reason)}));
+            }
             Body::CallRejected { call, reason, .. } if call.acts() => {
                 self.take(entry, "policy", "not_planned", rejected(call, reason));
             }

@@ -90,7 +90,7 @@ impl Investigation {
     pub(super) fn class_now(&self) -> Option<Class> {
         let written = self.remedy.classified.as_ref().and_then(|classified| classified.class);
         match (self.is_storm(), self.flapping) {
-            (true, _) => None,
+            (true, _) => written,
             (false, true) => Some(Class::ServiceFlapping).max(written),
             (false, false) => classify(&self.events).max(written),
         }

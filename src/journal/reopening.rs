@@ -53,6 +53,11 @@ impl Investigation {
     }
 
     /// Takes in what became known of its alerts. What a storm is made of has no class in common.
+    /// It comes and goes, whatever kind of incident it is beside that.
+    pub(super) fn flaps(&self) -> bool {
+        self.flapping || self.class == Some(Class::ServiceFlapping)
+    }
+
     pub(super) fn classify(&mut self, flapping: bool) {
         self.flapping |= flapping;
         self.class = self.class_now();
@@ -76,8 +81,7 @@ pub(super) fn again(inv: &Investigation) -> Option<Again> {
         (joined > 0).then_some(Again { reason, from: Some(report.at + STORM_REST) })
     };
     let flapping = || {
-        let is_flapping = inv.class == Some(Class::ServiceFlapping);
-        let back = later.iter().rfind(firing).filter(|_| is_flapping)?;
+        let back = later.iter().rfind(firing).filter(|_| inv.flaps())?;
         let reason = format!("{} comes and goes: it fires again since {}", back.name, back.starts_at);
         // That it does so is news once; how often, now and then.
         Some(Again { reason, from: report.flapping.then(|| report.at + FLAP_REST) })

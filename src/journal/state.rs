@@ -420,7 +420,7 @@ impl Investigation {
                     risk: self.risk,
                     // What joined behind the survey was not looked at.
                     events: if self.survey.analysis.is_some() { self.survey.events } else { self.events.len() },
-                    flapping: self.class == Some(Class::ServiceFlapping),
+                    flapping: self.flaps(),
                 });
                 self.reopened = false;
                 self.told = self.news;

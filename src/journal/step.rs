@@ -162,13 +162,18 @@ fn deliver(inv: &Investigation, now: Timestamp) -> Option<Step> {
     if let Some(reason) = changing::to_reconsider(inv) {
         return Some(Step::Reopen(reason));
     }
-    let until = inv.outbox.next_at().into_iter().chain(changing::next_at(inv)).min()?;
+    let until = due_at(inv)?;
     // What a later alert asks for waits neither for a sink that is down nor for an answer.
     Some(match again(inv) {
         None => Step::Wait(until),
         Some(again) if again.is_due(now) => Step::Reopen(again.reason),
         Some(again) => Step::Wait(again.from.map_or(until, |from| from.min(until))),
     })
+}
+
+/// When something is due that waits for its time: a sink to be told, a change to be watched, a question's end.
+pub fn due_at(inv: &Investigation) -> Option<Timestamp> {
+    inv.outbox.next_at().into_iter().chain(changing::next_at(inv)).min()
 }
 
 /// The model's next step; `None` when it has come to an end, well or not.

@@ -173,11 +173,12 @@ pub trait Journal: Send + Sync {
         self.claim_within(&RoutePlaces::new(), owner, now, until).await
     }
 
-    /// Lets go of it: it was looked at and goes on when its route has a place, or when something arrives.
+    /// Lets go of it: it was looked at and goes on when its route has a place; it is looked at again when something
+    /// arrives, and at `look_at`.
     ///
     /// # Errors
     /// `Fenced` when somebody else has it.
-    async fn line_up(&self, lease: &Lease) -> Result<(), StoreError>;
+    async fn line_up(&self, lease: &Lease, look_at: Option<Timestamp>) -> Result<(), StoreError>;
 
     /// Holds on to it until `until`.
     ///

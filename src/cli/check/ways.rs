@@ -117,7 +117,7 @@ fn way(config: &Config, routes: &Routes, templates: &Templates, event: &SreEvent
         correlation_key: correlation_key(route, event),
         id: incident_slug(event),
         prompt: route.prompt.clone(),
-        playbook: classify(std::slice::from_ref(event)),
+        playbook: routes.playbook_for(route, event).playbook.proposing(classify(std::slice::from_ref(event))),
         models,
         tools: route.tools.clone(),
         repo: pulls.map(|pulls| pulls.repo.clone()),

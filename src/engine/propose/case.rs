@@ -1,7 +1,9 @@
 //! What the prompt of an incident is rendered from.
 
 use super::room::Room;
-use crate::domain::{Analysis, Budget, Effect, EvidenceItem, Finding, Risk, RiskSummary, SreEvent, Verdict, floor};
+use crate::domain::{
+    Analysis, Budget, Digest, Effect, EvidenceItem, Finding, Risk, RiskSummary, SreEvent, Verdict, floor,
+};
 use crate::template::fence;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -61,6 +63,7 @@ impl Case<'_> {
         json!({
             "title": fence::inline(&event.name, 200),
             "body": self.body(event),
+            "storm": null,
             "url": fence::inline(event.links.first().map_or("", |link| link.url.as_str()), 1_000),
             "id": incident_slug(event),
             "labels": labels,
@@ -151,7 +154,12 @@ pub fn incident_slug(event: &SreEvent) -> String {
         }
         out.trim_end_matches('-').to_owned()
     };
-    let parts = [slug(&event.name, 34), slug(&event.fingerprint, 16), base36(event.starts_at.as_second())];
+    // Two fingerprints that begin alike stay two.
+    let fingerprint = match event.fingerprint.len() > 16 {
+        true => Digest::of(&event.fingerprint).short(16).to_owned(),
+        false => slug(&event.fingerprint, 16),
+    };
+    let parts = [slug(&event.name, 34), fingerprint, base36(event.starts_at.as_second())];
     parts.iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join("-")
 }
 

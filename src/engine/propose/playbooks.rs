@@ -36,8 +36,25 @@ pub struct Proposed {
     pub reason: String,
 }
 
-/// Whether what the alerts say still holds, by what was seen of it.
-pub fn confirm(class: Option<Class>, opening: &SreEvent, status: AlertStatus, analysis: &Analysis) -> Confirmed {
+/// How far it was looked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Looked {
+    /// Everything that was to be seen was seen.
+    Wholly,
+    /// To the end, and some of it could not be seen.
+    InPart,
+    /// Not to the end, or nothing could be seen.
+    TooLittle,
+}
+
+/// Whether what the alerts say still holds, by what was seen of it. What was not seen is no sign of health.
+pub fn confirm(
+    class: Option<Class>,
+    opening: &SreEvent,
+    status: AlertStatus,
+    analysis: &Analysis,
+    looked: Looked,
+) -> Confirmed {
     let of = |outcome, reason: String, evidence: &[String]| Confirmed {
         outcome,
         reason: cut(reason, REASON),
@@ -46,7 +63,7 @@ pub fn confirm(class: Option<Class>, opening: &SreEvent, status: AlertStatus, an
     if status == AlertStatus::Resolved {
         return of(Confirmation::Recovered, "its sender says that it is over".into(), &[]);
     }
-    if !analysis.healthy.is_empty() {
+    if !analysis.healthy.is_empty() && looked != Looked::TooLittle {
         return of(Confirmation::Recovered, "what it names was seen well".into(), &analysis.healthy);
     }
     let finding = analysis.hypotheses.iter().find(|h| h.confidence >= LIKELY).map(|h| &h.finding);
@@ -56,22 +73,26 @@ pub fn confirm(class: Option<Class>, opening: &SreEvent, status: AlertStatus, an
     match replicas(analysis) {
         // What runs out, errors and latency do not show on objects.
         Some((ready, wanted)) if wanted > 0 && ready >= wanted => {
-            let outcome = match class != Some(Class::ResourcePressure) && says_down(opening) {
-                true => Confirmation::Recovered,
-                false => Confirmation::Unknown,
+            let shows = class != Some(Class::ResourcePressure) && says_down(opening);
+            let nothing_else = looked == Looked::Wholly && analysis.hypotheses.is_empty();
+            let (outcome, more) = match shows && nothing_else {
+                true => (Confirmation::Recovered, ", and nothing else was found"),
+                false => (Confirmation::Unknown, ""),
             };
-            of(outcome, format!("{ready} of {wanted} Pods are ready, and nothing else was found"), &[])
+            of(outcome, format!("{ready} of {wanted} Pods are ready{more}"), &[])
         }
         Some((ready, wanted)) => of(Confirmation::Confirmed, format!("{ready} of {wanted} Pods are ready"), &[]),
         None => of(Confirmation::Unknown, "neither cluster nor Prometheus tells whether it holds".into(), &[]),
     }
 }
 
-/// Something loud of which no object is known that would explain it; nothing where one is.
-pub fn gap(opening: &SreEvent, confirmed: &Confirmed, analysis: &Analysis) -> Option<FailureGap> {
+/// Something loud of which no object is known that would explain it; nothing where one is, or where too little
+/// could be looked at to say so.
+pub fn gap(opening: &SreEvent, confirmed: &Confirmed, analysis: &Analysis, looked: Looked) -> Option<FailureGap> {
     let known = analysis.facts.get("resource").is_some_and(|resource| resource["resolved"] == true);
     let explained = known || !analysis.hypotheses.is_empty() || confirmed.outcome != Confirmation::Unknown;
-    (opening.severity >= crate::domain::Severity::Error && !explained).then(|| FailureGap {
+    let is_loud = opening.severity >= crate::domain::Severity::Error;
+    (is_loud && !explained && looked != Looked::TooLittle).then(|| FailureGap {
         topic: cut(format!("{}: {}", opening.name, opening.subject), 200),
         reason: "no object of the cluster and no target of Prometheus is known by what the alert names".into(),
     })
@@ -374,17 +395,22 @@ mod tests {
             (Firing, analysis("bad_rollout", "Deployment", 0.9), Confirmed),
             (Firing, with_replicas(guess(), 1, 2), Confirmed),
             (Firing, with_replicas(guess(), 0, 0), Confirmed),
-            (Firing, with_replicas(guess(), 2, 2), Recovered),
+            (Firing, with_replicas(guess(), 2, 2), Unknown),
+            (Firing, with_replicas(Analysis::default(), 2, 2), Recovered),
             (Firing, guess(), Unknown),
             (Firing, Analysis::default(), Unknown),
         ] {
-            let found = confirm(Some(Class::ServiceDown), &event, status, &analysis);
+            let found = confirm(Some(Class::ServiceDown), &event, status, &analysis, Looked::Wholly);
             assert_eq!(found.outcome, expected, "{status} {found:?}");
         }
-        let all_there = with_replicas(guess(), 2, 2);
-        assert_eq!(confirm(Some(Class::ResourcePressure), &event, Firing, &all_there).outcome, Unknown);
+        // What was not seen is no sign of health.
+        let all_there = with_replicas(Analysis::default(), 2, 2);
+        let of = |class, event: &SreEvent, looked| confirm(Some(class), event, Firing, &all_there, looked).outcome;
+        assert_eq!(of(Class::ServiceDown, &event, Looked::InPart), Unknown);
+        assert_eq!(of(Class::ServiceDown, &event, Looked::TooLittle), Unknown);
+        assert_eq!(of(Class::ResourcePressure, &event, Looked::Wholly), Unknown);
         event.title = "errors of api".into();
-        assert_eq!(confirm(Some(Class::ServiceDown), &event, Firing, &all_there).outcome, Unknown);
+        assert_eq!(of(Class::ServiceDown, &event, Looked::Wholly), Unknown);
     }
 
     #[test]
@@ -392,7 +418,10 @@ mod tests {
         let mut event = crate::policy::sample_event();
         let none = Analysis::default();
         let of = |event: &SreEvent, analysis: &Analysis| {
-            gap(event, &confirm(Some(Class::ServiceDown), event, AlertStatus::Firing, analysis), analysis)
+            let looked = Looked::InPart;
+            let confirmed = confirm(Some(Class::ServiceDown), event, AlertStatus::Firing, analysis, looked);
+            assert_eq!(gap(event, &confirmed, analysis, Looked::TooLittle), None);
+            gap(event, &confirmed, analysis, looked)
         };
         event.severity = crate::domain::Severity::Error;
         assert_eq!(of(&event, &none).unwrap().topic, format!("{}: {}", event.name, event.subject));

@@ -96,8 +96,8 @@ impl Journal for Breakable {
     ) -> Result<Option<Lease>, StoreError> {
         self.inner.claim_within(places, owner, now, until).await
     }
-    async fn line_up(&self, lease: &Lease) -> Result<(), StoreError> {
-        self.inner.line_up(lease).await
+    async fn line_up(&self, lease: &Lease, look_at: Option<Timestamp>) -> Result<(), StoreError> {
+        self.inner.line_up(lease, look_at).await
     }
     async fn renew(&self, lease: &Lease, until: Timestamp) -> Result<(), StoreError> {
         self.inner.renew(lease, until).await

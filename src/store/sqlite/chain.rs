@@ -122,15 +122,17 @@ pub(super) async fn line_up(
     tx: &mut SqliteConnection,
     path: &Path,
     lease: &Lease,
+    look_at: Option<Timestamp>,
     news: &mut News,
 ) -> Result<(), StoreError> {
     let lined_up = sqlx::query(
         "UPDATE investigations SET owner = NULL, lease_until_us = NULL, wants_work = 1, attempts = 0, \
-           in_line = NOT EXISTS (SELECT 1 FROM signals WHERE investigation = ?1) \
+           in_line = NOT EXISTS (SELECT 1 FROM signals WHERE investigation = ?1), look_us = ?3 \
          WHERE id = ?1 AND epoch = ?2",
     )
     .bind(lease.investigation.to_string())
     .bind(lease.epoch)
+    .bind(look_at.map(Timestamp::as_microsecond))
     .execute(tx)
     .await
     .map_err(unavailable(path, "line up an investigation"))?;

@@ -46,6 +46,11 @@ pub(super) async fn claim(
 ) -> Result<Option<Lease>, StoreError> {
     let failed = unavailable(path, "claim work");
     let now_us = now.as_microsecond();
+    sqlx::query("UPDATE investigations SET in_line = 0, look_us = NULL WHERE in_line = 1 AND look_us <= ?")
+        .bind(now_us)
+        .execute(&mut *tx)
+        .await
+        .map_err(&failed)?;
     let full = full(tx, path, places, now_us).await?;
     let full_json = serde_json::Value::from(full.clone()).to_string();
     let too_late_us = now_us.saturating_add(micros(LONGEST_PARK));
@@ -66,21 +71,24 @@ pub(super) async fn claim(
         }
     }
     let Some((id, route)) = next else { return Ok(None) };
+    let has_place = !full.contains(&route);
     let (epoch, attempts): (i64, i64) = sqlx::query_as(
-        "UPDATE investigations SET owner = ?1, epoch = epoch + 1, attempts = attempts + 1, lease_until_us = ?2 \
-         WHERE id = ?3 RETURNING epoch, attempts",
+        "UPDATE investigations SET owner = ?1, epoch = epoch + 1, attempts = attempts + 1, lease_until_us = ?2, \
+           placed = ?4 WHERE id = ?3 RETURNING epoch, attempts",
     )
     .bind(owner)
     .bind(until.as_microsecond())
     .bind(&id)
+    .bind(has_place)
     .fetch_one(tx)
     .await
     .map_err(&failed)?;
     let investigation = parse(path, "an investigation's id", &id)?;
-    Ok(Some(Lease { investigation, epoch, attempts, has_place: !full.contains(&route) }))
+    Ok(Some(Lease { investigation, epoch, attempts, has_place }))
 }
 
-/// The routes on which as many are worked on as may be. What is parked holds no lease and does not count.
+/// The routes on which as many are worked on as may be. What is parked holds no lease and does not count, nor does
+/// what is only looked at.
 async fn full(
     tx: &mut SqliteConnection,
     path: &Path,
@@ -92,7 +100,7 @@ async fn full(
     }
     let worked_on: Vec<(String, i64)> = sqlx::query_as(
         "SELECT route, count(*) FROM investigations WHERE lease_until_us IS NOT NULL AND lease_until_us >= ? \
-         GROUP BY route",
+           AND placed = 1 GROUP BY route",
     )
     .bind(now_us)
     .fetch_all(tx)

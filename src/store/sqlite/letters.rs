@@ -9,10 +9,16 @@ use jiff::Timestamp;
 use serde_json::Value;
 use sqlx::SqliteConnection;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// So many are kept, the newest: who sends nonsense fills no disk. The journal holds quarantined alerts
 /// beyond that.
-const MOST: i64 = 20_000;
+const MOST: i64 = 10_000;
+
+/// How often room is made, in letters; also the most that are kept beyond that.
+const TRIM_EVERY: u64 = 256;
+/// Letters that this process kept.
+static KEPT: AtomicU64 = AtomicU64::new(0);
 
 type Row = (String, String, String, String, String, String, i64, i64, Option<String>);
 
@@ -28,7 +34,8 @@ pub(super) async fn keep(
     for letter in letters {
         let (id,): (String,) = sqlx::query_as(
             "INSERT INTO letters (id, digest, kind, source, reason, body, received_us) VALUES (?, ?, ?, ?, ?, ?, ?) \
-             ON CONFLICT (digest) DO UPDATE SET times = times + 1, reason = excluded.reason RETURNING id",
+             ON CONFLICT (digest) DO UPDATE SET times = times + 1, reason = excluded.reason, \
+               received_us = excluded.received_us, replayed = NULL RETURNING id",
         )
         .bind(letter.id.to_string())
         .bind(letter.digest.as_str())
@@ -41,6 +48,11 @@ pub(super) async fn keep(
         .await
         .map_err(unavailable(path, "keep what could not be read"))?;
         ids.push(parse(path, "an id of what could not be read", &id)?);
+    }
+    // It looks through all of them, so not each time.
+    let so_far = KEPT.fetch_add(letters.len() as u64, Ordering::Relaxed);
+    if so_far / TRIM_EVERY == (so_far + letters.len() as u64) / TRIM_EVERY {
+        return Ok(ids);
     }
     sqlx::query("DELETE FROM letters WHERE id IN (SELECT id FROM letters ORDER BY id DESC LIMIT -1 OFFSET ?)")
         .bind(MOST)
@@ -57,7 +69,7 @@ pub(super) async fn replayed(
     id: EventId,
     became: &Value,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE letters SET replayed = ? WHERE id = ?")
+    sqlx::query("UPDATE letters SET replayed = ? WHERE id = ? AND replayed IS NULL")
         .bind(to_json(path, "what became of it", became)?)
         .bind(id.to_string())
         .execute(tx)

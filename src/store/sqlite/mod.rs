@@ -316,9 +316,9 @@ impl Journal for SqliteStore {
         self.write("claim work", |reply| Command::Claim { places, owner, now, until, reply }).await
     }
 
-    async fn line_up(&self, lease: &Lease) -> Result<(), StoreError> {
+    async fn line_up(&self, lease: &Lease, look_at: Option<Timestamp>) -> Result<(), StoreError> {
         let lease = lease.clone();
-        self.write("line up an investigation", |reply| Command::LineUp { lease, reply }).await
+        self.write("line up an investigation", |reply| Command::LineUp { lease, look_at, reply }).await
     }
 
     async fn renew(&self, lease: &Lease, until: Timestamp) -> Result<(), StoreError> {

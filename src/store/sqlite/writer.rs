@@ -29,7 +29,7 @@ pub(super) enum Command {
     Renew { lease: Lease, until: Timestamp, reply: Reply<()> },
     Release { lease: Lease, reply: Reply<()> },
     Park { lease: Lease, now: Timestamp, until: Timestamp, reply: Reply<()> },
-    LineUp { lease: Lease, reply: Reply<()> },
+    LineUp { lease: Lease, look_at: Option<Timestamp>, reply: Reply<()> },
     Append { lease: Lease, head: Head, append: Box<Append>, reply: Reply<bool> },
     System { drafts: Vec<Draft>, blobs: Vec<Blob>, now: Timestamp, reply: Reply<()> },
     Signal { investigation: InvestigationId, from: String, signal: Signal, now: Timestamp, reply: Reply<bool> },
@@ -347,7 +347,7 @@ async fn perform(
         Command::Park { lease, now, until, reply } => {
             sort(reply, chain::park(tx, path, &lease, now, until, news).await)
         }
-        Command::LineUp { lease, reply } => sort(reply, chain::line_up(tx, path, &lease, news).await),
+        Command::LineUp { lease, look_at, reply } => sort(reply, chain::line_up(tx, path, &lease, look_at, news).await),
         Command::Append { lease, head, append, reply } => {
             let frame = append::AMONG_OTHERS;
             let Appended { result, lost } = append::append(tx, path, &lease, &head, *append, frame, news).await;

@@ -61,7 +61,7 @@ async fn i_claims() {
         let begun = Instant::now();
         store.renew(&lease, until).await.unwrap();
         renewed.push(begun.elapsed());
-        store.line_up(&lease).await.unwrap();
+        store.line_up(&lease, None).await.unwrap();
     }
     row(
         &format!(

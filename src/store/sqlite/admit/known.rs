@@ -167,8 +167,8 @@ pub(super) async fn flapping(
     }
     let wanted: Vec<(&str, &str)> =
         homeless.iter().map(|alert| (alert.source.as_str(), alert.fingerprint.as_str())).collect();
-    let rows: Vec<(i64, i64, Option<String>)> = sqlx::query_as(
-        "SELECT j.key, e.starts_us, i.id \
+    let rows: Vec<(i64, i64, Option<String>, bool)> = sqlx::query_as(
+        "SELECT j.key, e.starts_us, i.id, i.view ->> '$.outcome' IS ?4 \
          FROM json_each(?1) AS j CROSS JOIN events AS e ON e.id IN \
            (SELECT id FROM events WHERE source = j.value ->> 0 AND fingerprint = j.value ->> 1 ORDER BY id DESC LIMIT ?2) \
          LEFT JOIN investigations AS i ON i.id = e.investigation AND i.abandoned = 0 \
@@ -177,11 +177,13 @@ pub(super) async fn flapping(
     .bind(chain::to_json(path, "fingerprints", &wanted)?)
     .bind(EPISODES)
     .bind(Fate::Resolved.as_str())
+    .bind(Outcome::Cancelled.as_str())
     .fetch_all(tx)
     .await
     .map_err(unavailable(path, "look for what comes and goes"))?;
-    let mut earlier: HashMap<usize, (Vec<Timestamp>, Option<String>)> = HashMap::new();
-    for (place, starts_us, investigation) in rows {
+    // Where it went the last time; nowhere, where somebody cancelled that: nobody would be told.
+    let mut earlier: HashMap<usize, (Vec<Timestamp>, Option<Option<String>>)> = HashMap::new();
+    for (place, starts_us, investigation, cancelled) in rows {
         let place = usize::try_from(place).unwrap_or(usize::MAX);
         let (Some(alert), Ok(starts_at)) = (homeless.get(place), Timestamp::from_microsecond(starts_us)) else {
             continue;
@@ -189,12 +191,12 @@ pub(super) async fn flapping(
         if starts_at < alert.starts_at {
             let (starts, last) = earlier.entry(place).or_default();
             starts.push(starts_at);
-            *last = last.take().or(investigation);
+            *last = last.take().or(investigation.map(|id| Some(id).filter(|_| !cancelled)));
         }
     }
     let mut flapping = HashMap::new();
     for (place, (starts, last)) in earlier {
-        if let (Some(alert), Some(last)) = (homeless.get(place), last)
+        if let (Some(alert), Some(Some(last))) = (homeless.get(place), last)
             && flaps(&starts, alert.starts_at)
         {
             flapping.insert(alert.place, chain::parse(path, "an investigation's id", &last)?);
@@ -224,10 +226,12 @@ pub(super) async fn openings(
     .map_err(unavailable(path, "count what was opened"))?;
     let storm: Option<(String, i64, i64)> = sqlx::query_as(
         "SELECT id, opened_us, joined_us FROM investigations WHERE correlation_key = ? AND abandoned = 0 \
-           AND view ->> '$.outcome' IS NOT ? ORDER BY id DESC LIMIT 1",
+           AND view ->> '$.outcome' IS NOT ? AND opened_us < ? ORDER BY id DESC LIMIT 1",
     )
     .bind(STORM_KEY)
     .bind(Outcome::Cancelled.as_str())
+    // One that a clock opened which was set back since is none of now.
+    .bind(to_us)
     .fetch_optional(tx)
     .await
     .map_err(unavailable(path, "look for the last storm"))?;

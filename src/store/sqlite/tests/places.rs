@@ -96,7 +96,7 @@ async fn a_full_route_lets_others_pass_and_what_nobody_looked_at() {
     for id in &ids[1..] {
         let looked_at = w.claims(&one, 10).await.unwrap();
         assert_eq!((looked_at.investigation, looked_at.has_place), (*id, false), "it may be CRITICAL");
-        w.store.line_up(&looked_at).await.unwrap();
+        w.store.line_up(&looked_at, None).await.unwrap();
     }
     let passing = w.claims(&one, 10).await.unwrap();
     assert_eq!((passing.investigation, passing.has_place), (other, true), "others pass");
@@ -114,7 +114,7 @@ async fn a_full_route_lets_others_pass_and_what_nobody_looked_at() {
     w.tell(ids[2], 21).await;
     let woken = w.claims(&one, 21).await.unwrap();
     assert_eq!((woken.investigation, woken.has_place), (ids[2], false));
-    w.store.line_up(&woken).await.unwrap();
+    w.store.line_up(&woken, None).await.unwrap();
     // A signal that nobody took yet is no reason to stand in line.
     assert_eq!(w.claims(&one, 21).await.unwrap().investigation, ids[2]);
 }
@@ -126,7 +126,7 @@ async fn a_place_is_free_when_its_holder_waits_ends_or_dies() {
         w.opens("A0", "a", Severity::Critical, 0).await;
         let second = w.opens("A1", "a", Severity::Warning, 1).await;
         let first = w.claims(&one, 2).await.unwrap();
-        w.store.line_up(&w.claims(&one, 2).await.unwrap()).await.unwrap();
+        w.store.line_up(&w.claims(&one, 2).await.unwrap(), None).await.unwrap();
         assert_eq!(w.claims(&one, 3).await, None, "{way}");
         let news = w.store.work().notified();
         match way {
