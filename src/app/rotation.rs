@@ -78,9 +78,9 @@ impl Rotation {
     /// leaves its credential as it is.
     fn refresh(&mut self) -> Option<Renewed> {
         let (mut access, mut peers, mut pollers) = (self.access.clone(), self.peers.clone(), self.pollers.clone());
-        let (mut fresh, mut rules) = (vec![], None);
+        let (mut fresh, mut rules, mut written) = (vec![], None, None);
         if let Some(Changed { config, rules: fit }) = self.watched.look() {
-            rules = fit.then(|| self.rules(&config)).flatten();
+            (written, rules) = fit.then(|| self.rules(&config)).flatten().unzip();
             let known: BTreeSet<&str> = self.first.iter().chain(&self.later).map(Secret::expose).collect();
             fresh.extend(secrets(&config.pollers).filter(|secret| !known.contains(secret.expose())).cloned());
             pollers = config.pollers;
@@ -115,17 +115,27 @@ impl Rotation {
         if fresh.is_empty() && pollers == self.pollers && rules.is_none() {
             return None;
         }
-        self.later.extend(fresh);
-        while self.later.len() > REMEMBERED {
-            self.later.pop_front();
+        let mut later = self.later.clone();
+        later.extend(fresh);
+        while later.len() > REMEMBERED {
+            later.pop_front();
         }
-        match Redactor::new(self.first.iter().chain(&self.later).map(Secret::expose)) {
+        // What is in force is blanked out however long ago it came.
+        let tokens =
+            access.intake.iter().map(|known| &known.token).chain(access.tokens.iter().map(|known| &known.token));
+        let in_force = tokens.chain(&peers).chain(secrets(&pollers));
+        match Redactor::new(self.first.iter().chain(&later).chain(in_force).map(Secret::expose)) {
             Ok(redactor) => {
+                self.later = later;
+                if let Some(written) = written {
+                    self.written = written;
+                }
                 (self.access, self.peers, self.pollers) = (access.clone(), peers, pollers.clone());
                 Some(Renewed { access, redactor, pollers, rules })
             }
             Err(error) => {
-                // A credential that could not be kept out of texts is not put in force.
+                // A credential that could not be kept out of texts is not put in force; it is tried again.
+                self.watched.forget();
                 tracing::warn!(%error, "changed credentials cannot be looked for in texts; the last ones stay in force");
                 None
             }
@@ -133,16 +143,13 @@ impl Rotation {
     }
 
     /// The routes and budgets of `config` where they are not those in force.
-    fn rules(&mut self, config: &Config) -> Option<Rules> {
+    fn rules(&self, config: &Config) -> Option<(Written, Rules)> {
         let written = Written::of(config);
         if self.written == written {
             return None;
         }
         match Rules::of(config, &self.templates) {
-            Ok(rules) => {
-                self.written = written;
-                Some(rules)
-            }
+            Ok(rules) => Some((written, rules)),
             Err(error) => {
                 tracing::error!(%error, "the changed routes are refused; the last good ones stay in force");
                 None

@@ -24,6 +24,8 @@ pub(super) const UNKNOWN: &str = "unknown";
 pub(super) const WAITING: usize = 512;
 /// Alerts that make up a unit.
 const ALERTS_OF_A_UNIT: usize = 4;
+/// Largest body of whoever shows no credential and only signs: it is read before it is let in.
+const MOST_UNPROVEN: usize = 4 << 20;
 /// The largest body finds room beside others.
 const MOST_OF_A_BODY: usize = WAITING / 2;
 /// Longest header that a mapping gets to see.
@@ -120,9 +122,12 @@ async fn take_in(
     if !is_shown && is_binary(|name| headers.contains_key(name)) {
         return Err(binary_is_not_signed());
     }
-    // Whoever has yet to prove itself takes no room away from those who have.
-    let gate = if is_shown { &web.gates.bodies } else { &web.gates.unproven };
-    let (bytes, _room) = body::read_with_room(gate, body, web.gates.max_body).await?;
+    // Whoever has yet to prove itself takes no room away from those who have, and little from its like.
+    let (gate, most) = match is_shown {
+        true => (&web.gates.bodies, web.gates.max_body),
+        false => (&web.gates.unproven, web.gates.max_body.min(MOST_UNPROVEN)),
+    };
+    let (bytes, _room) = body::read_with_room(gate, body, most).await?;
     if web.gates.commits.available_permits() == 0 {
         // Not worth understanding: it could not be written. It is read, so that its sender gets to read the answer.
         return Err(too_much());
