@@ -6,7 +6,7 @@ use crate::config;
 use crate::edge::{AlertmanagerReader, EdgeError};
 use crate::engine::poller::{Poller, Shared};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
@@ -77,6 +77,7 @@ impl Polling {
                 matchers: settings.matchers.clone(),
                 severities: settings.severities.clone(),
                 every: settings.every,
+                sightings: Mutex::default(),
                 shared: self.shared.clone(),
             };
             tracing::info!(poller = settings.name, alertmanager = poller.reader.address(), "a poller begins");
@@ -101,6 +102,7 @@ impl App {
             clock: self.engine.clock.clone(),
             entropy: self.engine.entropy.clone(),
             places: Arc::new(Semaphore::new(AT_ONCE)),
+            noting: Arc::default(),
         };
         let mut polling = Polling { shared, running: BTreeMap::new(), stop: stop.clone() };
         let mut stop = stop.clone();

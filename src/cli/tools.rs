@@ -239,6 +239,7 @@ fn judge(gate: &Gate, tool: &dyn ReadTool, call: &Call) -> (Ruling, Option<Pass>
         raw: BlobRef::commit(&entropy.salt(), b"{}"),
         raw_hmac: String::new(),
         via: None,
+        ended_by: None,
     };
     let decision = || DecisionId::new(entropy.uuid(now));
     let risk = gate.assess(decision(), &RiskInput::of(&event, now, 1));

@@ -169,6 +169,7 @@ mod tests {
             raw: BlobRef::commit(&[0; 16], b""),
             raw_hmac: String::new(),
             via: None,
+            ended_by: None,
         }
     }
 

@@ -6,6 +6,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// What [`SreEvent::via`] begins with where a poller was told of it. No sender's name begins so.
+pub const POLLER: &str = "poller:";
+
 words! {
     /// How loud the sender was. Severity belongs to the alert; what may be done is [`super::Risk`].
     Severity:
@@ -144,6 +147,9 @@ pub struct SreEvent {
     /// How it arrived, where it was not sent: `poller:NAME`. Only routes ask.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub via: Option<String>,
+    /// The poller that ended it, as `poller:NAME`: it was not told of it any more, its sender did not say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_by: Option<String>,
 }
 
 impl SreEvent {

@@ -36,7 +36,7 @@ pub use budget::{Budget, DayBudget, Price, Reservation, Spent, Usage};
 pub use chat::{ChatReply, ChatRequest, FinishReason, Message, ProposedCall, Role, ToolOffer};
 pub use class::{Class, FLAP_WINDOW, FLAPS, classify, flaps, is_down, says_down};
 pub use duties::{Duties, VerifyAfter};
-pub use event::{AlertStatus, Link, Resource, ResourceType, Severity, SreEvent};
+pub use event::{AlertStatus, Link, POLLER, Resource, ResourceType, Severity, SreEvent};
 pub use finding::{Analysis, Change, Entity, Finding, Hypothesis};
 pub(crate) use id::hex;
 pub use id::{ActionId, ApprovalId, BlobRef, DecisionId, Digest, EventId, InvestigationId, UnknownId};

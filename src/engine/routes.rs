@@ -10,7 +10,7 @@ mod shadowed;
 pub use matcher::{Matcher, MatcherError};
 pub use shadowed::Shadowed;
 
-use crate::domain::{AlertStatus, Budget, Chosen, Playbook, Playbooks, Severity, SreEvent};
+use crate::domain::{AlertStatus, Budget, Chosen, POLLER, Playbook, Playbooks, Severity, SreEvent};
 use crate::journal::PullPlace;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -130,7 +130,11 @@ impl Compiled {
     /// Why `event` does not go this way; `None` when it does.
     fn against(&self, event: &SreEvent) -> Option<String> {
         let route = &self.route;
-        let comes_by = |source: &String| *source == event.source || Some(source) == event.via.as_ref();
+        // No sender comes by a poller's way, whatever it calls itself.
+        let comes_by = |source: &String| match source.starts_with(POLLER) {
+            true => Some(source) == event.via.as_ref(),
+            false => *source == event.source,
+        };
         if !route.sources.is_empty() && !route.sources.iter().any(comes_by) {
             return Some(format!("source {} is not one of {}", event.source, route.sources.join(", ")));
         }
@@ -309,6 +313,21 @@ pub(crate) mod tests {
         );
         assert_eq!(Routes::default().route_for(&event).name, DEFAULT);
         assert_eq!(routes.iter().count(), 7);
+    }
+
+    #[test]
+    fn a_pollers_way_is_taken_by_what_it_was_told_and_by_nobody_who_calls_himself_so() {
+        let routes = Routes::new(vec![Route { sources: vec!["poller:am".into()], ..Route::named("polled") }]).unwrap();
+        for (source, via, route) in [
+            ("alertmanager", Some("poller:am"), "polled"),
+            ("alertmanager", Some("poller:other"), DEFAULT),
+            ("alertmanager", None, DEFAULT),
+            ("poller:am", None, DEFAULT),
+            ("poller:am", Some("poller:other"), DEFAULT),
+        ] {
+            let event = SreEvent { source: source.into(), via: via.map(str::to_owned), ..event(&[]) };
+            assert_eq!(routes.route_for(&event).name, route, "{source} {via:?}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::letters::{self, MAX_LETTER};
 use super::{Problem, Web, auth};
 use crate::domain::{EventId, Redactor};
 use crate::engine::intake::Receipt;
+pub(super) use crate::sources::UNKNOWN;
 use crate::sources::clean::{beginning, clean_json};
 use crate::sources::cloudevents::is_binary;
 use crate::sources::{AlertSource, Delivery, Mapping, Normalised, SourceError, form, read_json};
@@ -16,8 +17,6 @@ use axum::http::{HeaderMap, StatusCode, header};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Whose a body is when nobody knows.
-pub(super) const UNKNOWN: &str = "unknown";
 /// Units of what may wait for the disk at once. A body is one, and its alerts are more: they take their time.
 /// It is about what is written within half a second, so that whoever is let in waits no longer, and whoever
 /// is not can come again.

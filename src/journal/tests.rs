@@ -47,6 +47,7 @@ fn event(n: u64) -> SreEvent {
         raw: blob(n),
         raw_hmac: String::new(),
         via: None,
+        ended_by: None,
     }
 }
 

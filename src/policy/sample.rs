@@ -37,6 +37,7 @@ pub(crate) fn event() -> SreEvent {
         raw: BlobRef::commit(&[0; 16], b"{}"),
         raw_hmac: String::new(),
         via: None,
+        ended_by: None,
     }
 }
 

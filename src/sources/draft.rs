@@ -165,6 +165,7 @@ impl Draft {
             raw: BlobRef::commit(&raw.salt, &raw.bytes),
             raw_hmac: raw_hmac.to_owned(),
             via: None,
+            ended_by: None,
         };
         Ok(Mapped::Alert { event: Box::new(event), raw })
     }

@@ -5,10 +5,12 @@ use super::draft::{Draft, MAX_NAME, hmac_hex};
 use super::fields::{is_over, item, labels, object, scalar, text, urgency};
 use super::times::time;
 use super::{AlertSource, Delivery, MAX_ALERTS, Mapping, Normalised, SourceError, kind_of};
-use crate::domain::{AlertStatus, Severity};
+use crate::domain::{AlertStatus, POLLER, Severity};
 use serde_json::Value;
 
 const NAME: &str = "generic";
+/// Whose a body is that could not be read.
+pub(crate) const UNKNOWN: &str = "unknown";
 
 const SUBJECT: [&str; 6] = ["service", "subject", "name", "host", "hostname", "instance"];
 const ALERT: [&str; 5] = ["alertname", "alert_name", "check", "rule", "title"];
@@ -50,8 +52,14 @@ impl Default for Generic {
 }
 
 /// What a sender calls itself, as it is kept and compared: nothing invisible makes another name of a known one.
+/// `None` for what is none, or not for a sender to take.
 pub(crate) fn sender_name(hint: &str) -> Option<String> {
-    Some(one_line(hint, 64)).filter(|name| !name.is_empty())
+    Some(one_line(hint, 64)).filter(|name| !name.is_empty() && !is_reserved(name))
+}
+
+/// Names that mean something else here: what a poller was told, and a body that is nobody's.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    name == UNKNOWN || name.starts_with(POLLER)
 }
 
 impl Generic {
@@ -177,4 +185,25 @@ fn identified(mut draft: Draft, alert: &Value) -> Draft {
         draft.fingerprint = Some(parts.map(Option::unwrap_or_default).join("/")).filter(|made| made != "//");
     }
     draft
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_sender_takes_a_name_that_means_something_else() {
+        for (hint, name) in [
+            ("portainer", Some("portainer")),
+            ("pollers", Some("pollers")),
+            ("", None),
+            ("poller:am", None),
+            (" poller:am", None),
+            ("poll\u{200b}er:am", None),
+            ("unknown", None),
+        ] {
+            assert_eq!(sender_name(hint).as_deref(), name, "{hint:?}");
+            assert_eq!(Generic::named(hint).name(), name.unwrap_or(NAME), "{hint:?}");
+        }
+    }
 }

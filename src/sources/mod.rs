@@ -34,7 +34,7 @@ pub mod uptime_kuma;
 
 pub use alertmanager::Alertmanager;
 pub use generic::Generic;
-pub(crate) use generic::sender_name;
+pub(crate) use generic::{UNKNOWN, is_reserved, sender_name};
 pub use json::read_json;
 pub use mapped::JsonMapping;
 pub use senders::Senders;

@@ -18,6 +18,8 @@ pub struct Noted {
     pub is_kept: bool,
     /// All of it, where it still fires.
     pub firing: Option<SreEvent>,
+    /// It is over because a poll did not tell of it any more; its sender never said so.
+    pub ended_by_poll: bool,
     /// Another poller tells it, too.
     pub told_to_others: bool,
 }

@@ -48,6 +48,7 @@ pub(super) fn alert(name: &str, labels: &[(&str, &str)]) -> SreEvent {
         raw: BlobRef::commit(&[0; 16], b"raw"),
         raw_hmac: "00".into(),
         via: None,
+        ended_by: None,
     }
 }
 

@@ -78,6 +78,7 @@ pub(crate) fn event(name: &str, description: &str) -> SreEvent {
         raw: blob(),
         raw_hmac: "00".into(),
         via: None,
+        ended_by: None,
     }
 }
 

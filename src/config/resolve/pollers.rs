@@ -4,6 +4,7 @@ use super::{Resolver, Step, at};
 use crate::config::pollers::PollerKeys;
 use crate::config::suggest::nearest;
 use crate::config::{Credential, Poller};
+use crate::domain::POLLER;
 use crate::engine::routes::Matcher;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,8 +13,6 @@ use std::time::Duration;
 const MOST: usize = 32;
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
-/// By what `routes[].sources` names what arrives by a poller.
-const PREFIX: &str = "poller:";
 
 impl Resolver<'_> {
     pub(super) fn pollers(&mut self) -> Vec<Poller> {
@@ -72,9 +71,9 @@ impl Resolver<'_> {
     fn polled_routes(&mut self, names: &BTreeSet<String>) {
         for (n, route) in self.loaded.file.routes.iter().enumerate() {
             for (s, source) in route.sources.iter().enumerate() {
-                let Some(name) = source.strip_prefix(PREFIX).filter(|name| !names.contains(*name)) else { continue };
+                let Some(name) = source.strip_prefix(POLLER).filter(|name| !names.contains(*name)) else { continue };
                 let help = match nearest(name, names.iter().map(String::as_str)) {
-                    Some(other) => format!("did you mean `{PREFIX}{other}`?"),
+                    Some(other) => format!("did you mean `{POLLER}{other}`?"),
                     None => "add it to `pollers`, or take it out".to_owned(),
                 };
                 let what = format!("names the poller `{name}`, which is not in `pollers`");

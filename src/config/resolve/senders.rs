@@ -7,7 +7,7 @@ use crate::config::{Intake, IntakeToken};
 use crate::domain::Secret;
 use crate::engine::Coalesce;
 use crate::http::Signed;
-use crate::sources::{JsonMapping, Senders, mapped::Pointers};
+use crate::sources::{JsonMapping, Senders, is_reserved, mapped::Pointers};
 use crate::store::StormCap;
 use jiff::SignedDuration;
 use std::collections::BTreeSet;
@@ -118,6 +118,10 @@ impl Resolver<'_> {
         self.name(&key("name"), &source.name, names);
         if Senders::default().named(&source.name).is_some() || source.name == "alert" {
             self.problem(&key("name"), format!("is taken: `{}` is built in", source.name), "give it another name");
+        }
+        if is_reserved(&source.name) {
+            let help = "give it another name: `unknown` is whose sender is not known, `poller:` begins what was polled";
+            self.problem(&key("name"), format!("is reserved: `{}`", source.name), help);
         }
         let Pointers { name, subject, summary, description, .. } = &source.fields;
         if [name, subject, summary, description].iter().all(|field| field.is_none()) {

@@ -8,10 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// An Alertmanager that has just started knows of no alert until Prometheus has told it again, which by
-/// default is a minute. What it does not tell within this time may fire still.
+/// default is a minute. What it does not tell within this time may fire still. It counts from when it was first
+/// seen, by our clock.
 pub const GRACE: SignedDuration = SignedDuration::from_mins(5);
 /// Longest wait after the first poll that failed; each further one waits twice as long, up to the interval.
 const AGAIN: Duration = Duration::from_secs(5);
+/// Most Alertmanagers that one address has had, and that are remembered: one after the other, or several replicas.
+const SIGHTED: usize = 8;
 
 /// One alert of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +38,10 @@ pub struct Poll<'a> {
     pub question: &'a Digest,
     /// Since when the Alertmanager that told runs, where it says so.
     pub server: Option<Timestamp>,
+    /// It was asked since when it runs, and failed to answer.
+    pub is_server_lost: bool,
+    /// When that one was seen first.
+    pub sighted: Timestamp,
     /// The present moment.
     pub now: Timestamp,
 }
@@ -52,6 +59,27 @@ pub struct Judged {
     pub forget: Vec<Digest>,
     /// Not told any more, by an Alertmanager that has just started.
     pub waiting: usize,
+    /// It is not known whether the one that told is the one that told before: nothing is over.
+    pub is_doubtful: bool,
+}
+
+/// The Alertmanagers that answered, by their starts, and when each was seen first. Kept in memory: after our own
+/// restart, one that differs from the noted one is given its time anew.
+#[derive(Debug, Default)]
+pub struct Sightings(BTreeMap<Timestamp, Timestamp>);
+
+impl Sightings {
+    /// When the one that runs since `server` was seen first; `now` if never before.
+    pub fn of(&mut self, server: Option<Timestamp>, now: Timestamp) -> Timestamp {
+        let Some(server) = server else { return now };
+        let first = *self.0.entry(server).or_insert(now);
+        while self.0.len() > SIGHTED {
+            let oldest = self.0.iter().filter(|(other, _)| **other != server).min_by_key(|(_, first)| **first);
+            let Some(oldest) = oldest.map(|(other, _)| *other) else { break };
+            self.0.remove(&oldest);
+        }
+        first
+    }
 }
 
 impl Poll<'_> {
@@ -63,16 +91,20 @@ impl Poll<'_> {
         for (place, seen) in self.seen.iter().enumerate() {
             let known = before.get(&seen.delivery);
             let fires = seen.standing == Standing::Active && seen.is_wanted;
-            let is_old_news = |noted: &&Noted| noted.question == *self.question && noted.server == self.server;
+            // Who does not say who he is leaves the note of who it was.
+            let is_same = |noted: &Noted| self.server.is_none() || noted.server == self.server;
+            let is_old_news = |noted: &&Noted| noted.question == *self.question && is_same(noted);
             // What is silenced meanwhile is told still.
             if (fires || known.is_some()) && !known.is_some_and(is_old_news) {
                 judged.note.push(seen.delivery.clone());
             }
-            if fires && !known.is_some_and(|noted| noted.is_kept) {
+            // What a poll ended, and is told still, was ended wrongly: Alertmanager had not heard of it for a while.
+            if fires && !known.is_some_and(|noted| noted.is_kept && !noted.ended_by_poll) {
                 judged.take.push(place);
             }
         }
-        if !self.is_complete {
+        judged.is_doubtful = self.is_server_lost && noted.iter().any(|noted| noted.server.is_some());
+        if !self.is_complete || judged.is_doubtful {
             return judged;
         }
         for gone in noted.iter().filter(|noted| !told.contains(&noted.delivery)) {
@@ -92,8 +124,8 @@ impl Poll<'_> {
 
     /// The one that told of it has ended, and the one that tells now is young.
     fn has_just_started(&self, gone: &Noted) -> bool {
-        let Some(server) = self.server.filter(|server| gone.server != Some(*server)) else { return false };
-        server.saturating_add(GRACE).is_ok_and(|grown| self.now < grown)
+        let is_another = self.server.is_some_and(|server| gone.server != Some(server));
+        is_another && self.sighted.saturating_add(GRACE).is_ok_and(|grown| self.now < grown)
     }
 }
 
@@ -118,6 +150,8 @@ pub(super) enum Fared {
         is_cut: bool,
         /// Some made no sense.
         is_unreadable: bool,
+        /// It was not known who told.
+        is_doubtful: bool,
     },
     /// It failed. The kind of the failure, not its words.
     Badly(String),
@@ -155,13 +189,17 @@ mod tests {
             server: Some(at(0)),
             is_kept: true,
             firing: Some(SreEvent { name: name.into(), ..event(&[]) }),
+            ended_by_poll: false,
             told_to_others: false,
         }
     }
 
+    /// One that is seen first when it starts.
     fn judged(seen: &[Seen], is_complete: bool, server: Option<i64>, now: i64, noted: &[Noted]) -> Judged {
-        let question = question();
-        Poll { seen, is_complete, question: &question, server: server.map(at), now: at(now) }.judge(noted)
+        let (question, server) = (question(), server.map(at));
+        let sighted = server.unwrap_or(at(now));
+        let (question, is_server_lost, now) = (&question, false, at(now));
+        Poll { seen, is_complete, question, server, is_server_lost, sighted, now }.judge(noted)
     }
 
     fn names(over: &[SreEvent]) -> Vec<&str> {
@@ -182,6 +220,56 @@ mod tests {
         let found = judged(&told, true, Some(0), 900, &[noted("old"), lost]);
         assert_eq!((found.note, found.take), (vec![key("new")], vec![0, 4]));
         assert_eq!((found.over, found.forget, found.waiting), (vec![], vec![], 0));
+    }
+
+    #[test]
+    fn what_a_poll_ended_and_is_told_still_is_taken_in_again_and_what_its_sender_ended_is_not() {
+        for (is_kept, fires, ended_by_poll, standing, is_taken) in [
+            (true, false, true, Standing::Active, true),
+            (true, false, true, Standing::Held, false),
+            (true, false, false, Standing::Active, false),
+            (true, true, false, Standing::Active, false),
+            (false, false, false, Standing::Active, true),
+        ] {
+            let before = noted("a");
+            let firing = before.firing.clone().filter(|_| fires);
+            let before = Noted { is_kept, firing, ended_by_poll, ..before };
+            let found = judged(&[seen("a", standing)], true, Some(0), 900, &[before]);
+            assert_eq!(found.take.len(), usize::from(is_taken), "{is_kept} {fires} {ended_by_poll} {standing:?}");
+            assert_eq!((found.note, found.over, found.forget), (vec![], vec![], vec![]));
+        }
+    }
+
+    #[test]
+    fn who_does_not_say_who_he_is_ends_nothing_that_a_known_one_told() {
+        let (question, now) = (question(), at(900));
+        let lost = |is_server_lost, seen: &[Seen], before: &[Noted]| {
+            let question = &question;
+            Poll { seen, is_complete: true, question, server: None, is_server_lost, sighted: now, now }.judge(before)
+        };
+        let unsaid = Noted { server: None, ..noted("unsaid") };
+        let found = lost(true, &[], &[noted("a"), unsaid.clone()]);
+        assert_eq!((found.over, found.forget, found.is_doubtful), (vec![], vec![], true));
+        // What it tells is taken in, and the note of who told before stays.
+        let told = [seen("a", Standing::Active), seen("new", Standing::Active)];
+        let found = lost(true, &told, &[noted("a")]);
+        assert_eq!((found.note, found.take), (vec![key("new")], vec![1]));
+        // None ever said so, or this one says nothing of it: it is taken at its word.
+        assert_eq!(names(&lost(true, &[], std::slice::from_ref(&unsaid)).over), ["unsaid"]);
+        assert_eq!(names(&lost(false, &[], &[noted("a")]).over), ["a"]);
+    }
+
+    #[test]
+    fn each_alertmanager_is_seen_first_once_and_few_are_remembered() {
+        let mut sightings = Sightings::default();
+        assert_eq!(sightings.of(Some(at(0)), at(10)), at(10));
+        assert_eq!(sightings.of(Some(at(5)), at(20)), at(20));
+        assert_eq!(sightings.of(Some(at(0)), at(30)), at(10));
+        assert_eq!(sightings.of(None, at(40)), at(40));
+        for n in 0..100 {
+            assert_eq!(sightings.of(Some(at(1000 + n)), at(100 + n)), at(100 + n));
+            assert!(sightings.0.len() <= SIGHTED);
+        }
     }
 
     #[test]
@@ -214,19 +302,27 @@ mod tests {
     #[test]
     fn an_alertmanager_that_has_just_started_ends_nothing_that_it_never_knew() {
         let grace = GRACE.as_secs();
-        for (server, now, is_over) in [
+        for (server, sighted, now, is_over) in [
             // It runs since before the alert was told.
-            (Some(0), 1, true),
+            (Some(0), 1, 1, true),
             // It started at 1000.
-            (Some(1000), 1001, false),
-            (Some(1000), 1000 + grace - 1, false),
-            (Some(1000), 1000 + grace, true),
-            // Its clock is ahead of ours.
-            (Some(1000), 990, false),
+            (Some(1000), 1000, 1001, false),
+            (Some(1000), 1000, 1000 + grace - 1, false),
+            (Some(1000), 1000, 1000 + grace, true),
+            // It is seen late.
+            (Some(1000), 2000, 2000, false),
+            (Some(1000), 2000, 2000 + grace, true),
+            // Its clock is ahead of ours, or behind it.
+            (Some(9000), 990, 990, false),
+            (Some(9000), 990, 990 + grace, true),
+            (Some(-9000), 990, 990, false),
             // It does not say.
-            (None, 1, true),
+            (None, 1, 1, true),
         ] {
-            let found = judged(&[], true, server, now, &[noted("a")]);
+            let (question, server, sighted) = (question(), server.map(at), at(sighted));
+            let (question, is_server_lost) = (&question, false);
+            let poll = Poll { seen: &[], is_complete: true, question, server, is_server_lost, sighted, now: at(now) };
+            let found = poll.judge(&[noted("a")]);
             assert_eq!((found.over.len(), found.forget.len()), (usize::from(is_over), usize::from(is_over)));
             assert_eq!(found.waiting, usize::from(!is_over), "{server:?} {now}");
         }

@@ -11,7 +11,7 @@
 pub mod judge;
 
 use super::intake::{Intake, Receipt};
-use crate::domain::{AlertStatus, BlobRef, Clock, Digest, Entropy, EventId, Redactor, Severity, SreEvent};
+use crate::domain::{AlertStatus, BlobRef, Clock, Digest, Entropy, EventId, POLLER, Redactor, Severity, SreEvent};
 use crate::edge::{AlertmanagerReader, EdgeError};
 use crate::sources::alertmanager::api::{self, Standing};
 use crate::sources::{
@@ -21,11 +21,11 @@ use crate::store::{Notes, Store, StoreError};
 use crate::telemetry;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use judge::{Fared, Poll, Seen};
+use judge::{Fared, Poll, Seen, Sightings};
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as Lock, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 
 /// Why a poll failed.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +63,8 @@ pub struct Lacks {
     pub left_out: usize,
     /// Some made no sense.
     pub is_unreadable: bool,
+    /// Alertmanager did not say since when it runs, where it did before: it may be another one.
+    pub is_doubtful: bool,
 }
 
 /// What came of one poll.
@@ -95,6 +97,8 @@ pub struct Shared {
     pub entropy: Arc<dyn Entropy>,
     /// Answers that are held in memory at once.
     pub places: Arc<Semaphore>,
+    /// Held from reading the notes to the last one written: of two that tell of one alert, one is the last.
+    pub noting: Arc<Mutex<()>>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -116,6 +120,8 @@ pub struct Poller {
     pub severities: Vec<Severity>,
     /// How often it asks.
     pub every: Duration,
+    /// The Alertmanagers that answered so far.
+    pub sightings: Lock<Sightings>,
     /// What all pollers share.
     pub shared: Shared,
 }
@@ -160,17 +166,23 @@ impl Poller {
     pub async fn poll(&self) -> Result<Polled, PollError> {
         let Shared { intake, store, clock, .. } = &self.shared;
         // Asked before the list: one that started in between is the younger one, never the older.
-        let server = self.reader.started().await.ok().flatten();
+        let started = self.reader.started().await;
+        let is_server_lost = started.is_err();
+        let server = started.ok().flatten();
         let told = self.reader.told(&self.matchers).await?;
         let total = told.alerts.len();
         let left_out = total.saturating_sub(MAX_ALERTS);
         let Read { mut alerts, is_unreadable } = self.read(told.bytes, told.alerts).await?;
+        let _noting = self.shared.noting.lock().await;
         let noted = store.noted(&self.name).await?;
         let (question, now) = (self.question(), clock.now());
+        let sighted = self.sightings.lock().unwrap_or_else(PoisonError::into_inner).of(server, now);
         let seen: Vec<Seen> = alerts.iter().map(|(seen, ..)| seen.clone()).collect();
-        let lacks = (left_out > 0 || is_unreadable).then_some(Lacks { left_out, is_unreadable });
-        let poll = Poll { seen: &seen, is_complete: lacks.is_none(), question: &question, server, now };
-        let mut judged = poll.judge(&noted);
+        let is_complete = left_out == 0 && !is_unreadable;
+        let mut judged =
+            Poll { seen: &seen, is_complete, question: &question, server, is_server_lost, sighted, now }.judge(&noted);
+        let is_doubtful = judged.is_doubtful;
+        let lacks = (!is_complete || is_doubtful).then_some(Lacks { left_out, is_unreadable, is_doubtful });
         // One that started while it was asked may have told an empty list.
         if !judged.over.is_empty() && server.is_some() && self.reader.started().await.ok().flatten() != server {
             judged.waiting += judged.forget.len();
@@ -216,7 +228,7 @@ impl Poller {
     async fn read(&self, bytes: Vec<u8>, mut alerts: Vec<Value>) -> Result<Read, PollError> {
         alerts.truncate(MAX_ALERTS);
         let shared = self.shared.clone();
-        let (via, severities) = (format!("poller:{}", self.name), self.severities.clone());
+        let (via, severities) = (format!("{POLLER}{}", self.name), self.severities.clone());
         let reading = tokio::task::spawn_blocking(move || {
             let redactor = shared.redactor.load();
             let mapping = Mapping {
@@ -260,7 +272,7 @@ impl Poller {
             ends_at: Some(now),
             received_at: now,
             raw: BlobRef::commit(&raw.salt, &raw.bytes),
-            via: Some(format!("poller:{}", self.name)),
+            via: Some(format!("{POLLER}{}", self.name)),
             ..event
         };
         Mapped::Alert { event: Box::new(ended), raw }
@@ -271,9 +283,10 @@ impl Poller {
         let poller = self.name.as_str();
         let now_s = self.shared.clock.now().as_second();
         let fared = match polled {
-            Ok(polled) => polled.lacks.map_or(Fared::Well, |Lacks { left_out, is_unreadable }| Fared::Partly {
-                is_cut: left_out > 0,
-                is_unreadable,
+            Ok(polled) => polled.lacks.map_or(Fared::Well, |lacks| Fared::Partly {
+                is_cut: lacks.left_out > 0,
+                is_unreadable: lacks.is_unreadable,
+                is_doubtful: lacks.is_doubtful,
             }),
             Err(error) => Fared::Badly(error.kind()),
         };
@@ -289,6 +302,11 @@ impl Poller {
                     poller,
                     %error,
                     "a poll failed; it is tried again, nothing counts as over meanwhile, and this is not repeated"
+                ),
+                Ok(Polled { lacks: Some(Lacks { left_out: 0, is_unreadable: false, .. }), .. }) => tracing::warn!(
+                    poller,
+                    "Alertmanager tells its alerts, and not since when it runs, as it did before; it may be another one, \
+                     so nothing counts as over meanwhile. Let /api/v2/status answer"
                 ),
                 Ok(Polled { lacks: Some(lacks), .. }) => tracing::warn!(
                     poller,

@@ -40,6 +40,7 @@ struct World {
     store: Arc<SqliteStore>,
     intake: Arc<Intake>,
     clock: Arc<ByHand>,
+    noting: Arc<tokio::sync::Mutex<()>>,
 }
 
 const STARTED: &str = "2026-11-20T23:00:00.000Z";
@@ -81,7 +82,7 @@ impl World {
         let routes = Arc::new(ArcSwap::from_pointee(Routes::new(routes).unwrap()));
         let intake = Arc::new(Intake::new(store.clone(), routes, clock.clone(), Arc::new(SystemEntropy::default())));
         intake.set_polled(true);
-        Self { folder, answers, asked, address, store, intake, clock }
+        Self { folder, answers, asked, address, store, intake, clock, noting: Arc::default() }
     }
 
     fn poller(&self, name: &str) -> Poller {
@@ -91,6 +92,7 @@ impl World {
             matchers: vec![],
             severities: vec![],
             every: Duration::from_secs(60),
+            sightings: Mutex::default(),
             shared: Shared {
                 intake: self.intake.clone(),
                 store: self.store.clone(),
@@ -99,6 +101,7 @@ impl World {
                 clock: self.clock.clone(),
                 entropy: Arc::new(SystemEntropy::default()),
                 places: Arc::new(Semaphore::new(1)),
+                noting: self.noting.clone(),
             },
         }
     }
@@ -183,12 +186,12 @@ async fn a_restarted_server_knows_what_was_polled() {
     let world = World::new(vec![]).await;
     world.tells(&[alert("A", EARLY), alert("B", EARLY)]);
     world.poller("am").poll().await.unwrap();
-    let World { folder, answers, asked, address, store, intake, clock } = world;
+    let World { folder, answers, asked, address, store, intake, clock, noting } = world;
     drop((store, intake));
     let store = Arc::new(SqliteStore::open(&folder.path().join("x.db"), &SystemEntropy::default()).await.unwrap());
     let routes = Arc::new(ArcSwap::from_pointee(Routes::default()));
     let intake = Arc::new(Intake::new(store.clone(), routes, clock.clone(), Arc::new(SystemEntropy::default())));
-    let world = World { folder, answers, asked, address, store, intake, clock };
+    let world = World { folder, answers, asked, address, store, intake, clock, noting };
     // A ended while nobody asked, C began.
     world.tells(&[alert("B", EARLY), alert("C", EARLY)]);
     assert_eq!(counts(&world.poller("am").poll().await.unwrap()), [1, 0, 1, 0, 0]);
@@ -263,6 +266,71 @@ async fn an_alertmanager_that_was_started_anew_is_given_time() {
     poller.poll().await.unwrap();
     world.tells(&[]);
     assert_eq!(counts(&poller.poll().await.unwrap()), [0, 0, 1, 0, 0]);
+}
+
+#[tokio::test]
+async fn what_a_poll_ended_wrongly_fires_again_when_it_is_told_again() {
+    let world = World::new(vec![]).await;
+    let poller = world.poller("am");
+    world.tells(&[alert("A", EARLY), alert("B", EARLY)]);
+    let first = poller.poll().await.unwrap().receipt.unwrap();
+    // Prometheus does not reach Alertmanager: it forgets.
+    world.tells(&[]);
+    world.clock.forward(600);
+    assert_eq!(counts(&poller.poll().await.unwrap()), [0, 0, 2, 0, 0]);
+    // It reaches it again, and tells the same start. The investigation is open: both join it.
+    world.tells(&[alert("A", EARLY), alert("B", EARLY)]);
+    world.clock.forward(60);
+    let again = poller.poll().await.unwrap().receipt.unwrap();
+    assert_eq!(again.counters.merged, 2);
+    assert_eq!(again.rows[0].job_id, first.rows[0].job_id);
+    assert_ne!(again.rows[0].event_id, first.rows[0].event_id, "another alert: the one before had its end");
+    assert_eq!(world.stands().await, ["A firing", "A resolved", "B firing", "B resolved"]);
+    // Once. Its sender's word for it is known, and so is its end, which is its sender's this time.
+    assert_eq!(poller.poll().await.unwrap().receipt, None);
+    assert_eq!(world.sent(None, vec![sent_alert("A", EARLY, "firing")]).await.counters.ignored, 1);
+    assert_eq!(world.sent(None, vec![sent_alert("A", EARLY, "resolved")]).await.counters.resolved, 1);
+    assert_eq!(poller.poll().await.unwrap().receipt, None, "what its sender ended stays so");
+    world.tells(&[alert("A", EARLY)]);
+    assert_eq!(counts(&poller.poll().await.unwrap()), [0, 0, 1, 0, 0]);
+    assert!(world.stands().await.iter().all(|stands| stands.ends_with("resolved")));
+    // What is sent may come late, and wakes nothing that a poll ended.
+    assert_eq!(world.sent(None, vec![sent_alert("B", EARLY, "firing")]).await.counters.ignored, 1);
+}
+
+#[tokio::test]
+async fn an_alertmanager_that_does_not_say_who_it_is_ends_nothing_that_a_known_one_told() {
+    let world = World::new(vec![]).await;
+    let poller = world.poller("am");
+    world.tells(&[alert("A", EARLY)]);
+    poller.poll().await.unwrap();
+    world.answers(|answers| answers.started = None);
+    world.tells(&[]);
+    let doubtful = poller.poll().await.unwrap();
+    assert_eq!((counts(&doubtful), doubtful.lacks.map(|lacks| lacks.is_doubtful)), ([0; 5], Some(true)));
+    // It says so again, and is another one: its time counts from now, whatever its clock says.
+    world.answers(|answers| answers.started = Some("2026-11-20T01:00:00.000Z"));
+    let young = poller.poll().await.unwrap();
+    assert_eq!((counts(&young), young.waiting, young.lacks), ([0; 5], 1, None));
+    world.clock.forward(judge::GRACE.as_secs());
+    assert_eq!(counts(&poller.poll().await.unwrap()), [0, 0, 1, 0, 0]);
+}
+
+#[tokio::test]
+async fn of_two_pollers_that_tell_of_one_alert_the_last_ends_it() {
+    let world = World::new(vec![]).await;
+    let (one, two) = (world.poller("one"), world.poller("two"));
+    let names: Vec<Value> = (0..20).map(|n| alert(&format!("A{n}"), EARLY)).collect();
+    for _ in 0..10 {
+        world.tells(&names);
+        one.poll().await.unwrap();
+        two.poll().await.unwrap();
+        world.tells(&[]);
+        let (first, second) = tokio::join!(one.poll(), two.poll());
+        let ended = counts(&first.unwrap())[2] + counts(&second.unwrap())[2];
+        assert_eq!(ended, names.len());
+    }
+    assert!(world.store.noted("one").await.unwrap().is_empty() && world.store.noted("two").await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -387,11 +455,11 @@ async fn each_change_of_how_polls_fare_is_told_once_and_the_loop_ends_when_it_is
     assert_eq!(down, poller.tell(&failed(EdgeErrorKind::Unreachable), &down));
     assert_ne!(down, poller.tell(&failed(EdgeErrorKind::Denied), &down));
     assert_eq!(poller.tell(&fine(), &down), Fared::Well);
-    let lacks = Some(Lacks { left_out: 1, is_unreadable: true });
+    let lacks = Some(Lacks { left_out: 1, is_unreadable: true, is_doubtful: false });
     let partly = Ok(Polled { told: 1, lacks, waiting: 0, receipt: None });
     let cut = poller.tell(&partly, &down);
-    assert_eq!(cut, Fared::Partly { is_cut: true, is_unreadable: true });
-    let lacks = Some(Lacks { left_out: 2, is_unreadable: true });
+    assert_eq!(cut, Fared::Partly { is_cut: true, is_unreadable: true, is_doubtful: false });
+    let lacks = Some(Lacks { left_out: 2, is_unreadable: true, is_doubtful: false });
     assert_eq!(poller.tell(&Ok(Polled { told: 1, lacks, waiting: 0, receipt: None }), &cut), cut, "the same, not news");
 
     world.tells(&[alert("A", EARLY)]);

@@ -386,6 +386,7 @@ fn alert(n: u64) -> SreEvent {
         raw: blob(),
         raw_hmac: String::new(),
         via: None,
+        ended_by: None,
     }
 }
 

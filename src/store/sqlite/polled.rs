@@ -21,13 +21,14 @@ pub(super) enum Change {
     Pollers(Vec<String>),
 }
 
-type Row = (String, String, Option<i64>, bool, Option<String>, bool);
+type Row = (String, String, Option<i64>, bool, Option<String>, bool, bool);
 
 #[async_trait]
 impl Polls for SqliteStore {
     async fn noted(&self, poller: &str) -> Result<Vec<Noted>, StoreError> {
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT p.delivery, p.question, p.server_us, e.id IS NOT NULL, CASE e.status WHEN ?2 THEN e.json END, \
+               coalesce(e.status <> ?2 AND e.json ->> '$.ended_by' IS NOT NULL, 0), \
                EXISTS (SELECT 1 FROM polled AS o WHERE o.delivery = p.delivery AND o.poller <> p.poller) \
              FROM polled AS p LEFT JOIN events AS e ON e.delivery = p.delivery WHERE p.poller = ?1 LIMIT ?3",
         )
@@ -37,13 +38,14 @@ impl Polls for SqliteStore {
         .fetch_all(&self.readers)
         .await
         .map_err(unavailable(&self.path, "read what a poller was told"))?;
-        let noted = |(delivery, question, server_us, is_kept, json, told_to_others): Row| {
+        let noted = |(delivery, question, server_us, is_kept, json, ended_by_poll, told_to_others): Row| {
             Ok(Noted {
                 delivery: parse(&self.path, "an alert's key", &delivery)?,
                 question: parse(&self.path, "a poller's question", &question)?,
                 server: server_us.and_then(|us| Timestamp::from_microsecond(us).ok()),
                 is_kept,
                 firing: json.map(|json| from_json(&self.path, "an alert", &json)).transpose()?,
+                ended_by_poll,
                 told_to_others,
             })
         };
@@ -82,7 +84,8 @@ pub(super) async fn change(tx: &mut SqliteConnection, path: &Path, change: Chang
                 sqlx::query(
                     "INSERT INTO polled (poller, delivery, question, server_us) \
                      SELECT ?1, value, ?2, ?3 FROM json_each(?4) WHERE true \
-                     ON CONFLICT (poller, delivery) DO UPDATE SET question = excluded.question, server_us = excluded.server_us",
+                     ON CONFLICT (poller, delivery) DO UPDATE SET question = excluded.question, \
+                       server_us = coalesce(excluded.server_us, server_us)",
                 )
                 .bind(&poller)
                 .bind(question.as_str())

@@ -87,6 +87,7 @@ impl World {
             raw: raw.reference.clone(),
             raw_hmac: String::new(),
             via: None,
+            ended_by: None,
         };
         Arrival {
             correlation_key: format!("{name}/shop"),

@@ -75,6 +75,31 @@ pub(super) fn continue_episodes(wave: &mut [Incoming], episodes: &HashMap<usize,
     }
 }
 
+/// What a poll ended and another tells again fires after all, and is a new alert: under its old start, so that
+/// later polls and its sender's word find it. The one that ended is known no more; its key and id are answered.
+pub(super) fn take_up_again<'a>(
+    wave: &mut [Incoming],
+    deliveries: &'a [Digest],
+    known: &mut HashMap<String, Known>,
+) -> Vec<(&'a Digest, EventId)> {
+    let mut aside = vec![];
+    for (incoming, delivery) in wave.iter_mut().zip(deliveries) {
+        let event = &incoming.arrival.event;
+        // What is sent may come late; what is polled fires now.
+        if event.status == AlertStatus::Resolved || event.via.is_none() {
+            continue;
+        }
+        let Some(ended) = known.get(delivery.as_str()).filter(|known| known.ended_by_poll) else { continue };
+        aside.push((delivery, ended.event));
+        known.remove(delivery.as_str());
+        incoming.is_again = true;
+        // Its effects are not those of the one before.
+        let before = incoming.arrival.incident_key.as_str();
+        incoming.arrival.incident_key = Digest::of_parts([before, &incoming.at.to_string()]);
+    }
+    aside
+}
+
 /// Decides for each alert of a wave.
 pub(super) fn decide(
     wave: Vec<Incoming>,
@@ -86,11 +111,13 @@ pub(super) fn decide(
     let mut decided = Decided::default();
     let mut joined: BTreeMap<(InvestigationId, String, bool), (Vec<EventId>, Timestamp)> = BTreeMap::new();
     let mut over = vec![];
-    for (place, (Incoming { arrival, at, .. }, delivery)) in wave.into_iter().zip(deliveries).enumerate() {
+    for (place, (incoming, delivery)) in wave.into_iter().zip(deliveries).enumerate() {
+        let since = incoming.since();
+        let Incoming { arrival, at, .. } = incoming;
         let event = arrival.event.id;
         let is_over = arrival.event.status == AlertStatus::Resolved;
         let mut end = |known: &Known| {
-            let Known { event, investigation, firing: Some(firing) } = known else { return };
+            let Known { event, investigation, firing: Some(firing), .. } = known else { return };
             let ends_at = arrival.event.ends_at.unwrap_or(at);
             over.extend(investigation.map(|investigation| Told {
                 investigation,
@@ -98,14 +125,15 @@ pub(super) fn decide(
                 signal: Signal::Resolved { event: *event, ends_at },
                 at,
             }));
-            let ended = SreEvent { status: AlertStatus::Resolved, ends_at: Some(ends_at), ..firing.clone() };
+            let ended_by = arrival.event.via.clone();
+            let ended = SreEvent { status: AlertStatus::Resolved, ends_at: Some(ends_at), ended_by, ..firing.clone() };
             decided.ended.push((ended, at));
         };
         if is_over && let Some(last) = episodes.get(&place) {
             last.earlier.iter().for_each(&mut end);
         }
         let answer = match known.get(delivery.as_str()) {
-            Some(known @ Known { event, investigation, firing: Some(_) }) if is_over => {
+            Some(known @ Known { event, investigation, firing: Some(_), .. }) if is_over => {
                 end(known);
                 Admitted { event: *event, investigation: *investigation, fate: Fate::Resolved }
             }
@@ -115,7 +143,7 @@ pub(super) fn decide(
             None => {
                 let home = match is_over {
                     true => Home::None,
-                    false => match (places.of(&arrival, found), flapping.get(&place)) {
+                    false => match (places.of(&arrival, since, found), flapping.get(&place)) {
                         (Some(investigation), _) => Home::Of(investigation),
                         (None, Some(investigation)) => Home::Again(*investigation),
                         (None, None) => match openings.as_mut().map(|openings| openings.take(arrival.candidate, at)) {
@@ -205,8 +233,8 @@ impl Places {
 
     /// The investigation that a new firing alert belongs to: the last one of its key, else of its kin, else of its
     /// resource, unless that one had ended before the alert began.
-    fn of(&mut self, arrival: &Arrival, found: &Found) -> Option<InvestigationId> {
-        let home = self.seek(arrival, found);
+    fn of(&mut self, arrival: &Arrival, since: Timestamp, found: &Found) -> Option<InvestigationId> {
+        let home = self.seek(arrival, since, found);
         // An ended one fits by each alert's own start, so it is looked up for each.
         if let Some(open) = found.by_key.get(&arrival.correlation_key).filter(|last| last.closed_us.is_none()) {
             self.by_key.entry(arrival.correlation_key.clone()).or_insert(open.id);
@@ -214,8 +242,8 @@ impl Places {
         home
     }
 
-    fn seek(&self, arrival: &Arrival, found: &Found) -> Option<InvestigationId> {
-        let starts_us = arrival.event.starts_at.as_microsecond();
+    fn seek(&self, arrival: &Arrival, since: Timestamp, found: &Found) -> Option<InvestigationId> {
+        let starts_us = since.as_microsecond();
         let fits = |last: &&Last| last.closed_us.is_none_or(|end| starts_us <= end);
         let key = &arrival.correlation_key;
         let open = self.by_key.get(key).copied();
@@ -242,10 +270,11 @@ impl Places {
         found: &Found,
     ) -> Vec<Homeless> {
         let mut homeless = vec![];
-        for (place, (Incoming { arrival, .. }, delivery)) in wave.iter().zip(deliveries).enumerate() {
+        for (place, (incoming, delivery)) in wave.iter().zip(deliveries).enumerate() {
+            let arrival = &incoming.arrival;
             let event = &arrival.event;
             let is_new = event.status != AlertStatus::Resolved && !known.contains_key(delivery.as_str());
-            if is_new && self.seek(arrival, found).is_none() {
+            if is_new && self.seek(arrival, incoming.since(), found).is_none() {
                 let (source, fingerprint) = (event.source.clone(), event.fingerprint.clone());
                 homeless.push(Homeless { place, source, fingerprint, starts_at: event.starts_at });
             }

@@ -30,6 +30,8 @@ pub(super) struct Known {
     pub(super) investigation: Option<InvestigationId>,
     /// Where it still fires: all of it.
     pub(super) firing: Option<SreEvent>,
+    /// It is over because a poll did not tell of it any more; its sender never said so.
+    pub(super) ended_by_poll: bool,
 }
 
 /// The last investigation of a key.
@@ -107,6 +109,7 @@ fn known(path: &Path, id: &str, investigation: Option<&str>, firing: Option<&str
         event: chain::parse(path, "an alert's id", id)?,
         investigation: investigation.map(|id| chain::parse(path, "an investigation's id", id)).transpose()?,
         firing: firing.map(|json| chain::from_json(path, "an alert", json)).transpose()?,
+        ended_by_poll: false,
     })
 }
 
@@ -119,10 +122,11 @@ pub(super) async fn repeated(
 ) -> Result<HashMap<String, Known>, StoreError> {
     let wanted: Vec<(&str, i64)> =
         deliveries.iter().zip(wave).map(|(delivery, it)| (delivery.as_str(), it.at.as_microsecond())).collect();
-    let rows: Vec<(String, String, Option<String>, Option<String>)> = sqlx::query_as(
+    let rows: Vec<(String, String, Option<String>, Option<String>, bool)> = sqlx::query_as(
         "UPDATE events SET deliveries = deliveries + 1, seen_us = j.value ->> 1 FROM json_each(?1) AS j \
          WHERE events.delivery = j.value ->> 0 \
-         RETURNING delivery, id, investigation, CASE status WHEN ?2 THEN json END",
+         RETURNING delivery, id, investigation, CASE status WHEN ?2 THEN json END, \
+           status <> ?2 AND json ->> '$.ended_by' IS NOT NULL",
     )
     .bind(chain::to_json(path, "deliveries", &wanted)?)
     .bind(AlertStatus::Firing.as_str())
@@ -130,10 +134,34 @@ pub(super) async fn repeated(
     .await
     .map_err(unavailable(path, "look for alerts"))?;
     rows.into_iter()
-        .map(|(delivery, id, investigation, json)| {
-            Ok((delivery, known(path, &id, investigation.as_deref(), json.as_deref())?))
+        .map(|(delivery, id, investigation, json, ended_by_poll)| {
+            let known = known(path, &id, investigation.as_deref(), json.as_deref())?;
+            Ok((delivery, Known { ended_by_poll, ..known }))
         })
         .collect()
+}
+
+/// Gives each of these, delivery key and event, another key, so that what comes under theirs is new.
+pub(super) async fn set_aside(
+    tx: &mut SqliteConnection,
+    path: &Path,
+    aside: &[(&Digest, EventId)],
+) -> Result<(), StoreError> {
+    if aside.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<(&str, Digest)> = aside
+        .iter()
+        .map(|(delivery, event)| (delivery.as_str(), Digest::of_parts([delivery.as_str(), &event.to_string()])))
+        .collect();
+    sqlx::query(
+        "UPDATE events SET delivery = j.value ->> 1 FROM json_each(?) AS j WHERE events.delivery = j.value ->> 0",
+    )
+    .bind(chain::to_json(path, "deliveries", &keys)?)
+    .execute(tx)
+    .await
+    .map(drop)
+    .map_err(unavailable(path, "set ended alerts aside"))
 }
 
 /// The last investigation of each key and resource.

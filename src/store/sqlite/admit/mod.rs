@@ -39,6 +39,15 @@ struct Incoming {
     /// Which body it is of.
     body: usize,
     at: Timestamp,
+    /// A poll ended it, and another tells it again.
+    is_again: bool,
+}
+
+impl Incoming {
+    /// Since when it fires, as far as investigations go: what came to an end meanwhile had seen it end.
+    const fn since(&self) -> Timestamp {
+        if self.is_again { self.at } else { self.arrival.event.starts_at }
+    }
 }
 
 /// Takes bodies in, one after the other. Answers what became of the alerts of each.
@@ -55,14 +64,16 @@ pub(super) async fn admit(
     let times: Vec<Timestamp> = bodies.iter().map(|body| body.now).collect();
     let mut openings: Option<Openings> = None;
     let incoming = bodies.into_iter().enumerate().flat_map(|(body, Delivered { arrivals, now, .. })| {
-        arrivals.into_iter().map(move |arrival| Incoming { arrival, body, at: now })
+        arrivals.into_iter().map(move |arrival| Incoming { arrival, body, at: now, is_again: false })
     });
     let mut waves = Waves { rest: incoming.peekable() };
     while let Some(mut wave) = waves.next() {
         let episodes = known::episodes(tx, path, &wave).await?;
         decide::continue_episodes(&mut wave, &episodes);
         let deliveries: Vec<Digest> = wave.iter().map(|incoming| incoming.arrival.event.delivery_key()).collect();
-        let known = known::repeated(tx, path, &wave, &deliveries).await?;
+        let mut known = known::repeated(tx, path, &wave, &deliveries).await?;
+        let aside = decide::take_up_again(&mut wave, &deliveries, &mut known);
+        known::set_aside(tx, path, &aside).await?;
         let found = known::investigations(tx, path, places.unknown(&wave, &deliveries, &known)).await?;
         let homeless = places.homeless(&wave, &deliveries, &known, &found);
         let flapping = known::flapping(tx, path, &homeless).await?;
