@@ -318,6 +318,10 @@ fn senders_show_or_sign_and_describe_their_json() {
         \x20 sources:\n    - {name: grafana, fields: {name: /n}}\n    - {name: mk, fields: {status: /s}}\n\
         \x20   - {name: mk, alerts: events, fields: {name: n}, labels: {pod: p}}\n";
     insta::assert_snapshot!("intake", case(wrong, &[("A", "aaaa")]).errors());
+    for (name, why) in [("unknown", "is reserved: `unknown`"), ("'poller:am'", "is reserved: `poller:am`")] {
+        let reserved = format!("intake: {{sources: [{{name: {name}, fields: {{name: /n}}}}]}}");
+        assert!(case(&reserved, &[]).errors().contains(why), "{name}");
+    }
 }
 
 #[test]

@@ -28,7 +28,7 @@ impl Polls for SqliteStore {
     async fn noted(&self, poller: &str) -> Result<Vec<Noted>, StoreError> {
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT p.delivery, p.question, p.server_us, e.id IS NOT NULL, CASE e.status WHEN ?2 THEN e.json END, \
-               coalesce(e.status <> ?2 AND e.json ->> '$.ended_by' IS NOT NULL, 0), \
+               CASE WHEN e.status <> ?2 AND json_valid(e.json) THEN e.json ->> '$.ended_by' IS NOT NULL ELSE 0 END, \
                EXISTS (SELECT 1 FROM polled AS o WHERE o.delivery = p.delivery AND o.poller <> p.poller) \
              FROM polled AS p LEFT JOIN events AS e ON e.delivery = p.delivery WHERE p.poller = ?1 LIMIT ?3",
         )

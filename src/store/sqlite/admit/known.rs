@@ -126,7 +126,7 @@ pub(super) async fn repeated(
         "UPDATE events SET deliveries = deliveries + 1, seen_us = j.value ->> 1 FROM json_each(?1) AS j \
          WHERE events.delivery = j.value ->> 0 \
          RETURNING delivery, id, investigation, CASE status WHEN ?2 THEN json END, \
-           status <> ?2 AND json ->> '$.ended_by' IS NOT NULL",
+           CASE WHEN status <> ?2 AND json_valid(json) THEN json ->> '$.ended_by' IS NOT NULL ELSE 0 END",
     )
     .bind(chain::to_json(path, "deliveries", &wanted)?)
     .bind(AlertStatus::Firing.as_str())

@@ -104,6 +104,37 @@ proptest! {
 }
 
 #[tokio::test]
+async fn what_a_poll_ended_and_another_tells_again_is_new_and_opens_anew_where_all_is_closed() {
+    let w = World::new().await;
+    let polled = |status| {
+        let mut arrival = w.arrival("Down", "d1", status, 1);
+        arrival.event.via = Some("poller:am".into());
+        arrival
+    };
+    let first = w.admit(vec![polled(Firing)]).await.remove(0);
+    assert_eq!(w.fates(vec![polled(Firing)]).await, [Fate::Ignored], "it fires still");
+    assert_eq!(w.fates(vec![polled(Resolved)]).await, [Fate::Resolved]);
+    // What is sent may come late. What is polled fires now, though its start is the same.
+    assert_eq!(w.fates(vec![w.arrival("Down", "d1", Firing, 1)]).await, [Fate::Ignored]);
+    let again = w.admit(vec![polled(Firing)]).await.remove(0);
+    assert_eq!((again.fate, again.investigation), (Fate::Merged, first.investigation));
+    assert_ne!(again.event, first.event);
+    assert_eq!(w.fates(vec![polled(Resolved)]).await, [Fate::Resolved]);
+    // The investigation came to an end when the alert had its own.
+    let mut direct = SqliteStore::writing_connection(&w.path()).await.unwrap();
+    let closed = sqlx::query("UPDATE investigations SET closed_us = ?").bind(at(50).as_microsecond());
+    closed.execute(&mut direct).await.unwrap();
+    drop(direct);
+    let anew = w.store.admit(vec![polled(Firing)], None, at(60)).await.unwrap().remove(0);
+    assert_eq!(anew.fate, Fate::Opened);
+    let state = w.state(anew.investigation.unwrap()).await;
+    assert_ne!(state.incident_key, w.state(first.investigation.unwrap()).await.incident_key);
+    // What its sender ended stays so.
+    assert_eq!(w.fates(vec![w.arrival("Down", "d1", Resolved, 1)]).await, [Fate::Resolved]);
+    assert_eq!(w.fates(vec![polled(Firing)]).await, [Fate::Ignored]);
+}
+
+#[tokio::test]
 async fn an_alert_joins_by_its_key_before_its_resource() {
     let w = World::new().await;
     let full = w.admit(vec![w.arrival("Full", "volume-0", Firing, 1)]).await.remove(0);
