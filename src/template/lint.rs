@@ -4,6 +4,7 @@
 pub const INCIDENT_VARIABLES: &[&str] = &[
     "title",
     "body",
+    "storm",
     "url",
     "id",
     "labels.*",
