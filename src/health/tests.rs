@@ -84,8 +84,9 @@ fn each_check_tells_what_it_saw() {
 #[test]
 fn a_failure_report_counts_what_went_wrong_on_a_route() {
     let action = |state: &str, verdict: &str, rule: &str| {
+        let asked = (verdict == "ask").then_some("apr_00000000-0000-0000-0000-000000000001");
         json!({"id": "act_00000000-0000-0000-0000-000000000001", "tool": "kubernetes_scale", "effect": "write", "title": "t",
-               "target": "Deployment a/b", "state": state, "verdict": verdict, "rules": [rule], "approval_id": null,
+               "target": "Deployment a/b", "state": state, "verdict": verdict, "rules": [rule], "approval_id": asked,
                "reference": null, "detail": null})
     };
     let views = [
@@ -94,7 +95,12 @@ fn a_failure_report_counts_what_went_wrong_on_a_route() {
             json!({"actions": [action("refused", "deny", "action/freeze/hard"), action("refused", "ask", "action/pressure/pressure")]}),
         ),
         view(2, json!({"verdict": "insufficient_evidence", "failure_gap": "Down: ghost"})),
-        view(3, json!({"actions": [action("failed", "allow", "x"), action("done", "allow", "x")]})),
+        view(
+            3,
+            json!({"actions": [action("failed", "allow", "x"), action("done", "allow", "x"),
+            // Overtaken, and refused by nobody.
+            action("refused", "allow", "x")]}),
+        ),
         view(4, json!({})),
     ];
     let report = failure_report("shop", &views, 24, now()).unwrap();
