@@ -49,6 +49,13 @@ pub fn conclude(case: &Case<'_>) -> Analysis {
     analysis
 }
 
+/// How many of the questions that matter nobody answered: what is said without them is said half blind.
+pub fn unanswered(case: &Case<'_>) -> usize {
+    let snapshot = Snapshot::of(case.seen);
+    let topology = Topology::of(&snapshot);
+    questions::missing(&Scene::new(case, &snapshot, &topology))
+}
+
 /// Evidence that everything the alerts name is well. Empty when one of it was not seen, or when an
 /// alert is about something that we did not look at.
 fn healthy(scene: &Scene<'_>, readings: &[Option<Reading>]) -> Vec<String> {

@@ -40,7 +40,7 @@ mod text;
 mod topology;
 
 pub use closer::closer_look;
-pub use conclude::conclude;
+pub use conclude::{conclude, unanswered};
 pub use markdown::markdown;
 pub use need::{Case, Need, Seen};
 pub use plan::plan;

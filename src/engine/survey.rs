@@ -6,7 +6,7 @@ use super::driver::Session;
 use super::propose::playbooks::{self, Looked};
 use crate::analysis::{self, Case, Need, Seen};
 use crate::domain::{Analysis, ApprovalState, Class, FLAP_WINDOW, FLAPS, Observation, Severity};
-use crate::journal::{Actor, Body, Call, CallState, Classified, Confirmed, Deed, Draft, Progress};
+use crate::journal::{Actor, Body, Call, Classified, Confirmed, Deed, Draft, Progress};
 use serde_json::{Value, json};
 
 /// The tool that looks closer.
@@ -58,6 +58,7 @@ impl Session<'_> {
             return self.record(Draft::new(Actor::Survey, Body::SurveyPlanned { round, calls }));
         };
         let analysis = analysis::conclude(&case);
+        let unanswered = analysis::unanswered(&case);
         let top = analysis.hypotheses.first();
         let top_cause = top.map(|h| format!("{}: {}", h.finding.cause_code, h.finding.entity));
         let findings = u32::try_from(analysis.findings.len()).unwrap_or(u32::MAX);
@@ -66,7 +67,7 @@ impl Session<'_> {
         self.record(Draft::new(Actor::Survey, body))?;
         self.classify().await?;
         let Some(opening) = self.inv.opening() else { return Ok(()) };
-        let looked = self.looked(stopped);
+        let looked = self.looked(stopped, unanswered);
         let confirmed = playbooks::confirm(self.inv.class, opening, self.inv.alert_status(), &analysis, looked);
         let gap = playbooks::gap(opening, &confirmed, &analysis, looked);
         self.record(Draft::new(Actor::Survey, Body::Confirmed(confirmed.clone())))?;
@@ -79,13 +80,12 @@ impl Session<'_> {
         }
     }
 
-    /// How far this survey has looked, which ended as `stopped` says.
-    fn looked(&self, stopped: &str) -> Looked {
-        let seen = |state: &CallState| matches!(state.progress, Progress::Seen { .. });
-        let count = self.calls_of_survey().filter(|state| seen(state)).count();
-        match (stopped == "complete" && count > 0, count == self.calls_of_survey().count()) {
-            (true, true) => Looked::Wholly,
-            (true, false) => Looked::InPart,
+    /// How far this survey has looked, which ended as `stopped` says with so many questions `unanswered`.
+    fn looked(&self, stopped: &str, unanswered: usize) -> Looked {
+        let has_seen = self.calls_of_survey().any(|state| matches!(state.progress, Progress::Seen { .. }));
+        match (stopped == "complete" && has_seen, unanswered) {
+            (true, 0) => Looked::Wholly,
+            (true, _) => Looked::InPart,
             (false, _) => Looked::TooLittle,
         }
     }

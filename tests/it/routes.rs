@@ -64,7 +64,7 @@ fn spawners(total: u64) -> Value {
 /// An envelope with one alert, in a group of its own. What is not among `labels` is usual.
 fn alert(name: &str, n: usize, labels: &Value, summary: &str) -> Value {
     let mut all =
-        json!({"alertname": name, "severity": "warning", "namespace": "production", "pod": format!("web-{n}")});
+        json!({"alertname": name, "severity": "warning", "namespace": "production", "pod": format!("web{n}")});
     for (key, value) in labels.as_object().unwrap() {
         all[key] = value.clone();
     }

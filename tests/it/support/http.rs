@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// A client that talks to loopback alone.
@@ -37,7 +38,17 @@ pub async fn send(request: reqwest::RequestBuilder) -> Option<Answer> {
 
 /// An address on loopback that nobody uses.
 pub fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    // Below the ports that the system gives to whoever connects: it would give this one away before it is used.
+    const PORTS: std::ops::Range<u16> = 12_000..32_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id().wrapping_mul(131);
+    let ports = std::iter::repeat_with(|| first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)));
+    ports
+        .map(|n| PORTS.start + u16::try_from(n % u32::from(PORTS.end - PORTS.start)).unwrap())
+        .find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok())
+        .unwrap()
+        .local_addr()
+        .unwrap()
 }
 
 /// Asks `look` until it has an answer.
