@@ -303,7 +303,7 @@ impl App {
             reader,
             intake: intake.clone(),
             redactor: engine.redactor.clone(),
-            hmac_key: store.hmac_key().to_vec(),
+            hmac_key: store.hmac_key().into(),
             clock,
             entropy,
             queue: Queue::default(),

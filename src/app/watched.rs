@@ -1,18 +1,17 @@
 //! The configuration file is looked at again while the program runs. What can change without a restart is taken
 //! over, the last good one kept; of the rest is said that it waits for a restart.
 
-use crate::config::{Config, ConfigError, Loaded, Sources};
+use crate::config::{Config, ConfigError, Loaded};
 use crate::domain::Digest;
 use std::sync::Arc;
 
 /// A configuration, and what its file held when it was looked at last.
 #[derive(Debug)]
 pub(super) struct Watched {
-    sources: Arc<Sources>,
+    /// What was in force at the start, as it was written.
+    begun_with: Arc<Loaded>,
     /// The digest of its text; what could not be read has none.
     seen: Option<Digest>,
-    /// What was in force at the start, as it was written.
-    begun_with: Option<Loaded>,
 }
 
 /// What the file says now.
@@ -26,15 +25,13 @@ pub(super) struct Changed {
 impl Watched {
     /// That of `config`, which was just read.
     pub(super) fn new(config: &Config) -> Self {
-        let sources = config.origin.clone();
-        let begun_with = sources.as_ref().clone().load().ok();
-        Self { sources, seen: None, begun_with }
+        Self { begun_with: config.origin.clone(), seen: None }
     }
 
     /// Looks at it, and reads it where it is not what it was; a file that is gone changes nothing. Each content is
     /// judged once.
     pub(super) fn look(&mut self) -> Option<Changed> {
-        let text = self.sources.text()?;
+        let text = self.begun_with.sources().text()?;
         let digest = Digest::of(&text);
         if self.seen.as_ref() == Some(&digest) {
             return None;
@@ -55,9 +52,9 @@ impl Watched {
     }
 
     fn read(&self) -> Result<Changed, ConfigError> {
-        let loaded = self.sources.as_ref().clone().load()?;
+        let loaded = self.begun_with.sources().clone().load()?;
         let config = loaded.resolve()?;
-        let rules = self.begun_with.as_ref().is_some_and(|begun| loaded.is_but_for_rules(begun));
+        let rules = loaded.is_but_for_rules(&self.begun_with);
         if !rules {
             tracing::warn!(
                 "the configuration has changed in more than pollers, routes, playbooks and budgets: of all that only \

@@ -29,7 +29,7 @@ pub struct Sources {
 }
 
 /// A configuration that is well-formed; names, paths and secrets are not resolved yet.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Loaded {
     pub(super) file: File,
     pub(super) tree: Node,
@@ -49,7 +49,19 @@ impl std::fmt::Debug for Sources {
     }
 }
 
+/// A file may hold a secret where a reference belongs.
+impl std::fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Loaded").field("sources", &self.sources).finish_non_exhaustive()
+    }
+}
+
 impl Loaded {
+    /// Where it was read.
+    pub fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
     /// Whether `other` differs in nothing but in what changes without a restart: who is asked for alerts, which way
     /// they take, and what may be spent on them.
     pub fn is_but_for_rules(&self, other: &Self) -> bool {

@@ -108,8 +108,8 @@ pub struct Config {
     pub retention: Retention,
     /// How log lines look.
     pub log: LogFormat,
-    /// What it was read from, to be read again.
-    pub origin: Arc<Sources>,
+    /// What was read, and where, to be read again.
+    pub origin: Arc<Loaded>,
 }
 
 /// Where people and senders reach us.

@@ -8,19 +8,15 @@ use super::assess::Known;
 use super::facts::Noted;
 use super::line::needs_place;
 use super::{Engine, EngineError, failpoint, propose};
-use crate::domain::{
-    ActionId, ApprovalId, ApprovalState, BlobRef, Digest, Effect, InvestigationId, Person, Risk, SreEvent,
-};
+use crate::domain::{ActionId, ApprovalState, BlobRef, Digest, InvestigationId, Risk, SreEvent};
 use crate::gate::Pass;
 use crate::journal::{
-    Actor, ApprovalView, Body, Call, Deed, DeedState, Draft, Head, Investigation, Progress, Step, View, chain, due_at,
-    next,
+    ApprovalView, Body, Deed, DeedState, Draft, Head, Investigation, Progress, Step, View, chain, due_at, next,
 };
-use crate::store::{Append, ApprovalFilter, BegunDeed, Blob, Lease, Signal, Waiting};
+use crate::store::{Append, ApprovalFilter, BegunDeed, Blob, Lease};
 use crate::telemetry;
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
 use std::collections::HashMap;
 use tokio::sync::Mutex;
 
@@ -45,11 +41,11 @@ pub(super) struct Session<'e> {
     asked: Vec<ApprovalView>,
     /// Changes that were begun, as the store counts them.
     begun: Vec<BegunDeed>,
-    lease: Lease,
+    pub(super) lease: Lease,
     /// Something arrived that is no entry yet. What arrives later wakes the investigation.
     pub(super) signalled: bool,
     durable: Head,
-    pending: Append,
+    pub(super) pending: Append,
     payloads: HashMap<Digest, Vec<u8>>,
 }
 
@@ -384,88 +380,6 @@ impl<'e> Session<'e> {
             failpoint::reached(self.durable.seq);
         }
         Ok(())
-    }
-
-    /// Turns what arrived meanwhile into entries.
-    pub(super) async fn take_signals(&mut self) -> Result<(), EngineError> {
-        self.signalled = false;
-        let waiting = self.engine.store.signals(self.lease.investigation).await?;
-        for Waiting { number, from, signal } in waiting {
-            if self.pending.consumed.contains(&number) {
-                continue;
-            }
-            match signal {
-                Signal::Merged { events, flapping } => {
-                    let mut merged = Vec::with_capacity(events.len());
-                    for id in events {
-                        merged.extend(self.engine.store.event(id).await?.map(|stored| stored.event));
-                    }
-                    if !merged.is_empty() {
-                        self.record(Draft::new(Actor::Sender(from), Body::AlertsMerged { events: merged, flapping }))?;
-                        self.classify_anew().await?;
-                    }
-                }
-                Signal::Resolved { event, ends_at } => {
-                    let known = self.inv.events.iter().find(|e| e.id == event).map(|e| e.fingerprint.clone());
-                    if let Some(fingerprint) = known {
-                        let body = Body::AlertResolved { event, fingerprint, ends_at };
-                        self.record(Draft::new(Actor::Sender(from), body))?;
-                    }
-                }
-                Signal::Answer { approval, digest, granted, by, at, comment } => {
-                    self.answered((approval, digest), granted, (by, at), comment)?;
-                }
-                // What it means is seen from the policy in force and the last ruling.
-                Signal::PolicyChanged {} => {}
-                Signal::Propose { by, tool, args, reason } => self.proposed(by, tool, args, reason)?,
-                Signal::Cancel { by, reason } => {
-                    if self.inv.outcome.is_none() && self.inv.cancelled.is_none() {
-                        self.record(Draft::new(Actor::Person(by), Body::Cancelled { reason }))?;
-                    }
-                }
-            }
-            self.pending.consumed.push(number);
-        }
-        Ok(())
-    }
-
-    /// A person's answer counts for the question that stood when it was given, to exactly what was asked,
-    /// of somebody who may, and in time.
-    fn answered(
-        &mut self,
-        (approval, digest): (ApprovalId, Digest),
-        granted: bool,
-        (by, at): (Person, Timestamp),
-        comment: String,
-    ) -> Result<(), EngineError> {
-        let deed = self.inv.asked_about(approval);
-        let asked = deed.and_then(|deed| Some((deed, deed.questions.iter().find(|q| q.id == approval)?)));
-        let counts = asked.is_some_and(|(deed, question)| {
-            question.state == ApprovalState::Pending
-                && question.digest == digest
-                && at < question.expires_at
-                && deed.may_be_answered_by(&by, question)
-                && question.grants.iter().all(|grant| grant.by.name != by.name)
-        });
-        if !counts {
-            tracing::warn!(investigation = %self.inv.chain, %approval, by = %by.name, "an answer came too late or to something else; it does not count");
-            return Ok(());
-        }
-        telemetry::approval(if granted { "granted" } else { "denied" });
-        let (actor, answered_at) = (Actor::Person(by.name.clone()), at);
-        self.record(Draft::new(actor, Body::ApprovalDecided { approval, granted, digest, by, answered_at, comment }))
-    }
-
-    /// A change that somebody beside the model wants; whoever closed the work does not get one.
-    fn proposed(&mut self, by: String, tool: String, args: Value, reason: String) -> Result<(), EngineError> {
-        let effect = self.engine.tools.spec(&tool).map(|spec| spec.effect).filter(|effect| *effect != Effect::Read);
-        if effect.is_none() || self.inv.outcome.is_some() || self.inv.cancelled.is_some() {
-            tracing::warn!(investigation = %self.inv.chain, %tool, by, "a proposed change is not taken up: no such tool, or the work is over");
-            return Ok(());
-        }
-        let id = format!("beside_{}", self.inv.proposers.len() + 1);
-        let calls = vec![Call { id, tool, args, effect, need: Value::Null }];
-        self.record(Draft::new(Actor::Person(by), Body::CallsProposed { calls, reason }))
     }
 }
 

@@ -203,7 +203,8 @@ impl Book {
     }
 
     fn begin(&mut self, id: InvestigationId, route: &str, rung: Rung) {
-        if !self.counted.insert(id) {
+        // A notice looks into nothing.
+        if rung >= Rung::Notice || !self.counted.insert(id) {
             return;
         }
         self.began = self.began.saturating_add(1);

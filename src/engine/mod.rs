@@ -1,9 +1,9 @@
 //! L6: from alert to report.
 //!
-//! - [`routes`], [`intake`]: what comes in, and where it belongs; [`rest`]: what was left out of it;
+//! - [`routes`], [`intake`]: what comes in, and where it belongs; [`rest`]: what was left out of it; [`told`]: what is asked for;
 //!   [`poller`]: what nobody sends is asked for
 //! - [`worker`]: claims investigations and lets a [`driver`] work on each; [`line`]: when that may begin
-//! - [`driver`]: the loop: next step, perform, append, apply
+//! - [`driver`]: the loop: next step, perform, append, apply; [`signals`]: what arrives meanwhile
 //! - [`assess`], [`survey`], [`read`], [`ask`], [`report`], [`notify`]: one file per step
 //! - [`act`](mod@act): changes, from plan to watch
 //! - [`document`]: what has to be written down behind a report
@@ -42,9 +42,11 @@ mod report;
 pub mod rest;
 pub mod retention;
 pub mod routes;
+mod signals;
 mod spend;
 mod summary;
 mod survey;
+pub mod told;
 pub mod transcript;
 pub mod trial;
 pub mod worker;

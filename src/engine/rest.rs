@@ -3,11 +3,11 @@
 //! message about the group begins it anew.
 
 use super::intake::{Intake, Receipt};
+use super::told::{ToldError, mapped};
 use crate::domain::{Clock, Entropy, Redactor};
-use crate::edge::{AlertmanagerReader, EdgeError};
+use crate::edge::AlertmanagerReader;
 use crate::sources::alertmanager::api::{self, Standing};
-use crate::sources::{AlertSource, Alertmanager, Delivery, Group, Mapping, SourceError};
-use crate::store::StoreError;
+use crate::sources::{AlertSource, Alertmanager, Delivery, Group};
 use crate::telemetry;
 use arc_swap::ArcSwap;
 use std::collections::BTreeSet;
@@ -20,20 +20,6 @@ const AT_ONCE: usize = 2;
 /// Groups that may wait for it.
 const WAITING: usize = 64;
 
-/// Why the rest of a group could not be taken in.
-#[derive(Debug, thiserror::Error)]
-pub enum RestError {
-    /// Alertmanager did not tell.
-    #[error(transparent)]
-    Edge(#[from] EdgeError),
-    /// What it told makes no sense.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// It could not be kept.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
 /// Fetches what was left out.
 pub struct Rest {
     /// The Alertmanager that is asked.
@@ -43,7 +29,7 @@ pub struct Rest {
     /// What blanks out secrets.
     pub redactor: Arc<ArcSwap<Redactor>>,
     /// The key under which what was told is vouched for.
-    pub hmac_key: Vec<u8>,
+    pub hmac_key: Arc<[u8]>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Ids and salts.
@@ -155,7 +141,7 @@ impl Rest {
     ///
     /// # Errors
     /// When Alertmanager does not tell, or nothing can be kept.
-    pub async fn take(&self, group: &Group) -> Result<Receipt, RestError> {
+    pub async fn take(&self, group: &Group) -> Result<Receipt, ToldError> {
         let told = self.reader.group(group.receiver.as_deref(), &group.labels).await?;
         let (alerts, others): (Vec<_>, Vec<_>) =
             told.alerts.into_iter().partition(|alert| api::standing(alert) == Standing::Active);
@@ -165,17 +151,14 @@ impl Rest {
                 "some of what Alertmanager tells of a group makes no sense or is muted"
             );
         }
-        let body = api::as_sent(&alerts, group);
-        let normalised = {
-            let redactor = self.redactor.load();
-            let mapping = Mapping {
-                at: self.clock.now(),
-                entropy: &*self.entropy,
-                redactor: &redactor,
-                hmac_key: &self.hmac_key,
-            };
-            Alertmanager.normalise(&Delivery::plain(&body, &told.bytes), &mapping)?
-        };
+        let (redactor, hmac_key) = (self.redactor.load_full(), self.hmac_key.clone());
+        let (clock, entropy) = (self.clock.clone(), self.entropy.clone());
+        let (bytes, group) = (told.bytes, group.clone());
+        let normalised = mapped(redactor, hmac_key, clock, entropy, move |mapping| {
+            let body = api::as_sent(&alerts, &group);
+            Alertmanager.normalise(&Delivery::plain(&body, &bytes), mapping)
+        })
+        .await?;
         Ok(self.intake.accept(Alertmanager.name(), normalised).await?)
     }
 }

@@ -15,7 +15,7 @@ pub(crate) const UNIT_BYTES: usize = 64 << 10;
 pub(crate) const UNITS: usize = 2_048;
 /// A body must be there by then.
 const READ_WITHIN: Duration = Duration::from_secs(30);
-/// So much of a body that is too large is read on, so that its sender gets to read the answer.
+/// So much of a body beyond the largest is read on, so that its sender gets to read the answer.
 const DRAIN: usize = 64 << 20;
 
 /// The whole body, and the room that it takes up for as long as it is handled. The room grows with
@@ -31,16 +31,17 @@ pub(super) async fn read_with_room(
     let no_room = || {
         Problem::overloaded("Too many bodies are being handled at once; nothing of this one was taken. Send it again.")
     };
-    let mut room = gate.try_acquire().map_err(|_| no_room())?;
+    let mut room = gate.try_acquire().ok();
     let bytes = read_while(body, max, |size| {
-        let missing = size.div_ceil(UNIT_BYTES).saturating_sub(room.num_permits());
+        let held = room.as_mut().ok_or_else(no_room)?;
+        let missing = size.div_ceil(UNIT_BYTES).saturating_sub(held.num_permits());
         if missing > 0 {
-            room.merge(gate.try_acquire_many(u32::try_from(missing).unwrap_or(u32::MAX)).map_err(|_| no_room())?);
+            held.merge(gate.try_acquire_many(u32::try_from(missing).unwrap_or(u32::MAX)).map_err(|_| no_room())?);
         }
         Ok(())
     })
     .await?;
-    Ok((bytes, room))
+    Ok((bytes, room.ok_or_else(no_room)?))
 }
 
 /// The whole body.
@@ -57,29 +58,33 @@ async fn read_while(
     max: usize,
     mut grows: impl FnMut(usize) -> Result<(), Problem>,
 ) -> Result<Vec<u8>, Problem> {
+    let too_large = || {
+        Problem::too_large(format!(
+            "The body is larger than {} KiB. Set `max_alerts` at the receiver, or group by more labels.",
+            max >> 10
+        ))
+    };
     let reading = async {
-        let mut bytes = vec![];
+        let mut kept = Ok(vec![]);
         let mut seen = 0_usize;
         let mut stream = body.into_data_stream();
         while let Some(part) = stream.next().await {
             let part = part.map_err(|_| Problem::bad_request("The body broke off. Send it again."))?;
             seen = seen.saturating_add(part.len());
-            if seen <= max {
+            // What is not taken is read on, without being kept, so that its sender gets to read the answer.
+            kept = kept.and_then(|mut bytes: Vec<u8>| {
+                if seen > max {
+                    return Err(too_large());
+                }
                 grows(seen)?;
                 bytes.extend_from_slice(&part);
-            } else if seen > max.saturating_add(DRAIN) {
+                Ok(bytes)
+            });
+            if seen > max.saturating_add(DRAIN) {
                 break;
-            } else {
-                bytes = vec![];
             }
         }
-        match seen <= max {
-            true => Ok(bytes),
-            false => Err(Problem::too_large(format!(
-                "The body is larger than {} KiB. Set `max_alerts` at the receiver, or group by more labels.",
-                max >> 10
-            ))),
-        }
+        kept
     };
     tokio::time::timeout(READ_WITHIN, reading).await.unwrap_or_else(|_| {
         let detail = format!("The body was not there within {} s. Send it again.", READ_WITHIN.as_secs());

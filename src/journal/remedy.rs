@@ -86,7 +86,8 @@ impl Investigation {
         chosen.proposing(self.class)
     }
 
-    /// The class by all alerts, and no milder than what was written down.
+    /// The class by all alerts, and no milder than what was written down. What a storm is made of has no class in
+    /// common beside that.
     pub(super) fn class_now(&self) -> Option<Class> {
         let written = self.remedy.classified.as_ref().and_then(|classified| classified.class);
         match (self.is_storm(), self.flapping) {

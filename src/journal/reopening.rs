@@ -52,12 +52,12 @@ impl Investigation {
         if self.is_storm() { STORM_SUBJECT } else { self.opening().map_or("", |event| &event.subject) }
     }
 
-    /// Takes in what became known of its alerts. What a storm is made of has no class in common.
     /// It comes and goes, whatever kind of incident it is beside that.
     pub(super) fn flaps(&self) -> bool {
         self.flapping || self.class == Some(Class::ServiceFlapping)
     }
 
+    /// Takes in what became known of its alerts.
     pub(super) fn classify(&mut self, flapping: bool) {
         self.flapping |= flapping;
         self.class = self.class_now();

@@ -61,6 +61,16 @@ pub enum Signal {
     },
 }
 
+impl Signal {
+    /// The alerts that joined, where it tells of some.
+    pub fn merged(self) -> Vec<EventId> {
+        match self {
+            Self::Merged { events, .. } => events,
+            _ => vec![],
+        }
+    }
+}
+
 /// A signal as it waits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Waiting {

@@ -12,7 +12,7 @@ pub fn day_of(at: Timestamp) -> Date {
 /// Sums.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Figures {
-    /// Investigations that began; for a model, those that asked it.
+    /// Investigations that began, for more than a notice; for a model, those that asked it.
     pub investigations: u64,
     /// Of those, the ones that the budgets let ask a model.
     #[serde(skip)]

@@ -1,6 +1,7 @@
 //! Each recorded world, investigated without a model by the unchanged program: the cause that its
 //! `expected.yaml` names must be found, with evidence, and nothing forbidden may be said.
 
+use crate::support::http::eventually;
 use firewarden::app::App;
 use firewarden::config::Sources;
 use firewarden::domain::{Entity, Observation, Report, ReportVerdict};
@@ -51,14 +52,10 @@ async fn investigate(name: &str) -> (Run, Expected) {
     let mapped = Alertmanager.normalise(&Delivery::plain(&body, &bytes), &mapping).unwrap();
     let receipt = app.intake.accept("alertmanager", mapped).await.unwrap();
     let id = receipt.rows[0].job_id.unwrap();
-    let view = loop {
-        let view = app.engine.store.investigation(id).await.unwrap().unwrap();
-        if view.state == "closed" {
-            break view;
-        }
-        assert!(began.elapsed() < Duration::from_secs(60), "it does not end: {view:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+    let view = eventually("it is closed", Duration::from_secs(60), async || {
+        app.engine.store.investigation(id).await.unwrap().filter(|view| view.state == "closed")
+    })
+    .await;
     let took = began.elapsed();
     stop.send(true).unwrap();
     working.await.unwrap();

@@ -95,7 +95,7 @@ impl Loaded {
             checkpoint_every: r.checkpoint_every(),
             retention: r.retention(),
             log: file.telemetry.log,
-            origin: Arc::new(self.sources.clone()),
+            origin: Arc::new(self.clone()),
         };
         r.finish(config)
     }

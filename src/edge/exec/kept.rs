@@ -39,21 +39,32 @@ impl Kept {
         self.left_out > 0
     }
 
-    /// As text, with a line that says what is missing. What is no UTF-8 is replaced. Lines that were cut in two
-    /// are left out whole: half a secret is not known for one.
+    /// As text, with a line that says what is missing. What is no UTF-8 is replaced. What was cut in two is left
+    /// out whole, for half a secret is not known for one: a line, or of a longer one what ends no word.
     pub fn text(&self) -> String {
         let tail: Vec<u8> = self.tail.iter().copied().collect();
         if !self.is_cut() {
             return String::from_utf8_lossy(&[self.head.as_slice(), &tail].concat()).into_owned();
         }
-        let until = self.head.len().saturating_sub(BROKEN);
-        let until = self.head[until..].iter().rposition(|byte| *byte == b'\n').map_or(until, |at| until + at);
-        let first = tail.len().min(BROKEN);
-        let from = tail[..first].iter().position(|byte| *byte == b'\n').map_or(first, |at| at + 1);
+        let broken = self.head.len().saturating_sub(BROKEN);
+        let until = |ends: fn(&u8) -> bool| self.head[broken..].iter().rposition(ends).map(|at| broken + at);
+        let until = until(is_line_end).or_else(|| until(is_word_end)).unwrap_or(broken);
+        let broken = &tail[..tail.len().min(BROKEN)];
+        let from = |ends: fn(&u8) -> bool| broken.iter().position(ends).map(|at| at + 1);
+        let from = from(is_line_end).or_else(|| from(is_word_end)).unwrap_or(broken.len());
         let left_out = self.left_out + (self.head.len() - until + from) as u64;
         let (head, tail) = (String::from_utf8_lossy(&self.head[..until]), String::from_utf8_lossy(&tail[from..]));
         format!("{head}\n[{left_out} bytes left out here]\n{tail}")
     }
+}
+
+fn is_line_end(byte: &u8) -> bool {
+    *byte == b'\n'
+}
+
+/// What stands between words, and between the values of JSON.
+fn is_word_end(byte: &u8) -> bool {
+    byte.is_ascii_whitespace() || b"\"',;:{}[]()<>|&".contains(byte)
 }
 
 #[cfg(test)]
@@ -78,6 +89,16 @@ mod tests {
         let mut kept = Kept::new(40);
         kept.push(b"begin\ntoken=abcdefghijklmnopqrstuvwxyz0123456789\nend\n");
         assert_eq!(kept.text(), "begin\n[44 bytes left out here]\nend\n");
+        // A longer line is cut between its words, wherever its secrets stand.
+        let line = |at: usize| {
+            format!("{{\"a\":\"{}\",\"key\":\"s3cr3t-s3cr3t\",\"b\":\"{}", "x".repeat(at), "y".repeat(40_000))
+        };
+        for at in 5_850..5_950 {
+            let mut kept = Kept::new(20_000);
+            kept.push(line(at).as_bytes());
+            let shown = kept.text();
+            assert_eq!(shown.matches("s3cr").count(), shown.matches("s3cr3t-s3cr3t").count() * 2, "{at}");
+        }
         let mut one_line = Kept::new(20_000);
         one_line.push("x".repeat(30_000).as_bytes());
         let shown = one_line.text();

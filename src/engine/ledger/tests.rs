@@ -52,7 +52,9 @@ fn each_investigation_is_counted_once_and_only_those_with_a_model_use_the_share(
         reason: format!("{:?}", standing.route_left),
     });
     assert_eq!(again.reason, "Some(2)", "another route has its own share");
-    assert_eq!(ledger.book().began, 4, "a further revision is no further investigation");
+    assert_eq!(ledger.book().began, 3, "a further revision is no further investigation, and a notice is none");
+    let goes_on = begin(&ledger, 4, Rung::Deterministic);
+    assert_eq!((goes_on.investigations_left, ledger.book().began), (Some(0), 4), "what goes on from one begins then");
 }
 
 #[test]

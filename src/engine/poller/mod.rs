@@ -11,13 +11,12 @@
 pub mod judge;
 
 use super::intake::{Intake, Receipt};
+use super::told::{ToldError, mapped};
 use crate::domain::{AlertStatus, BlobRef, Clock, Digest, Entropy, EventId, POLLER, Redactor, Severity, SreEvent};
-use crate::edge::{AlertmanagerReader, EdgeError};
+use crate::edge::AlertmanagerReader;
 use crate::sources::alertmanager::api::{self, Standing};
-use crate::sources::{
-    AlertSource, Alertmanager, Delivery, Group, Kept, MAX_ALERTS, Mapped, Mapping, Normalised, SourceError,
-};
-use crate::store::{Notes, Store, StoreError};
+use crate::sources::{AlertSource, Alertmanager, Delivery, Group, Kept, MAX_ALERTS, Mapped, Normalised};
+use crate::store::{Notes, Store};
 use crate::telemetry;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
@@ -26,35 +25,6 @@ use serde_json::{Value, json};
 use std::sync::{Arc, Mutex as Lock, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Mutex, Semaphore, watch};
-
-/// Why a poll failed.
-#[derive(Debug, thiserror::Error)]
-pub enum PollError {
-    /// Alertmanager did not tell.
-    #[error(transparent)]
-    Edge(#[from] EdgeError),
-    /// What it told makes no sense.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// It could not be kept.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// Reading the answer ended in an error of our own.
-    #[error("the answer could not be read: an error of firewarden's own; see the log")]
-    Internal,
-}
-
-impl PollError {
-    /// What kind of failure it is, the same for each repeat of it.
-    fn kind(&self) -> String {
-        match self {
-            Self::Edge(error) => format!("{:?}", error.kind()),
-            Self::Source(_) => "source".to_owned(),
-            Self::Store(_) => "store".to_owned(),
-            Self::Internal => "internal".to_owned(),
-        }
-    }
-}
 
 /// What an answer lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,7 +123,7 @@ impl Poller {
         }
     }
 
-    async fn poll_in_turn(&self) -> Result<Polled, PollError> {
+    async fn poll_in_turn(&self) -> Result<Polled, ToldError> {
         let _place = self.shared.places.acquire().await;
         self.poll().await
     }
@@ -163,7 +133,7 @@ impl Poller {
     /// # Errors
     /// When Alertmanager does not tell, what it tells is no list of alerts, or nothing can be kept. Then nothing
     /// is over.
-    pub async fn poll(&self) -> Result<Polled, PollError> {
+    pub async fn poll(&self) -> Result<Polled, ToldError> {
         let Shared { intake, store, clock, .. } = &self.shared;
         // Asked before the list: one that started in between is the younger one, never the older.
         let started = self.reader.started().await;
@@ -225,22 +195,15 @@ impl Poller {
     }
 
     /// Maps an answer as if it had been sent; CPU only.
-    async fn read(&self, bytes: Vec<u8>, mut alerts: Vec<Value>) -> Result<Read, PollError> {
+    async fn read(&self, bytes: Vec<u8>, mut alerts: Vec<Value>) -> Result<Read, ToldError> {
         alerts.truncate(MAX_ALERTS);
-        let shared = self.shared.clone();
+        let Shared { redactor, hmac_key, clock, entropy, .. } = self.shared.clone();
         let (via, severities) = (format!("{POLLER}{}", self.name), self.severities.clone());
-        let reading = tokio::task::spawn_blocking(move || {
-            let redactor = shared.redactor.load();
-            let mapping = Mapping {
-                at: shared.clock.now(),
-                entropy: &*shared.entropy,
-                redactor: &redactor,
-                hmac_key: &shared.hmac_key,
-            };
+        mapped(redactor.load_full(), hmac_key, clock, entropy, move |mapping| {
             let standings: Vec<Standing> = alerts.iter().map(api::standing).collect();
             let body = api::as_sent(&alerts, &Group::default());
             drop(alerts);
-            let items = Alertmanager.normalise(&Delivery::plain(&body, &bytes), &mapping)?.items;
+            let items = Alertmanager.normalise(&Delivery::plain(&body, &bytes), mapping)?.items;
             let mut read = Read { alerts: Vec::with_capacity(items.len()), is_unreadable: false };
             for (item, standing) in items.into_iter().zip(standings) {
                 match (item, standing) {
@@ -255,8 +218,8 @@ impl Poller {
                 }
             }
             Ok(read)
-        });
-        reading.await.map_err(|_| PollError::Internal)?
+        })
+        .await
     }
 
     /// The end of `event`, as a sender would have told it.
@@ -279,7 +242,7 @@ impl Poller {
     }
 
     /// Counts the poll, and tells in the log what is new about it.
-    fn tell(&self, polled: &Result<Polled, PollError>, before: &Fared) -> Fared {
+    fn tell(&self, polled: &Result<Polled, ToldError>, before: &Fared) -> Fared {
         let poller = self.name.as_str();
         let now_s = self.shared.clock.now().as_second();
         let fared = match polled {

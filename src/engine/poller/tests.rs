@@ -1,9 +1,11 @@
 //! Polls against a peer that answers as it is told to, into a real store.
 
 use super::*;
+use crate::edge::EdgeError;
 use crate::edge::http::tests::{Asked, http, peer};
 use crate::edge::{EdgeErrorKind, SystemEntropy};
 use crate::engine::routes::{Route, Routes};
+use crate::sources::Mapping;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{EventFilter, Events as _, Page, Polls as _, StoreReader as _, StoredEvent};
 use jiff::SignedDuration;
@@ -222,7 +224,7 @@ async fn a_poll_that_fails_or_lacks_something_ends_nothing() {
             answers.alerts = body.into();
         });
         let error = poller.poll().await.unwrap_err();
-        assert!(matches!(&error, PollError::Edge(_)), "{status} {body}: {error}");
+        assert!(matches!(&error, ToldError::Edge(_)), "{status} {body}: {error}");
         if status == 200 {
             assert_eq!(error.kind(), format!("{:?}", EdgeErrorKind::BadBody), "{body}: {error}");
         }
@@ -449,7 +451,7 @@ async fn a_process_that_dies_between_note_and_intake_takes_in_later() {
 async fn each_change_of_how_polls_fare_is_told_once_and_the_loop_ends_when_it_is_to() {
     let world = World::new(vec![]).await;
     let poller = world.poller("am");
-    let failed = |kind| Err(PollError::Edge(EdgeError::new("alertmanager", kind, "no")));
+    let failed = |kind| Err(ToldError::Edge(EdgeError::new("alertmanager", kind, "no")));
     let fine = || Ok(Polled { told: 1, lacks: None, waiting: 0, receipt: None });
     let down = poller.tell(&failed(EdgeErrorKind::Unreachable), &Fared::Well);
     assert_eq!(down, poller.tell(&failed(EdgeErrorKind::Unreachable), &down));

@@ -2,6 +2,7 @@
 
 mod approvals;
 mod audit;
+mod breakable;
 mod checks;
 mod intake;
 mod policies;

@@ -1,6 +1,7 @@
-//! A router over a SQLite store in a temporary folder, whose commits can be made to fail.
+//! A router over a SQLite store in a temporary folder, whose commits can be made to fail ([`super::breakable`]).
 
-use crate::domain::{ApprovalId, BlobRef, Clock, DayBudget, Entropy, EventId, InvestigationId, Redactor, Secret};
+use super::breakable::Breakable;
+use crate::domain::{Clock, DayBudget, Entropy, InvestigationId, Redactor, Secret};
 use crate::edge::AlertmanagerReader;
 use crate::engine::intake::Intake;
 use crate::engine::rest::{Queue, Rest};
@@ -9,19 +10,18 @@ use crate::http::{
     Access, AccessToken, Caller, Gates, IntakeToken, Limits, Policies, Problem, Promoting, Role, Status, Storm, Trying,
     Web, router,
 };
-use crate::journal::{ApprovalView, Body, Deleted, Draft, Entry, Head, Outcome, Retained, View};
+use crate::journal::{ApprovalView, Body, Draft, Entry, Outcome};
 use crate::sources::Senders;
 use crate::store::sqlite::SqliteStore;
 use crate::store::*;
 use arc_swap::ArcSwap;
-use async_trait::async_trait;
 use axum::body::Body as HttpBody;
 use axum::http::{HeaderMap, Request, StatusCode};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::Value;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use tower::ServiceExt;
 use uuid::Uuid;
 
@@ -52,224 +52,6 @@ impl Entropy for Counting {
 
     fn salt(&self) -> [u8; 16] {
         Uuid::from_u128(u128::from(self.0.fetch_add(1, Ordering::Relaxed))).into_bytes()
-    }
-}
-
-/// A store whose commits fail while `broken`, and that remembers dead letters.
-#[derive(Debug)]
-pub(super) struct Breakable {
-    inner: SqliteStore,
-    pub(super) broken: AtomicBool,
-    pub(super) letters: Mutex<Vec<DeadLetter>>,
-}
-
-impl Breakable {
-    fn check(&self) -> Result<(), StoreError> {
-        match self.broken.load(Ordering::Relaxed) {
-            false => Ok(()),
-            true => Err(StoreError::Unavailable {
-                doing: "commit",
-                place: "/secret/place/x.db".into(),
-                source: "disk full".into(),
-            }),
-        }
-    }
-}
-
-#[async_trait]
-impl Journal for Breakable {
-    async fn admit(
-        &self,
-        arrivals: Vec<Arrival>,
-        cap: Option<StormCap>,
-        now: Timestamp,
-    ) -> Result<Vec<Admitted>, StoreError> {
-        self.check()?;
-        self.inner.admit(arrivals, cap, now).await
-    }
-    async fn claim_within(
-        &self,
-        places: &RoutePlaces,
-        owner: &str,
-        now: Timestamp,
-        until: Timestamp,
-    ) -> Result<Option<Lease>, StoreError> {
-        self.inner.claim_within(places, owner, now, until).await
-    }
-    async fn line_up(&self, lease: &Lease, look_at: Option<Timestamp>) -> Result<(), StoreError> {
-        self.inner.line_up(lease, look_at).await
-    }
-    async fn renew(&self, lease: &Lease, until: Timestamp) -> Result<(), StoreError> {
-        self.inner.renew(lease, until).await
-    }
-    async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
-        self.inner.release(lease).await
-    }
-
-    async fn park(&self, lease: &Lease, now: Timestamp, until: Timestamp) -> Result<(), StoreError> {
-        self.inner.park(lease, now, until).await
-    }
-
-    async fn abandon(&self, lease: &Lease, reason: String, now: Timestamp) -> Result<(), StoreError> {
-        self.inner.abandon(lease, reason, now).await
-    }
-    async fn append(&self, lease: &Lease, head: &Head, append: Append) -> Result<bool, StoreError> {
-        self.inner.append(lease, head, append).await
-    }
-    async fn append_system(&self, drafts: Vec<Draft>, blobs: Vec<Blob>, now: Timestamp) -> Result<(), StoreError> {
-        self.check()?;
-        self.inner.append_system(drafts, blobs, now).await
-    }
-    async fn entries(&self, chain: &str, after: u64, limit: u32) -> Result<Vec<Entry>, StoreError> {
-        self.inner.entries(chain, after, limit).await
-    }
-    async fn signals(&self, investigation: InvestigationId) -> Result<Vec<Waiting>, StoreError> {
-        self.inner.signals(investigation).await
-    }
-    async fn signal(&self, id: InvestigationId, from: &str, s: Signal, now: Timestamp) -> Result<bool, StoreError> {
-        self.check()?;
-        self.inner.signal(id, from, s, now).await
-    }
-    fn watch(&self) -> tokio::sync::broadcast::Receiver<(String, u64)> {
-        self.inner.watch()
-    }
-    fn work(&self) -> &tokio::sync::Notify {
-        self.inner.work()
-    }
-}
-
-#[async_trait]
-impl Log for Breakable {
-    async fn log(&self, after: u64, limit: u32) -> Result<Vec<Logged>, StoreError> {
-        self.inner.log(after, limit).await
-    }
-    async fn log_before(&self, before: u64, limit: u32) -> Result<Vec<Logged>, StoreError> {
-        self.inner.log_before(before, limit).await
-    }
-    async fn checkpoints(&self, after: u64, limit: u32) -> Result<Vec<KeptCheckpoint>, StoreError> {
-        self.inner.checkpoints(after, limit).await
-    }
-    async fn last_checkpoint(&self) -> Result<Option<KeptCheckpoint>, StoreError> {
-        self.inner.last_checkpoint().await
-    }
-    async fn keep_checkpoint(&self, checkpoint: KeptCheckpoint) -> Result<(), StoreError> {
-        self.check()?;
-        self.inner.keep_checkpoint(checkpoint).await
-    }
-    async fn due(&self, kind: Retained, ended_before: Timestamp, limit: u32) -> Result<Vec<Due>, StoreError> {
-        self.inner.due(kind, ended_before, limit).await
-    }
-    async fn retired(&self, kind: Retained, chain: &str) -> Result<u64, StoreError> {
-        self.inner.retired(kind, chain).await
-    }
-    async fn retire(&self, deleted: Deleted, until: u64, now: Timestamp) -> Result<(), StoreError> {
-        self.check()?;
-        self.inner.retire(deleted, until, now).await
-    }
-    async fn mentions(&self, text: &str, limit: u32) -> Result<Vec<(String, u64)>, StoreError> {
-        self.inner.mentions(text, limit).await
-    }
-}
-
-#[async_trait]
-impl Blobs for Breakable {
-    async fn blob(&self, reference: &BlobRef) -> Result<Option<Vec<u8>>, StoreError> {
-        self.inner.blob(reference).await
-    }
-    async fn opening(&self, reference: &BlobRef) -> Result<Option<([u8; 16], Vec<u8>)>, StoreError> {
-        self.inner.opening(reference).await
-    }
-}
-
-#[async_trait]
-impl Events for Breakable {
-    async fn event(&self, id: EventId) -> Result<Option<StoredEvent>, StoreError> {
-        self.inner.event(id).await
-    }
-    async fn events(&self, filter: &EventFilter) -> Result<Page<StoredEvent>, StoreError> {
-        self.inner.events(filter).await
-    }
-    async fn keep_letters(&self, letters: Vec<DeadLetter>) -> Result<Vec<EventId>, StoreError> {
-        self.check()?;
-        self.letters.lock().unwrap().extend(letters.iter().cloned());
-        self.inner.keep_letters(letters).await
-    }
-    async fn letter(&self, id: EventId) -> Result<Option<DeadLetter>, StoreError> {
-        self.inner.letter(id).await
-    }
-    async fn letters(&self, filter: &LetterFilter) -> Result<Page<DeadLetter>, StoreError> {
-        self.inner.letters(filter).await
-    }
-    async fn letter_replayed(&self, id: EventId, became: serde_json::Value) -> Result<(), StoreError> {
-        self.check()?;
-        self.inner.letter_replayed(id, became).await
-    }
-}
-
-#[async_trait]
-impl Polls for Breakable {
-    async fn noted(&self, poller: &str) -> Result<Vec<Noted>, StoreError> {
-        self.inner.noted(poller).await
-    }
-    async fn note(&self, notes: Notes) -> Result<(), StoreError> {
-        self.check()?;
-        self.inner.note(notes).await
-    }
-    async fn keep_pollers(&self, names: Vec<String>) -> Result<(), StoreError> {
-        self.check()?;
-        self.inner.keep_pollers(names).await
-    }
-}
-
-#[async_trait]
-impl StoreReader for Breakable {
-    async fn investigation(&self, id: InvestigationId) -> Result<Option<View>, StoreError> {
-        self.inner.investigation(id).await
-    }
-    async fn investigations(&self, filter: &InvestigationFilter) -> Result<Page<View>, StoreError> {
-        self.inner.investigations(filter).await
-    }
-    async fn approval(&self, id: ApprovalId) -> Result<Option<ApprovalView>, StoreError> {
-        self.inner.approval(id).await
-    }
-    async fn approvals(&self, filter: &ApprovalFilter) -> Result<Page<ApprovalView>, StoreError> {
-        self.inner.approvals(filter).await
-    }
-    async fn deeds_before(
-        &self,
-        but: crate::domain::ActionId,
-        tool: &str,
-        target: &crate::domain::Target,
-        now: Timestamp,
-    ) -> Result<DeedCounts, StoreError> {
-        self.inner.deeds_before(but, tool, target, now).await
-    }
-    async fn past_of(
-        &self,
-        thing: &str,
-        window: jiff::SignedDuration,
-        now: Timestamp,
-    ) -> Result<crate::store::Past, StoreError> {
-        self.inner.past_of(thing, window, now).await
-    }
-    async fn fared(&self, alert: &str, now: Timestamp) -> Result<crate::store::Fared, StoreError> {
-        self.inner.fared(alert, now).await
-    }
-    async fn chains(&self, after: &str, limit: u32) -> Result<Vec<(String, Head)>, StoreError> {
-        self.inner.chains(after, limit).await
-    }
-    async fn counts(&self) -> Result<Counts, StoreError> {
-        self.inner.counts().await
-    }
-    async fn begun(&self) -> Result<std::collections::BTreeMap<String, u64>, StoreError> {
-        self.inner.begun().await
-    }
-    async fn usage(&self, filter: &UsageFilter) -> Result<Usage, StoreError> {
-        self.inner.usage(filter).await
-    }
-    async fn ready(&self) -> Result<(), StoreError> {
-        self.check()?;
-        self.inner.ready().await
     }
 }
 
@@ -349,7 +131,7 @@ impl Stage {
         let folder = tempfile::tempdir().unwrap();
         let entropy = Arc::new(Counting::default());
         let inner = SqliteStore::open(&folder.path().join("x.db"), &*entropy).await.unwrap();
-        let store = Arc::new(Breakable { inner, broken: AtomicBool::new(false), letters: Mutex::new(vec![]) });
+        let store = Arc::new(Breakable::over(inner));
         let clock = Arc::new(Now::default());
         let intake = Intake::new(
             store.clone(),
@@ -364,7 +146,7 @@ impl Stage {
                 reader: AlertmanagerReader::new(url, None).unwrap(),
                 intake: intake.clone(),
                 redactor: redactor.clone(),
-                hmac_key: b"key".to_vec(),
+                hmac_key: b"key".as_slice().into(),
                 clock: clock.clone(),
                 entropy: entropy.clone(),
                 queue: Queue::default(),

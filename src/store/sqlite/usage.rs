@@ -48,8 +48,10 @@ fn counts_with(one: &Entry, other: &Entry) -> bool {
 fn count_alike(script: &mut Script, entry: &Entry, times: usize, era: Era) {
     let began = |with_model| Figures { investigations: 1, with_model: u64::from(with_model), ..Figures::default() };
     match &entry.body {
-        Body::LadderTaken { revision: 1, from: None, rung, .. } => {
-            add(script, entry, Model::None, &began(*rung <= Rung::Cheap));
+        // A notice looks into nothing. What goes on from one begins then.
+        Body::LadderTaken { revision, from: None, rung, .. } if *rung < Rung::Notice => {
+            let model = if *revision == 1 { Model::None } else { Model::NotBegun };
+            add(script, entry, model, &began(*rung <= Rung::Cheap));
         }
         Body::Opened(frozen) if era == Era::Past => add(script, entry, Model::None, &began(frozen.model.is_some())),
         Body::ModelAsked { model, reserved_tokens, reserved_usd, max_tokens, .. }
@@ -96,6 +98,8 @@ fn count_alike(script: &mut Script, entry: &Entry, times: usize, era: Era) {
 enum Model<'a> {
     /// No model's.
     None,
+    /// No model's, if the investigation did not begin before.
+    NotBegun,
     /// This model's, if the investigation never asked it before.
     NeverAsked(&'a str),
     /// The one's that the investigation asked last.
@@ -116,7 +120,7 @@ fn add(script: &mut Script, entry: &Entry, model: Model<'_>, figures: &Figures) 
     push_route(script, entry);
     script.push(", ");
     match model {
-        Model::None => script.push("''"),
+        Model::None | Model::NotBegun => script.push("''"),
         Model::NeverAsked(model) => script.push_bind(model.to_owned()),
         Model::LastAsked => script
             .push("coalesce((SELECT model FROM model_requests WHERE investigation = ")
@@ -130,6 +134,14 @@ fn add(script: &mut Script, entry: &Entry, model: Model<'_>, figures: &Figures) 
             .push_bind(entry.chain.clone())
             .push(" AND model = ")
             .push_bind(model.to_owned())
+            .push(")"),
+        Model::NotBegun => script
+            .push(" WHERE NOT EXISTS (SELECT 1 FROM entries WHERE chain = ")
+            .push_bind(entry.chain.clone())
+            .push(" AND seq < ")
+            .push_bind(number(entry.seq))
+            .push(" AND json_extract(json, '$.body.type') = 'LadderTaken' AND json_extract(json, '$.body.rung') <> ")
+            .push_bind(Rung::Notice.as_str())
             .push(")"),
         // Without a condition the grammar takes what follows for one of a join.
         Model::None | Model::LastAsked => script.push(" WHERE true"),
