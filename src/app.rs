@@ -37,6 +37,7 @@ use crate::engine::ledger::Ledger;
 use crate::engine::notify::{LogSink, Sink};
 use crate::engine::rest::{Queue, Rest};
 use crate::engine::routes::{RouteError, Routes};
+use crate::engine::warm::Warm;
 use crate::engine::{Engine, PricedModel, worker};
 use crate::gate::Gate;
 use crate::http::{self, Access, Gates, Limits, Status, Storm, Web};
@@ -293,6 +294,7 @@ impl App {
             clock: clock.clone(),
             entropy: entropy.clone(),
             live: Arc::default(),
+            warm: Warm::default(),
             public_url: config.server.public_url.clone(),
         });
         // What was spent today bounds what comes; without knowing it nothing is begun.

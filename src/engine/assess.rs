@@ -36,6 +36,8 @@ impl Session<'_> {
         let (mut duties, mut excepted): (Vec<Value>, Vec<Excepted>) = (vec![], vec![]);
         let mut highest = None;
         for input in asked {
+            // Each takes its time, and many may be asked about: whoever waits for this thread has its turn between.
+            tokio::task::yield_now().await;
             let input = RiskInput { spend: spend.clone(), ..input };
             let decision = self.engine.gate.assess(DecisionId::new(self.engine.entropy.uuid(now)), &input);
             if let Some(error) = &decision.error {

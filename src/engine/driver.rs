@@ -13,7 +13,7 @@ use crate::gate::Pass;
 use crate::journal::{
     ApprovalView, Body, Deed, DeedState, Draft, Head, Investigation, Progress, Step, View, chain, due_at, next,
 };
-use crate::store::{Append, ApprovalFilter, BegunDeed, Blob, Lease};
+use crate::store::{Append, ApprovalFilter, BegunDeed, Blob, Lease, StoreError};
 use crate::telemetry;
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
@@ -108,18 +108,16 @@ pub async fn drive_undivided(engine: &Engine, lease: &Lease, undivided: &Mutex<(
             step if !lease.has_place && needs_place(&step, &session.inv) => {
                 session.flush().await?;
                 let due = due_at(&session.inv).filter(|at| *at > session.now());
-                engine.store.line_up(lease, due).await?;
-                return Ok(());
+                return session.leave(engine.store.line_up(lease, due)).await;
             }
             Step::Done => {
                 session.flush().await?;
-                engine.store.release(lease).await?;
-                return Ok(());
+                return session.leave(engine.store.release(lease)).await;
             }
             Step::Wait(until) => {
                 session.flush().await?;
-                engine.store.park(lease, session.now(), until).await?;
-                return Ok(());
+                let now = session.now();
+                return session.leave(engine.store.park(lease, now, until)).await;
             }
             step => session.perform(step).await?,
         }
@@ -129,18 +127,16 @@ pub async fn drive_undivided(engine: &Engine, lease: &Lease, undivided: &Mutex<(
 impl<'e> Session<'e> {
     async fn load(engine: &'e Engine, lease: Lease, undivided: &'e Mutex<()>) -> Result<Self, EngineError> {
         let name = lease.investigation.to_string();
-        let mut inv = Investigation::empty(&name);
-        let mut head = Head::genesis(&name);
-        loop {
-            let entries = engine.store.entries(&name, head.seq, PAGE).await?;
-            for entry in &entries {
-                head = chain::follow(&head, &name, entry).map_err(|e| corrupt(&name, e))?;
-                inv.apply(entry).map_err(|e| corrupt(&name, e))?;
+        let mut known = engine.warm.take(lease.investigation);
+        let inv = loop {
+            let is_known = known.is_some();
+            let inv = known.take().unwrap_or_else(|| Investigation::empty(&name));
+            match Self::read_on(engine, inv).await {
+                // What was remembered may be of another journal than the one that is there now.
+                Err(EngineError::Corrupt { .. }) if is_known => {}
+                read => break read?,
             }
-            if entries.len() < PAGE as usize {
-                break;
-            }
-        }
+        };
         // A row that is not what its entries say, however that came about, is made good by the next commit.
         let asked = match inv.deeds.iter().any(|deed| !deed.questions.is_empty()) {
             true => engine.store.approvals(&ApprovalFilter::of(lease.investigation)).await?.items,
@@ -149,7 +145,6 @@ impl<'e> Session<'e> {
         Ok(Self {
             engine,
             undivided,
-            inv,
             signalled: true,
             passes: HashMap::new(),
             talk: Talk::default(),
@@ -158,10 +153,35 @@ impl<'e> Session<'e> {
             asked,
             begun: vec![],
             lease,
-            durable: head,
+            durable: inv.head.clone(),
+            inv,
             pending: Append::default(),
             payloads: HashMap::new(),
         })
+    }
+
+    /// `inv`, with the entries behind its head.
+    async fn read_on(engine: &Engine, mut inv: Investigation) -> Result<Investigation, EngineError> {
+        let name = inv.chain.clone();
+        loop {
+            let entries = engine.store.entries(&name, inv.head.seq, PAGE).await?;
+            for entry in &entries {
+                chain::follow(&inv.head, &name, entry).map_err(|e| corrupt(&name, e))?;
+                inv.apply(entry).map_err(|e| corrupt(&name, e))?;
+            }
+            if entries.len() < PAGE as usize {
+                return Ok(inv);
+            }
+        }
+    }
+
+    /// Lets go of the lease, with everything on disk, and remembers how the investigation was left.
+    async fn leave(self, letting_go: impl Future<Output = Result<(), StoreError>>) -> Result<(), EngineError> {
+        letting_go.await?;
+        if self.inv.head == self.durable {
+            self.engine.warm.keep(self.lease.investigation, self.inv);
+        }
+        Ok(())
     }
 
     /// What this is the journal of.

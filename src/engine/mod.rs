@@ -3,7 +3,8 @@
 //! - [`routes`], [`intake`]: what comes in, and where it belongs; [`rest`]: what was left out of it; [`told`]: what is asked for;
 //!   [`poller`]: what nobody sends is asked for
 //! - [`worker`]: claims investigations and lets a [`driver`] work on each; [`line`]: when that may begin
-//! - [`driver`]: the loop: next step, perform, append, apply; [`signals`]: what arrives meanwhile
+//! - [`driver`]: the loop: next step, perform, append, apply; [`signals`]: what arrives meanwhile; [`warm`]: what
+//!   was left just now
 //! - [`assess`], [`survey`], [`read`], [`ask`], [`report`], [`notify`]: one file per step
 //! - [`act`](mod@act): changes, from plan to watch
 //! - [`document`]: what has to be written down behind a report
@@ -49,6 +50,7 @@ mod survey;
 pub mod told;
 pub mod transcript;
 pub mod trial;
+pub mod warm;
 pub mod worker;
 
 pub use act::{branch_name, check_branch};
@@ -104,6 +106,8 @@ pub struct Engine {
     pub entropy: Arc<dyn Entropy>,
     /// Who waits for a model right now.
     pub live: Arc<live::Live>,
+    /// Investigations as they were left.
+    pub warm: warm::Warm,
     /// Where people read more, without a slash at the end.
     pub public_url: Option<String>,
 }

@@ -28,10 +28,7 @@ impl Session<'_> {
                         taken.push(next.number);
                         events.extend(next.signal.merged());
                     }
-                    let mut merged = Vec::with_capacity(events.len());
-                    for id in events {
-                        merged.extend(self.engine.store.event(id).await?.map(|stored| stored.event));
-                    }
+                    let merged = self.engine.store.alerts(&events).await?;
                     for events in merged.chunks(EVENTS_PER_ENTRY) {
                         let body = Body::AlertsMerged { events: events.to_vec(), flapping };
                         self.record(Draft::new(Actor::Sender(from.clone()), body))?;

@@ -12,8 +12,8 @@ use tokio::task::JoinSet;
 /// How long a claim holds without a heartbeat.
 const LEASE: SignedDuration = SignedDuration::from_secs(30);
 const HEARTBEAT: Duration = Duration::from_secs(5);
-/// Leases of dead replicas run out silently: look for them this often.
-const SWEEP: Duration = Duration::from_secs(2);
+/// Leases of dead replicas run out silently, and what joined waits a moment: look for them this often.
+const SWEEP: Duration = Duration::from_secs(1);
 /// Claims that may come to nothing before an investigation is given up.
 const ATTEMPTS: i64 = 20;
 /// Whoever is in the middle of a change or a notice when the program stops has so long to end it.

@@ -27,6 +27,8 @@ const ALERTS_OF_A_UNIT: usize = 4;
 const MOST_UNPROVEN: usize = 4 << 20;
 /// The largest body finds room beside others.
 const MOST_OF_A_BODY: usize = WAITING / 2;
+/// A body that is no larger is understood sooner than a thread for it is found.
+const AT_ONCE: usize = 16 << 10;
 /// Longest header that a mapping gets to see.
 const MAX_HEADER: usize = 1 << 10;
 
@@ -132,31 +134,15 @@ async fn take_in(
         return Err(too_much());
     }
     let size = bytes.len();
-    let mapping = {
+    let understood = {
         let (web, headers) = (web.clone(), headers.clone());
-        tokio::task::spawn_blocking(move || {
-            // A credential that covers the sender needs no signature beside it; one on a path for any sender may
-            // be another's.
-            let (signed, is_stale) = match &whose {
-                Whose::Of(_) if is_shown => Default::default(),
-                Whose::Any { .. } if shown.is_everyone() => Default::default(),
-                _ => access.signed(&headers, &bytes, web.clock.now()),
-            };
-            let is_signed_alone = is_binary(|name| headers.contains_key(name)).then(|| shown.clone());
-            let granted = shown.and(signed);
-            if !whose.is_let_in_by(&granted) {
-                return Err(Not::Granted { is_stale });
-            }
-            let taken = map(&web, &whose, &granted, is_stale, &told(&headers), &bytes)?;
-            let (name, kind) = (taken.sender.name(), taken.sender.kind());
-            // The attributes are of whoever wrote the headers, which nobody signed.
-            match is_signed_alone.is_some_and(|shown| !shown.covers(name, kind)) {
-                true => Err(Not::Signed),
-                false => Ok(taken),
-            }
-        })
+        move || understand(&web, &whose, shown, is_shown, &headers, &bytes)
     };
-    let Taken { sender, normalised } = match mapping.await.map_err(|_| Problem::internal())? {
+    let understood = match size <= AT_ONCE {
+        true => Ok(understood()),
+        false => tokio::task::spawn_blocking(understood).await,
+    };
+    let Taken { sender, normalised } = match understood.map_err(|_| Problem::internal())? {
         Ok(taken) => taken,
         Err(Not::Granted { is_stale }) => return Err(refusal(is_stale)),
         Err(Not::Signed) => return Err(binary_is_not_signed()),
@@ -198,6 +184,36 @@ async fn take_in(
         "alerts taken in"
     );
     Ok((sender.kind(), receipt))
+}
+
+/// Proves a body and maps it; CPU only.
+fn understand(
+    web: &Web,
+    whose: &Whose,
+    shown: Granted,
+    is_shown: bool,
+    headers: &HeaderMap,
+    bytes: &[u8],
+) -> Result<Taken, Not> {
+    // A credential that covers the sender needs no signature beside it; one on a path for any sender may
+    // be another's.
+    let (signed, is_stale) = match whose {
+        Whose::Of(_) if is_shown => Default::default(),
+        Whose::Any { .. } if shown.is_everyone() => Default::default(),
+        _ => web.access.load().signed(headers, bytes, web.clock.now()),
+    };
+    let is_signed_alone = is_binary(|name| headers.contains_key(name)).then(|| shown.clone());
+    let granted = shown.and(signed);
+    if !whose.is_let_in_by(&granted) {
+        return Err(Not::Granted { is_stale });
+    }
+    let taken = map(web, whose, &granted, is_stale, &told(headers), bytes)?;
+    let (name, kind) = (taken.sender.name(), taken.sender.kind());
+    // The attributes are of whoever wrote the headers, which nobody signed.
+    match is_signed_alone.is_some_and(|shown| !shown.covers(name, kind)) {
+        true => Err(Not::Signed),
+        false => Ok(taken),
+    }
 }
 
 /// Alertmanager would not understand the answer, and would send the same again at every interval.

@@ -289,6 +289,12 @@ pub trait Events: Send + Sync {
     /// When the store does not answer.
     async fn event(&self, id: EventId) -> Result<Option<StoredEvent>, StoreError>;
 
+    /// These alerts as they are now, in the order of `ids`; those that are not known are left out.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn alerts(&self, ids: &[EventId]) -> Result<Vec<SreEvent>, StoreError>;
+
     /// A page of alerts.
     ///
     /// # Errors

@@ -62,6 +62,14 @@ pub enum Signal {
 }
 
 impl Signal {
+    /// How many alerts joined.
+    pub const fn joined(&self) -> usize {
+        match self {
+            Self::Merged { events, .. } => events.len(),
+            _ => 0,
+        }
+    }
+
     /// The alerts that joined, where it tells of some.
     pub fn merged(self) -> Vec<EventId> {
         match self {

@@ -7,6 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 
 /// A storm that lasts longer is told of anew.
 const LONGEST: SignedDuration = SignedDuration::from_hours(1);
+/// An investigation that has so many alerts takes no more; the next one opens another. As many as one body has.
+pub(crate) const MOST_ALERTS: i64 = 20_000;
 
 /// The cap on investigations that are opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +39,8 @@ pub(crate) struct LastStorm {
     pub(crate) opened_us: i64,
     /// When an alert last joined it.
     pub(crate) joined_us: i64,
+    /// Alerts that belong to it.
+    pub(crate) alerts: i64,
 }
 
 /// What becomes of an alert that belongs to no investigation.
@@ -74,15 +78,17 @@ impl Openings {
         let longest_us = i64::try_from(LONGEST.as_micros()).unwrap_or(i64::MAX).max(self.cap.window_us());
         let goes_on = |storm: &&mut LastStorm| {
             let is_within = |since_us: i64, most_us: i64| at_us.saturating_sub(since_us).saturating_abs() <= most_us;
-            is_within(storm.joined_us, self.cap.window_us()) && is_within(storm.opened_us, longest_us)
+            is_within(storm.joined_us, self.cap.window_us())
+                && is_within(storm.opened_us, longest_us)
+                && storm.alerts < MOST_ALERTS
         };
         match self.storm.as_mut().filter(goes_on) {
             Some(storm) => {
-                storm.joined_us = at_us;
+                (storm.joined_us, storm.alerts) = (at_us, storm.alerts + 1);
                 Opening::Joins(storm.id)
             }
             None => {
-                self.storm = Some(LastStorm { id: candidate, opened_us: at_us, joined_us: at_us });
+                self.storm = Some(LastStorm { id: candidate, opened_us: at_us, joined_us: at_us, alerts: 1 });
                 Opening::Storm
             }
         }

@@ -1,6 +1,6 @@
 //! A SQLite store whose commits can be made to fail.
 
-use crate::domain::{ActionId, ApprovalId, BlobRef, EventId, InvestigationId, Target};
+use crate::domain::{ActionId, ApprovalId, BlobRef, EventId, InvestigationId, SreEvent, Target};
 use crate::journal::{ApprovalView, Deleted, Draft, Entry, Head, Retained, View};
 use crate::store::sqlite::SqliteStore;
 use crate::store::*;
@@ -145,6 +145,9 @@ impl Blobs for Breakable {
 impl Events for Breakable {
     async fn event(&self, id: EventId) -> Result<Option<StoredEvent>, StoreError> {
         self.inner.event(id).await
+    }
+    async fn alerts(&self, ids: &[EventId]) -> Result<Vec<SreEvent>, StoreError> {
+        self.inner.alerts(ids).await
     }
     async fn events(&self, filter: &EventFilter) -> Result<Page<StoredEvent>, StoreError> {
         self.inner.events(filter).await

@@ -1,8 +1,8 @@
 //! Everything that only reads.
 
-use super::chain::{from_json, parse};
+use super::chain::{from_json, parse, to_json};
 use super::{SqliteStore, StoreError, unavailable};
-use crate::domain::{ActionId, ApprovalId, BlobRef, Digest, EventId, InvestigationId, Target};
+use crate::domain::{ActionId, ApprovalId, BlobRef, Digest, EventId, InvestigationId, SreEvent, Target};
 use crate::journal::{ApprovalView, Entry, Head, View};
 use crate::store::{
     ApprovalFilter, Blobs, Counts, DeadLetter, DeedCounts, EventFilter, Events, Fared, Fate, InvestigationFilter,
@@ -93,6 +93,17 @@ impl Events for SqliteStore {
                 .await
                 .map_err(unavailable(&self.path, "read an alert"))?;
         row.map(|row| self.stored_event(row)).transpose()
+    }
+
+    async fn alerts(&self, ids: &[EventId]) -> Result<Vec<SreEvent>, StoreError> {
+        let rows: Vec<(String,)> = sqlx::query_as(
+            "SELECT e.json FROM json_each(?) AS j CROSS JOIN events AS e ON e.id = j.value ORDER BY j.key",
+        )
+        .bind(to_json(&self.path, "ids of alerts", &ids)?)
+        .fetch_all(&self.readers)
+        .await
+        .map_err(unavailable(&self.path, "read alerts"))?;
+        rows.iter().map(|(json,)| from_json(&self.path, "an alert", json)).collect()
     }
 
     async fn events(&self, filter: &EventFilter) -> Result<Page<StoredEvent>, StoreError> {

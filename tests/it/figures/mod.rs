@@ -4,6 +4,7 @@
 mod change;
 mod claims;
 mod disk;
+mod line;
 mod log;
 mod model;
 mod policy;

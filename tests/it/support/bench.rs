@@ -10,6 +10,7 @@ use firewarden::engine::intake::Intake;
 use firewarden::engine::ledger::Ledger;
 use firewarden::engine::notify::{Notice, Sink, Undelivered};
 use firewarden::engine::routes::{Route, Routes};
+use firewarden::engine::warm::Warm;
 use firewarden::engine::{Coalesce, Engine, PricedModel, Summaries, driver};
 use firewarden::gate::Gate;
 use firewarden::journal::{Body, Deed, Entry, Investigation};
@@ -206,6 +207,7 @@ impl Bench {
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
             live: Arc::default(),
+            warm: Warm::default(),
             public_url: Some("https://firewarden.example.org".to_owned()),
         }
     }

@@ -236,7 +236,8 @@ impl Places {
     fn of(&mut self, arrival: &Arrival, since: Timestamp, found: &Found) -> Option<InvestigationId> {
         let home = self.seek(arrival, since, found);
         // An ended one fits by each alert's own start, so it is looked up for each.
-        if let Some(open) = found.by_key.get(&arrival.correlation_key).filter(|last| last.closed_us.is_none()) {
+        let is_open = |last: &&Last| last.closed_us.is_none() && !last.is_full;
+        if let Some(open) = found.by_key.get(&arrival.correlation_key).filter(is_open) {
             self.by_key.entry(arrival.correlation_key.clone()).or_insert(open.id);
         }
         home
@@ -244,7 +245,7 @@ impl Places {
 
     fn seek(&self, arrival: &Arrival, since: Timestamp, found: &Found) -> Option<InvestigationId> {
         let starts_us = since.as_microsecond();
-        let fits = |last: &&Last| last.closed_us.is_none_or(|end| starts_us <= end);
+        let fits = |last: &&Last| !last.is_full && last.closed_us.is_none_or(|end| starts_us <= end);
         let key = &arrival.correlation_key;
         let open = self.by_key.get(key).copied();
         let by_key = open.or_else(|| Some(found.by_key.get(key).filter(fits)?.id));

@@ -5,7 +5,7 @@ use super::Incoming;
 use super::decide::Homeless;
 use crate::domain::{AlertStatus, Digest, EventId, InvestigationId, SreEvent, flaps};
 use crate::journal::{Outcome, STORM_KEY};
-use crate::store::storm::{LastStorm, Openings};
+use crate::store::storm::{LastStorm, MOST_ALERTS, Openings};
 use crate::store::{Fate, StormCap};
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
@@ -39,6 +39,8 @@ pub(super) struct Known {
 pub(super) struct Last {
     pub(super) id: InvestigationId,
     pub(super) closed_us: Option<i64>,
+    /// It has too many alerts already to take more.
+    pub(super) is_full: bool,
 }
 
 /// The last investigations of correlation keys and of resources.
@@ -171,11 +173,11 @@ pub(super) async fn investigations(
     wanted: Wanted,
 ) -> Result<Found, StoreError> {
     let Wanted { keys, resources, kin } = wanted;
-    let by_key = "SELECT j.value, i.id, i.closed_us FROM json_each(?) AS j CROSS JOIN investigations AS i ON i.id = \
+    let by_key = "SELECT j.value, i.id, i.closed_us, i.alerts FROM json_each(?) AS j CROSS JOIN investigations AS i ON i.id = \
         (SELECT id FROM investigations WHERE correlation_key = j.value AND abandoned = 0 ORDER BY id DESC LIMIT 1)";
-    let by_resource = "SELECT j.value, i.id, i.closed_us FROM json_each(?) AS j CROSS JOIN investigations AS i ON i.id = \
+    let by_resource = "SELECT j.value, i.id, i.closed_us, i.alerts FROM json_each(?) AS j CROSS JOIN investigations AS i ON i.id = \
         (SELECT id FROM investigations WHERE resource_key = j.value AND abandoned = 0 ORDER BY id DESC LIMIT 1)";
-    let by_kin = "SELECT j.value, i.id, i.closed_us FROM json_each(?) AS j CROSS JOIN investigations AS i ON i.id = \
+    let by_kin = "SELECT j.value, i.id, i.closed_us, i.alerts FROM json_each(?) AS j CROSS JOIN investigations AS i ON i.id = \
         (SELECT id FROM investigations WHERE kin_key = j.value AND abandoned = 0 ORDER BY id DESC LIMIT 1)";
     Ok(Found {
         by_key: last(tx, path, by_key, keys).await?,
@@ -199,13 +201,14 @@ pub(super) async fn flapping(
         "SELECT j.key, e.starts_us, i.id, i.view ->> '$.outcome' IS ?4 \
          FROM json_each(?1) AS j CROSS JOIN events AS e ON e.id IN \
            (SELECT id FROM events WHERE source = j.value ->> 0 AND fingerprint = j.value ->> 1 ORDER BY id DESC LIMIT ?2) \
-         LEFT JOIN investigations AS i ON i.id = e.investigation AND i.abandoned = 0 \
+         LEFT JOIN investigations AS i ON i.id = e.investigation AND i.abandoned = 0 AND i.alerts < ?5 \
          WHERE e.starts_us IS NOT NULL AND e.fate <> ?3 ORDER BY j.key, e.starts_us DESC, e.id DESC",
     )
     .bind(chain::to_json(path, "fingerprints", &wanted)?)
     .bind(EPISODES)
     .bind(Fate::Resolved.as_str())
     .bind(Outcome::Cancelled.as_str())
+    .bind(MOST_ALERTS)
     .fetch_all(tx)
     .await
     .map_err(unavailable(path, "look for what comes and goes"))?;
@@ -252,8 +255,8 @@ pub(super) async fn openings(
     .fetch_all(&mut *tx)
     .await
     .map_err(unavailable(path, "count what was opened"))?;
-    let storm: Option<(String, i64, i64)> = sqlx::query_as(
-        "SELECT id, opened_us, joined_us FROM investigations WHERE correlation_key = ? AND abandoned = 0 \
+    let storm: Option<(String, i64, i64, i64)> = sqlx::query_as(
+        "SELECT id, opened_us, joined_us, alerts FROM investigations WHERE correlation_key = ? AND abandoned = 0 \
            AND view ->> '$.outcome' IS NOT ? AND opened_us < ? ORDER BY id DESC LIMIT 1",
     )
     .bind(STORM_KEY)
@@ -263,8 +266,8 @@ pub(super) async fn openings(
     .fetch_optional(tx)
     .await
     .map_err(unavailable(path, "look for the last storm"))?;
-    let storm = storm.map(|(id, opened_us, joined_us)| {
-        Ok(LastStorm { id: chain::parse(path, "an investigation's id", &id)?, opened_us, joined_us })
+    let storm = storm.map(|(id, opened_us, joined_us, alerts)| {
+        Ok(LastStorm { id: chain::parse(path, "an investigation's id", &id)?, opened_us, joined_us, alerts })
     });
     Ok(Openings {
         cap,
@@ -282,14 +285,15 @@ async fn last(
     if keys.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows: Vec<(String, String, Option<i64>)> = sqlx::query_as(question)
+    let rows: Vec<(String, String, Option<i64>, i64)> = sqlx::query_as(question)
         .bind(chain::to_json(path, "keys", &keys)?)
         .fetch_all(tx)
         .await
         .map_err(unavailable(path, "look for investigations"))?;
     rows.into_iter()
-        .map(|(key, id, closed_us)| {
-            Ok((key, Last { id: chain::parse(path, "an investigation's id", &id)?, closed_us }))
+        .map(|(key, id, closed_us, alerts)| {
+            let (id, is_full) = (chain::parse(path, "an investigation's id", &id)?, alerts >= MOST_ALERTS);
+            Ok((key, Last { id, closed_us, is_full }))
         })
         .collect()
 }

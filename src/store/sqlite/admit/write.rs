@@ -1,7 +1,7 @@
 //! What a wave changes, as one script.
 
 use super::super::append::{Guard, Script, push_blobs, push_entries};
-use super::super::chain::{fresh_us, to_json};
+use super::super::chain::{fresh_us, micros, to_json};
 use super::super::writer::News;
 use super::super::{StoreError, unavailable};
 use super::decide::{Decided, Kept, Told};
@@ -9,12 +9,14 @@ use super::resource_key;
 use crate::domain::{AlertStatus, SreEvent, is_down};
 use crate::journal::{Entry, Head, Investigation, View};
 use crate::store::{Blob, Fate, opening_draft};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sqlx::SqliteConnection;
 use std::path::Path;
 
 /// Rows of one statement.
 const ROWS: usize = 64;
+/// Who was woken by alerts that joined is not woken by others until then: in a storm many join one by one.
+const GATHER: SignedDuration = SignedDuration::from_secs(1);
 
 pub(super) async fn write(
     tx: &mut SqliteConnection,
@@ -151,23 +153,40 @@ fn push_ends(script: &mut Script, path: &Path, ended: &[(SreEvent, Timestamp)]) 
     Ok(())
 }
 
-/// Wakes who is told something. What was given up hears of nothing any more.
+/// Wakes who is told something, who was woken just now a little later: what joins meanwhile is told at once.
+/// What was given up hears of nothing any more.
 fn push_signals(script: &mut Script, path: &Path, told: &[Told]) -> Result<(), StoreError> {
     let Some(last) = told.last() else { return Ok(()) };
     let rows = told.iter().map(|told| {
         let signal = to_json(path, "a signal", &told.signal)?;
-        Ok((told.investigation.to_string(), told.sender.as_str(), signal, told.at.as_microsecond()))
+        let joined = told.signal.joined();
+        Ok((told.investigation.to_string(), told.sender.as_str(), signal, told.at.as_microsecond(), joined))
     });
-    let rows: Vec<(String, &str, String, i64)> = rows.collect::<Result<_, StoreError>>()?;
+    let rows: Vec<(String, &str, String, i64, usize)> = rows.collect::<Result<_, StoreError>>()?;
     let rows = to_json(path, "signals", &rows)?;
-    let fresh_us = fresh_us(last.at);
-    // What waits already keeps its age.
-    script.push(
-        "UPDATE investigations SET wants_work = 1, in_line = 0, due_us = CASE WHEN wants_work = 1 THEN min(due_us, ",
-    );
-    script.push_bind(fresh_us).push(") ELSE ").push_bind(fresh_us).push(" END");
-    script.push(" WHERE abandoned = 0 AND id IN (SELECT value ->> 0 FROM json_each(").push_bind(rows.clone());
-    script.push(")); INSERT INTO signals (investigation, sender, json, at_us) ");
+    let (now_us, gather_us) = (last.at.as_microsecond(), micros(GATHER));
+    // Those that are told something, with how many alerts join, and when it is to hear of them.
+    script.push("WITH told (id, joined) AS (SELECT value ->> 0, sum(value ->> 4) FROM json_each(");
+    script.push_bind(rows.clone()).push(") GROUP BY 1), woken (id, joined, at_us) AS (SELECT told.id, joined, CASE ");
+    script.push("WHEN woken_us BETWEEN ").push_bind(now_us + 1).push(" AND ").push_bind(now_us + gather_us);
+    script
+        .push(" THEN woken_us WHEN woken_us BETWEEN ")
+        .push_bind(now_us - gather_us + 1)
+        .push(" AND ")
+        .push_bind(now_us);
+    script.push(" THEN woken_us + ").push_bind(gather_us).push(" ELSE ").push_bind(now_us);
+    script.push(" END FROM told JOIN investigations AS i ON i.id = told.id WHERE abandoned = 0) ");
+    // What waits already keeps its age, and what stands in line its place.
+    script.push("UPDATE investigations SET wants_work = 1, alerts = alerts + joined, woken_us = at_us, ");
+    script
+        .push("in_line = in_line = 1 AND at_us > ")
+        .push_bind(now_us)
+        .push(", look_us = CASE WHEN in_line = 1 AND at_us > ");
+    script.push_bind(now_us).push(" THEN min(coalesce(look_us, at_us), at_us) ELSE look_us END, ");
+    script.push("due_us = min(CASE wants_work WHEN 1 THEN due_us ELSE at_us END, CASE WHEN at_us > ");
+    script.push_bind(now_us).push(" THEN at_us ELSE ").push_bind(fresh_us(last.at)).push(" END) ");
+    script.push("FROM woken WHERE investigations.id = woken.id; ");
+    script.push("INSERT INTO signals (investigation, sender, json, at_us) ");
     script.push("SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2, j.value ->> 3 FROM json_each(").push_bind(rows);
     script.push(") AS j JOIN investigations AS i ON i.id = j.value ->> 0 WHERE i.abandoned = 0 ORDER BY j.key; ");
     Ok(())
