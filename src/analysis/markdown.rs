@@ -93,6 +93,10 @@ fn storm(page: &mut String, report: &Report) {
     if !storm.critical.is_empty() {
         line!(page);
     }
+    if let Some(told_apart) = storm.told_apart {
+        line!(page, "Figures are of {told_apart} of {} alerts, the first and the loudest.", storm.alerts);
+        line!(page);
+    }
     line!(page, "| What | Value | Alerts | First began |");
     line!(page, "|---|---|---|---|");
     let kinds = [

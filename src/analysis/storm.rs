@@ -5,6 +5,7 @@ use super::text::{clip, moment, percent};
 use crate::domain::{
     AlertStatus, Recommendation, Report, ReportVerdict, Severity, Share, Shares, SreEvent, Storm, StormAlert, Subject,
 };
+use crate::journal::Counted;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -23,8 +24,8 @@ const SUMMARY: usize = 400;
 /// So many of all alerts share a value that it is worth saying.
 const COMMON: f64 = 0.5;
 
-/// What `events` have in common.
-pub fn together(events: &[SreEvent]) -> Storm {
+/// What `events` have in common, with so many alerts `beyond` them of which only that is known.
+pub fn together(events: &[SreEvent], beyond: &Counted) -> Storm {
     let named = |name: &'static str| move |event: &SreEvent| event.labels.get(name).cloned();
     let namespace = |event: &SreEvent| event.resource.namespace.clone();
     let loud: Vec<&SreEvent> = events.iter().filter(|event| event.severity == Severity::Critical).collect();
@@ -39,8 +40,9 @@ pub fn together(events: &[SreEvent]) -> Storm {
     // Those that hold still, and of those the ones that came first: when an alert began is its sender's word.
     critical.sort_by_key(|event| (event.status == AlertStatus::Resolved, event.received_at, event.id));
     Storm {
-        alerts: events.len(),
-        firing: events.iter().filter(|event| event.status == AlertStatus::Firing).count(),
+        alerts: events.len() + beyond.joined,
+        firing: events.iter().filter(|event| event.status == AlertStatus::Firing).count() + beyond.firing,
+        told_apart: (beyond.joined > 0).then_some(events.len()),
         first_at: events.iter().map(|event| event.starts_at).min(),
         last_at: events.iter().map(|event| event.starts_at).max(),
         critical: critical.iter().take(LOUD).map(row).collect(),
@@ -82,7 +84,7 @@ fn common(storm: &Storm) -> Vec<String> {
     ];
     let share = |(kind, shares): (&str, &Shares)| {
         let top = shares.rows.first()?;
-        let ratio = top.alerts as f64 / storm.alerts.max(1) as f64;
+        let ratio = top.alerts as f64 / storm.told_apart.unwrap_or(storm.alerts).max(1) as f64;
         (ratio >= COMMON && top.alerts > 1).then(|| format!("{kind} {} ({})", top.value, percent(ratio)))
     };
     kinds.into_iter().filter_map(share).collect()
@@ -94,6 +96,9 @@ pub fn in_words(storm: &Storm) -> String {
         "Many causes at once: {} alerts, {} firing. More than could be looked into one by one; find what they share.",
         storm.alerts, storm.firing
     );
+    if let Some(told_apart) = storm.told_apart {
+        text.push_str(&format!("\nThe figures below are of {told_apart} of them, the first and the loudest."));
+    }
     let loud: Vec<String> = storm.critical.iter().take(LOUD_IN_LINE).map(named).collect();
     if !loud.is_empty() {
         text.push_str(&format!("\nCritical: {}: {}", storm.critical.len() + storm.critical_more, loud.join(", ")));
@@ -121,8 +126,8 @@ fn named(alert: &StormAlert) -> String {
 }
 
 /// `report`, as it is told of a storm with these alerts, the one that opened it first.
-pub fn as_storm(mut report: Report, events: &[SreEvent]) -> Report {
-    let storm = together(events);
+pub fn as_storm(mut report: Report, events: &[SreEvent], beyond: &Counted) -> Report {
+    let storm = together(events, beyond);
     report.incident.alert = crate::journal::STORM_ALERT.to_owned();
     let name = format!("{} alerts", storm.alerts);
     report.incident.subject = Subject { kind: "storm".into(), namespace: None, name, cluster: None };
@@ -229,7 +234,7 @@ mod tests {
     #[test]
     fn what_is_common_is_found_and_the_critical_ones_are_named_first() {
         let events = storm();
-        let found = together(&events);
+        let found = together(&events, &Counted::default());
         assert_eq!((found.alerts, found.firing, found.critical_more), (31, 31, 0));
         assert_eq!(found.critical.iter().map(|alert| alert.alert.as_str()).collect::<Vec<_>>(), ["NodeNotReady"]);
         assert_eq!(found.nodes.rows[0].value, "worker-3");
@@ -250,7 +255,7 @@ mod tests {
                 let severity = if name % 3 == 0 { Severity::Critical } else { Severity::Info };
                 alert(n as u128 + 1, &format!("A{name}"), severity, "shop", "w", i64::from(*name))
             }).collect();
-            let found = together(&events);
+            let found = together(&events, &Counted::default());
             let loud = names.iter().filter(|name| *name % 3 == 0).count();
             prop_assert_eq!(found.critical.len() + found.critical_more, loud);
             prop_assert!(found.critical.len() <= LOUD && found.names.rows.len() <= ROWS);

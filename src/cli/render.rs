@@ -54,6 +54,9 @@ impl Watcher {
         match &entry.body {
             Body::EventReceived { event, .. } => self.alert("alert", event),
             Body::AlertsMerged { events, .. } => events.iter().flat_map(|e| self.alert("joined", e)).collect(),
+            Body::AlertsCounted(counted) => {
+                self.text("joined", &format!("{}, counted", plural(counted.alerts.len() as u64, "further alert")))
+            }
             Body::AlertResolved { fingerprint, .. } => {
                 self.text("resolved", &format!("the alert {} is over", line(fingerprint, 40)))
             }

@@ -10,6 +10,9 @@ pub struct Storm {
     pub alerts: usize,
     /// Those that hold still.
     pub firing: usize,
+    /// What they share is worked out from so many of them; from all without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_apart: Option<usize>,
     /// When the first began.
     pub first_at: Option<Timestamp>,
     /// When the last began.

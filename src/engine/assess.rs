@@ -31,7 +31,14 @@ impl Session<'_> {
         };
         let Some(opening) = self.inv.opening() else { return Ok(()) };
         let before = self.inv.risk;
-        let asked = risk_inputs(judged, opening, &facts, now);
+        let asked = match self.inv.counted.unjudged.as_slice() {
+            [] => risk_inputs(judged, opening, &facts, now),
+            // What is only counted is judged all the same.
+            ids => {
+                let counted = self.engine.store.alerts(ids).await?;
+                risk_inputs(&[judged, &counted].concat(), opening, &facts, now)
+            }
+        };
         let asked = self.with_past(asked, now).await?;
         let (mut duties, mut excepted): (Vec<Value>, Vec<Excepted>) = (vec![], vec![]);
         let mut highest = None;

@@ -5,7 +5,7 @@ use super::propose::{Case, PastChange};
 use crate::analysis::{self, Need};
 use crate::domain::{Analysis, EvidenceItem, QueryMade, RiskSummary};
 use crate::journal::view::ViewAction;
-use crate::journal::{CallState, Progress, Proposal};
+use crate::journal::{CallState, Counted, Progress, Proposal};
 use crate::template::fence::fence;
 use serde_json::Value;
 
@@ -25,6 +25,7 @@ impl Session<'_> {
         let events = &self.inv.events[..self.events_at_opening()];
         let mut context = Case {
             events,
+            beyond: self.inv.survey.counted,
             risk: &self.risk_summary(),
             analysis: found,
             evidence: &evidence,
@@ -38,8 +39,10 @@ impl Session<'_> {
         .context();
         if self.inv.is_storm() {
             // What it is about is what its alerts share, not the one that came first.
-            context["title"] = format!("{}: {} alerts", self.inv.alert(), events.len()).into();
-            let shared = analysis::in_words(&analysis::together(events));
+            let joined = self.inv.survey.counted;
+            let beyond = Counted { joined, firing: joined.min(self.inv.counted.firing), unjudged: vec![] };
+            context["title"] = format!("{}: {} alerts", self.inv.alert(), events.len() + joined).into();
+            let shared = analysis::in_words(&analysis::together(events, &beyond));
             let shared = fence(&shared, "alert", &self.nonce(), MOST_SHARED);
             context["body"] = shared.as_str().into();
             context["storm"] = shared.into();

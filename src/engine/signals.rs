@@ -3,7 +3,7 @@
 use super::EngineError;
 use super::driver::Session;
 use crate::domain::{ApprovalId, ApprovalState, Digest, Effect, Person};
-use crate::journal::{Actor, Body, Call, Draft};
+use crate::journal::{Actor, AlertsCounted, Body, Call, Draft};
 use crate::store::{Signal, Waiting};
 use crate::telemetry;
 use jiff::Timestamp;
@@ -11,6 +11,7 @@ use serde_json::Value;
 
 /// Alerts of one entry: it stays readable.
 const EVENTS_PER_ENTRY: usize = 200;
+const COUNTED_PER_ENTRY: usize = 1_000;
 
 impl Session<'_> {
     /// Turns what arrived meanwhile into entries.
@@ -28,18 +29,30 @@ impl Session<'_> {
                         taken.push(next.number);
                         events.extend(next.signal.merged());
                     }
-                    let merged = self.engine.store.alerts(&events).await?;
-                    for events in merged.chunks(EVENTS_PER_ENTRY) {
+                    let joining = self.engine.store.alerts(&events).await?;
+                    let is_last = waiting.peek().is_none_or(|next| !matches!(next.signal, Signal::Merged { .. }));
+                    let is_news = is_last && !joining.is_empty();
+                    let (apart, counted) = self.inv.tell_apart(joining);
+                    for events in apart.chunks(EVENTS_PER_ENTRY) {
                         let body = Body::AlertsMerged { events: events.to_vec(), flapping };
                         self.record(Draft::new(Actor::Sender(from.clone()), body))?;
                     }
-                    let is_last = waiting.peek().is_none_or(|next| !matches!(next.signal, Signal::Merged { .. }));
-                    if is_last && !merged.is_empty() {
+                    for alerts in counted.chunks(COUNTED_PER_ENTRY) {
+                        let body = Body::AlertsCounted(AlertsCounted { alerts: alerts.to_vec(), flapping });
+                        self.record(Draft::new(Actor::Sender(from.clone()), body))?;
+                    }
+                    if is_news {
                         self.classify_anew().await?;
                     }
                 }
                 Signal::Resolved { event, ends_at } => {
                     let known = self.inv.events.iter().find(|e| e.id == event).map(|e| e.fingerprint.clone());
+                    let known = match known {
+                        None if self.inv.counted.firing > 0 => {
+                            self.engine.store.event(event).await?.map(|stored| stored.event.fingerprint)
+                        }
+                        known => known,
+                    };
                     if let Some(fingerprint) = known {
                         let body = Body::AlertResolved { event, fingerprint, ends_at };
                         self.record(Draft::new(Actor::Sender(from), body))?;

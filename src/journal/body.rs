@@ -2,9 +2,9 @@
 
 use super::spending::{is_zero, is_zero_usd};
 use super::{
-    Abandoned, Call, Classified, Compacted, Confirmed, Deleted, FailureGap, Frozen, Outcome, Phase, PolicyActivated,
-    PolicyRejected, Proposal, PutOff, Quarantined, RulingPhase, ShadowDiffered, Started, SummaryOf, SummaryReply,
-    Watched,
+    Abandoned, AlertsCounted, Call, Classified, Compacted, Confirmed, Deleted, FailureGap, Frozen, Outcome, Phase,
+    PolicyActivated, PolicyRejected, Proposal, PutOff, Quarantined, RulingPhase, ShadowDiffered, Started, SummaryOf,
+    SummaryReply, Watched,
 };
 use crate::domain::{
     Action, ActionId, ApprovalId, ApprovalState, BlobRef, DecisionId, Digest, EffectKeys, EventId, Marker, Person,
@@ -36,6 +36,8 @@ pub enum Body {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         flapping: bool,
     },
+    /// Further alerts of the same cause, beyond those that are told apart.
+    AlertsCounted(AlertsCounted),
     /// An alert is over.
     AlertResolved {
         /// Our id of the alert.

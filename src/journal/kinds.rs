@@ -34,6 +34,7 @@ impl Body {
         match self {
             Self::EventReceived { .. } => "EventReceived",
             Self::AlertsMerged { .. } => "AlertsMerged",
+            Self::AlertsCounted(_) => "AlertsCounted",
             Self::AlertResolved { .. } => "AlertResolved",
             Self::RiskAssessed { .. } => "RiskAssessed",
             Self::RiskRaised { .. } => "RiskRaised",
@@ -97,6 +98,7 @@ impl Body {
         match self {
             Self::EventReceived { event, .. } => vec![&event.raw],
             Self::AlertsMerged { events, .. } => events.iter().map(|e| &e.raw).collect(),
+            Self::AlertsCounted(counted) => counted.alerts.iter().map(|alert| &alert.raw).collect(),
             Self::RiskAssessed { input, .. } | Self::ActionRuled { input, .. } => vec![input],
             Self::Surveyed { analysis, .. } => vec![analysis],
             Self::ModelAsked { request, .. } | Self::SummaryAsked { request, .. } => vec![request],

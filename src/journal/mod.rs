@@ -9,6 +9,7 @@
 //! - [`state`]: [`Investigation`], the fold; [`parts`]: what it is made of
 //! - [`frozen`]: what an investigation may use; [`proposal`]: what a proposer wants
 //! - [`asking`]: what policy was asked with; [`system`]: what belongs to no investigation
+//! - [`counted`]: alerts beyond those that are told apart
 //! - [`call`]: the fold's calls; [`deed`]: a change and its questions; [`acting`]: how entries move them
 //! - [`spending`]: the fold's money
 //! - [`outbox`]: the fold's notices
@@ -26,6 +27,7 @@ pub mod body;
 pub mod call;
 pub mod chain;
 pub mod changing;
+pub mod counted;
 pub mod deed;
 pub mod frozen;
 mod governing;
@@ -54,6 +56,7 @@ pub use asking::Asked;
 pub use body::Body;
 pub use call::{CallState, Progress};
 pub use chain::{Broken, Entry, Head};
+pub use counted::{AlertsCounted, Counted, CountedAlert};
 pub use deed::{Deed, DeedState, LOOKS_CLOSER, PutOff, Question, RulingPhase, SETTLE_S, Watched};
 pub use frozen::{Frozen, PullPlace};
 pub use governing::{Governing, Promoted, Promotion, ShadowEnded, Trial};

@@ -38,8 +38,10 @@ pub struct LastReport {
     pub at: Timestamp,
     /// The level that it tells of.
     pub risk: Option<Risk>,
-    /// How many alerts it takes into account.
+    /// How many alerts it takes into account, of those that are told apart.
     pub events: usize,
+    /// And of those that are only counted.
+    pub counted: usize,
     /// Whether it tells of alerts that come and go.
     pub flapping: bool,
 }
@@ -55,6 +57,8 @@ pub struct Survey {
     pub analysis: Option<BlobRef>,
     /// The likeliest cause.
     pub top_cause: Option<String>,
-    /// How many alerts it knew of.
+    /// How many alerts it knew of, of those that are told apart.
     pub events: usize,
+    /// And of those that are only counted.
+    pub counted: usize,
 }

@@ -73,16 +73,19 @@ pub(super) fn again(inv: &Investigation) -> Option<Again> {
     }
     let report = inv.report.as_ref()?;
     let (known, later) = inv.events.split_at(report.events.min(inv.events.len()));
+    let counted = inv.counted.joined.saturating_sub(report.counted);
     let firing = |event: &&SreEvent| event.status == AlertStatus::Firing;
     let storm = || {
         // Each is a cause of its own, and people have to hear of it, whoever looks into it.
-        let joined = later.iter().filter(firing).count();
+        let joined = later.iter().filter(firing).count() + counted.min(inv.counted.firing);
         let reason = format!("the storm goes on: {joined} further alerts joined it");
         (joined > 0).then_some(Again { reason, from: Some(report.at + STORM_REST) })
     };
     let flapping = || {
-        let back = later.iter().rfind(firing).filter(|_| inv.flaps())?;
-        let reason = format!("{} comes and goes: it fires again since {}", back.name, back.starts_at);
+        let back = later.iter().rfind(firing).map(|back| format!("it fires again since {}", back.starts_at));
+        let back = back.or_else(|| (counted > 0).then(|| format!("{counted} further times")));
+        let back = back.filter(|_| inv.flaps())?;
+        let reason = format!("{} comes and goes: {back}", later.last().or(inv.opening())?.name);
         // That it does so is news once; how often, now and then.
         Some(Again { reason, from: report.flapping.then(|| report.at + FLAP_REST) })
     };

@@ -3,6 +3,7 @@
 
 use super::body::Body;
 use super::call::{CallState, Progress};
+use super::counted::Counted;
 use super::deed::Deed;
 use super::frozen::Frozen;
 use super::outbox::Outbox;
@@ -13,7 +14,7 @@ use super::remedy::Remedy;
 use super::spending::{Ladder, reserved_of};
 use super::summary::{Compacted, Summary, SummaryReply};
 use super::{Actor, Entry, Head};
-use crate::domain::{AlertStatus, Class, Digest, Reason, Reservation, Risk, Spent, SreEvent, Taint};
+use crate::domain::{Class, Digest, Reason, Reservation, Risk, Spent, SreEvent, Taint};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,8 +37,10 @@ pub struct Investigation {
     pub chain: String,
     /// Where the chain ends.
     pub head: Head,
-    /// The alerts, the opening one first.
+    /// The alerts that are told apart, the opening one first.
     pub events: Vec<SreEvent>,
+    /// Those beyond them.
+    pub counted: Counted,
     /// What kind of incident it is, as far as its alerts say.
     pub class: Option<Class>,
     /// One of its alerts comes and goes, by what was known when it arrived.
@@ -131,6 +134,7 @@ impl Investigation {
             chain: chain.to_owned(),
             head: Head::genesis(chain),
             events: vec![],
+            counted: Counted::default(),
             class: None,
             flapping: false,
             correlation_key: String::new(),
@@ -193,14 +197,6 @@ impl Investigation {
         self.events.first()
     }
 
-    /// Firing while any of its alerts is.
-    pub fn alert_status(&self) -> AlertStatus {
-        match self.events.iter().any(|e| e.status == AlertStatus::Firing) {
-            true => AlertStatus::Firing,
-            false => AlertStatus::Resolved,
-        }
-    }
-
     /// Calls that are neither seen nor failed nor rejected.
     pub fn unsettled(&self) -> Vec<&CallState> {
         self.calls.iter().filter(|c| !c.is_settled()).collect()
@@ -251,12 +247,8 @@ impl Investigation {
                 self.events.extend(events.iter().cloned());
                 self.classify(*flapping);
             }
-            Body::AlertResolved { event, ends_at, .. } => {
-                let found = self.events.iter_mut().find(|e| e.id == *event);
-                let found = found.ok_or_else(|| format!("{event} is not an alert of this investigation"))?;
-                found.status = AlertStatus::Resolved;
-                found.ends_at = Some(*ends_at);
-            }
+            Body::AlertsCounted(counted) => self.count(counted),
+            Body::AlertResolved { event, ends_at, .. } => self.resolve(*event, *ends_at)?,
             Body::RiskAssessed { phase, decision, .. } => {
                 if self.risk.is_none_or(|risk| decision.level > risk) {
                     self.risk_reasons.clone_from(&decision.reasons);
@@ -265,6 +257,7 @@ impl Investigation {
                 let duties = decision.obligations.iter().filter_map(|duty| duty["kind"].as_str());
                 self.duties.extend(duties.map(str::to_owned));
                 self.assessed_events = self.events.len();
+                self.counted.unjudged.clear();
                 self.assessed_survey |= *phase == Phase::Survey;
             }
             Body::RiskRaised { to, .. } => {
@@ -292,7 +285,7 @@ impl Investigation {
             Body::Surveyed { analysis, top_cause, .. } => {
                 self.survey.analysis = Some(analysis.clone());
                 self.survey.top_cause.clone_from(top_cause);
-                self.survey.events = self.events.len();
+                (self.survey.events, self.survey.counted) = (self.events.len(), self.counted.joined);
                 self.remedy.gap = None;
             }
             Body::Classified(_) | Body::Confirmed(_) | Body::GapFiled(_) => self.apply_remedy(&entry.body),
@@ -411,6 +404,11 @@ impl Investigation {
             | Body::Verified { .. } => self.apply_acting(entry)?,
             Body::Cancelled { reason } => self.cancelled = Some(reason.clone()),
             Body::Reported { revision, verdict, summary, report, sinks } => {
+                // What joined behind the survey was not looked at.
+                let (events, counted) = match self.survey.analysis {
+                    Some(_) => (self.survey.events, self.survey.counted),
+                    None => (self.events.len(), self.counted.joined),
+                };
                 self.report = Some(LastReport {
                     revision: *revision,
                     verdict: *verdict,
@@ -418,8 +416,8 @@ impl Investigation {
                     report: report.clone(),
                     at: entry.at,
                     risk: self.risk,
-                    // What joined behind the survey was not looked at.
-                    events: if self.survey.analysis.is_some() { self.survey.events } else { self.events.len() },
+                    events,
+                    counted,
                     flapping: self.flaps(),
                 });
                 self.reopened = false;

@@ -86,7 +86,7 @@ pub fn next(investigation: &Investigation, now: Timestamp) -> Step {
     if inv.risk.is_none() {
         return Step::Assess(Phase::Alert);
     }
-    if inv.assessed_events < inv.events.len() {
+    if inv.is_unjudged() {
         return Step::Assess(Phase::Signal);
     }
     if inv.outcome.is_some() {

@@ -206,7 +206,7 @@ impl View {
             class: inv.class.map(|class| class.to_string()),
             failure_gap: inv.remedy.gap.as_ref().map(|gap| gap.topic.clone()),
             events: inv.events.iter().take(100).map(|e| e.id).collect(),
-            alerts: inv.events.len(),
+            alerts: inv.alerts(),
             actions: inv.deeds.iter().map(ViewAction::of).collect(),
             model: inv.model_seen.clone(),
             usage: ViewUsage {

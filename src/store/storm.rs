@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 
 /// A storm that lasts longer is told of anew.
 const LONGEST: SignedDuration = SignedDuration::from_hours(1);
-/// An investigation that has so many alerts takes no more; the next one opens another. As many as one body has.
-pub(crate) const MOST_ALERTS: i64 = 20_000;
+/// An investigation that has so many alerts takes no more; the next one opens another.
+pub(crate) const MOST_ALERTS: i64 = 100_000;
 
 /// The cap on investigations that are opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -302,7 +302,7 @@ impl Session<'_> {
         if self.signalled {
             self.take_signals().await?;
             // What arrived between the decision and the intent has its word first: nothing is sent yet.
-            if self.inv.cancelled.is_some() || self.inv.assessed_events < self.inv.events.len() {
+            if self.inv.cancelled.is_some() || self.inv.is_unjudged() {
                 let found = Reconciled::Absent { definite: true };
                 return self.record(Draft::engine(Body::ActionReconciled { action: id, found }));
             }

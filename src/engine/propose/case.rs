@@ -23,6 +23,8 @@ const MAX_BODY: usize = 6_000;
 pub struct Case<'a> {
     /// Its alerts, the opening one first; at least one.
     pub events: &'a [SreEvent],
+    /// How many more there are, of which nothing else is told.
+    pub beyond: usize,
     /// What policy found.
     pub risk: &'a RiskSummary,
     /// What the survey concluded.
@@ -68,7 +70,7 @@ impl Case<'_> {
             "id": incident_slug(event),
             "labels": labels,
             "kind": "alert",
-            "number": self.events.len(),
+            "number": self.events.len() + self.beyond,
             "event": alert(event),
             "events": self.events.iter().take(self.room.items(MAX_EVENTS)).map(alert).collect::<Vec<_>>(),
             "resource": {"type": event.resource.kind, "id": event.resource.id,

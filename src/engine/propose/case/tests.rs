@@ -135,6 +135,7 @@ fn render(level: Risk) -> String {
     let (risk, analysis, evidence, gaps) =
         (decision(level), analysis(), evidence(), ["metrics of node-3: 403".to_owned()]);
     let case = Case {
+        beyond: 0,
         events: &[event()],
         risk: &risk,
         analysis: &analysis,
@@ -189,6 +190,7 @@ fn whatever_came_from_outside_is_inside_a_fence() {
 fn an_incident_of_which_nothing_is_known_renders_too() {
     let (risk, analysis) = (decision(Risk::Medium), Analysis::default());
     let case = Case {
+        beyond: 0,
         events: &[event()],
         risk: &risk,
         analysis: &analysis,
@@ -224,6 +226,7 @@ fn a_large_incident_still_fits() {
     events.swap(0, 1);
     let gaps = vec!["g".repeat(5_000); 500];
     let case = Case {
+        beyond: 0,
         events: &events,
         risk: &risk,
         analysis: &analysis,
