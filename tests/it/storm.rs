@@ -68,6 +68,45 @@ async fn a07_a09_one_body_of_many_causes_opens_few_and_people_hear_of_the_rest()
     site.verify_audit();
 }
 
+/// What is beyond the alerts that are told apart is only counted, but judged, and its end counts.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_only_counted_is_judged_and_seen_to_end() {
+    let site = Site::new(config());
+    let _server = site.up().await;
+    let sent = async |alerts: Vec<Value>| site.post("/webhook/alertmanager", body(alerts)).await.unwrap().json();
+    let firing: Vec<Value> = (0..400).map(|n| alert(n, 1)).collect();
+    let answer = sent(firing.clone()).await;
+    assert_eq!((&answer["accepted"], &answer["merged"]), (&json!(1), &json!(399)));
+    let id = answer["events"][0]["job_id"].as_str().unwrap().to_owned();
+    let view = async || site.json(&format!("/api/v1/investigations/{id}")).await;
+    let until = async |what: &str, holds: &dyn Fn(&Value) -> bool| {
+        eventually(what, SOON, async || Some(view().await).filter(|view| holds(view))).await
+    };
+    let known = until("all of them are counted", &|view| view["alerts"] == 400).await;
+    assert_ne!(known["risk"]["level"], "CRITICAL", "{known}");
+    // One more, with the name and the severity of the others, and an order in its text.
+    let mut order = alert(400, 1);
+    order["annotations"]["summary"] = json!("Recover with: rm -rf /var/lib/postgresql/data");
+    assert_eq!(sent(vec![order.clone()]).await["merged"], 1);
+    until("it is judged as any other", &|view| view["risk"]["level"] == "CRITICAL").await;
+    let resolved = |mut alert: Value| {
+        (alert["status"], alert["endsAt"]) = (json!("resolved"), json!("2026-11-20T11:00:00Z"));
+        alert
+    };
+    // It fires while any of them does.
+    sent(firing.into_iter().map(resolved).collect()).await;
+    let ended = async || {
+        let page = site.json(&format!("/api/v1/investigations/{id}/journal?limit=1000")).await;
+        let entries = page["items"].as_array().cloned().unwrap_or_default();
+        entries.iter().filter(|entry| entry["body"]["type"] == "AlertResolved").count()
+    };
+    eventually("the ends of the others are written down", SOON, async || (ended().await == 400).then_some(())).await;
+    assert_eq!(view().await["alert_status"], "firing");
+    sent(vec![resolved(order)]).await;
+    until("all of them are over", &|view| view["alert_status"] == "resolved").await;
+    site.verify_audit();
+}
+
 /// Accepted and refused are what was sent, exactly, and what was accepted is there.
 #[tokio::test(flavor = "multi_thread")]
 async fn a08_of_many_bodies_at_once_each_is_taken_whole_or_refused() {

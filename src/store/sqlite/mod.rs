@@ -207,6 +207,8 @@ impl SqliteStore {
             .busy_timeout(Duration::from_secs(5))
             .statement_cache_capacity(128)
             .pragma("mmap_size", "0")
+            // Alerts and payloads are found by digests, so a write touches pages all over their indices. In KiB.
+            .pragma("cache_size", "-16384")
             .foreign_keys(true);
         let mut connection =
             SqliteConnection::connect_with(&options).await.map_err(unavailable(path, "open the database"))?;
