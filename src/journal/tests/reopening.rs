@@ -1,7 +1,7 @@
 //! When what was reported goes on to a further revision.
 
 use super::*;
-use crate::journal::{FLAP_REST, STORM_KEY, STORM_REST};
+use crate::journal::{AlertsCounted, CountedAlert, FLAP_REST, STORM_KEY, STORM_REST};
 
 fn reported(correlation_key: &str) -> Life {
     let mut life =
@@ -108,4 +108,56 @@ fn what_comes_and_goes_at_critical_is_told_of_though_nobody_looks_into_it() {
         (revision + 1, Some(Outcome::Declined))
     );
     assert!(semantics::violations(CHAIN, &life.entries).is_empty());
+}
+
+fn counted(life: &mut Life, from: u128, alerts: u128, flapping: bool) {
+    let raw = event(1).raw;
+    let ids = (from..from + alerts).map(|n| EventId::new(uuid::Uuid::from_u128(n)));
+    let alerts = ids.map(|id| CountedAlert { id, raw: raw.clone() }).collect();
+    life.write(Body::AlertsCounted(AlertsCounted { alerts, flapping }));
+}
+
+#[test]
+fn alerts_that_are_only_counted_are_judged_and_people_hear_of_them() {
+    let mut life = reported(STORM_KEY);
+    let told_at = life.state.report.as_ref().unwrap().at;
+    counted(&mut life, 500, 40, false);
+    assert_eq!((life.state.alerts(), life.step()), (41, Step::Assess(Phase::Signal)));
+    until_done(&mut life);
+    assert_eq!(life.step(), Step::Wait(told_at + STORM_REST));
+    life.second = (told_at + STORM_REST).as_second() - at(0).as_second();
+    assert_eq!(life.step(), Step::Reopen("the storm goes on: 40 further alerts joined it".into()));
+    until_done(&mut life);
+    let report = life.state.report.clone().unwrap();
+    assert_eq!((report.revision, report.events, report.counted), (2, 1, 40));
+    assert!(semantics::violations(CHAIN, &life.entries).is_empty());
+}
+
+#[test]
+fn what_comes_and_goes_is_told_of_though_it_is_only_counted() {
+    let mut life = reported("k");
+    counted(&mut life, 500, 2, true);
+    until_done(&mut life);
+    assert_eq!(life.state.report.as_ref().unwrap().revision, 2);
+}
+
+#[test]
+fn it_fires_while_one_that_was_counted_does() {
+    let mut life = reported("k");
+    counted(&mut life, 500, 2, false);
+    let opening = life.state.events[0].id;
+    let end = |life: &mut Life, event: EventId| {
+        life.write(Body::AlertResolved { event, fingerprint: "f".into(), ends_at: at(5_000) });
+        life.state.alert_status()
+    };
+    assert_eq!(end(&mut life, opening), AlertStatus::Firing);
+    assert_eq!(end(&mut life, EventId::new(uuid::Uuid::from_u128(500))), AlertStatus::Firing);
+    assert_eq!(end(&mut life, EventId::new(uuid::Uuid::from_u128(501))), AlertStatus::Resolved);
+    let more = Body::AlertResolved {
+        event: EventId::new(uuid::Uuid::from_u128(502)),
+        fingerprint: "f".into(),
+        ends_at: at(6_000),
+    };
+    let entry = life.state.head.seal(CHAIN, at(6_000), Draft::engine(more)).unwrap();
+    assert!(life.state.clone().apply(&entry).is_err(), "none of them is left");
 }

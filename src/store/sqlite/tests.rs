@@ -5,6 +5,7 @@ mod append;
 mod approvals;
 mod claims;
 mod deeds;
+mod joined;
 mod log;
 mod past;
 mod places;
