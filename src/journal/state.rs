@@ -289,10 +289,8 @@ impl Investigation {
                 self.survey.started_at.get_or_insert(entry.at);
                 self.plan(calls, None)?;
             }
-            Body::Surveyed { analysis, top_cause, .. } => {
-                self.survey.analysis = Some(analysis.clone());
-                self.survey.top_cause.clone_from(top_cause);
-                self.survey.events = self.events.len();
+            Body::Surveyed { analysis, top_cause, things, .. } => {
+                self.survey.conclude(analysis, top_cause.as_ref(), things, self.events.len());
                 self.remedy.gap = None;
             }
             Body::Classified(_) | Body::Confirmed(_) | Body::GapFiled(_) => self.apply_remedy(&entry.body),
@@ -442,7 +440,7 @@ impl Investigation {
                 self.closed_at = None;
                 self.remedy.deepened = self.to_look_closer().len();
                 // The world has moved on: look again.
-                self.survey = Survey::default();
+                self.survey.begin_anew();
                 self.opened_at = self.opened_at.map(|_| entry.at);
                 self.assessed_survey = false;
                 self.ladder = None;

@@ -198,6 +198,7 @@ impl Life {
                     analysis: blob(2),
                     findings: 1,
                     top_cause: None,
+                    things: vec![],
                 }),
             },
             Step::Read(calls) => {
