@@ -14,6 +14,7 @@ mod doubt;
 mod loops;
 mod reopening;
 mod spending;
+mod things;
 
 const CHAIN: &str = "inv_00000000-0000-7000-8000-000000000001";
 

@@ -8,6 +8,7 @@ mod deeds;
 mod log;
 mod past;
 mod places;
+mod things;
 mod usage;
 
 use super::*;

@@ -15,6 +15,11 @@ use std::path::Path;
 /// Episodes of one fingerprint that are looked at, the newest.
 const EPISODES: i64 = 50;
 
+/// The last investigation that knows a thing to be of its workload.
+pub(in super::super) const BY_THING: &str = "SELECT j.value, i.id, i.closed_us FROM json_each(?) AS j CROSS JOIN investigations AS i ON i.id = \
+        (SELECT t.investigation FROM investigation_things AS t CROSS JOIN investigations AS o ON o.id = t.investigation \
+         WHERE t.thing = j.value AND o.abandoned = 0 ORDER BY t.investigation DESC LIMIT 1)";
+
 /// The last episode of a fingerprint.
 pub(super) struct Episode {
     pub(super) is_firing: bool,
@@ -179,12 +184,9 @@ pub(super) async fn investigations(
         (SELECT id FROM investigations WHERE resource_key = j.value AND abandoned = 0 ORDER BY id DESC LIMIT 1)";
     let by_kin = "SELECT j.value, i.id, i.closed_us FROM json_each(?) AS j CROSS JOIN investigations AS i ON i.id = \
         (SELECT id FROM investigations WHERE kin_key = j.value AND abandoned = 0 ORDER BY id DESC LIMIT 1)";
-    let by_thing = "SELECT j.value, i.id, i.closed_us FROM json_each(?) AS j CROSS JOIN investigations AS i ON i.id = \
-        (SELECT t.investigation FROM investigation_things AS t CROSS JOIN investigations AS o ON o.id = t.investigation \
-         WHERE t.thing = j.value AND o.abandoned = 0 ORDER BY t.investigation DESC LIMIT 1)";
     Ok(Found {
         by_key: last(tx, path, by_key, keys).await?,
-        by_thing: last(tx, path, by_thing, resources.clone()).await?,
+        by_thing: last(tx, path, BY_THING, resources.clone()).await?,
         by_resource: last(tx, path, by_resource, resources).await?,
         by_kin: last(tx, path, by_kin, kin).await?,
     })

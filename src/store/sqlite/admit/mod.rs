@@ -10,6 +10,9 @@ mod decide;
 mod known;
 mod write;
 
+#[cfg(test)]
+pub(super) use known::BY_THING;
+
 use super::StoreError;
 use super::writer::News;
 use crate::domain::{Digest, SreEvent};
