@@ -77,7 +77,7 @@ async fn fate(site: &Site, alert: &Value) -> (String, String) {
     let answer = site.deliver(alert).await;
     let kept = &answer["events"][0];
     let text = |key: &str| kept[key].as_str().unwrap_or_else(|| panic!("no {key}: {answer}")).to_owned();
-    (text("status"), text("job_id"))
+    (text("outcome"), text("job_id"))
 }
 
 /// Closed, with all of its `alerts` looked at.
@@ -97,7 +97,7 @@ async fn alerts_on_a_volume_and_on_the_workload_that_mounts_it_are_one_investiga
     let starts = Timestamp::now() - SignedDuration::from_mins(10);
     let volume = json!({"persistentvolumeclaim": "data-postgres-0", "node": "n1", "job": "kubelet"});
     let (opened, id) = fate(&site, &alert("PVCUsageHigh", volume, starts)).await;
-    assert_eq!(opened, "accepted");
+    assert_eq!(opened, "opened");
     settled(&site, &id, 1).await;
     let merged = ("merged".to_owned(), id.clone());
     let on_workload = alert("KubeStatefulSetReplicasMismatch", json!({"statefulset": "postgres"}), starts);
@@ -114,7 +114,7 @@ async fn alerts_on_a_volume_and_on_the_workload_that_mounts_it_are_one_investiga
         json!({"deployment": "ledger"}),
     ] {
         let (opened, other) = fate(&site, &alert("KubeReplicasMismatch", labels.clone(), starts)).await;
-        assert_eq!((opened.as_str(), other == id), ("accepted", false), "{labels}");
+        assert_eq!((opened.as_str(), other == id), ("opened", false), "{labels}");
         settled(&site, &other, 1).await;
     }
     // What the journal says is what the table and the fold know.
@@ -136,7 +136,7 @@ async fn alerts_on_a_volume_and_on_the_workload_that_mounts_it_are_one_investiga
     settled(&site, &id, 4).await;
     let later = Timestamp::now() + SignedDuration::from_secs(1);
     let (opened, next) = fate(&site, &alert("PostgresSlow", json!({"statefulset": "postgres"}), later)).await;
-    assert_eq!((opened.as_str(), next == id), ("accepted", false));
+    assert_eq!((opened.as_str(), next == id), ("opened", false));
     site.verify_audit();
 }
 
@@ -148,7 +148,7 @@ async fn owners_are_followed_to_the_top_and_what_two_workloads_share_joins_neith
     let starts = Timestamp::now() - SignedDuration::from_mins(10);
     let open = async |name: &str, labels: Value| {
         let (opened, id) = fate(&site, &alert(name, labels.clone(), starts)).await;
-        assert_eq!(opened, "accepted", "{labels}");
+        assert_eq!(opened, "opened", "{labels}");
         settled(&site, &id, 1).await;
         id
     };

@@ -119,11 +119,11 @@ fn what_several_workloads_share_belongs_to_none() {
     // Two that are known by one name: nobody knows whom an alert by that name is about.
     let mut alike = by_one.clone();
     alike.objects.push(workload("Deployment", "shop", "web", 1, 1));
-    assert_eq!(found(&alike, &on(&[(CLAIM, "files")])), ["/shop/k8s_pvc/files"]);
+    assert_eq!(found(&alike, &on(&[(CLAIM, "files")])), Vec::<String>::new());
     // A bare Pod of such a name counts, too.
     let mut alike = by_one.clone();
     alike.objects.push(bare("web-7"));
-    assert_eq!(found(&alike, &on(&[(CLAIM, "files")])), ["/shop/k8s_pvc/files"]);
+    assert_eq!(found(&alike, &on(&[(CLAIM, "files")])), Vec::<String>::new());
 }
 
 #[test]

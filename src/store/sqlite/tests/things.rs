@@ -104,6 +104,7 @@ async fn what_begins_behind_the_end_opens_anew_and_the_newest_counts() {
     assert_eq!(woken.investigation, first.investigation);
     let opened = w.home(w.on(K8sStatefulset, "shop", "db", 11)).await;
     assert_eq!(opened.0, Fate::Opened);
+    assert_eq!(w.store.claim("w", at(11), at(600)).await.unwrap().map(|lease| lease.investigation), opened.1);
     // Of two that know it the newest counts, though the first is open again.
     let second = w.surveyed("data-db-1", &["/shop/k8s_pvc/data-db-1", "/shop/k8s_pvc/shared"]).await.investigation;
     w.append(&woken, vec![Body::Reopened { reason: "more".into() }, surveyed(&["/shop/k8s_pvc/shared"])])
