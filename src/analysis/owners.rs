@@ -51,7 +51,9 @@ pub fn things(case: &Case<'_>) -> Vec<String> {
 
 /// The object that an alert names; nothing where it is not a part of a workload.
 fn named_object(event: &SreEvent) -> Option<Entity> {
-    let subject = subject_of(event)?;
+    // A node's exporter may wear the name of its own workload.
+    let is_about_one = event.resource.kind != ResourceType::K8sNode && !event.named_things().is_empty();
+    let subject = subject_of(event).filter(|_| is_about_one)?;
     // A target is scraped at its own Pod.
     let subject = match (subject.kind.as_str(), event.resource.kind) {
         ("Target", ResourceType::K8sPod) => Entity::new("Pod", namespace_of(event)?, event.resource.id.trim()),

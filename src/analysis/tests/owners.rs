@@ -85,6 +85,8 @@ fn a_volume_its_pods_and_their_owners_are_one_workload() {
         // It finds its Pods by its name already.
         (&[("deployment", "api")], &[]),
         (&[("node", "node-a")], &[]),
+        (&[("node", "node-a"), ("statefulset", "postgres")], &[]),
+        (&[("instance", "10.0.0.9:9187"), ("job", "exporter"), ("daemonset", "postgres")], &[]),
         (&[("pod", "gone-0")], &[]),
         (&[(CLAIM, "gone")], &[]),
         (&[], &[]),

@@ -16,7 +16,8 @@ use std::path::Path;
 const EPISODES: i64 = 50;
 
 /// The last investigation that knows a thing to be of its workload.
-pub(in super::super) const BY_THING: &str = "SELECT j.value, i.id, i.closed_us FROM json_each(?) AS j CROSS JOIN investigations AS i ON i.id = \
+pub(in super::super) const BY_THING: &str = "SELECT j.value, i.id, i.closed_us \
+    FROM json_each(?) AS j CROSS JOIN investigations AS i ON i.id = \
         (SELECT t.investigation FROM investigation_things AS t CROSS JOIN investigations AS o ON o.id = t.investigation \
          WHERE t.thing = j.value AND o.abandoned = 0 ORDER BY t.investigation DESC LIMIT 1)";
 
