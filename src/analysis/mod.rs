@@ -15,6 +15,7 @@
 //! expression  what an alert's own rule says now
 //! rank        score, confidence, verdict
 //! conclude    all of it in order; chain, timeline, impact, open questions
+//! owners      what is one workload with the thing that the alert names
 //! facts       the subject in the policy's words
 //! report      rca_report/v1; markdown: the same for people
 //! ```
@@ -29,6 +30,7 @@ mod json;
 mod lookup;
 mod markdown;
 mod need;
+mod owners;
 mod plan;
 mod questions;
 mod rank;
@@ -43,6 +45,7 @@ pub use closer::closer_look;
 pub use conclude::{conclude, unanswered};
 pub use markdown::markdown;
 pub use need::{Case, Need, Seen};
+pub use owners::things;
 pub use plan::plan;
 pub use rank::verdict;
 pub use report::{ReportFrame, report};

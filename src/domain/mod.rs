@@ -51,3 +51,4 @@ pub use risk::{Effect, Excepted, PolicyRef, Reason, Risk, RiskDecision, Ruling, 
 pub use secret::Secret;
 pub use storm::{Share, Shares, Storm, StormAlert};
 pub use taint::Taint;
+pub use thing::{thing_of, workload_kind};

@@ -62,8 +62,10 @@ impl Session<'_> {
         let top = analysis.hypotheses.first();
         let top_cause = top.map(|h| format!("{}: {}", h.finding.cause_code, h.finding.entity));
         let findings = u32::try_from(analysis.findings.len()).unwrap_or(u32::MAX);
+        // A storm is of no workload.
+        let things = if self.inv.is_storm() { vec![] } else { analysis::things(&case) };
         let kept = self.keep(&analysis)?;
-        let body = Body::Surveyed { stopped: stopped.into(), analysis: kept, findings, top_cause };
+        let body = Body::Surveyed { stopped: stopped.into(), analysis: kept, findings, top_cause, things };
         self.record(Draft::new(Actor::Survey, body))?;
         self.classify().await?;
         let Some(opening) = self.inv.opening() else { return Ok(()) };

@@ -102,6 +102,9 @@ pub enum Body {
         findings: u32,
         /// The likeliest cause, for lists.
         top_cause: Option<String>,
+        /// Things that are one workload with what the opening alert names: alerts on them belong here.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        things: Vec<String>,
     },
     /// What kind of incident it is.
     Classified(Classified),

@@ -3,6 +3,7 @@
 use super::proposal::Proposal;
 use crate::domain::{BlobRef, ReportVerdict, Risk};
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 
 /// A turn of the model.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,4 +62,26 @@ pub struct Survey {
     pub events: usize,
     /// And of those that are only counted.
     pub counted: usize,
+    /// What this and earlier ones found to be one workload with what the opening alert names.
+    pub things: BTreeSet<String>,
+}
+
+impl Survey {
+    pub(super) fn conclude(
+        &mut self,
+        analysis: &BlobRef,
+        top_cause: Option<&String>,
+        things: &[String],
+        (events, counted): (usize, usize),
+    ) {
+        self.analysis = Some(analysis.clone());
+        self.top_cause = top_cause.cloned();
+        self.things.extend(things.iter().cloned());
+        (self.events, self.counted) = (events, counted);
+    }
+
+    /// The next one looks for itself. What was one workload stays known.
+    pub(super) fn begin_anew(&mut self) {
+        *self = Self { things: std::mem::take(&mut self.things), ..Self::default() };
+    }
 }

@@ -282,10 +282,9 @@ impl Investigation {
                 self.survey.started_at.get_or_insert(entry.at);
                 self.plan(calls, None)?;
             }
-            Body::Surveyed { analysis, top_cause, .. } => {
-                self.survey.analysis = Some(analysis.clone());
-                self.survey.top_cause.clone_from(top_cause);
-                (self.survey.events, self.survey.counted) = (self.events.len(), self.counted.joined);
+            Body::Surveyed { analysis, top_cause, things, .. } => {
+                let known = (self.events.len(), self.counted.joined);
+                self.survey.conclude(analysis, top_cause.as_ref(), things, known);
                 self.remedy.gap = None;
             }
             Body::Classified(_) | Body::Confirmed(_) | Body::GapFiled(_) => self.apply_remedy(&entry.body),
@@ -440,7 +439,7 @@ impl Investigation {
                 self.closed_at = None;
                 self.remedy.deepened = self.to_look_closer().len();
                 // The world has moved on: look again.
-                self.survey = Survey::default();
+                self.survey.begin_anew();
                 self.opened_at = self.opened_at.map(|_| entry.at);
                 self.assessed_survey = false;
                 self.ladder = None;

@@ -14,6 +14,7 @@ mod doubt;
 mod loops;
 mod reopening;
 mod spending;
+mod things;
 
 const CHAIN: &str = "inv_00000000-0000-7000-8000-000000000001";
 
@@ -198,6 +199,7 @@ impl Life {
                     analysis: blob(2),
                     findings: 1,
                     top_cause: None,
+                    things: vec![],
                 }),
             },
             Step::Read(calls) => {

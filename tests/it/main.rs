@@ -18,6 +18,7 @@
 //! - [`jira`]: what is written into Jira is there once, whatever goes wrong on the way
 //! - [`silences`]: an alert is silenced once, and no longer than was agreed
 //! - [`storm`]: every alert of a storm is accounted for, and few investigations are opened
+//! - [`owners`]: alerts on one workload are one investigation, by what was read of its owners
 //! - [`trail`]: the audit trail for strangers, and the keys that sign it
 //! - [`replayed`]: a recorded investigation without a network
 //! - [`routes`]: which way an alert goes, how many at once and over all
@@ -68,6 +69,7 @@ mod jira;
 mod layers;
 mod lifecycle;
 mod mcp;
+mod owners;
 mod peers;
 mod playbooks;
 mod policies;

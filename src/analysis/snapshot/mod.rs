@@ -29,6 +29,8 @@ pub(super) struct Failure {
 pub(super) struct Snapshot {
     pub pods: Vec<Pod>,
     pub workloads: Vec<Workload>,
+    /// Jobs and CronJobs.
+    pub jobs: Vec<Meta>,
     pub claims: Vec<Claim>,
     pub volumes: Vec<Volume>,
     pub classes: Vec<StorageClass>,
@@ -112,6 +114,7 @@ impl Snapshot {
         }
         latest(&mut self.pods, |o| &o.meta.entity);
         latest(&mut self.workloads, |o| &o.meta.entity);
+        latest(&mut self.jobs, |o| &o.entity);
         latest(&mut self.claims, |o| &o.meta.entity);
         latest(&mut self.volumes, |o| &o.meta.entity);
         latest(&mut self.classes, |o| &o.meta.entity);
@@ -194,6 +197,7 @@ impl Snapshot {
             "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" => {
                 self.workloads.push(Workload::read(meta, value));
             }
+            "Job" | "CronJob" => self.jobs.push(meta),
             "PersistentVolumeClaim" => self.claims.push(Claim::read(meta, value)),
             "PersistentVolume" => self.volumes.push(Volume::read(meta, value)),
             "StorageClass" => self.classes.push(StorageClass::read(meta, value)),

@@ -20,6 +20,7 @@ pub(in crate::analysis) struct Meta {
     pub entity: Entity,
     pub labels: BTreeMap<String, String>,
     pub annotations: BTreeMap<String, String>,
+    /// Who controls it stands first.
     pub owners: Vec<Entity>,
     pub created: Option<Timestamp>,
     pub edits: Vec<Edit>,
@@ -29,12 +30,16 @@ pub(in crate::analysis) struct Meta {
 impl Meta {
     pub(super) fn read(entity: Entity, value: &Value, evidence: &str) -> Self {
         let namespace = entity.namespace.as_str();
-        let owners = items(value, "/metadata/ownerReferences").iter().take(8);
+        let mut owners: Vec<&Value> = items(value, "/metadata/ownerReferences").iter().take(8).collect();
+        owners.sort_by_key(|owner| !flag(owner, "/controller"));
         let edits = items(value, "/metadata/managedFields").iter().take(32);
         Self {
             labels: map(value, "/metadata/labels"),
             annotations: map(value, "/metadata/annotations"),
-            owners: owners.filter_map(|o| Some(Entity::new(some(o, "/kind")?, namespace, some(o, "/name")?))).collect(),
+            owners: owners
+                .into_iter()
+                .filter_map(|o| Some(Entity::new(some(o, "/kind")?, namespace, some(o, "/name")?)))
+                .collect(),
             created: time(value, "/metadata/creationTimestamp"),
             edits: edits
                 .filter_map(|e| {
@@ -283,11 +288,14 @@ pub(in crate::analysis) struct Workload {
     pub revision: Option<i64>,
     /// The pod template's containers, for comparison of revisions.
     pub template: Vec<Value>,
+    /// The names of a StatefulSet's templates of claims.
+    pub claim_templates: Vec<String>,
 }
 
 impl Workload {
     pub(super) fn read(meta: Meta, v: &Value) -> Self {
         let daemon = meta.entity.kind == "DaemonSet";
+        let templates = items(v, "/spec/volumeClaimTemplates").iter().take(32);
         let (replicas, ready) = match daemon {
             true => (int(v, "/status/desiredNumberScheduled").unwrap_or(0), int(v, "/status/numberReady")),
             // An absent `spec.replicas` means one.
@@ -298,6 +306,7 @@ impl Workload {
             ready: ready.unwrap_or(0),
             revision: meta.annotations.get("deployment.kubernetes.io/revision").and_then(|r| r.parse().ok()),
             template: items(v, "/spec/template/spec/containers").iter().take(32).cloned().collect(),
+            claim_templates: templates.filter_map(|t| some(t, "/metadata/name")).collect(),
             meta,
         }
     }

@@ -3,6 +3,7 @@
 mod build;
 mod captured;
 mod incident;
+mod owners;
 mod properties;
 mod tables;
 mod unseen;

@@ -161,7 +161,7 @@ fn whole() -> Vec<(i64, Body)> {
         (0, Body::ReadStarted { call: claim.clone(), ruling: ruling(Verdict::Allow), input: None }),
         (1, seen("s1", "E1", "PersistentVolumeClaim data-typedb-0: Bound, 20Gi, local-path")),
         (1, Body::ReadFailed { call_id: "s2".into(), evidence_id: "E2".into(), error: "prometheus: http://p:9090 cannot be reached (connection refused); check the address and that it runs, please".into(), duration_ms: 3, instructions: vec![] }),
-        (2, Body::Surveyed { stopped: "calls".into(), analysis: blob(), findings: 4, top_cause: Some("the CSI driver's controller was scaled to 0, so no volume can be mounted".into()) }),
+        (2, Body::Surveyed { stopped: "calls".into(), analysis: blob(), findings: 4, top_cause: Some("the CSI driver's controller was scaled to 0, so no volume can be mounted".into()), things: vec![] }),
         (2, Body::RiskRaised { from: Risk::Medium, to: Risk::High }),
         (2, Body::ModelAsked { turn: 1, model: "main".into(), request_digest: Digest::of("r"), request: blob(), reserved_tokens: 100, reserved_usd: 0.0, max_tokens: 40, must_answer: false }),
         (61, Body::ModelReplied { turn: 1, model: "m".into(), reply: blob(), proposal: Proposal::Calls { accepted: vec![call("c1", "kubernetes_logs")], rejected: vec![], recovered: false }, usage: Usage { tokens_in: 1200, tokens_out: 80, tokens_cached: 0 }, cost_usd: 0.0012, sent: None }),

@@ -129,6 +129,7 @@ async fn an_event_tells_step_by_step_what_was_done_about_it() {
             analysis: analysis.reference.clone(),
             findings: 0,
             top_cause: None,
+            things: vec![],
         },
         Body::Classified(Classified { class, playbook: class, by: "default".into(), downs: 1 }),
         Body::Confirmed(Confirmed {

@@ -32,7 +32,13 @@ fn asked() -> ApprovalId {
 }
 
 fn surveyed(top: Option<&str>) -> Body {
-    Body::Surveyed { stopped: "complete".into(), analysis: blob(), findings: 2, top_cause: top.map(str::to_owned) }
+    Body::Surveyed {
+        stopped: "complete".into(),
+        analysis: blob(),
+        findings: 2,
+        top_cause: top.map(str::to_owned),
+        things: vec![],
+    }
 }
 
 fn confirmed(outcome: Confirmation) -> Body {

@@ -8,7 +8,7 @@
 use super::chain::{number, to_json};
 use super::writer::News;
 use super::{StoreError, approvals, deeds, unavailable, usage};
-use crate::journal::{Entry, Head, View};
+use crate::journal::{Body, Entry, Head, STORM_KEY, View};
 use crate::store::{Append, Blob, Lease};
 use futures::TryStreamExt;
 use jiff::Timestamp;
@@ -91,6 +91,7 @@ fn script(path: &Path, lease: &Lease, head: &Head, append: Append, frame: Frame)
         false => push_entries(&mut script, path, &entries, Guard::IfHeadMoved)?,
     }
     push_blobs(&mut script, blobs);
+    push_things(&mut script, path, &entries)?;
     usage::count(&mut script, &entries, usage::Era::Now);
     let end = entries.last().map_or_else(|| head.clone(), Entry::head);
     approvals::push(&mut script, path, &approvals, Some((lease, &end)))?;
@@ -159,6 +160,20 @@ pub(super) fn push_entries(
             script.push(", ").push_bind(number(entry.seq)).push(", ").push_bind(json).push(")");
         }
         script.push("; ");
+    }
+    Ok(())
+}
+
+/// Adds what surveys found to be one workload. A storm is of none, and nothing is found by it.
+fn push_things(script: &mut Script, path: &Path, entries: &[Entry]) -> Result<(), StoreError> {
+    for entry in entries {
+        let Body::Surveyed { things, .. } = &entry.body else { continue };
+        if !things.is_empty() {
+            script.push("INSERT OR IGNORE INTO investigation_things (thing, investigation) ");
+            script.push("SELECT j.value, i.id FROM json_each(").push_bind(to_json(path, "things", things)?);
+            script.push(") AS j JOIN investigations AS i ON i.id = ").push_bind(entry.chain.clone());
+            script.push(" WHERE i.correlation_key <> ").push_bind(STORM_KEY).push("; ");
+        }
     }
     Ok(())
 }

@@ -266,6 +266,7 @@ impl SqliteStore {
             migration(9, "claims", include_str!("../../../migrations/sqlite/0009_claims.sql")),
             migration(11, "storm", include_str!("../../../migrations/sqlite/0011_storm.sql")),
             migration(12, "polled", include_str!("../../../migrations/sqlite/0012_polled.sql")),
+            migration(13, "things", include_str!("../../../migrations/sqlite/0013_things.sql")),
             migration(14, "joined", include_str!("../../../migrations/sqlite/0014_joined.sql")),
         ];
         Migrator::with_migrations(migrations).run_direct(None, connection, false).await.map_err(|error| {

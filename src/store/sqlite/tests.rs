@@ -9,6 +9,7 @@ mod joined;
 mod log;
 mod past;
 mod places;
+mod things;
 mod usage;
 
 use super::*;

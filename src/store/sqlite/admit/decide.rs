@@ -223,8 +223,8 @@ impl Places {
             if is_new && !self.by_key.contains_key(&arrival.correlation_key) {
                 keys.insert(arrival.correlation_key.clone());
                 kin.extend(arrival.kin.as_ref().map(|kin| kin.others.clone()));
-                resources
-                    .extend(resource_key(&arrival.event).filter(|resource| !self.by_resource.contains_key(resource)));
+                let named = arrival.event.named_things().into_iter();
+                resources.extend(named.filter(|resource| !self.by_resource.contains_key(resource)));
             }
         }
         let list = |set: BTreeSet<String>| set.into_iter().collect();
@@ -232,7 +232,8 @@ impl Places {
     }
 
     /// The investigation that a new firing alert belongs to: the last one of its key, else of its kin, else of its
-    /// resource, unless that one had ended before the alert began.
+    /// resource, else the last that found its resource to be of its workload, unless that one had ended before the
+    /// alert began.
     fn of(&mut self, arrival: &Arrival, since: Timestamp, found: &Found) -> Option<InvestigationId> {
         let home = self.seek(arrival, since, found);
         // An ended one fits by each alert's own start, so it is looked up for each.
@@ -254,12 +255,15 @@ impl Places {
             let open = self.by_kin.get(others).copied();
             open.or_else(|| Some(found.by_kin.get(others).filter(fits)?.id))
         };
-        let by_resource = || {
-            let resource = resource_key(&arrival.event)?;
-            let open = self.by_resource.get(&resource).copied();
-            open.or_else(|| Some(found.by_resource.get(&resource).filter(fits)?.id))
+        let by_name = || {
+            let named = arrival.event.named_things();
+            let by_resource = named.iter().find_map(|resource| {
+                let open = self.by_resource.get(resource).copied();
+                open.or_else(|| Some(found.by_resource.get(resource).filter(fits)?.id))
+            });
+            by_resource.or_else(|| named.iter().find_map(|thing| Some(found.by_thing.get(thing).filter(fits)?.id)))
         };
-        by_key.or_else(by_kin).or_else(by_resource)
+        by_key.or_else(by_kin).or_else(by_name)
     }
 
     /// The new firing alerts of a wave that would open one each, as far as is known before any of them does.

@@ -15,6 +15,12 @@ use std::path::Path;
 /// Episodes of one fingerprint that are looked at, the newest.
 const EPISODES: i64 = 50;
 
+/// The last investigation that knows a thing to be of its workload.
+pub(in super::super) const BY_THING: &str = "SELECT j.value, i.id, i.closed_us, i.alerts \
+    FROM json_each(?) AS j CROSS JOIN investigations AS i ON i.id = \
+        (SELECT t.investigation FROM investigation_things AS t CROSS JOIN investigations AS o ON o.id = t.investigation \
+         WHERE t.thing = j.value AND o.abandoned = 0 ORDER BY t.investigation DESC LIMIT 1)";
+
 /// The last episode of a fingerprint.
 pub(super) struct Episode {
     pub(super) is_firing: bool,
@@ -49,6 +55,8 @@ pub(super) struct Found {
     pub(super) by_key: HashMap<String, Last>,
     pub(super) by_resource: HashMap<String, Last>,
     pub(super) by_kin: HashMap<String, Last>,
+    /// By what its survey found to be one workload with its resource.
+    pub(super) by_thing: HashMap<String, Last>,
 }
 
 /// Keys to look for.
@@ -166,7 +174,7 @@ pub(super) async fn set_aside(
     .map_err(unavailable(path, "set ended alerts aside"))
 }
 
-/// The last investigation of each key and resource.
+/// The last investigation of each key and resource, and the last that knows a resource to be of its workload.
 pub(super) async fn investigations(
     tx: &mut SqliteConnection,
     path: &Path,
@@ -181,6 +189,7 @@ pub(super) async fn investigations(
         (SELECT id FROM investigations WHERE kin_key = j.value AND abandoned = 0 ORDER BY id DESC LIMIT 1)";
     Ok(Found {
         by_key: last(tx, path, by_key, keys).await?,
+        by_thing: last(tx, path, BY_THING, resources.clone()).await?,
         by_resource: last(tx, path, by_resource, resources).await?,
         by_kin: last(tx, path, by_kin, kin).await?,
     })

@@ -10,9 +10,12 @@ mod decide;
 mod known;
 mod write;
 
+#[cfg(test)]
+pub(super) use known::BY_THING;
+
 use super::StoreError;
 use super::writer::News;
-use crate::domain::{Digest, Resource, ResourceType, SreEvent};
+use crate::domain::{Digest, SreEvent};
 use crate::store::storm::Openings;
 use crate::store::{Admitted, Arrival, StormCap};
 use decide::{Knowledge, Places};
@@ -113,20 +116,7 @@ impl<I: Iterator<Item = Incoming>> Waves<I> {
     }
 }
 
-/// Alerts on one Kubernetes object are one incident, and so are those on the Pods of one workload, as far as
-/// their names tell. A bare `instance` does not count: exporters put their own address there for everything
-/// that they report.
+/// The thing that an investigation is found by when this alert opens it.
 fn resource_key(event: &SreEvent) -> Option<String> {
-    let Resource { kind, id, .. } = &event.resource;
-    let is_object = matches!(
-        kind,
-        ResourceType::K8sPvc
-            | ResourceType::K8sPod
-            | ResourceType::K8sNode
-            | ResourceType::K8sDeployment
-            | ResourceType::K8sStatefulset
-            | ResourceType::K8sJob
-    );
-    let is_exporter = event.labels.get("instance") == Some(id);
-    (is_object && !is_exporter && !id.trim().is_empty()).then(|| event.thing())
+    event.named_things().into_iter().next()
 }
