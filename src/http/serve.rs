@@ -80,7 +80,7 @@ impl Listener for Bounded {
         // Answers are written at once.
         let _ = stream.set_nodelay(true);
         let timer = Box::pin(sleep(self.header_within));
-        (Connection { stream, header: Some(0), timer, _place: place }, address)
+        (Connection { stream, header: Some(0), timer, moved: Instant::now(), _place: place }, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -94,13 +94,25 @@ struct Connection {
     /// How much of the blank line behind the first header was seen; `None` behind it.
     header: Option<usize>,
     timer: Pin<Box<Sleep>>,
+    /// When something last moved; the timer learns of it when it runs out, not each time.
+    moved: Instant,
     _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Connection {
     fn moved(&mut self) {
-        if self.header.is_none() {
-            self.timer.as_mut().reset(Instant::now() + IDLE);
+        self.moved = Instant::now();
+    }
+
+    /// Ready when nothing came in time.
+    fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(self.timer.as_mut().poll(cx));
+            let until = self.moved + IDLE;
+            if self.header.is_some() || until <= Instant::now() {
+                return Poll::Ready(());
+            }
+            self.timer.as_mut().reset(until);
         }
     }
 
@@ -133,7 +145,7 @@ impl AsyncRead for Connection {
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => {
-                ready!(self.timer.as_mut().poll(cx));
+                ready!(self.poll_overdue(cx));
                 Poll::Ready(Err(io::Error::from(io::ErrorKind::TimedOut)))
             }
         }

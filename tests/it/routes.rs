@@ -252,8 +252,11 @@ async fn a_full_route_holds_up_neither_others_nor_what_people_must_hear() {
         let at_once = worked.iter().filter(|(_, from, to)| from <= opened && opened < to).count();
         assert!(at_once <= 2, "{worked:?}");
     }
-    let begun = |id: &String| worked.iter().find(|(of, ..)| of == id).unwrap().1;
-    assert!(begun(&ids[4]) <= begun(&ids[3]), "the most dangerous of those that waited went first: {worked:?}");
+    let of = |n: usize| worked.iter().find(|(id, ..)| *id == ids[n]).unwrap();
+    let (begun, ended) = (|n: usize| of(n).1, |n: usize| of(n).2);
+    // Where both places were free, both were begun at once, and which one wrote it down first says nothing.
+    let both_free = begun(3).min(begun(4)) >= ended(0).max(ended(1));
+    assert!(both_free || begun(4) <= begun(3), "the most dangerous of those that waited went first: {worked:?}");
     site.verify_audit();
 }
 
