@@ -37,7 +37,8 @@ struct Asked {
     requests: AtomicUsize,
     bodies: Mutex<Vec<String>>,
     /// Answers wait until it is true.
-    speaks: watch::Sender<bool>,
+    /// So many requests are answered, the first ones.
+    speaks: watch::Sender<usize>,
 }
 
 impl Drop for Model {
@@ -61,7 +62,7 @@ impl Model {
             script,
             requests: AtomicUsize::new(0),
             bodies: Mutex::default(),
-            speaks: watch::Sender::new(false),
+            speaks: watch::Sender::new(0),
         });
         let router = Router::new()
             .route("/v1/chat/completions", post(answer))
@@ -73,7 +74,12 @@ impl Model {
 
     /// Lets it answer, from now on.
     pub fn speak(&self) {
-        self.state.speaks.send_replace(true);
+        self.answers(usize::MAX);
+    }
+
+    /// Lets it answer the first `requests` of all that it was or will be asked.
+    pub fn answers(&self, requests: usize) {
+        self.state.speaks.send_replace(requests);
     }
 
     /// How often it was asked.
@@ -102,7 +108,7 @@ async fn answer(State(asked): State<Arc<Asked>>, body: String) -> Result<Json<Va
     // within strings has its quotes escaped, and a model that costs no time must not parse.
     let turn = body.matches(r#""role":"assistant""#).count();
     asked.bodies.lock().unwrap().push(body);
-    asked.speaks.subscribe().wait_for(|speaks| *speaks).await.map_err(|error| error.to_string())?;
+    asked.speaks.subscribe().wait_for(|answered| number < *answered).await.map_err(|error| error.to_string())?;
     match &asked.script {
         Script::Garbage => match number % 4 {
             0 => Err("<html>502 Bad Gateway</html>".into()),
