@@ -43,10 +43,10 @@ pub fn things(case: &Case<'_>) -> Vec<String> {
         }
     }
     found.truncate(MOST);
-    // By what the alert names it finds its like already.
-    let named = event.named_things();
+    // By the first thing that the alert names its like is found already.
+    let stored = event.named_things().into_iter().next();
     let is_known = !chain.is_empty() || !parts.is_empty();
-    if is_known && found.iter().any(|thing| !named.contains(thing)) { found } else { vec![] }
+    if is_known && found.iter().any(|thing| Some(thing) != stored.as_ref()) { found } else { vec![] }
 }
 
 /// The object that an alert names; nothing where it is not a part of a workload.

@@ -5,7 +5,7 @@ use super::text::{clip, moment, percent};
 use crate::domain::{
     AlertStatus, Recommendation, Report, ReportVerdict, Severity, Share, Shares, SreEvent, Storm, StormAlert, Subject,
 };
-use crate::journal::Counted;
+use crate::journal::Beyond;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ const SUMMARY: usize = 400;
 const COMMON: f64 = 0.5;
 
 /// What `events` have in common, with so many alerts `beyond` them of which only that is known.
-pub fn together(events: &[SreEvent], beyond: &Counted) -> Storm {
+pub fn together(events: &[SreEvent], beyond: Beyond) -> Storm {
     let named = |name: &'static str| move |event: &SreEvent| event.labels.get(name).cloned();
     let namespace = |event: &SreEvent| event.resource.namespace.clone();
     let loud: Vec<&SreEvent> = events.iter().filter(|event| event.severity == Severity::Critical).collect();
@@ -126,7 +126,7 @@ fn named(alert: &StormAlert) -> String {
 }
 
 /// `report`, as it is told of a storm with these alerts, the one that opened it first.
-pub fn as_storm(mut report: Report, events: &[SreEvent], beyond: &Counted) -> Report {
+pub fn as_storm(mut report: Report, events: &[SreEvent], beyond: Beyond) -> Report {
     let storm = together(events, beyond);
     report.incident.alert = crate::journal::STORM_ALERT.to_owned();
     let name = format!("{} alerts", storm.alerts);
@@ -175,7 +175,7 @@ fn summary(storm: &Storm, common: &[String], events: &[SreEvent], report: &Repor
 }
 
 /// `report`, as it is told of alerts that come and go.
-pub fn as_flapping(mut report: Report, events: &[SreEvent]) -> Report {
+pub fn as_flapping(mut report: Report, events: &[SreEvent], beyond: Beyond) -> Report {
     let mut starts: BTreeMap<(&str, &str), (usize, &SreEvent)> = BTreeMap::new();
     for event in events {
         let (times, first) = starts.entry((&event.source, &event.fingerprint)).or_insert((0, event));
@@ -186,7 +186,12 @@ pub fn as_flapping(mut report: Report, events: &[SreEvent]) -> Report {
         starts.into_values().max_by_key(|(times, first)| (*times, std::cmp::Reverse(first.id)))
     {
         let (name, since) = (clip(&first.name, 60), moment(first.starts_at));
-        let told = format!("{name} comes and goes: it began {times} times here since {since}. {}", report.summary);
+        let further = match beyond.joined {
+            0 => String::new(),
+            further => format!(", and {further} further alerts came"),
+        };
+        let told =
+            format!("{name} comes and goes: it began {times} times here since {since}{further}. {}", report.summary);
         report.summary = clip(&told, SUMMARY);
     }
     report
@@ -234,7 +239,7 @@ mod tests {
     #[test]
     fn what_is_common_is_found_and_the_critical_ones_are_named_first() {
         let events = storm();
-        let found = together(&events, &Counted::default());
+        let found = together(&events, Beyond::default());
         assert_eq!((found.alerts, found.firing, found.critical_more), (31, 31, 0));
         assert_eq!(found.critical.iter().map(|alert| alert.alert.as_str()).collect::<Vec<_>>(), ["NodeNotReady"]);
         assert_eq!(found.nodes.rows[0].value, "worker-3");
@@ -255,7 +260,7 @@ mod tests {
                 let severity = if name % 3 == 0 { Severity::Critical } else { Severity::Info };
                 alert(n as u128 + 1, &format!("A{name}"), severity, "shop", "w", i64::from(*name))
             }).collect();
-            let found = together(&events, &Counted::default());
+            let found = together(&events, Beyond::default());
             let loud = names.iter().filter(|name| *name % 3 == 0).count();
             prop_assert_eq!(found.critical.len() + found.critical_more, loud);
             prop_assert!(found.critical.len() <= LOUD && found.names.rows.len() <= ROWS);

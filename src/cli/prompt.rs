@@ -178,7 +178,7 @@ impl Rehearsal {
         let risk = RiskSummary { level: report.risk.level, reasons: inv.risk_reasons.clone() };
         let case = Case {
             events: &inv.events,
-            beyond: inv.counted.joined,
+            beyond: inv.counted.alerts.len(),
             risk: &risk,
             analysis: &analysis,
             evidence: &report.evidence,

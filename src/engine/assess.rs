@@ -31,14 +31,23 @@ impl Session<'_> {
         };
         let Some(opening) = self.inv.opening() else { return Ok(()) };
         let before = self.inv.risk;
-        let asked = match self.inv.counted.unjudged.as_slice() {
+        // What is only counted is judged all the same, and again by what the survey found.
+        let counted = match phase {
+            Phase::Alert | Phase::Signal => self.inv.counted.unjudged(),
+            Phase::Survey => &self.inv.counted.alerts,
+        };
+        let mut asked = match counted {
             [] => risk_inputs(judged, opening, &facts, now),
-            // What is only counted is judged all the same.
             ids => {
-                let counted = self.engine.store.alerts(ids).await?;
-                risk_inputs(&[judged, &counted].concat(), opening, &facts, now)
+                let read = self.engine.store.alerts(&ids[..ids.len().min(MOST_COUNTED)]).await?;
+                risk_inputs(&[judged, &read].concat(), opening, &facts, now)
             }
         };
+        if counted.len() > MOST_COUNTED
+            && let Some((first, _)) = asked.first_mut()
+        {
+            first.event.text_truncated = true;
+        }
         let asked = self.with_past(asked, now).await?;
         let (mut duties, mut excepted): (Vec<Value>, Vec<Excepted>) = (vec![], vec![]);
         let mut highest = None;
@@ -146,6 +155,9 @@ impl Session<'_> {
 
 /// Most text of one judgement, in bytes.
 const TEXT_BYTES: usize = 1 << 20;
+
+/// Most alerts that are read to be judged beside those that are told apart. What is beyond counts as unread.
+const MOST_COUNTED: usize = 20_000;
 
 /// Most alerts that are judged each by itself. What is beyond counts as unread, which policy judges.
 const MOST_APART: usize = 256;

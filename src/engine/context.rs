@@ -5,7 +5,7 @@ use super::propose::{Case, PastChange};
 use crate::analysis::{self, Need};
 use crate::domain::{Analysis, EvidenceItem, QueryMade, RiskSummary};
 use crate::journal::view::ViewAction;
-use crate::journal::{CallState, Counted, Progress, Proposal};
+use crate::journal::{CallState, Progress, Proposal};
 use crate::template::fence::fence;
 use serde_json::Value;
 
@@ -25,7 +25,7 @@ impl Session<'_> {
         let events = &self.inv.events[..self.events_at_opening()];
         let mut context = Case {
             events,
-            beyond: self.inv.survey.counted,
+            beyond: self.inv.survey.beyond.joined,
             risk: &self.risk_summary(),
             analysis: found,
             evidence: &evidence,
@@ -39,10 +39,9 @@ impl Session<'_> {
         .context();
         if self.inv.is_storm() {
             // What it is about is what its alerts share, not the one that came first.
-            let joined = self.inv.survey.counted;
-            let beyond = Counted { joined, firing: joined.min(self.inv.counted.firing), unjudged: vec![] };
-            context["title"] = format!("{}: {} alerts", self.inv.alert(), events.len() + joined).into();
-            let shared = analysis::in_words(&analysis::together(events, &beyond));
+            let beyond = self.inv.survey.beyond;
+            context["title"] = format!("{}: {} alerts", self.inv.alert(), events.len() + beyond.joined).into();
+            let shared = analysis::in_words(&analysis::together(events, beyond));
             let shared = fence(&shared, "alert", &self.nonce(), MOST_SHARED);
             context["body"] = shared.as_str().into();
             context["storm"] = shared.into();

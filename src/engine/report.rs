@@ -45,8 +45,8 @@ impl Session<'_> {
             _ => deterministic,
         };
         let report = match self.inv.class {
-            _ if self.inv.is_storm() => analysis::as_storm(report, &self.inv.events, &self.inv.counted),
-            Some(Class::ServiceFlapping) => analysis::as_flapping(report, &self.inv.events),
+            _ if self.inv.is_storm() => analysis::as_storm(report, &self.inv.events, self.inv.counted.beyond()),
+            Some(Class::ServiceFlapping) => analysis::as_flapping(report, &self.inv.events, self.inv.counted.beyond()),
             _ => report,
         };
         if revision == 1

@@ -7,48 +7,62 @@ use crate::journal::Investigation;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What is remembered weighs no more, in alerts: about 2 KiB each.
-const MOST: usize = 20_000;
-/// A call weighs as much as so many alerts, and so does an investigation by itself.
+/// What is remembered weighs no more, in KiB.
+const MOST: usize = 48 << 10;
+/// What an alert weighs beside its text, and a call; text is there twice, about.
+const ALERT: usize = 2;
 const CALL: usize = 8;
 
 /// The last ones, the newest behind.
 #[derive(Debug, Default)]
 pub struct Warm {
-    kept: Mutex<VecDeque<(InvestigationId, Investigation)>>,
+    kept: Mutex<VecDeque<Kept>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    id: InvestigationId,
+    weight: usize,
+    investigation: Investigation,
 }
 
 impl Warm {
     /// The investigation as it was left, if it is remembered; it is not any more.
     pub(super) fn take(&self, id: InvestigationId) -> Option<Investigation> {
         let mut kept = self.kept();
-        let place = kept.iter().position(|(known, _)| *known == id)?;
-        kept.remove(place).map(|(_, investigation)| investigation)
+        let place = kept.iter().position(|kept| kept.id == id)?;
+        kept.remove(place).map(|kept| kept.investigation)
     }
 
     /// Remembers it, and forgets the oldest ones for that.
     pub(super) fn keep(&self, id: InvestigationId, investigation: Investigation) {
-        if weight(&investigation) > MOST {
+        let weight = weight(&investigation);
+        if weight > MOST {
             return;
         }
         let mut kept = self.kept();
-        kept.retain(|(known, _)| *known != id);
-        kept.push_back((id, investigation));
-        let mut all: usize = kept.iter().map(|(_, investigation)| weight(investigation)).sum();
+        kept.retain(|kept| kept.id != id);
+        kept.push_back(Kept { id, weight, investigation });
+        let mut all: usize = kept.iter().map(|kept| kept.weight).sum();
         while all > MOST
-            && let Some((_, oldest)) = kept.pop_front()
+            && let Some(oldest) = kept.pop_front()
         {
-            all -= weight(&oldest);
+            all -= oldest.weight;
         }
     }
 
-    fn kept(&self) -> MutexGuard<'_, VecDeque<(InvestigationId, Investigation)>> {
+    fn kept(&self) -> MutexGuard<'_, VecDeque<Kept>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn weight(investigation: &Investigation) -> usize {
-    CALL + investigation.events.len() + CALL * investigation.calls.len()
+    let of_text = |bytes: usize| bytes / 512;
+    let alerts = investigation.events.iter();
+    let alerts: usize =
+        alerts.map(|event| ALERT + of_text(usize::try_from(event.raw.bytes).unwrap_or(usize::MAX))).sum();
+    let calls: usize = investigation.calls.iter().map(|state| CALL + of_text(state.call.args.to_string().len())).sum();
+    alerts.saturating_add(calls).saturating_add(CALL)
 }
 
 #[cfg(test)]
@@ -62,6 +76,11 @@ mod tests {
 
     fn with(alerts: usize) -> Investigation {
         Investigation { events: vec![sample_event(); alerts], ..Investigation::empty("inv") }
+    }
+
+    fn of_weight(part: usize) -> Investigation {
+        let one = weight(&with(1)) - weight(&with(0));
+        with(MOST / part / one)
     }
 
     #[test]
@@ -78,13 +97,18 @@ mod tests {
     fn what_weighs_too_much_pushes_the_oldest_out() {
         let warm = Warm::default();
         for n in 1..=3 {
-            warm.keep(id(n), with(MOST / 3));
+            warm.keep(id(n), of_weight(2));
         }
-        assert_eq!(warm.take(id(1)), None);
-        assert!(warm.take(id(2)).is_some() && warm.take(id(3)).is_some());
+        assert_eq!((warm.take(id(1)), warm.take(id(2))), (None, None));
+        assert!(warm.take(id(3)).is_some());
         warm.keep(id(4), with(1));
-        warm.keep(id(5), with(MOST + 1));
+        warm.keep(id(5), with(MOST));
         assert_eq!(warm.take(id(5)), None);
         assert!(warm.take(id(4)).is_some());
+        // Few alerts with long texts weigh as much as many.
+        let mut long = sample_event();
+        long.raw.bytes = 200 << 10;
+        let long = Investigation { events: vec![long; 200], ..Investigation::empty("inv") };
+        assert!(weight(&long) > MOST);
     }
 }

@@ -56,7 +56,7 @@ pub use asking::Asked;
 pub use body::Body;
 pub use call::{CallState, Progress};
 pub use chain::{Broken, Entry, Head};
-pub use counted::{AlertsCounted, Counted, CountedAlert};
+pub use counted::{AlertsCounted, Beyond, Counted, CountedAlert};
 pub use deed::{Deed, DeedState, LOOKS_CLOSER, PutOff, Question, RulingPhase, SETTLE_S, Watched};
 pub use frozen::{Frozen, PullPlace};
 pub use governing::{Governing, Promoted, Promotion, ShadowEnded, Trial};

@@ -1,5 +1,6 @@
 //! What an investigation is made of: turns of a model, surveys, reports.
 
+use super::counted::Beyond;
 use super::proposal::Proposal;
 use crate::domain::{BlobRef, ReportVerdict, Risk};
 use jiff::Timestamp;
@@ -60,8 +61,8 @@ pub struct Survey {
     pub top_cause: Option<String>,
     /// How many alerts it knew of, of those that are told apart.
     pub events: usize,
-    /// And of those that are only counted.
-    pub counted: usize,
+    /// And of those beyond them.
+    pub beyond: Beyond,
     /// What this and earlier ones found to be one workload with what the opening alert names.
     pub things: BTreeSet<String>,
 }
@@ -72,12 +73,12 @@ impl Survey {
         analysis: &BlobRef,
         top_cause: Option<&String>,
         things: &[String],
-        (events, counted): (usize, usize),
+        (events, beyond): (usize, Beyond),
     ) {
         self.analysis = Some(analysis.clone());
         self.top_cause = top_cause.cloned();
         self.things.extend(things.iter().cloned());
-        (self.events, self.counted) = (events, counted);
+        (self.events, self.beyond) = (events, beyond);
     }
 
     /// The next one looks for itself. What was one workload stays known.

@@ -73,19 +73,24 @@ pub(super) fn again(inv: &Investigation) -> Option<Again> {
     }
     let report = inv.report.as_ref()?;
     let (known, later) = inv.events.split_at(report.events.min(inv.events.len()));
-    let counted = inv.counted.joined.saturating_sub(report.counted);
+    // Which of the counted ones are over is not known: those that fire may be earlier ones.
+    let counted = inv.counted.alerts.len().saturating_sub(report.counted).min(inv.counted.firing);
     let firing = |event: &&SreEvent| event.status == AlertStatus::Firing;
     let storm = || {
         // Each is a cause of its own, and people have to hear of it, whoever looks into it.
-        let joined = later.iter().filter(firing).count() + counted.min(inv.counted.firing);
+        let joined = later.iter().filter(firing).count() + counted;
         let reason = format!("the storm goes on: {joined} further alerts joined it");
         (joined > 0).then_some(Again { reason, from: Some(report.at + STORM_REST) })
     };
     let flapping = || {
-        let back = later.iter().rfind(firing).map(|back| format!("it fires again since {}", back.starts_at));
-        let back = back.or_else(|| (counted > 0).then(|| format!("{counted} further times")));
-        let back = back.filter(|_| inv.flaps())?;
-        let reason = format!("{} comes and goes: {back}", later.last().or(inv.opening())?.name);
+        let back = later.iter().rfind(firing);
+        if !inv.flaps() || (back.is_none() && counted == 0) {
+            return None;
+        }
+        let name = &back.or(inv.opening())?.name;
+        let again =
+            back.map_or(format!("{counted} further alerts"), |back| format!("it fires again since {}", back.starts_at));
+        let reason = format!("{name} comes and goes: {again}");
         // That it does so is news once; how often, now and then.
         Some(Again { reason, from: report.flapping.then(|| report.at + FLAP_REST) })
     };
@@ -106,5 +111,10 @@ pub(super) fn again(inv: &Investigation) -> Option<Again> {
         let reason = format!("{} names {}, which the report does not know", new.name, new.resource.id);
         return Some(Again::now(reason));
     }
-    flapping()
+    // What is only counted may name something new, too.
+    let unread = (counted > 0 && inv.is_told_apart_in_full()).then(|| Again {
+        reason: format!("{counted} further alerts joined, more than are told apart"),
+        from: Some(report.at + FLAP_REST),
+    });
+    flapping().or(unread)
 }

@@ -257,7 +257,7 @@ impl Investigation {
                 let duties = decision.obligations.iter().filter_map(|duty| duty["kind"].as_str());
                 self.duties.extend(duties.map(str::to_owned));
                 self.assessed_events = self.events.len();
-                self.counted.unjudged.clear();
+                self.counted.judged = self.counted.alerts.len();
                 self.assessed_survey |= *phase == Phase::Survey;
             }
             Body::RiskRaised { to, .. } => {
@@ -283,7 +283,7 @@ impl Investigation {
                 self.plan(calls, None)?;
             }
             Body::Surveyed { analysis, top_cause, things, .. } => {
-                let known = (self.events.len(), self.counted.joined);
+                let known = (self.events.len(), self.counted.beyond());
                 self.survey.conclude(analysis, top_cause.as_ref(), things, known);
                 self.remedy.gap = None;
             }
@@ -405,8 +405,8 @@ impl Investigation {
             Body::Reported { revision, verdict, summary, report, sinks } => {
                 // What joined behind the survey was not looked at.
                 let (events, counted) = match self.survey.analysis {
-                    Some(_) => (self.survey.events, self.survey.counted),
-                    None => (self.events.len(), self.counted.joined),
+                    Some(_) => (self.survey.events, self.survey.beyond.joined),
+                    None => (self.events.len(), self.counted.alerts.len()),
                 };
                 self.report = Some(LastReport {
                     revision: *revision,

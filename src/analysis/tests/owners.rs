@@ -214,6 +214,12 @@ fn labels_name_the_owner_where_nothing_was_read() {
         found(&world, &on(&by("ReplicaSet", "api-6d4cf56db6"))),
         [gone, "/shop/workload/api-6d4cf56db6", "/shop/workload/api"]
     );
+    // Its own name is all that others find it by, so the owner is said though its label names it.
+    let one = World::of([vec![stateful("lone"), member("lone", 0)], claims(&["data-lone-0"])].concat());
+    assert_eq!(
+        found(&one, &on(&[(CLAIM, "data-lone-0"), ("statefulset", "lone")])),
+        ["/shop/k8s_pvc/data-lone-0", "/shop/workload/lone"]
+    );
     // What was read says otherwise.
     let lies = [("pod", "postgres-0"), ("workload", "api"), ("workload_type", "deployment")];
     assert!(!found(&world, &on(&lies)).contains(&"/shop/workload/api".to_owned()));

@@ -68,7 +68,10 @@ impl Session<'_> {
         let active = match self.has_any_alert(&seen) {
             true => Some(true),
             // What was cut off may have been it, and what was never there did not end.
-            false => (!seen.truncated && self.had_alert().await?).then_some(false),
+            false if seen.truncated => None,
+            // Those that are only counted may be there still.
+            false if self.inv.counted.firing > 0 => None,
+            false => self.had_alert().await?.then_some(false),
         };
         Ok((active, ruling))
     }
