@@ -84,8 +84,9 @@ fn storm(page: &mut String, report: &Report) {
     for alert in &storm.critical {
         let namespace = alert.namespace.as_ref().map_or(String::new(), |namespace| format!(" in {}", code(namespace)));
         let over = if alert.firing { "" } else { ", over by now" };
+        let times = if alert.alerts > 1 { format!(", {} times", alert.alerts) } else { String::new() };
         let (name, subject, since) = (code(&alert.alert), code(&alert.subject), moment(alert.starts_at));
-        line!(page, "- **critical** {name} on {subject}{namespace}, since {since}{over}");
+        line!(page, "- **critical** {name} on {subject}{namespace}{times}, since {since}{over}");
     }
     if storm.critical_more > 0 {
         line!(page, "- and {} more critical ones", storm.critical_more);

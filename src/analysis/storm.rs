@@ -28,31 +28,47 @@ const COMMON: f64 = 0.5;
 pub fn together(events: &[SreEvent], beyond: Beyond) -> Storm {
     let named = |name: &'static str| move |event: &SreEvent| event.labels.get(name).cloned();
     let namespace = |event: &SreEvent| event.resource.namespace.clone();
-    let loud: Vec<&SreEvent> = events.iter().filter(|event| event.severity == Severity::Critical).collect();
-    let row = |event: &&SreEvent| StormAlert {
-        alert: clip(&event.name, NAME),
-        subject: clip(&event.subject, NAME),
-        namespace: event.resource.namespace.as_deref().map(|namespace| clip(namespace, NAME)),
-        starts_at: event.starts_at,
-        firing: event.status == AlertStatus::Firing,
-    };
-    let mut critical = loud.clone();
-    // Those that hold still, and of those the ones that came first: when an alert began is its sender's word.
-    critical.sort_by_key(|event| (event.status == AlertStatus::Resolved, event.received_at, event.id));
+    let loud = events.iter().filter(|event| event.severity == Severity::Critical);
+    let all = loud.clone().count();
+    let critical = alike(loud);
+    let listed: usize = critical.iter().map(|alert| alert.alerts).sum();
     Storm {
         alerts: events.len() + beyond.joined,
         firing: events.iter().filter(|event| event.status == AlertStatus::Firing).count() + beyond.firing,
         told_apart: (beyond.joined > 0).then_some(events.len()),
         first_at: events.iter().map(|event| event.starts_at).min(),
         last_at: events.iter().map(|event| event.starts_at).max(),
-        critical: critical.iter().take(LOUD).map(row).collect(),
-        critical_more: loud.len().saturating_sub(LOUD),
+        critical,
+        critical_more: all.saturating_sub(listed),
         names: shares(events, |event| Some(event.name.clone())),
         namespaces: shares(events, namespace),
         nodes: shares(events, named("node")),
         clusters: shares(events, named("cluster")),
         subjects: shares(events, |event| Some(event.subject.clone())),
     }
+}
+
+/// Alerts of one name about one thing are one row, with how many they are.
+fn alike<'e>(alerts: impl Iterator<Item = &'e SreEvent>) -> Vec<StormAlert> {
+    let mut rows: BTreeMap<(&str, &str, Option<&str>), Vec<&SreEvent>> = BTreeMap::new();
+    for event in alerts {
+        let key = (event.name.as_str(), event.subject.as_str(), event.resource.namespace.as_deref());
+        rows.entry(key).or_default().push(event);
+    }
+    let is_over = |events: &[&SreEvent]| events.iter().all(|event| event.status == AlertStatus::Resolved);
+    let first = |events: &[&SreEvent]| events.iter().map(|event| (event.received_at, event.id)).min();
+    let mut rows: Vec<_> = rows.into_iter().collect();
+    // Those that hold still, and of those the ones that came first: when an alert began is its sender's word.
+    rows.sort_by_key(|(_, events)| (is_over(events), first(events)));
+    let row = |((name, subject, namespace), events): ((&str, &str, Option<&str>), Vec<&SreEvent>)| StormAlert {
+        alert: clip(name, NAME),
+        subject: clip(subject, NAME),
+        namespace: namespace.map(|namespace| clip(namespace, NAME)),
+        alerts: events.len(),
+        starts_at: events.iter().map(|event| event.starts_at).min().unwrap_or_default(),
+        firing: !is_over(&events),
+    };
+    rows.into_iter().take(LOUD).map(row).collect()
 }
 
 /// How many alerts have each value, the most frequent first, then the one that began first.
@@ -101,7 +117,7 @@ pub fn in_words(storm: &Storm) -> String {
     }
     let loud: Vec<String> = storm.critical.iter().take(LOUD_IN_LINE).map(named).collect();
     if !loud.is_empty() {
-        text.push_str(&format!("\nCritical: {}: {}", storm.critical.len() + storm.critical_more, loud.join(", ")));
+        text.push_str(&format!("\nCritical: {}: {}", critical(storm), loud.join(", ")));
     }
     let kinds = [
         ("alert", &storm.names),
@@ -122,7 +138,13 @@ pub fn in_words(storm: &Storm) -> String {
 }
 
 fn named(alert: &StormAlert) -> String {
-    format!("{} on {}", clip(&alert.alert, 40), clip(&alert.subject, 30))
+    let times = if alert.alerts > 1 { format!(" ({} times)", alert.alerts) } else { String::new() };
+    format!("{} on {}{times}", clip(&alert.alert, 40), clip(&alert.subject, 30))
+}
+
+/// How many alerts are critical.
+fn critical(storm: &Storm) -> usize {
+    storm.critical.iter().map(|alert| alert.alerts).sum::<usize>() + storm.critical_more
 }
 
 /// `report`, as it is told of a storm with these alerts, the one that opened it first.
@@ -155,13 +177,18 @@ pub fn as_storm(mut report: Report, events: &[SreEvent], beyond: Beyond) -> Repo
 fn summary(storm: &Storm, common: &[String], events: &[SreEvent], report: &Report) -> String {
     let mut text = format!("Storm of {} alerts, {} firing", storm.alerts, storm.firing);
     if let (Some(first), Some(last)) = (storm.first_at, storm.last_at) {
-        text.push_str(&format!(", begun from {} to {}", moment(first), moment(last)));
+        let (first, last) = (moment(first), moment(last));
+        match first == last {
+            true => text.push_str(&format!(", begun at {first}")),
+            false => text.push_str(&format!(", begun from {first} to {last}")),
+        }
     }
     text.push('.');
-    let loud = storm.critical.len() + storm.critical_more;
+    let loud = critical(storm);
     if loud > 0 {
-        let names: Vec<String> = storm.critical.iter().take(LOUD_IN_LINE).map(named).collect();
-        let more = loud - names.len();
+        let first = storm.critical.iter().take(LOUD_IN_LINE);
+        let more = loud.saturating_sub(first.clone().map(|alert| alert.alerts).sum());
+        let names: Vec<String> = first.map(named).collect();
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         text.push_str(&format!(" Critical: {loud}: {}{more}.", names.join(", ")));
     }
@@ -253,6 +280,21 @@ mod tests {
         assert!(lines[0].starts_with("Many causes at once: 31 alerts") && words.len() < MODEL, "{words}");
     }
 
+    #[test]
+    fn critical_alerts_of_one_name_about_one_thing_are_one_row() {
+        let same = |n: u128, second: i64| SreEvent {
+            subject: "db".into(),
+            ..alert(n, "Down", Severity::Critical, "shop", "w", second)
+        };
+        let over = SreEvent { status: AlertStatus::Resolved, ..alert(1, "Gone", Severity::Critical, "shop", "w", 1) };
+        let events = [over, same(2, 30), same(3, 20), alert(4, "Down", Severity::Critical, "shop", "w", 9)];
+        let found = together(&events, Beyond::default());
+        let rows: Vec<_> = found.critical.iter().map(|row| (row.subject.as_str(), row.alerts, row.firing)).collect();
+        assert_eq!(rows, [("db", 2, true), ("service-4", 1, true), ("service-1", 1, false)]);
+        assert_eq!((found.critical[0].starts_at, found.critical_more), (events[2].starts_at, 0));
+        assert!(in_words(&found).contains("Critical: 4: Down on db (2 times), Down on service-4, Gone on service-1"));
+    }
+
     proptest! {
         #[test]
         fn every_alert_is_counted_once_and_lists_are_bounded(names in prop::collection::vec(0_u8..40, 1..200)) {
@@ -262,7 +304,7 @@ mod tests {
             }).collect();
             let found = together(&events, Beyond::default());
             let loud = names.iter().filter(|name| *name % 3 == 0).count();
-            prop_assert_eq!(found.critical.len() + found.critical_more, loud);
+            prop_assert_eq!(critical(&found), loud);
             prop_assert!(found.critical.len() <= LOUD && found.names.rows.len() <= ROWS);
             let distinct = names.iter().collect::<std::collections::BTreeSet<_>>().len();
             prop_assert_eq!(found.names.rows.len() + found.names.more, distinct);

@@ -193,14 +193,29 @@ pub(super) fn word(row: &Value, key: &str) -> String {
     }
 }
 
-/// An object as `key  value` lines; what is nested stays JSON.
+/// Names of a list that are shown; the rest is counted.
+const NAMES: usize = 3;
+
+/// An object as `key  value` lines; a list of names is cut, and what is nested else stays JSON.
 pub(super) fn fields(value: &Value) -> Vec<String> {
     let map = value.as_object().into_iter().flatten();
-    let rows: Vec<(&String, String)> = map.map(|(key, _)| (key, word(value, key))).collect();
+    let shown = |key: &String, field: &Value| names(field).unwrap_or_else(|| word(value, key));
+    let rows: Vec<(&String, String)> = map.map(|(key, field)| (key, shown(key, field))).collect();
     let widest = rows.iter().map(|(key, _)| key.chars().count()).max().unwrap_or(0);
     rows.iter()
         .map(|(key, text)| format!("{}  {}", super::text::pad(key, widest), super::text::line(text, 2000)))
         .collect()
+}
+
+/// The first ones of a list of names, in words.
+fn names(field: &Value) -> Option<String> {
+    let names: Vec<&str> = field.as_array()?.iter().map(Value::as_str).collect::<Option<_>>()?;
+    let first = names.get(..NAMES).unwrap_or(&names).join(", ");
+    match names.len() {
+        0 => None,
+        all if all > NAMES => Some(format!("{first} and {} more", all - NAMES)),
+        _ => Some(first),
+    }
 }
 
 /// An id that is safe in a path.
@@ -213,6 +228,15 @@ pub(super) fn plain(id: &str) -> Result<&str, Failure> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn of_many_names_the_first_are_shown_and_the_rest_is_counted() {
+        let of = |count: usize| fields(&json!({"events": (0..count).map(|n| format!("evt_{n}")).collect::<Vec<_>>()}));
+        assert_eq!(of(0), ["events  []"]);
+        assert_eq!(of(3), ["events  evt_0, evt_1, evt_2"]);
+        assert_eq!(of(100), ["events  evt_0, evt_1, evt_2 and 97 more"]);
+        assert_eq!(fields(&json!({"usage": [{"turns": 1}]})), ["usage  [{\"turns\":1}]"]);
+    }
 
     #[test]
     fn an_alert_is_shown_with_what_was_done_about_it() {

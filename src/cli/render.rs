@@ -19,6 +19,8 @@ use std::collections::BTreeMap;
 pub const COLUMNS: usize = 100;
 /// Where the text begins: time, two blanks, label, two blanks.
 const INDENT: usize = 5 + 2 + 8 + 2;
+/// Alerts of one entry that are shown; the rest is counted.
+const JOINED: usize = 5;
 /// Calls that are remembered for the line of their result.
 const CALLS: usize = 10_000;
 
@@ -53,7 +55,13 @@ impl Watcher {
         self.at = clock(started, entry.at);
         match &entry.body {
             Body::EventReceived { event, .. } => self.alert("alert", event),
-            Body::AlertsMerged { events, .. } => events.iter().flat_map(|e| self.alert("joined", e)).collect(),
+            Body::AlertsMerged { events, .. } => {
+                let mut lines: Vec<String> =
+                    events.iter().take(JOINED).flat_map(|event| self.alert("joined", event)).collect();
+                let more = events.len().saturating_sub(JOINED) as u64;
+                lines.extend((more > 0).then(|| self.row("joined", &plural(more, "further alert"))));
+                lines
+            }
             Body::AlertsCounted(counted) => {
                 self.text("joined", &format!("{}, counted", plural(counted.alerts.len() as u64, "further alert")))
             }

@@ -17,7 +17,7 @@ pub struct Storm {
     pub first_at: Option<Timestamp>,
     /// When the last began.
     pub last_at: Option<Timestamp>,
-    /// The critical ones, those that hold still first, then by when they began.
+    /// The critical ones, those that hold still first, then by when they came.
     pub critical: Vec<StormAlert>,
     /// Critical ones beyond those.
     pub critical_more: usize,
@@ -33,7 +33,7 @@ pub struct Storm {
     pub subjects: Shares,
 }
 
-/// One alert of a storm.
+/// An alert of a storm, with those of the same name about the same thing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StormAlert {
     /// Its name.
@@ -42,10 +42,17 @@ pub struct StormAlert {
     pub subject: String,
     /// Where.
     pub namespace: Option<String>,
-    /// When it began.
+    /// How many there are.
+    #[serde(default = "one")]
+    pub alerts: usize,
+    /// When the first began.
     pub starts_at: Timestamp,
-    /// It holds still.
+    /// One of them holds still.
     pub firing: bool,
+}
+
+const fn one() -> usize {
+    1
 }
 
 /// How the alerts spread over the values of one thing.

@@ -1,6 +1,6 @@
 use super::*;
 use crate::domain::*;
-use crate::journal::{Actor, Draft, Frozen, Head};
+use crate::journal::{Actor, AlertsCounted, CountedAlert, Draft, Frozen, Head};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -275,6 +275,27 @@ fn hostile_text_does_not_reach_the_terminal() {
     assert!(shown.lines().count() < 60);
     // No line of ours can be forged: each begins with a time and a label that we wrote, or is indented.
     assert_eq!(shown.lines().filter(|l| l.starts_with("00:00  report")).count(), 1);
+}
+
+#[test]
+fn of_alerts_that_join_together_a_few_are_shown() {
+    let events = vec![event("Slow", ""); JOINED + 143];
+    let raw = events[0].raw.clone();
+    let alerts = (0..1_000).map(|n| CountedAlert { id: EventId::new(uuid::Uuid::from_u128(n)), raw: raw.clone() });
+    let shown = watch(
+        Colour::Off,
+        vec![
+            (0, received("Slow", "")),
+            (0, Body::AlertsMerged { events, flapping: false }),
+            (1, Body::AlertsCounted(AlertsCounted { alerts: alerts.collect(), flapping: false })),
+        ],
+    );
+    let joined: Vec<&str> = shown.lines().filter(|line| line.contains("joined")).collect();
+    assert_eq!(joined.len(), JOINED + 2, "{shown}");
+    assert_eq!(
+        joined[JOINED..],
+        ["00:00  joined    143 further alerts", "00:01  joined    1000 further alerts, counted"]
+    );
 }
 
 #[test]
