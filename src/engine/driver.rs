@@ -13,7 +13,7 @@ use crate::gate::Pass;
 use crate::journal::{
     ApprovalView, Body, Deed, DeedState, Draft, Head, Investigation, Progress, Step, View, chain, due_at, next,
 };
-use crate::store::{Append, ApprovalFilter, BegunDeed, Blob, Lease, StoreError};
+use crate::store::{Append, ApprovalFilter, BegunDeed, Blob, LONGEST_PARK, Lease, StoreError};
 use crate::telemetry;
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
@@ -107,7 +107,9 @@ pub async fn drive_undivided(engine: &Engine, lease: &Lease, undivided: &Mutex<(
         match step {
             step if !lease.has_place && needs_place(&step, &session.inv) => {
                 session.flush().await?;
-                let due = due_at(&session.inv).filter(|at| *at > session.now());
+                let now = session.now();
+                let latest = now.saturating_add(LONGEST_PARK).unwrap_or(now);
+                let due = due_at(&session.inv).filter(|at| *at > now).map(|at| at.min(latest));
                 return session.leave(engine.store.line_up(lease, due)).await;
             }
             Step::Done => {

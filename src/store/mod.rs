@@ -174,7 +174,8 @@ pub trait Journal: Send + Sync {
     }
 
     /// Lets go of it: it was looked at and goes on when its route has a place; it is looked at again when something
-    /// arrives, and at `look_at`.
+    /// arrives, and at `look_at`, which lies no further ahead than [`LONGEST_PARK`]: what does tells of a clock that
+    /// went back, and is looked at.
     ///
     /// # Errors
     /// `Fenced` when somebody else has it.

@@ -46,14 +46,13 @@ pub(super) async fn claim(
 ) -> Result<Option<Lease>, StoreError> {
     let failed = unavailable(path, "claim work");
     let now_us = now.as_microsecond();
-    sqlx::query("UPDATE investigations SET in_line = 0, look_us = NULL WHERE in_line = 1 AND look_us <= ?")
-        .bind(now_us)
-        .execute(&mut *tx)
-        .await
-        .map_err(&failed)?;
+    let too_late_us = now_us.saturating_add(micros(LONGEST_PARK));
+    // What is to be looked at, and what a clock that went back would leave waiting.
+    let looks =
+        "UPDATE investigations SET in_line = 0, look_us = NULL WHERE in_line = 1 AND (look_us <= ? OR look_us > ?)";
+    sqlx::query(looks).bind(now_us).bind(too_late_us).execute(&mut *tx).await.map_err(&failed)?;
     let full = full(tx, path, places, now_us).await?;
     let full_json = serde_json::Value::from(full.clone()).to_string();
-    let too_late_us = now_us.saturating_add(micros(LONGEST_PARK));
     let mut next: Option<(String, String)> = None;
     // First what is due, then what a clock that went back would leave waiting.
     for (from, to) in [(0, now_us), (too_late_us.saturating_add(1), i64::MAX)] {

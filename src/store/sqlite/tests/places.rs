@@ -148,6 +148,19 @@ async fn a_place_is_free_when_its_holder_waits_ends_or_dies() {
 }
 
 #[tokio::test]
+async fn a_clock_that_goes_back_puts_no_look_off_for_good() {
+    let (w, one, day) = (World::new().await, places(&[("a", 1)]), 24 * 3600);
+    w.opens("A0", "a", Severity::Critical, day).await;
+    let second = w.opens("A1", "a", Severity::Warning, day).await;
+    w.claims(&one, day).await.unwrap();
+    w.store.line_up(&w.claims(&one, day).await.unwrap(), Some(at(day + 60))).await.unwrap();
+    assert_eq!(w.claims(&one, day + 20).await, None);
+    let looked = async |second: i64| w.store.claim_within(&one, "me", at(second), at(second + 30)).await.unwrap();
+    let lease = looked(0).await.unwrap();
+    assert_eq!((lease.investigation, lease.has_place), (second, false));
+}
+
+#[tokio::test]
 async fn a_claim_costs_the_same_however_many_wait() {
     let w = World::new().await;
     let mut direct = SqliteStore::writing_connection(&w.path()).await.unwrap();
