@@ -10,6 +10,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Alerts that one signal names: what becomes one entry stays readable.
 const EVENTS_PER_SIGNAL: usize = 200;
+/// What is sent again so long after its end is not late any more, in microseconds: senders try for some minutes.
+const LATE_US: i64 = 15 * 60 * 1_000_000;
 /// An episode without a repeat for this long is over, in microseconds.
 const EPISODE_US: i64 = 5 * 60 * 1_000_000;
 
@@ -76,7 +78,9 @@ pub(super) fn continue_episodes(wave: &mut [Incoming], episodes: &HashMap<usize,
 }
 
 /// What a poll ended and another tells again fires after all, and is a new alert: under its old start, so that
-/// later polls and its sender's word find it. The one that ended is known no more; its key and id are answered.
+/// later polls and its sender's word find it. So is what its sender ended long ago and tells again: nobody could
+/// reach it meanwhile, and it took that for the end. The one that ended is known no more; its key and id are
+/// answered.
 pub(super) fn take_up_again<'a>(
     wave: &mut [Incoming],
     deliveries: &'a [Digest],
@@ -85,11 +89,16 @@ pub(super) fn take_up_again<'a>(
     let mut aside = vec![];
     for (incoming, delivery) in wave.iter_mut().zip(deliveries) {
         let event = &incoming.arrival.event;
-        // What is sent may come late; what is polled fires now.
-        if event.status == AlertStatus::Resolved || event.via.is_none() {
+        if event.status == AlertStatus::Resolved {
             continue;
         }
-        let Some(ended) = known.get(delivery.as_str()).filter(|known| known.ended_by_poll) else { continue };
+        let at_us = incoming.at.as_microsecond();
+        let fires = |known: &&Known| {
+            let ended_long_ago = known.ended_us.is_some_and(|end| at_us.saturating_sub(end) > LATE_US);
+            // What is polled fires now; what is sent may come late.
+            known.firing.is_none() && (ended_long_ago || (known.ended_by_poll && event.via.is_some()))
+        };
+        let Some(ended) = known.get(delivery.as_str()).filter(fires) else { continue };
         aside.push((delivery, ended.event));
         known.remove(delivery.as_str());
         incoming.is_again = true;

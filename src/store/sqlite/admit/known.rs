@@ -38,6 +38,8 @@ pub(super) struct Known {
     pub(super) firing: Option<SreEvent>,
     /// It is over because a poll did not tell of it any more; its sender never said so.
     pub(super) ended_by_poll: bool,
+    /// When we learned that it is over, in microseconds.
+    pub(super) ended_us: Option<i64>,
 }
 
 /// The last investigation of a key.
@@ -120,6 +122,7 @@ fn known(path: &Path, id: &str, investigation: Option<&str>, firing: Option<&str
         investigation: investigation.map(|id| chain::parse(path, "an investigation's id", id)).transpose()?,
         firing: firing.map(|json| chain::from_json(path, "an alert", json)).transpose()?,
         ended_by_poll: false,
+        ended_us: None,
     })
 }
 
@@ -132,11 +135,11 @@ pub(super) async fn repeated(
 ) -> Result<HashMap<String, Known>, StoreError> {
     let wanted: Vec<(&str, i64)> =
         deliveries.iter().zip(wave).map(|(delivery, it)| (delivery.as_str(), it.at.as_microsecond())).collect();
-    let rows: Vec<(String, String, Option<String>, Option<String>, bool)> = sqlx::query_as(
+    let rows: Vec<(String, String, Option<String>, Option<String>, bool, Option<i64>)> = sqlx::query_as(
         "UPDATE events SET deliveries = deliveries + 1, seen_us = j.value ->> 1 FROM json_each(?1) AS j \
          WHERE events.delivery = j.value ->> 0 \
          RETURNING delivery, id, investigation, CASE status WHEN ?2 THEN json END, \
-           CASE WHEN status <> ?2 AND json_valid(json) THEN json ->> '$.ended_by' IS NOT NULL ELSE 0 END",
+           CASE WHEN status <> ?2 AND json_valid(json) THEN json ->> '$.ended_by' IS NOT NULL ELSE 0 END, ended_us",
     )
     .bind(chain::to_json(path, "deliveries", &wanted)?)
     .bind(AlertStatus::Firing.as_str())
@@ -144,9 +147,9 @@ pub(super) async fn repeated(
     .await
     .map_err(unavailable(path, "look for alerts"))?;
     rows.into_iter()
-        .map(|(delivery, id, investigation, json, ended_by_poll)| {
+        .map(|(delivery, id, investigation, json, ended_by_poll, ended_us)| {
             let known = known(path, &id, investigation.as_deref(), json.as_deref())?;
-            Ok((delivery, Known { ended_by_poll, ..known }))
+            Ok((delivery, Known { ended_by_poll, ended_us, ..known }))
         })
         .collect()
 }

@@ -104,6 +104,33 @@ proptest! {
 }
 
 #[tokio::test]
+async fn what_its_sender_ended_and_tells_again_much_later_is_new_under_its_old_start() {
+    let w = World::new().await;
+    let told = async |status, second: i64| {
+        let arrival = w.arrival("Down", "d1", status, 1);
+        w.store.admit(vec![arrival], None, at(second)).await.unwrap().remove(0)
+    };
+    let first = told(Firing, 1).await;
+    assert_eq!(told(Resolved, 300).await.fate, Fate::Resolved);
+    // It may have been on its way for some minutes.
+    assert_eq!((told(Firing, 900).await.fate, told(Firing, 1_200).await.event), (Fate::Ignored, first.event));
+    let again = told(Firing, 1_201).await;
+    assert_eq!((again.fate, again.investigation), (Fate::Merged, first.investigation));
+    assert_ne!(again.event, first.event);
+    let status = async |id| w.store.event(id).await.unwrap().unwrap().event.status;
+    assert_eq!((status(first.event).await, status(again.event).await), (Resolved, Firing));
+    assert_eq!(told(Firing, 5_000).await.event, again.event, "its repeats are repeats");
+    let over = told(Resolved, 5_001).await;
+    assert_eq!((over.fate, over.event, status(again.event).await), (Fate::Resolved, again.event, Resolved));
+    // One whose end came before anybody knew that it fires was over then.
+    let early = async |status, second: i64| {
+        let arrival = w.arrival("Early", "d2", status, 1);
+        w.store.admit(vec![arrival], None, at(second)).await.unwrap().remove(0).fate
+    };
+    assert_eq!((early(Resolved, 10).await, early(Firing, 9_000).await), (Fate::Resolved, Fate::Ignored));
+}
+
+#[tokio::test]
 async fn what_a_poll_ended_and_another_tells_again_is_new_and_opens_anew_where_all_is_closed() {
     let w = World::new().await;
     let polled = |status| {
