@@ -78,8 +78,8 @@ pub(super) fn continue_episodes(wave: &mut [Incoming], episodes: &HashMap<usize,
 }
 
 /// What a poll ended and another tells again fires after all, and is a new alert: under its old start, so that
-/// later polls and its sender's word find it. So is what its sender ended long ago and tells again: nobody could
-/// reach it meanwhile, and it took that for the end. The one that ended is known no more; its key and id are
+/// later polls and its sender's word find it. So is what an Alertmanager ended long ago and tells again: nobody
+/// repeated it meanwhile, and that was taken for the end. The one that ended is known no more; its key and id are
 /// answered.
 pub(super) fn take_up_again<'a>(
     wave: &mut [Incoming],
@@ -93,8 +93,10 @@ pub(super) fn take_up_again<'a>(
             continue;
         }
         let at_us = incoming.at.as_microsecond();
+        // Only those who send groups end what nobody repeats.
+        let runs_out = event.via.is_some() || event.group_key.is_some();
         let fires = |known: &&Known| {
-            let ended_long_ago = known.ended_us.is_some_and(|end| at_us.saturating_sub(end) > LATE_US);
+            let ended_long_ago = runs_out && known.ended_us.is_some_and(|end| at_us.saturating_sub(end) > LATE_US);
             // What is polled fires now; what is sent may come late.
             known.firing.is_none() && (ended_long_ago || (known.ended_by_poll && event.via.is_some()))
         };

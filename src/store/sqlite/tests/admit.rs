@@ -107,7 +107,8 @@ proptest! {
 async fn what_its_sender_ended_and_tells_again_much_later_is_new_under_its_old_start() {
     let w = World::new().await;
     let told = async |status, second: i64| {
-        let arrival = w.arrival("Down", "d1", status, 1);
+        let mut arrival = w.arrival("Down", "d1", status, 1);
+        arrival.event.group_key = Some("{}".into());
         w.store.admit(vec![arrival], None, at(second)).await.unwrap().remove(0)
     };
     let first = told(Firing, 1).await;
@@ -123,11 +124,19 @@ async fn what_its_sender_ended_and_tells_again_much_later_is_new_under_its_old_s
     let over = told(Resolved, 5_001).await;
     assert_eq!((over.fate, over.event, status(again.event).await), (Fate::Resolved, again.event, Resolved));
     // One whose end came before anybody knew that it fires was over then.
-    let early = async |status, second: i64| {
-        let arrival = w.arrival("Early", "d2", status, 1);
+    let fate = async |name: &str, group: Option<&str>, status, second: i64| {
+        let mut arrival = w.arrival(name, name, status, 1);
+        arrival.event.group_key = group.map(str::to_owned);
         w.store.admit(vec![arrival], None, at(second)).await.unwrap().remove(0).fate
     };
-    assert_eq!((early(Resolved, 10).await, early(Firing, 9_000).await), (Fate::Resolved, Fate::Ignored));
+    assert_eq!(fate("Early", Some("{}"), Resolved, 10).await, Fate::Resolved);
+    assert_eq!(fate("Early", Some("{}"), Firing, 9_000).await, Fate::Ignored);
+    // Others end nothing that nobody repeats: it was somebody's word, and this is the same message again.
+    for (status, second, expected) in
+        [(Firing, 10, Fate::Opened), (Resolved, 20, Fate::Resolved), (Firing, 9_000, Fate::Ignored)]
+    {
+        assert_eq!(fate("Plain", None, status, second).await, expected);
+    }
 }
 
 #[tokio::test]
