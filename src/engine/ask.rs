@@ -138,8 +138,9 @@ impl Session<'_> {
                 past = self.past_turn(&turn).await?.unwrap_or(past);
             }
             self.talk.last_turn = past.number;
+            let meanwhile = self.meanwhile(past.number);
             if let Some(conversation) = &mut self.talk.conversation {
-                conversation.add(&past);
+                conversation.add_with(&past, meanwhile);
             }
         }
         self.shorten().await?;

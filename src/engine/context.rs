@@ -3,12 +3,14 @@
 use super::driver::Session;
 use super::propose::{Case, PastChange};
 use crate::analysis::{self, Need};
-use crate::domain::{Analysis, EvidenceItem, QueryMade, RiskSummary};
+use crate::domain::{Analysis, EvidenceItem, QueryMade, RiskSummary, SreEvent};
 use crate::journal::view::ViewAction;
-use crate::journal::{CallState, Progress, Proposal};
-use crate::template::fence::fence;
+use crate::journal::{Aside, CallState, Progress, Proposal};
+use crate::template::fence::{fence, inline};
 use serde_json::Value;
 
+/// Alerts that joined, and that are over, of which a model is told in the middle of its work.
+const MOST_ASIDES: usize = 10;
 /// Characters about what the alerts of a storm share.
 const MOST_SHARED: usize = 6_000;
 
@@ -22,7 +24,7 @@ impl Session<'_> {
         let changes = self.past_changes();
         let budget = self.inv.frozen.as_ref().map(|frozen| frozen.budget).unwrap_or_default();
         let opened = self.inv.opened_at.unwrap_or_default();
-        let events = &self.inv.events[..self.events_at_opening()];
+        let events = &self.inv.events_when_asked(self.events_at_opening());
         let mut context = Case {
             events,
             beyond: self.inv.survey.beyond.joined,
@@ -47,6 +49,36 @@ impl Session<'_> {
             context["storm"] = shared.into();
         }
         context
+    }
+
+    /// What happened to the alerts behind this turn, for the model.
+    pub(super) fn meanwhile(&self, turn: u32) -> Option<String> {
+        let (mut joined, mut counted, mut over) = (vec![], 0, vec![]);
+        for aside in self.inv.meanwhile(turn) {
+            match aside {
+                Aside::Joined(places) => joined.extend(self.inv.events.get(places.clone()).unwrap_or_default()),
+                Aside::Counted(alerts) => counted += alerts,
+                Aside::Over(id) => over.extend(self.inv.events.iter().filter(|event| event.id == *id)),
+            }
+        }
+        if joined.is_empty() && counted == 0 && over.is_empty() {
+            return None;
+        }
+        let began = |event: &SreEvent| {
+            let (name, about) = (inline(&event.name, 200), inline(&event.resource.id, 200));
+            format!(
+                "joined: {name}, {}, {about}, since {}: {}",
+                event.severity,
+                event.starts_at,
+                inline(&event.title, 300)
+            )
+        };
+        let ended = |event: &&SreEvent| format!("over: {}, since {}", inline(&event.name, 200), event.starts_at);
+        let shown = joined.iter().take(MOST_ASIDES).map(|event| began(event));
+        let shown: Vec<String> = shown.chain(over.iter().take(MOST_ASIDES).map(ended)).collect();
+        let (joined, over) = (joined.len() + counted, over.len());
+        let words = format!("Alerts of this incident meanwhile: {joined} joined, {over} over.");
+        Some(format!("{words}\n{}", fence(&shown.join("\n"), "alert", &self.nonce(), MOST_SHARED)))
     }
 
     /// Changes of earlier revisions; what this one proposes is in its conversation.

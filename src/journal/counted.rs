@@ -1,6 +1,7 @@
 //! Alerts beyond those that an investigation tells apart. In a storm thousands join: each is judged like any
 //! other, and then only counted, so that the fold stays small. The store has them whole.
 
+use super::meanwhile::Aside;
 use super::state::Investigation;
 use crate::domain::{AlertStatus, BlobRef, EventId, Resource, Severity, SreEvent};
 use jiff::Timestamp;
@@ -120,6 +121,7 @@ impl Investigation {
     }
 
     pub(super) fn count(&mut self, AlertsCounted { alerts, flapping }: &AlertsCounted) {
+        self.note_meanwhile(Aside::Counted(alerts.len()));
         self.counted.firing = self.counted.firing.saturating_add(alerts.len());
         self.counted.alerts.extend(alerts.iter().map(|alert| alert.id));
         self.classify(*flapping);
@@ -129,6 +131,7 @@ impl Investigation {
     pub(super) fn resolve(&mut self, event: EventId, ends_at: Timestamp) -> Result<(), String> {
         if let Some(found) = self.events.iter_mut().find(|known| known.id == event) {
             (found.status, found.ends_at) = (AlertStatus::Resolved, Some(ends_at));
+            self.note_meanwhile(Aside::Over(event));
             return Ok(());
         }
         let left = self.counted.firing.checked_sub(1).filter(|_| self.counted.alerts.contains(&event));

@@ -10,6 +10,7 @@
 //! - [`frozen`]: what an investigation may use; [`proposal`]: what a proposer wants
 //! - [`asking`]: what policy was asked with; [`system`]: what belongs to no investigation
 //! - [`counted`]: alerts beyond those that are told apart
+//! - [`meanwhile`]: what happened to them while a model was at work
 //! - [`call`]: the fold's calls; [`deed`]: a change and its questions; [`acting`]: how entries move them
 //! - [`spending`]: the fold's money
 //! - [`outbox`]: the fold's notices
@@ -33,6 +34,7 @@ pub mod frozen;
 mod governing;
 mod kinds;
 pub mod lawful;
+pub mod meanwhile;
 pub mod outbox;
 pub mod outcome;
 pub mod parts;
@@ -61,6 +63,7 @@ pub use deed::{Deed, DeedState, LOOKS_CLOSER, PutOff, Question, RulingPhase, SET
 pub use frozen::{Frozen, PullPlace};
 pub use governing::{Governing, Promoted, Promotion, ShadowEnded, Trial};
 pub use kinds::Retained;
+pub use meanwhile::{Aside, Meanwhile};
 pub use outbox::{Debt, Outbox};
 pub use outcome::{Outcome, Phase};
 pub use parts::{LastReport, Survey, Turn};

@@ -6,6 +6,7 @@ use super::call::{CallState, Progress};
 use super::counted::Counted;
 use super::deed::Deed;
 use super::frozen::Frozen;
+use super::meanwhile::{Aside, Meanwhile};
 use super::outbox::Outbox;
 use super::outcome::{Outcome, Phase};
 use super::parts::{LastReport, Survey, Turn};
@@ -41,6 +42,8 @@ pub struct Investigation {
     pub events: Vec<SreEvent>,
     /// Those beyond them.
     pub counted: Counted,
+    /// What happened to them while a model was at work.
+    pub meanwhile: Vec<Meanwhile>,
     /// What kind of incident it is, as far as its alerts say.
     pub class: Option<Class>,
     /// One of its alerts comes and goes, by what was known when it arrived.
@@ -135,6 +138,7 @@ impl Investigation {
             head: Head::genesis(chain),
             events: vec![],
             counted: Counted::default(),
+            meanwhile: vec![],
             class: None,
             flapping: false,
             correlation_key: String::new(),
@@ -244,6 +248,7 @@ impl Investigation {
                 self.admitted_at = Some(entry.at);
             }
             Body::AlertsMerged { events, flapping } => {
+                self.note_meanwhile(Aside::Joined(self.events.len()..self.events.len() + events.len()));
                 self.events.extend(events.iter().cloned());
                 self.classify(*flapping);
             }

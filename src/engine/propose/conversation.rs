@@ -157,6 +157,11 @@ impl Conversation {
 
     /// Adds a turn that is over.
     pub fn add(&mut self, turn: &Turn) {
+        self.add_with(turn, None);
+    }
+
+    /// The same, with what happened `meanwhile`, fenced where others wrote it.
+    pub fn add_with(&mut self, turn: &Turn, meanwhile: Option<String>) {
         let calls: Vec<ProposedCall> = turn
             .reply
             .calls
@@ -190,8 +195,9 @@ impl Conversation {
             }
             self.push(Message { answers: Some(id), ..say(Role::Tool, content) });
         }
-        if let Some(note) = self.note(turn) {
-            self.push(say(Role::User, note));
+        let told: Vec<String> = meanwhile.into_iter().chain(self.note(turn)).collect();
+        if !told.is_empty() {
+            self.push(say(Role::User, told.join("\n")));
         }
     }
 
